@@ -1,0 +1,39 @@
+//! The six supervised actors of device-worker-ng.
+//!
+//! ```text
+//!                    WorkloadsConfigured              ExecutorCommand
+//!  ControlPlaneSync ────────────────────▶ Scheduler ─────────────────▶ PodmanExecutor ×2
+//!     │      ▲   ▲        JobsReported        │ ▲ ▲                    K8sExecutor
+//!     │      │   └────────────────────────────┘ │ └─────────────────────────┘
+//!     │      │ EventRecorded                    │       WorkloadsObserved, CommandFinished
+//!     │      └── (any actor)                    │ ProfilesEvaluated
+//!     │ ProfilesConfigured                      │
+//!     └────────────────────────────▶ ProfileEvaluator ◀───────────────── MetricsIngest
+//!                                                        MetricsReceived
+//! ```
+//!
+//! Reading order: [`messages`], [`workload`], then one actor's folder. In every folder `actor.rs`
+//! receives and sends, `client.rs` and its like touch the world, every other file only decides.
+
+pub mod messages;
+pub mod workload;
+
+mod command_ticket;
+mod pod_manifest;
+mod workload_id;
+
+pub mod clock;
+pub mod supervisor;
+pub mod yaml;
+
+pub mod control_plane_sync;
+pub mod k8s_executor;
+pub mod metrics_ingest;
+pub mod podman_executor;
+pub mod profile_evaluator;
+pub mod scheduler;
+
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use workload_id::{PodIdentity, workload_id};

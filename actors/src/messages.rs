@@ -1,0 +1,340 @@
+//! Every message between actors, grouped by sender.
+//!
+//! An event carries a whole fact, is idempotent, and is sent again each period, so that a lost
+//! one costs a period and nothing else. A command is answered by [`CommandFinished`], whatever
+//! becomes of the executor that received it. Nobody awaits a peer's answer, but for the two
+//! queries of the status page and the acceptance of posted metrics.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::{Message, MessageResponse, Recipient};
+use tracing::warn;
+
+use crate::clock::{Moment, Monotonic};
+use crate::workload::{
+    Event, ExecutorKind, JobReport, Limits, ObservedPod, Profile, RejectedWorkload, Sample,
+    Verdicts, Workload, WorkloadId, WorkloadName,
+};
+
+/// Sends `message` without waiting. The one way to send: a closed mailbox is noticed.
+pub fn tell<M>(recipient: &Recipient<M>, message: M)
+where
+    M: Message + Send + 'static,
+    M::Result: Send,
+{
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "this is the one place that sends"
+    )]
+    if recipient.connected() {
+        recipient.do_send(message);
+    } else {
+        warn!(
+            message = std::any::type_name::<M>(),
+            "message had no receiver"
+        );
+    }
+}
+
+// ---- ControlPlaneSync -----------------------------------------------------------------------
+
+/// ControlPlaneSync → Scheduler, at start from the disk, on each change, and each period:
+/// all workloads that shall exist.
+#[derive(Clone, Debug, PartialEq, Message)]
+#[rtype(result = "()")]
+pub struct WorkloadsConfigured {
+    /// All of them, each name once.
+    pub workloads: Vec<Arc<Workload>>,
+    /// Those that cannot be run, to be reported.
+    pub rejected: Vec<RejectedWorkload>,
+}
+
+/// ControlPlaneSync → ProfileEvaluator, together with [`WorkloadsConfigured`]:
+/// all profiles of the device.
+#[derive(Clone, Debug, PartialEq, Message)]
+#[rtype(result = "()")]
+pub struct ProfilesConfigured {
+    /// All of them, each name once.
+    pub profiles: Vec<Profile>,
+}
+
+// ---- MetricsIngest --------------------------------------------------------------------------
+
+/// MetricsIngest → ProfileEvaluator, for each posted body. Answered, because its sender must
+/// hear whether the samples were taken: all of them or none.
+#[derive(Clone, Debug, PartialEq, Message)]
+#[rtype(result = "Result<(), MetricsRefused>")]
+pub struct MetricsReceived {
+    /// The samples of one body, in its order.
+    pub samples: Vec<Sample>,
+}
+
+/// Why the samples of one body were not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MetricsRefused {
+    /// The agent knows as many metric names as it may.
+    #[error("metric {name} is one more than the {limit} names that the agent keeps")]
+    TooManyNames {
+        /// The first name over the bound.
+        name: String,
+        /// The bound.
+        limit: usize,
+    },
+}
+
+// ---- ProfileEvaluator -----------------------------------------------------------------------
+
+/// ProfileEvaluator → Scheduler, when a verdict changes and each time that profiles are
+/// configured: all verdicts.
+#[derive(Clone, Debug, PartialEq, Message)]
+#[rtype(result = "()")]
+pub struct ProfilesEvaluated {
+    /// All verdicts.
+    pub verdicts: Verdicts,
+}
+
+// ---- Scheduler ------------------------------------------------------------------------------
+
+/// Identifies one command for good; never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CommandId(pub u64);
+
+/// Scheduler → executor: one thing to do for one workload. Answered by one [`CommandFinished`].
+/// At most one is in flight for each workload.
+#[derive(Clone, Debug, PartialEq, Message)]
+#[rtype(result = "()")]
+pub struct ExecutorCommand {
+    /// Its identity.
+    pub id: CommandId,
+    /// An executor that comes to it later answers [`CommandError::Expired`] and does nothing.
+    pub deadline: Monotonic,
+    /// What to do.
+    pub action: Action,
+}
+
+/// What an executor shall do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Bring every image of the workload to the device, by its pull policy. Changes no pod.
+    Pull {
+        /// The workload.
+        workload: Arc<Workload>,
+    },
+    /// Create and start the workload's pod, replacing an ended or incomplete one of the same id.
+    /// A pod of that id that already runs is left alone: success.
+    Start {
+        /// The workload.
+        workload: Arc<Workload>,
+        /// Limits in force.
+        limits: Limits,
+    },
+    /// Stop the pod and remove it with its volumes. A pod that is absent is a success.
+    Stop {
+        /// The pod.
+        id: WorkloadId,
+        /// Of which workload.
+        workload: WorkloadName,
+        /// Time between SIGTERM and SIGKILL.
+        grace: Duration,
+    },
+}
+
+impl Action {
+    /// Returns the id of the pod that the action is about.
+    #[must_use]
+    pub fn workload_id(&self) -> &WorkloadId {
+        match self {
+            Self::Pull { workload } | Self::Start { workload, .. } => &workload.id,
+            Self::Stop { id, .. } => id,
+        }
+    }
+
+    /// Returns the name of the workload that the action is about.
+    #[must_use]
+    pub fn workload_name(&self) -> &WorkloadName {
+        match self {
+            Self::Pull { workload } | Self::Start { workload, .. } => &workload.name,
+            Self::Stop { workload, .. } => workload,
+        }
+    }
+}
+
+/// Scheduler → ControlPlaneSync, when a report changed, and each period: the reports on all
+/// workloads.
+#[derive(Clone, Debug, PartialEq, Message)]
+#[rtype(result = "()")]
+pub struct JobsReported {
+    /// In order of name.
+    pub jobs: Arc<[JobReport]>,
+}
+
+// ---- PodmanExecutor, K8sExecutor ------------------------------------------------------------
+
+/// Executor → Scheduler, after each burst of runtime events, after each command, and each period:
+/// every pod of ours that exists. One that is absent from it does not exist.
+#[derive(Clone, Debug, PartialEq, Message)]
+#[rtype(result = "()")]
+pub struct WorkloadsObserved {
+    /// Which executor saw it.
+    pub executor: ExecutorKind,
+    /// When the runtime was asked.
+    pub observed_at: Moment,
+    /// The pods, or why the runtime could not be asked.
+    pub pods: Result<Vec<ObservedPod>, RuntimeUnavailable>,
+}
+
+/// The runtime does not answer, or not sensibly.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct RuntimeUnavailable {
+    /// What was tried and what came back, in plain words.
+    pub message: String,
+}
+
+/// Executor → Scheduler: the answer to one [`ExecutorCommand`].
+#[derive(Clone, Debug, PartialEq, Message)]
+#[rtype(result = "()")]
+pub struct CommandFinished {
+    /// Which executor.
+    pub executor: ExecutorKind,
+    /// Which command.
+    pub id: CommandId,
+    /// Of which workload.
+    pub workload: WorkloadName,
+    /// When it ended.
+    pub finished_at: Moment,
+    /// How it ended.
+    pub result: Result<(), CommandError>,
+}
+
+/// Why a command failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// An image could not be brought to the device.
+    #[error("failed to pull image {image}: {message}")]
+    Pull {
+        /// The image as the specification names it.
+        image: String,
+        /// What the runtime said.
+        message: String,
+    },
+    /// The pod could not be created or did not start. What was created has been removed.
+    #[error("failed to start the pod: {message}")]
+    Start {
+        /// What the runtime said.
+        message: String,
+    },
+    /// The pod could not be stopped or removed.
+    #[error("failed to stop the pod: {message}")]
+    Stop {
+        /// What the runtime said.
+        message: String,
+    },
+    /// The specification asks for what this runtime cannot do.
+    #[error("the specification cannot be run here: {message}")]
+    Unsupported {
+        /// What, and the way out.
+        message: String,
+    },
+    /// The runtime did not answer: not the workload's fault.
+    #[error("the runtime did not answer: {message}")]
+    Unavailable {
+        /// What was tried and what came back.
+        message: String,
+    },
+    /// The executor died or hung; what it did so far is unknown.
+    #[error("the executor was restarted while it worked on it")]
+    Abandoned,
+    /// The executor came to the command after its deadline and did nothing.
+    #[error("the command waited past its deadline")]
+    Expired,
+}
+
+// ---- any actor ------------------------------------------------------------------------------
+
+/// Any actor → ControlPlaneSync: something happened once. The exception to "whole facts"; the
+/// last 200 are kept until a heartbeat has taken them.
+#[derive(Clone, Debug, PartialEq, Message)]
+#[rtype(result = "()")]
+pub struct EventRecorded {
+    /// What happened.
+    pub event: Event,
+}
+
+// ---- Supervisor -----------------------------------------------------------------------------
+
+/// Supervisor → ControlPlaneSync, on each change: whether an actor works.
+#[derive(Clone, Debug, PartialEq, Message)]
+#[rtype(result = "()")]
+pub struct ActorHealthChanged {
+    /// The actor's name, `podman_rootful`.
+    pub actor: &'static str,
+    /// How it is.
+    pub health: ActorHealth,
+}
+
+/// Whether a supervised actor works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ActorHealth {
+    /// It handles messages.
+    Up,
+    /// It failed and waits for its restart.
+    Restarting {
+        /// What ended it.
+        cause: String,
+        /// Failures in a row.
+        failures: u32,
+    },
+}
+
+// ---- queries of the status page -------------------------------------------------------------
+
+/// MetricsIngest → Scheduler: the reports on all workloads, now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Message)]
+#[rtype(result = "Arc<[JobReport]>")]
+pub struct GetJobs;
+
+/// MetricsIngest → ProfileEvaluator: profiles and metrics, now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Message)]
+#[rtype(result = "EvaluatorReport")]
+pub struct GetProfiles;
+
+/// The answer to [`GetProfiles`].
+#[derive(Clone, Debug, PartialEq, MessageResponse)]
+pub struct EvaluatorReport {
+    /// Every condition with its verdict.
+    pub conditions: Vec<ConditionReport>,
+    /// Every metric with its last value.
+    pub metrics: Vec<MetricReport>,
+}
+
+/// One condition as it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConditionReport {
+    /// The profile's name.
+    pub profile: String,
+    /// The condition's name.
+    pub condition: String,
+    /// The expression as written.
+    pub expression: String,
+    /// Its verdict.
+    pub verdict: crate::workload::Verdict,
+    /// Why, in plain words.
+    pub explanation: String,
+}
+
+/// One metric as it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MetricReport {
+    /// Its name.
+    pub name: String,
+    /// Its last value.
+    pub value: f64,
+    /// The unit that its sender gave.
+    pub unit: Option<String>,
+    /// Time since it was posted.
+    pub age: Duration,
+    /// Whether its time to live has passed, so that it counts as nil.
+    pub stale: bool,
+}
