@@ -31,8 +31,6 @@ const MIN_RESTART_DELAY: Duration = Duration::from_millis(100);
 const MAX_RESTART_DELAY: Duration = Duration::from_secs(30);
 /// Life without a failure after which the next failure counts as the first.
 const HEALTHY_AFTER: Duration = Duration::from_secs(60);
-/// An actor may pause its mailbox (`ctx.wait`) for so long before it counts as hung.
-const MAX_PAUSE: Duration = Duration::from_secs(30);
 
 /// A mailbox that is open before its actor exists, so that actors that know each other can be
 /// made in a straight line.
@@ -145,11 +143,10 @@ enum Cause {
     Stopped,
     #[error("did not finish a piece of work by its deadline")]
     Overdue,
-    #[error("paused its mailbox for too long")]
-    Paused,
 }
 
-/// Polls the actor until it fails.
+/// Polls the actor until it fails. A handler that blocks the thread cannot be caught here: that is
+/// for systemd's watchdog. `ctx.wait`, which would close the mailbox unseen, is banned.
 async fn life<A>(
     mut running: Pin<&mut actix::dev::ContextFut<A, Context<A>>>,
     vitals: &Vitals,
@@ -159,7 +156,6 @@ where
 {
     let mut alarm = pin!(tokio::time::sleep(Duration::ZERO));
     let mut alarm_at: Option<Monotonic> = None;
-    let mut paused_until: Option<Monotonic> = None;
     poll_fn(move |task| {
         match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(task))) {
             Err(panic) => return Poll::Ready(Cause::Panicked(panic_text(&*panic).to_owned())),
@@ -167,21 +163,13 @@ where
             Ok(Poll::Pending) => {}
         }
         let now = vitals.clock.now().monotonic;
-        paused_until = running
-            .ctx()
-            .waiting()
-            .then(|| paused_until.unwrap_or(now + MAX_PAUSE));
         let first_due = vitals.first_due();
         if first_due.is_some_and(|due| due <= now) {
             return Poll::Ready(Cause::Overdue);
         }
-        if paused_until.is_some_and(|until| until <= now) {
-            return Poll::Ready(Cause::Paused);
-        }
-        let wanted = [first_due, paused_until].into_iter().flatten().min();
-        if wanted != alarm_at {
-            alarm_at = wanted;
-            if let Some(at) = wanted {
+        if first_due != alarm_at {
+            alarm_at = first_due;
+            if let Some(at) = first_due {
                 alarm.set(tokio::time::sleep(at.saturating_since(now)));
             }
         }
