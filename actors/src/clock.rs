@@ -63,10 +63,7 @@ impl Moment {
             .ok()
             .and_then(|delta| self.wall.checked_add_signed(delta))
             .unwrap_or(DateTime::<Utc>::MAX_UTC);
-        Self {
-            monotonic: self.monotonic + duration,
-            wall,
-        }
+        Self { monotonic: self.monotonic + duration, wall }
     }
 }
 
@@ -82,41 +79,23 @@ enum Wall {
     /// The system's wall clock.
     System,
     /// Wall time at the origin, and the sum of all steps since, in milliseconds.
-    Simulated {
-        at_origin: DateTime<Utc>,
-        stepped: Arc<AtomicI64>,
-    },
+    Simulated { at_origin: DateTime<Utc>, stepped: Arc<AtomicI64> },
 }
 
 impl Clock {
     /// Returns the machine's clock.
     #[must_use]
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "this is the one place that reads a clock"
-    )]
+    #[allow(clippy::disallowed_methods, reason = "this is the one place that reads a clock")]
     pub fn system() -> Self {
-        Self {
-            origin: Instant::now(),
-            wall: Wall::System,
-        }
+        Self { origin: Instant::now(), wall: Wall::System }
     }
 
     /// Returns a clock whose wall time is `wall` now and then follows tokio's clock, paused or not.
     #[must_use]
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "this is the one place that reads a clock"
-    )]
+    #[allow(clippy::disallowed_methods, reason = "this is the one place that reads a clock")]
     pub fn simulated(wall: DateTime<Utc>) -> Self {
-        let wall = Wall::Simulated {
-            at_origin: wall,
-            stepped: Arc::default(),
-        };
-        Self {
-            origin: Instant::now(),
-            wall,
-        }
+        let wall = Wall::Simulated { at_origin: wall, stepped: Arc::default() };
+        Self { origin: Instant::now(), wall }
     }
 
     /// Moves the wall time of a simulated clock by `step`, as NTP or a missing RTC would.
@@ -129,10 +108,7 @@ impl Clock {
 
     /// Returns both readings now.
     #[must_use]
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "this is the one place that reads a clock"
-    )]
+    #[allow(clippy::disallowed_methods, reason = "this is the one place that reads a clock")]
     pub fn now(&self) -> Moment {
         let elapsed = Instant::now().saturating_duration_since(self.origin);
         let wall = match &self.wall {
@@ -146,10 +122,7 @@ impl Clock {
                     .unwrap_or(DateTime::<Utc>::MAX_UTC)
             }
         };
-        Moment {
-            monotonic: Monotonic(elapsed),
-            wall,
-        }
+        Moment { monotonic: Monotonic(elapsed), wall }
     }
 }
 

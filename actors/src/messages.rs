@@ -23,17 +23,11 @@ where
     M: Message + Send + 'static,
     M::Result: Send,
 {
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "this is the one place that sends"
-    )]
+    #[allow(clippy::disallowed_methods, reason = "this is the one place that sends")]
     if recipient.connected() {
         recipient.do_send(message);
     } else {
-        warn!(
-            message = std::any::type_name::<M>(),
-            "message had no receiver"
-        );
+        warn!(message = std::any::type_name::<M>(), "message had no receiver");
     }
 }
 
@@ -141,6 +135,16 @@ pub enum Action {
 }
 
 impl Action {
+    /// Returns the word used in logs.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Pull { .. } => "pull",
+            Self::Start { .. } => "start",
+            Self::Stop { .. } => "stop",
+        }
+    }
+
     /// Returns the id of the pod that the action is about.
     #[must_use]
     pub fn workload_id(&self) -> &WorkloadId {

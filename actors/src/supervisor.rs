@@ -47,15 +47,7 @@ impl<A: Actor<Context = Context<A>> + Supervised> Slot<A> {
     pub fn new(name: &'static str, clock: Clock) -> Self {
         let context = Context::new();
         let address = context.address();
-        Self {
-            name,
-            context,
-            address,
-            vitals: Vitals {
-                clock,
-                due: Rc::default(),
-            },
-        }
+        Self { name, context, address, vitals: Vitals { clock, due: Rc::default() } }
     }
 
     /// Returns the address for messages of type `M`. It stays valid as long as the agent runs.
@@ -79,12 +71,7 @@ impl<A: Actor<Context = Context<A>> + Supervised> Slot<A> {
     /// Runs `actor` until every address of it is gone; restarts it whenever it fails.
     /// Tells `health` of each change.
     pub async fn supervise(self, actor: A, health: Recipient<ActorHealthChanged>) {
-        let Self {
-            name,
-            context,
-            address,
-            vitals,
-        } = self;
+        let Self { name, context, address, vitals } = self;
         let span = info_span!("actor", actor = name);
         async move {
             // Kept, so that the mailbox never closes by want of senders while the agent runs.
@@ -98,35 +85,17 @@ impl<A: Actor<Context = Context<A>> + Supervised> Slot<A> {
                     restarts.next_delay(vitals.clock.now().monotonic.saturating_since(started));
                 let failures = restarts.failures;
                 error!(error = %cause, attempt = failures, delay = ?delay, "actor failed");
-                let down = ActorHealth::Restarting {
-                    cause: cause.to_string(),
-                    failures,
-                };
-                tell(
-                    &health,
-                    ActorHealthChanged {
-                        actor: name,
-                        health: down,
-                    },
-                );
+                let down = ActorHealth::Restarting { cause: cause.to_string(), failures };
+                tell(&health, ActorHealthChanged { actor: name, health: down });
                 // Drops the actor's futures first: commands in flight are answered as abandoned now,
                 // not after the wait.
                 if let Err(panic) = catch_unwind(AssertUnwindSafe(|| running.restart())) {
-                    error!(
-                        error = panic_text(&*panic),
-                        "actor panicked while it was reset"
-                    );
+                    error!(error = panic_text(&*panic), "actor panicked while it was reset");
                 }
                 vitals.forget_all();
                 tokio::time::sleep(delay).await;
                 info!(attempt = failures, "actor restarted");
-                tell(
-                    &health,
-                    ActorHealthChanged {
-                        actor: name,
-                        health: ActorHealth::Up,
-                    },
-                );
+                tell(&health, ActorHealthChanged { actor: name, health: ActorHealth::Up });
             }
         }
         .instrument(span)
@@ -191,10 +160,7 @@ struct Restarts {
 
 impl Restarts {
     fn new() -> Self {
-        Self {
-            failures: 0,
-            delays: Self::delays(),
-        }
+        Self { failures: 0, delays: Self::delays() }
     }
 
     fn delays() -> exponential_backoff::IntoIter {
@@ -236,19 +202,13 @@ impl Vitals {
         let key = register.next_key;
         register.next_key += 1;
         register.by_key.insert(key, deadline);
-        Due {
-            key,
-            register: Rc::clone(&self.due),
-        }
+        Due { key, register: Rc::clone(&self.due) }
     }
 
     /// Returns vitals that nobody watches, for a test of an actor without its supervisor.
     #[must_use]
     pub fn unwatched(clock: Clock) -> Self {
-        Self {
-            clock,
-            due: Rc::default(),
-        }
+        Self { clock, due: Rc::default() }
     }
 
     fn first_due(&self) -> Option<Monotonic> {

@@ -337,11 +337,7 @@ impl ContainerEnd {
 
 impl fmt::Display for ContainerEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "container {} ended with code {}",
-            self.container, self.exit_code
-        )?;
+        write!(f, "container {} ended with code {}", self.container, self.exit_code)?;
         if self.oom_killed {
             f.write_str(" (out of memory)")?;
         }

@@ -38,11 +38,7 @@ pub struct PodIdentity<'a> {
 pub fn workload_id(identity: &PodIdentity<'_>) -> WorkloadId {
     let canonical = canonical_form(identity);
     let digest = Sha256::digest(canonical.to_string().as_bytes());
-    let hash: String = digest
-        .iter()
-        .take(6)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let hash: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
     let name: String = identity.name.chars().take(MAX_NAME).collect();
     WorkloadId::from(format!("{}-{hash}", name.trim_end_matches(['-', '.'])))
 }
@@ -75,8 +71,7 @@ fn fill_defaults(pod: &mut Value) {
     let Some(pod) = pod.as_object_mut() else {
         return;
     };
-    pod.entry("restartPolicy")
-        .or_insert_with(|| json!("Always"));
+    pod.entry("restartPolicy").or_insert_with(|| json!("Always"));
     for list in ["containers", "initContainers"] {
         let Some(containers) = pod.get_mut(list).and_then(Value::as_array_mut) else {
             continue;
@@ -162,11 +157,7 @@ mod tests {
     fn order_of_secrets_does_not_matter_and_their_content_does() {
         let secret = |name: &str, value: &str| Secret {
             name: name.to_owned(),
-            data: [(
-                "key".to_owned(),
-                crate::workload::Confidential::new(value.into()),
-            )]
-            .into(),
+            data: [("key".to_owned(), crate::workload::Confidential::new(value.into()))].into(),
         };
         let pod = PodSpec::default();
         let id = |secrets: &[Secret]| {
@@ -183,10 +174,7 @@ mod tests {
         };
         let (a, b) = (secret("a", "1"), secret("b", "2"));
         assert_eq!(id(&[a.clone(), b.clone()]), id(&[b.clone(), a]));
-        assert_ne!(
-            id(&[secret("a", "1"), b.clone()]),
-            id(&[secret("a", "3"), b])
-        );
+        assert_ne!(id(&[secret("a", "1"), b.clone()]), id(&[secret("a", "3"), b]));
     }
 
     #[test]

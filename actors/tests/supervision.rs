@@ -17,10 +17,7 @@ use actors::supervisor::{Due, Slot, Vitals};
 struct Paused;
 
 impl Paused {
-    #[allow(
-        clippy::new_ret_no_self,
-        reason = "the name that actix_rt::test asks for"
-    )]
+    #[allow(clippy::new_ret_no_self, reason = "the name that actix_rt::test asks for")]
     fn new() -> actix::SystemRunner {
         System::with_tokio_rt(|| {
             tokio::runtime::Builder::new_current_thread()
@@ -107,12 +104,7 @@ impl Handler<Work> for Worker {
         self.handled_in_this_life += 1;
         let due = self.vitals.due_by(self.clock.now().monotonic + DEADLINE);
         let answers = Rc::clone(&self.answers);
-        let mut ticket = Ticket {
-            number,
-            answers,
-            answered: false,
-            _due: due,
-        };
+        let mut ticket = Ticket { number, answers, answered: false, _due: due };
         match fault {
             Fault::None => ticket.answer(true),
             Fault::PanicInHandler => panic!("boom in handler"),
@@ -261,10 +253,7 @@ async fn work_that_hangs_is_given_up_at_its_deadline() {
     assert_eq!(rig.answers(), [(1, true), (3, true), (4, true)]);
     tokio::time::sleep(2 * SECOND).await;
     assert_eq!(rig.answers().last(), Some(&(2, false)));
-    assert_eq!(
-        rig.causes(),
-        ["did not finish a piece of work by its deadline"]
-    );
+    assert_eq!(rig.causes(), ["did not finish a piece of work by its deadline"]);
     rig.send(5, Fault::None);
     tokio::time::sleep(SECOND).await;
     assert_eq!(rig.answers().last(), Some(&(5, true)));
@@ -281,11 +270,7 @@ async fn other_actors_never_pause() {
         for _ in 0..4 {
             tokio::task::yield_now().await;
         }
-        assert_eq!(
-            well.answers().len(),
-            number as usize + 1,
-            "answered at once"
-        );
+        assert_eq!(well.answers().len(), number as usize + 1, "answered at once");
         assert_eq!(clock.now().monotonic, before, "in no time");
         tokio::time::sleep(Duration::from_millis(40)).await;
     }
@@ -306,34 +291,22 @@ async fn back_off_doubles_to_its_cap_and_resets_after_a_healthy_minute() {
     for (failure, gap) in gaps.iter().enumerate() {
         let expected = (100_u128 << failure).min(30_000);
         let jitter = expected / 10 + 2;
-        assert!(
-            gap.abs_diff(expected) <= jitter,
-            "wait {failure} was {gap} ms, not {expected}"
-        );
+        assert!(gap.abs_diff(expected) <= jitter, "wait {failure} was {gap} ms, not {expected}");
     }
-    let healthy_for = rig
-        .clock
-        .now()
-        .monotonic
-        .saturating_since(*rig.lives.borrow().last().unwrap());
+    let healthy_for =
+        rig.clock.now().monotonic.saturating_since(*rig.lives.borrow().last().unwrap());
     assert!(healthy_for > Duration::from_secs(60));
     let failed_at = rig.clock.now().monotonic;
     rig.send(99, Fault::PanicInHandler);
     tokio::time::sleep(SECOND).await;
     let restarted_at = *rig.lives.borrow().last().unwrap();
     let wait = restarted_at.saturating_since(failed_at).as_millis();
-    assert!(
-        (90..=112).contains(&wait),
-        "the first wait again, not {wait} ms"
-    );
+    assert!((90..=112).contains(&wait), "the first wait again, not {wait} ms");
 }
 
 #[actix_rt::test(system = "crate::Paused")]
 async fn health_is_told_on_every_change() {
     let rig = one_fault_among_four(Fault::PanicInHandler, SECOND).await;
     let health = rig.health.borrow().clone();
-    assert!(matches!(
-        &health[..],
-        [ActorHealth::Restarting { failures: 1, .. }, ActorHealth::Up]
-    ));
+    assert!(matches!(&health[..], [ActorHealth::Restarting { failures: 1, .. }, ActorHealth::Up]));
 }

@@ -1,1 +1,22 @@
-//! scheduler.
+//! Scheduler: decides which workloads run, from configuration, verdicts and observations.
+
+mod actor;
+mod agenda;
+pub mod cron;
+mod eligibility;
+mod job;
+mod jobs;
+mod lifecycle;
+mod notices;
+mod plan;
+mod planning;
+mod report;
+pub mod retry;
+mod runtimes;
+mod start_budget;
+
+#[cfg(test)]
+mod tests;
+
+pub use actor::{Scheduler, SchedulerDeps};
+pub use jobs::SchedulerSettings;

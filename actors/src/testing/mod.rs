@@ -1,1 +1,3 @@
-//! testing.
+//! Fakes, builders and stand-ins for tests; compiled only with the feature `testing`.
+
+pub mod workloads;

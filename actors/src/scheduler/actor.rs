@@ -1,0 +1,200 @@
+//! Scheduler: feeds what happens to the jobs, sends the commands that they plan.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::{
+    Actor, AsyncContext, Context, Handler, MessageResult, Recipient, SpawnHandle, Supervised,
+};
+use chrono::Local;
+use tracing::{debug, info, warn};
+
+use super::jobs::{Jobs, SchedulerSettings};
+use crate::clock::{Clock, Monotonic};
+use crate::messages::{
+    CommandFinished, EventRecorded, ExecutorCommand, GetJobs, JobsReported, ProfilesEvaluated,
+    WorkloadsConfigured, WorkloadsObserved, tell,
+};
+use crate::workload::{Event, EventKind, ExecutorKind, JobReport};
+
+/// Reports are sent again so often though nothing changed, for a receiver that was restarted.
+const REPORT_PERIOD: Duration = Duration::from_secs(60);
+/// Changes within this span make one report.
+const REPORT_DELAY: Duration = Duration::from_millis(100);
+
+/// What the scheduler needs of the rest of the agent.
+#[derive(Clone)]
+pub struct SchedulerDeps {
+    /// The executors that exist.
+    pub executors: BTreeMap<ExecutorKind, Recipient<ExecutorCommand>>,
+    /// Receives the reports.
+    pub reports: Recipient<JobsReported>,
+    /// Receives events.
+    pub events: Recipient<EventRecorded>,
+    /// The time.
+    pub clock: Clock,
+    /// Settings.
+    pub settings: SchedulerSettings,
+}
+
+/// Decides which workloads run, and has the executors run them.
+pub struct Scheduler {
+    deps: SchedulerDeps,
+    jobs: Jobs,
+    /// The one timer, and what it is set to.
+    alarm: Option<(Monotonic, SpawnHandle)>,
+    report_pending: bool,
+    last_report: Arc<[JobReport]>,
+}
+
+impl Scheduler {
+    /// Returns a scheduler without jobs.
+    #[must_use]
+    pub fn new(deps: SchedulerDeps) -> Self {
+        let jobs = Jobs::new(deps.settings.clone(), fastrand::u64(..));
+        Self { deps, jobs, alarm: None, report_pending: false, last_report: Arc::new([]) }
+    }
+
+    /// Sends whatever the jobs now want done; sets the timer for what they will want.
+    fn act(&mut self, ctx: &mut Context<Self>) {
+        let now = self.deps.clock.now();
+        for (executor, command) in self.jobs.plan(now, &Local) {
+            self.send(executor, command);
+        }
+        for event in self.jobs.take_events() {
+            log(&event);
+            tell(&self.deps.events, EventRecorded { event });
+        }
+        self.set_alarm(ctx);
+        self.report_soon(ctx);
+    }
+
+    fn send(&self, executor: ExecutorKind, command: ExecutorCommand) {
+        let job_id = command.action.workload_id();
+        let workload = command.action.workload_name();
+        let step = command.action.as_str();
+        match self.deps.executors.get(&executor) {
+            Some(recipient) => {
+                debug!(%job_id, %workload, %executor, step, "command sent");
+                tell(recipient, command);
+            }
+            // The plan sends nothing to a runtime that never reported, so this is a wiring fault.
+            None => warn!(%job_id, %workload, %executor, step, "command had no executor"),
+        }
+    }
+
+    fn set_alarm(&mut self, ctx: &mut Context<Self>) {
+        let wanted = self.jobs.next_alarm();
+        if self.alarm.map(|(at, _)| at) == wanted {
+            return;
+        }
+        if let Some((_, handle)) = self.alarm.take() {
+            ctx.cancel_future(handle);
+        }
+        if let Some(at) = wanted {
+            let wait = at.saturating_since(self.deps.clock.now().monotonic);
+            let handle = ctx.run_later(wait, |scheduler, ctx| {
+                scheduler.alarm = None;
+                scheduler.act(ctx);
+            });
+            self.alarm = Some((at, handle));
+        }
+    }
+
+    fn report_soon(&mut self, ctx: &mut Context<Self>) {
+        if !std::mem::replace(&mut self.report_pending, true) {
+            ctx.run_later(REPORT_DELAY, |scheduler, _| scheduler.report_if_changed());
+        }
+    }
+
+    fn report_if_changed(&mut self) {
+        self.report_pending = false;
+        let reports = self.jobs.reports(self.deps.clock.now());
+        if reports[..] != self.last_report[..] {
+            self.last_report = reports.into();
+            self.report();
+        }
+    }
+
+    fn report(&self) {
+        tell(&self.deps.reports, JobsReported { jobs: Arc::clone(&self.last_report) });
+    }
+
+    fn report_period(&mut self, ctx: &mut Context<Self>) {
+        self.report();
+        ctx.run_later(REPORT_PERIOD, Self::report_period);
+    }
+}
+
+/// Logs an event where it arises, so that a device that is offline has it too.
+fn log(event: &Event) {
+    let workload = event.workload.as_ref().map(tracing::field::display);
+    let (reason, message) = (event.reason, &event.message);
+    match event.kind {
+        EventKind::Normal => info!(workload, reason, detail = message, "workload changed"),
+        EventKind::Warn => warn!(workload, reason, detail = message, "workload needs attention"),
+    }
+}
+
+impl Actor for Scheduler {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.run_later(REPORT_PERIOD, Self::report_period);
+    }
+}
+
+impl Supervised for Scheduler {
+    /// Jobs are dropped: configuration, verdicts and observations come again within a period.
+    /// Commands in flight are kept: their answers are still to come.
+    fn restarting(&mut self, _: &mut Context<Self>) {
+        self.jobs.reset();
+        self.alarm = None;
+        self.report_pending = false;
+    }
+}
+
+impl Handler<WorkloadsConfigured> for Scheduler {
+    type Result = ();
+
+    fn handle(&mut self, configured: WorkloadsConfigured, ctx: &mut Context<Self>) {
+        self.jobs.configure(&configured, self.deps.clock.now());
+        self.act(ctx);
+    }
+}
+
+impl Handler<ProfilesEvaluated> for Scheduler {
+    type Result = ();
+
+    fn handle(&mut self, evaluated: ProfilesEvaluated, ctx: &mut Context<Self>) {
+        self.jobs.evaluate(evaluated.verdicts);
+        self.act(ctx);
+    }
+}
+
+impl Handler<WorkloadsObserved> for Scheduler {
+    type Result = ();
+
+    fn handle(&mut self, observed: WorkloadsObserved, ctx: &mut Context<Self>) {
+        self.jobs.observe(observed);
+        self.act(ctx);
+    }
+}
+
+impl Handler<CommandFinished> for Scheduler {
+    type Result = ();
+
+    fn handle(&mut self, finished: CommandFinished, ctx: &mut Context<Self>) {
+        self.jobs.finish(finished, self.deps.clock.now());
+        self.act(ctx);
+    }
+}
+
+impl Handler<GetJobs> for Scheduler {
+    type Result = MessageResult<GetJobs>;
+
+    fn handle(&mut self, _: GetJobs, _: &mut Context<Self>) -> Self::Result {
+        MessageResult(self.jobs.reports(self.deps.clock.now()).into())
+    }
+}

@@ -1,0 +1,202 @@
+//! Whether the device's profiles allow a workload to run now. Pure.
+
+use crate::workload::{Limits, ProfileRef, ProfileVerdicts, Verdict, Verdicts};
+
+/// What the profiles say about a workload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Eligibility {
+    /// It may run: it names no profile, or each of them has a true condition.
+    Allowed,
+    /// It may not.
+    Forbidden {
+        /// Which profile and condition forbid it.
+        because: String,
+    },
+    /// It may not, but only for want of data: some condition is unknown and might be true.
+    Undecided {
+        /// Which profile and condition lack data.
+        because: String,
+    },
+}
+
+/// Returns what `verdicts` say about a workload that names `profiles`.
+pub(crate) fn eligibility(profiles: &[ProfileRef], verdicts: &Verdicts) -> Eligibility {
+    let mut undecided = None;
+    for profile in profiles {
+        let Some(defined) = verdicts.get(&profile.name) else {
+            let because = format!("the device does not define profile {}", profile.name);
+            return Eligibility::Forbidden { because };
+        };
+        match by_profile(profile, defined) {
+            Eligibility::Allowed => {}
+            Eligibility::Forbidden { because } => return Eligibility::Forbidden { because },
+            Eligibility::Undecided { because } => undecided = undecided.or(Some(because)),
+        }
+    }
+    undecided.map_or(Eligibility::Allowed, |because| Eligibility::Undecided { because })
+}
+
+fn by_profile(profile: &ProfileRef, defined: &ProfileVerdicts) -> Eligibility {
+    let named = named_verdicts(profile, defined);
+    if named.iter().any(|(_, verdict)| verdict.is_some_and(Verdict::is_true)) {
+        return Eligibility::Allowed;
+    }
+    let unknown = named.iter().any(|(_, verdict)| matches!(verdict, Some(Verdict::Unknown)));
+    let reasons: Vec<String> = named
+        .iter()
+        .map(|(condition, verdict)| match verdict {
+            None => format!("it has no condition {condition}"),
+            Some(Verdict::True) => format!("{condition} is true"),
+            Some(Verdict::False) => format!("{condition} is false"),
+            Some(Verdict::Unknown) => format!("{condition} is unknown"),
+            Some(Verdict::Failed(why)) => format!("{condition} failed: {why}"),
+        })
+        .collect();
+    let because = if reasons.is_empty() {
+        format!("profile {} has no conditions", profile.name)
+    } else {
+        format!("profile {}: {}", profile.name, reasons.join(", "))
+    };
+    if unknown { Eligibility::Undecided { because } } else { Eligibility::Forbidden { because } }
+}
+
+/// Returns each condition that counts with its verdict; a reference that lists none means all.
+fn named_verdicts<'a>(
+    profile: &'a ProfileRef,
+    defined: &'a ProfileVerdicts,
+) -> Vec<(&'a str, Option<&'a Verdict>)> {
+    if profile.conditions.is_empty() {
+        return defined.iter().map(|(name, verdict)| (name.as_str(), Some(verdict))).collect();
+    }
+    let verdict_of = |name: &'a str| (name, defined.get(name));
+    profile.conditions.iter().map(|condition| verdict_of(condition.name.as_str())).collect()
+}
+
+/// Returns the limits in force: the smallest among the conditions that are true.
+pub(crate) fn limits(profiles: &[ProfileRef], verdicts: &Verdicts) -> Limits {
+    let mut limits = Limits::default();
+    for profile in profiles {
+        let Some(defined) = verdicts.get(&profile.name) else {
+            continue;
+        };
+        for condition in &profile.conditions {
+            if !defined.get(&condition.name).is_some_and(Verdict::is_true) {
+                continue;
+            }
+            limits.cpu = smaller(limits.cpu, condition.cpu);
+            limits.memory = smaller(limits.memory, condition.memory);
+        }
+    }
+    limits
+}
+
+fn smaller(a: Option<u64>, b: Option<u64>) -> Option<u64> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (one, other) => one.or(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::workload::ConditionRef;
+
+    fn verdicts(text: &str) -> Verdicts {
+        let mut verdicts = Verdicts::new();
+        for part in text.split_whitespace() {
+            let (path, verdict) = part.split_once('=').unwrap();
+            let (profile, condition) = path.split_once('.').unwrap();
+            let verdict = match verdict {
+                "true" => Verdict::True,
+                "false" => Verdict::False,
+                "unknown" => Verdict::Unknown,
+                why => Verdict::Failed(why.into()),
+            };
+            let profile = verdicts.entry(profile.into()).or_default();
+            Arc::make_mut(profile).insert(condition.into(), verdict);
+        }
+        verdicts
+    }
+
+    fn profiles(text: &str) -> Vec<ProfileRef> {
+        let reference = |part: &str| {
+            let (name, conditions) = part.split_once(':').unwrap();
+            let condition = |text: &str| {
+                let (name, cpu) = text.split_once('@').unwrap_or((text, ""));
+                ConditionRef { name: name.into(), cpu: cpu.parse().ok(), memory: None }
+            };
+            let conditions = conditions.split(',').filter(|name| !name.is_empty());
+            ProfileRef { name: name.into(), conditions: conditions.map(condition).collect() }
+        };
+        text.split_whitespace().map(reference).collect()
+    }
+
+    /// `yes`, `no` or `undecided`.
+    fn word(eligibility: &Eligibility) -> &'static str {
+        match eligibility {
+            Eligibility::Allowed => "yes",
+            Eligibility::Forbidden { .. } => "no",
+            Eligibility::Undecided { .. } => "undecided",
+        }
+    }
+
+    #[test]
+    fn each_profile_needs_one_true_condition() {
+        for (named, verdicts_now, expected) in [
+            ("", "", "yes"),
+            ("", "p.a=false", "yes"),
+            ("p:a", "p.a=true", "yes"),
+            ("p:a", "p.a=false", "no"),
+            ("p:a,b", "p.a=false p.b=true", "yes"),
+            ("p:a,b", "p.a=false p.b=unknown", "undecided"),
+            ("p:a,b", "p.a=unknown p.b=true", "yes"),
+            ("p:", "p.a=false p.b=true", "yes"),
+            ("p:", "p.a=false p.b=false", "no"),
+            ("p:a q:b", "p.a=true q.b=false", "no"),
+            ("p:a q:b", "p.a=true q.b=true", "yes"),
+            ("p:a q:b", "p.a=unknown q.b=true", "undecided"),
+            ("p:a q:b", "p.a=unknown q.b=false", "no"),
+            ("p:a", "", "no"),
+            ("p:a", "pp.a=true", "no"),
+            ("p:a", "p.aa=true", "no"),
+            ("p:a", "p.a=broken", "no"),
+        ] {
+            let found = eligibility(&profiles(named), &verdicts(verdicts_now));
+            assert_eq!(word(&found), expected, "{named} with {verdicts_now}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn reason_names_profile_and_condition() {
+        for (named, verdicts_now, expected) in [
+            ("p:a", "", "the device does not define profile p"),
+            ("p:a", "p.b=true", "profile p: it has no condition a"),
+            ("p:a,b", "p.a=false p.b=unknown", "profile p: a is false, b is unknown"),
+        ] {
+            match eligibility(&profiles(named), &verdicts(verdicts_now)) {
+                Eligibility::Forbidden { because } | Eligibility::Undecided { because } => {
+                    assert_eq!(because, expected);
+                }
+                Eligibility::Allowed => panic!("{named} was allowed"),
+            }
+        }
+    }
+
+    #[test]
+    fn smallest_limit_of_the_true_conditions_holds() {
+        for (named, verdicts_now, expected) in [
+            ("p:a@50000", "p.a=true", Some(50_000)),
+            ("p:a@50000", "p.a=false", None),
+            ("p:a@50000,b@20000", "p.a=true p.b=true", Some(20_000)),
+            ("p:a@50000,b@20000", "p.a=true p.b=unknown", Some(50_000)),
+            ("p:a,b@20000", "p.a=true p.b=true", Some(20_000)),
+            ("p:a@50000 q:c@1000", "p.a=true q.c=true", Some(1000)),
+        ] {
+            let found = limits(&profiles(named), &verdicts(verdicts_now));
+            assert_eq!(found.cpu, expected, "{named} with {verdicts_now}");
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! One job: what is wanted of a workload, what exists of it, and the command in flight. Pure.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::cron::CronTicks;
+use super::eligibility::{Eligibility, eligibility, limits};
+use super::retry::Retry;
+use crate::clock::{Moment, Monotonic};
+use crate::messages::CommandId;
+use crate::workload::{
+    CurrentState, ExecutorKind, Limits, ObservedPod, RetryPolicy, TargetState, Verdicts, Workload,
+    WorkloadId, WorkloadName,
+};
+
+/// How long after the agent's start a pod that runs is kept though its profiles lack data: the
+/// metrics that allowed it were known to the agent's previous life, and will be posted again.
+pub(crate) const ADOPTION_GRACE: Duration = Duration::from_secs(120);
+
+/// Time between SIGTERM and SIGKILL for a pod that does not say: podman's default.
+const DEFAULT_GRACE: Duration = Duration::from_secs(10);
+
+/// Where a pod is and which specification it runs.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct PodKey {
+    pub(crate) executor: ExecutorKind,
+    pub(crate) id: WorkloadId,
+}
+
+/// What a command in flight does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Doing {
+    Pulling,
+    Starting,
+    Stopping,
+}
+
+/// The command in flight.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct InFlight {
+    pub(crate) command: CommandId,
+    pub(crate) doing: Doing,
+    pub(crate) pod: PodKey,
+    /// When the job gives the command up.
+    pub(crate) until: Monotonic,
+}
+
+/// How the runs of the specification in force stand.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Run {
+    /// Entered when the specification is adopted and when a healthy pod was stopped on purpose:
+    /// the pod may start at once.
+    Idle,
+    /// Entered when the pod was started, or found running.
+    Started { since: Monotonic },
+    /// Entered when a run failed, or ended and shall be repeated: the next one is due then.
+    Waiting { until: Monotonic },
+    /// Entered when a run ended that shall not be repeated.
+    Finished,
+}
+
+/// When a workload runs by the clock.
+#[derive(Debug)]
+pub(crate) enum Cron {
+    /// It runs whenever it may.
+    None,
+    /// It runs at these ticks.
+    Ticks(CronTicks),
+    /// Its author meant a time that cannot be read: it never runs. Says what is wrong.
+    Invalid(String),
+}
+
+impl Cron {
+    pub(crate) fn is_some(&self) -> bool {
+        !matches!(self, Self::None)
+    }
+
+    pub(crate) fn ticks_mut(&mut self) -> Option<&mut CronTicks> {
+        match self {
+            Self::Ticks(ticks) => Some(ticks),
+            Self::None | Self::Invalid(_) => None,
+        }
+    }
+
+    fn why_it_waits(&self) -> &str {
+        match self {
+            Self::None | Self::Ticks(_) => "waits for its next cron run",
+            Self::Invalid(message) => message,
+        }
+    }
+}
+
+/// One job. Its name is that of its workload.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) name: WorkloadName,
+    /// The specification in force; `None` once the workload is no longer configured.
+    pub(crate) desired: Option<Arc<Workload>>,
+    /// Why a newer specification was refused.
+    pub(crate) rejected: Option<String>,
+    pub(crate) target: TargetState,
+    /// Why the target is not Running.
+    pub(crate) inactive_because: Option<String>,
+    pub(crate) limits: Limits,
+    /// Every pod of this workload that exists, of whatever specification.
+    pub(crate) pods: BTreeMap<PodKey, ObservedPod>,
+    pub(crate) in_flight: Option<InFlight>,
+    /// Whether the images of the specification in force are on the device.
+    pub(crate) pulled: bool,
+    pub(crate) run: Run,
+    /// Whether a pod of the specification in force ever ran.
+    pub(crate) ever_ran: bool,
+    /// The agent starts nothing before this, after a runtime that failed.
+    pub(crate) not_before: Monotonic,
+    /// Why the last run or command failed.
+    pub(crate) failure: Option<String>,
+    pub(crate) restarts: u32,
+    /// Time between SIGTERM and SIGKILL for its pods.
+    pub(crate) grace: Duration,
+    pub(crate) cron: Cron,
+    /// The next cron tick, for people.
+    pub(crate) next_tick: Option<DateTime<Utc>>,
+    /// A cron tick asked for a run that has not ended yet.
+    pub(crate) run_requested: bool,
+    pub(super) retry: Retry,
+    pub(super) failed_stops: u32,
+}
+
+impl Job {
+    /// Returns a job that wants nothing: it removes what exists of its workload.
+    pub(crate) fn orphan(name: WorkloadName, default_retry: RetryPolicy) -> Self {
+        Self {
+            name,
+            desired: None,
+            rejected: None,
+            target: TargetState::Removed,
+            inactive_because: None,
+            limits: Limits::default(),
+            pods: BTreeMap::new(),
+            in_flight: None,
+            pulled: false,
+            run: Run::Idle,
+            ever_ran: false,
+            not_before: Monotonic::default(),
+            failure: None,
+            restarts: 0,
+            grace: DEFAULT_GRACE,
+            cron: Cron::None,
+            next_tick: None,
+            run_requested: false,
+            retry: Retry::new(default_retry, 0),
+            failed_stops: 0,
+        }
+    }
+
+    /// Takes over the specification that the configuration now has for this workload.
+    pub(crate) fn configure(
+        &mut self,
+        workload: &Arc<Workload>,
+        cron: Cron,
+        default_retry: RetryPolicy,
+        seed: u64,
+    ) {
+        let old = self.desired.replace(Arc::clone(workload));
+        self.grace = grace_of(workload);
+        let same_pod = old.as_ref().is_some_and(|old| old.id == workload.id);
+        let same_cron = old.as_ref().is_some_and(|old| old.cron == workload.cron);
+        let same_retry = old.as_ref().is_some_and(|old| old.retry == workload.retry);
+        if !same_cron {
+            self.cron = cron;
+            self.run_requested = false;
+        }
+        if !same_retry || !same_pod {
+            self.retry = Retry::new(workload.retry.unwrap_or(default_retry), seed);
+        }
+        if !same_pod {
+            self.run = Run::Idle;
+            self.pulled = false;
+            self.ever_ran = false;
+            self.failure = None;
+            self.not_before = Monotonic::default();
+            self.run_requested = false;
+            self.give_up_pull();
+        }
+    }
+
+    /// Notes that the configuration no longer has this workload.
+    pub(crate) fn remove(&mut self) {
+        self.desired = None;
+        self.rejected = None;
+        self.cron = Cron::None;
+        self.give_up_pull();
+    }
+
+    /// A pull changes no pod, so nobody has to wait for one that is no longer wanted.
+    fn give_up_pull(&mut self) {
+        if self.in_flight.as_ref().is_some_and(|flight| flight.doing == Doing::Pulling) {
+            self.in_flight = None;
+        }
+    }
+
+    /// Returns the key of the pod that shall run, if any shall.
+    pub(crate) fn wanted(&self) -> Option<PodKey> {
+        self.desired
+            .as_ref()
+            .map(|workload| PodKey { executor: workload.executor, id: workload.id.clone() })
+    }
+
+    /// Returns the state of the pod of the specification in force.
+    pub(crate) fn current(&self) -> Option<&CurrentState> {
+        self.wanted().and_then(|key| self.pods.get(&key)).map(|pod| &pod.state)
+    }
+
+    /// Returns whether containers of the specification in force run.
+    pub(crate) fn is_alive(&self) -> bool {
+        match self.current() {
+            Some(
+                CurrentState::Starting
+                | CurrentState::Running
+                | CurrentState::Degraded { .. }
+                | CurrentState::Crashing { .. }
+                | CurrentState::Unknown,
+            ) => true,
+            Some(CurrentState::Exited { .. } | CurrentState::Incomplete { .. }) | None => false,
+        }
+    }
+
+    /// Decides the target from the profiles and the cron tick.
+    pub(crate) fn aim(&mut self, verdicts: Option<&Verdicts>, now: Moment) {
+        let Some(workload) = &self.desired else {
+            self.target = TargetState::Removed;
+            self.inactive_because = None;
+            return;
+        };
+        let none = Verdicts::new();
+        let known = verdicts.unwrap_or(&none);
+        self.limits = limits(&workload.profiles, known);
+        let forbidden = if workload.profiles.is_empty() {
+            None
+        } else {
+            let may_keep = now.monotonic.since_start() < ADOPTION_GRACE && self.is_alive();
+            match verdicts.map(|known| eligibility(&workload.profiles, known)) {
+                Some(Eligibility::Allowed) => None,
+                Some(Eligibility::Forbidden { because }) => Some(because),
+                Some(Eligibility::Undecided { because }) => (!may_keep).then_some(because),
+                None => (!may_keep).then(|| "its profiles are not evaluated yet".to_owned()),
+            }
+        };
+        let waits_for_cron = self.cron.is_some() && !self.run_requested && !self.is_alive();
+        (self.target, self.inactive_because) = if let Some(because) = forbidden {
+            self.run_requested = false;
+            (TargetState::Inactive, Some(because))
+        } else if waits_for_cron {
+            (TargetState::Inactive, Some(self.cron.why_it_waits().to_owned()))
+        } else {
+            (TargetState::Running, None)
+        };
+        if self.target != TargetState::Running {
+            self.give_up_pull();
+        }
+    }
+}
+
+/// Returns the pod's `terminationGracePeriodSeconds`.
+fn grace_of(workload: &Workload) -> Duration {
+    let seconds = workload.pod.termination_grace_period_seconds;
+    seconds
+        .and_then(|seconds| u64::try_from(seconds).ok())
+        .map_or(DEFAULT_GRACE, Duration::from_secs)
+}

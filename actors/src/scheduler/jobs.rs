@@ -1,0 +1,271 @@
+//! The table of jobs: adopts configurations, verdicts and observations, and yields commands. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::agenda::Agenda;
+use super::cron::{CronSchedule, CronTicks};
+use super::job::{Cron, Job, PodKey};
+use super::notices::Notices;
+use super::report::{rejected, report};
+use super::runtimes::{Runtime, Runtimes};
+use super::start_budget::StartBudget;
+use crate::clock::Moment;
+use crate::messages::{WorkloadsConfigured, WorkloadsObserved};
+use crate::workload::{
+    Event, ExecutorKind, JobReport, ObservedPod, RetryPolicy, Verdicts, Workload, WorkloadName,
+};
+
+/// What the agent's settings say about scheduling.
+#[derive(Clone, Debug)]
+pub struct SchedulerSettings {
+    /// The retry of workloads that bring none.
+    pub retry: RetryPolicy,
+    /// How many pulls and starts may be under way on the device at once; at least 1.
+    pub start_budget: usize,
+    /// Runtimes without an executor, each with the words that tell how to get it.
+    pub unconfigured: BTreeMap<ExecutorKind, String>,
+}
+
+/// All jobs.
+#[derive(Debug)]
+pub(crate) struct Jobs {
+    settings: SchedulerSettings,
+    pub(super) jobs: BTreeMap<WorkloadName, Job>,
+    /// What every executor saw last; pods of workloads that have no job yet among them.
+    seen: BTreeMap<ExecutorKind, BTreeMap<WorkloadName, Vec<ObservedPod>>>,
+    pub(super) runtimes: Runtimes,
+    pub(super) verdicts: Option<Verdicts>,
+    /// Workloads of the configuration that were refused, and why.
+    rejected: BTreeMap<WorkloadName, String>,
+    configured: bool,
+    pub(super) agenda: Agenda,
+    pub(super) budget: StartBudget,
+    pub(super) next_command: u64,
+    random: fastrand::Rng,
+    pub(super) notices: Notices,
+}
+
+impl Jobs {
+    /// Returns an empty table.
+    pub(crate) fn new(settings: SchedulerSettings, seed: u64) -> Self {
+        Self {
+            runtimes: Runtimes::new(&settings.unconfigured),
+            budget: StartBudget::new(settings.start_budget),
+            settings,
+            jobs: BTreeMap::new(),
+            seen: BTreeMap::new(),
+            verdicts: None,
+            rejected: BTreeMap::new(),
+            configured: false,
+            agenda: Agenda::default(),
+            next_command: 1,
+            random: fastrand::Rng::with_seed(seed),
+            notices: Notices::default(),
+        }
+    }
+
+    /// Forgets everything but the commands in flight: their answers are still to come, and a job
+    /// must not have two.
+    pub(crate) fn reset(&mut self) {
+        let mut fresh = Self::new(self.settings.clone(), self.random.u64(..));
+        fresh.next_command = self.next_command;
+        std::mem::swap(&mut fresh.budget, &mut self.budget);
+        fresh.budget.clear_waiting();
+        for (name, job) in std::mem::take(&mut self.jobs) {
+            if let Some(flight) = job.in_flight {
+                let mut orphan = Job::orphan(name.clone(), self.settings.retry);
+                orphan.in_flight = Some(flight);
+                fresh.jobs.insert(name, orphan);
+            }
+        }
+        *self = fresh;
+    }
+
+    /// Adopts a configuration: new jobs, changed jobs, jobs to be removed.
+    pub(crate) fn configure(&mut self, configured: &WorkloadsConfigured, now: Moment) {
+        self.notices.set_time(now.wall);
+        self.configured = true;
+        let names: BTreeSet<_> = configured.workloads.iter().map(|w| w.name.clone()).collect();
+        for workload in &configured.workloads {
+            self.adopt(workload, now);
+        }
+        self.adopt_strangers();
+        for (name, job) in &mut self.jobs {
+            if !names.contains(name) && job.desired.is_some() {
+                job.remove();
+                self.agenda.plan_now(name);
+            }
+        }
+        self.reject(configured);
+    }
+
+    fn adopt(&mut self, workload: &Arc<Workload>, now: Moment) {
+        let name = &workload.name;
+        if self.jobs.get(name).is_some_and(|job| job.desired.as_ref() == Some(workload)) {
+            return;
+        }
+        let cron = self.cron_of(workload, now);
+        let (retry, seed) = (self.settings.retry, self.random.u64(..));
+        self.job(name).configure(workload, cron, retry, seed);
+        self.agenda.plan_now(name);
+    }
+
+    /// Returns the job of that name, made anew with the pods that are there.
+    fn job(&mut self, name: &WorkloadName) -> &mut Job {
+        let retry = self.settings.retry;
+        let seen = &self.seen;
+        self.jobs.entry(name.clone()).or_insert_with(|| {
+            let mut job = Job::orphan(name.clone(), retry);
+            for (executor, workloads) in seen {
+                job.pods.extend(pods_by_key(*executor, workloads.get(name)));
+            }
+            job
+        })
+    }
+
+    fn cron_of(&mut self, workload: &Workload, now: Moment) -> Cron {
+        let Some(text) = workload.cron.as_deref() else {
+            return Cron::None;
+        };
+        if workload.executor == ExecutorKind::K8s {
+            let message = "cron is ignored for k8s workloads".to_owned();
+            self.notices.warn("CronIgnored", &workload.name, message);
+            return Cron::None;
+        }
+        match CronSchedule::parse(text) {
+            Ok(schedule) => {
+                if let Some(warning) = schedule.warning() {
+                    self.notices.warn("CronUnusual", &workload.name, warning.to_owned());
+                }
+                Cron::Ticks(CronTicks::new(schedule, now))
+            }
+            Err(error) => {
+                let message = format!("cron {text:?} cannot be read: {error}");
+                self.notices.warn("CronInvalid", &workload.name, message.clone());
+                Cron::Invalid(message)
+            }
+        }
+    }
+
+    /// Pods of ours that no configuration wants get a job that removes them, but only once a
+    /// configuration is known.
+    fn adopt_strangers(&mut self) {
+        if !self.configured {
+            return;
+        }
+        let names: BTreeSet<_> = self.seen.values().flat_map(BTreeMap::keys).cloned().collect();
+        for name in names {
+            if !self.jobs.contains_key(&name) {
+                self.job(&name);
+                self.agenda.plan_now(&name);
+            }
+        }
+    }
+
+    fn reject(&mut self, configured: &WorkloadsConfigured) {
+        let rejected: BTreeMap<_, _> =
+            configured.rejected.iter().map(|r| (r.name.clone(), r.reason.clone())).collect();
+        for (name, reason) in &rejected {
+            if self.rejected.get(name) != Some(reason) {
+                self.notices.warn("WorkloadRejected", name, reason.clone());
+            }
+        }
+        for (name, job) in &mut self.jobs {
+            job.rejected = rejected.get(name).cloned();
+        }
+        self.rejected = rejected;
+    }
+
+    /// Adopts verdicts: the jobs that name a profile whose verdicts changed are planned anew.
+    pub(crate) fn evaluate(&mut self, verdicts: Verdicts) {
+        let old = self.verdicts.replace(verdicts);
+        let new = self.verdicts.as_ref();
+        for (name, job) in &self.jobs {
+            let Some(workload) = &job.desired else {
+                continue;
+            };
+            let changed = workload.profiles.iter().any(|profile| {
+                let old = old.as_ref().map(|old| old.get(&profile.name));
+                let new = new.map(|new| new.get(&profile.name));
+                match (old, new) {
+                    (Some(Some(old)), Some(Some(new))) => !Arc::ptr_eq(old, new) && old != new,
+                    (old, new) => old.is_some() != new.is_some() || old.flatten() != new.flatten(),
+                }
+            });
+            if changed {
+                self.agenda.plan_now(name);
+            }
+        }
+    }
+
+    /// Adopts what an executor saw.
+    pub(crate) fn observe(&mut self, observed: WorkloadsObserved) {
+        let executor = observed.executor;
+        let pods = match observed.pods {
+            Ok(pods) => pods,
+            Err(unavailable) => {
+                let message = unavailable.message;
+                if self.runtimes.note(executor, Runtime::Unavailable { message }) {
+                    self.touch_all_on(executor);
+                }
+                return;
+            }
+        };
+        if self.runtimes.note(executor, Runtime::Available) {
+            self.touch_all_on(executor);
+        }
+        let mut by_workload: BTreeMap<WorkloadName, Vec<ObservedPod>> = BTreeMap::new();
+        for pod in pods {
+            by_workload.entry(pod.workload.clone()).or_default().push(pod);
+        }
+        let old = self.seen.insert(executor, by_workload).unwrap_or_default();
+        let new = self.seen.get(&executor);
+        for (name, job) in &mut self.jobs {
+            let seen = new.and_then(|new| new.get(name));
+            let changed = seen != old.get(name);
+            let differs = job.pods.keys().filter(|key| key.executor == executor).count()
+                != seen.map_or(0, Vec::len);
+            if changed || differs {
+                job.pods.retain(|key, _| key.executor != executor);
+                job.pods.extend(pods_by_key(executor, seen));
+                self.agenda.plan_now(name);
+            }
+        }
+        self.adopt_strangers();
+    }
+
+    fn touch_all_on(&mut self, executor: ExecutorKind) {
+        for (name, job) in &self.jobs {
+            let wants = job.desired.as_ref().is_some_and(|w| w.executor == executor);
+            if wants || job.pods.keys().any(|key| key.executor == executor) {
+                self.agenda.plan_now(name);
+            }
+        }
+    }
+
+    /// Returns the events since the last call.
+    pub(crate) fn take_events(&mut self) -> Vec<Event> {
+        self.notices.take()
+    }
+
+    /// Returns the reports on all workloads, in order of name.
+    pub(crate) fn reports(&self, now: Moment) -> Vec<JobReport> {
+        let mut reports: BTreeMap<&WorkloadName, JobReport> =
+            self.rejected.iter().map(|(name, reason)| (name, rejected(name, reason))).collect();
+        for (name, job) in &self.jobs {
+            if let Some(report) = report(job, &self.runtimes, now) {
+                reports.insert(name, report);
+            }
+        }
+        reports.into_values().collect()
+    }
+}
+
+fn pods_by_key(
+    executor: ExecutorKind,
+    pods: Option<&Vec<ObservedPod>>,
+) -> impl Iterator<Item = (PodKey, ObservedPod)> {
+    let keyed = move |pod: &ObservedPod| (PodKey { executor, id: pod.id.clone() }, pod.clone());
+    pods.into_iter().flatten().map(keyed)
+}

@@ -1,0 +1,243 @@
+//! What becomes of a job's runs: started, ended, failed, vanished, and the answers to commands. Pure.
+
+use std::time::Duration;
+
+use super::job::{Doing, InFlight, Job, Run};
+use super::notices::Notices;
+use crate::clock::Moment;
+use crate::messages::{CommandError, CommandId};
+use crate::workload::{ContainerEnd, CurrentState, RestartPolicy, TargetState};
+
+/// Wait after a command that failed for no fault of the workload.
+const RUNTIME_RETRY_DELAY: Duration = Duration::from_secs(1);
+/// Longest wait between attempts to stop a pod that does not stop.
+const MAX_STOP_RETRY_DELAY: Duration = Duration::from_secs(30);
+impl Job {
+    /// Notes a cron tick.
+    pub(crate) fn cron_due(&mut self, notices: &mut Notices) {
+        if self.is_alive() || self.in_flight.is_some() {
+            notices.warn("CronSkipped", &self.name, "the previous run has not ended".to_owned());
+        } else {
+            self.run_requested = true;
+            self.run = Run::Idle;
+        }
+    }
+
+    /// Draws the consequences of what exists.
+    pub(crate) fn settle(&mut self, now: Moment, notices: &mut Notices) {
+        if self.in_flight.is_some() {
+            return;
+        }
+        match self.current().cloned() {
+            Some(CurrentState::Running | CurrentState::Starting) => self.note_started(now),
+            Some(CurrentState::Crashing { message }) => {
+                self.note_started(now);
+                if self.failure.as_ref() != Some(&message) {
+                    notices.warn("WorkloadCrashing", &self.name, message.clone());
+                    self.failure = Some(message);
+                }
+            }
+            Some(CurrentState::Degraded { ended }) => {
+                if !self.repeats(&ended) {
+                    self.note_started(now);
+                } else if self.may_end() {
+                    self.run_ended(&ended, now, notices);
+                }
+            }
+            Some(CurrentState::Exited { ended }) => {
+                if self.may_end() && !self.run_requested_anew() {
+                    self.run_ended(&ended, now, notices);
+                }
+            }
+            Some(CurrentState::Incomplete { message }) => {
+                if self.has_started() {
+                    self.run_failed(message, now, notices);
+                }
+            }
+            None => {
+                if self.has_started() {
+                    self.run_vanished(now, notices);
+                }
+            }
+            Some(CurrentState::Unknown) => {}
+        }
+    }
+
+    /// Whether a run is under way that nobody asked to stop.
+    fn has_started(&self) -> bool {
+        self.target == TargetState::Running && matches!(self.run, Run::Started { .. })
+    }
+
+    /// As [`Self::has_started`], or the pod is one that ended before the agent knew of it.
+    fn may_end(&self) -> bool {
+        self.has_started() || (self.target == TargetState::Running && self.run == Run::Idle)
+    }
+
+    /// A tick has come while the pod of the last run still lies there.
+    fn run_requested_anew(&self) -> bool {
+        self.run_requested && self.run == Run::Idle
+    }
+
+    fn note_started(&mut self, now: Moment) {
+        self.ever_ran = true;
+        match self.run {
+            Run::Started { since } => {
+                let lived = now.monotonic.saturating_since(since);
+                if lived >= self.retry.healthy_after() {
+                    self.failure = None;
+                }
+            }
+            Run::Idle | Run::Waiting { .. } | Run::Finished => {
+                self.run = Run::Started { since: now.monotonic };
+            }
+        }
+    }
+
+    /// Whether a run that ended so is followed by another.
+    fn repeats(&self, ended: &[ContainerEnd]) -> bool {
+        let failed = ended.iter().any(ContainerEnd::is_failure);
+        let policy = self.desired.as_ref().map_or(RestartPolicy::Never, |w| w.restart_policy);
+        match policy {
+            RestartPolicy::Always => !self.cron.is_some(),
+            RestartPolicy::OnFailure => failed,
+            RestartPolicy::Never => false,
+        }
+    }
+
+    fn run_ended(&mut self, ended: &[ContainerEnd], now: Moment, notices: &mut Notices) {
+        let message = ended.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        self.ever_ran = true;
+        if self.repeats(ended) {
+            self.run_failed(message, now, notices);
+            return;
+        }
+        self.run = Run::Finished;
+        self.run_requested = false;
+        let failed = ended.iter().any(ContainerEnd::is_failure);
+        if failed {
+            notices.warn("WorkloadFailed", &self.name, message.clone());
+        } else {
+            notices.normal("WorkloadFinished", &self.name, message.clone());
+        }
+        self.failure = failed.then_some(message);
+    }
+
+    fn run_vanished(&mut self, now: Moment, notices: &mut Notices) {
+        let message = "the pod was removed by somebody else".to_owned();
+        if self.repeats(&[]) || self.restart_policy() == RestartPolicy::OnFailure {
+            self.run_failed(message, now, notices);
+        } else {
+            notices.warn("WorkloadFailed", &self.name, message.clone());
+            self.failure = Some(message);
+            self.run = Run::Finished;
+            self.run_requested = false;
+        }
+    }
+
+    fn restart_policy(&self) -> RestartPolicy {
+        self.desired.as_ref().map_or(RestartPolicy::Never, |workload| workload.restart_policy)
+    }
+
+    /// A run ended that shall be repeated, or did not come about.
+    fn run_failed(&mut self, message: String, now: Moment, notices: &mut Notices) {
+        self.pulled = false;
+        if self.cron.is_some() && self.restart_policy() != RestartPolicy::OnFailure {
+            notices.warn("WorkloadFailed", &self.name, message.clone());
+            self.failure = Some(message);
+            self.run = Run::Finished;
+            self.run_requested = false;
+            return;
+        }
+        if let Run::Started { since } = self.run
+            && now.monotonic.saturating_since(since) >= self.retry.healthy_after()
+        {
+            self.retry.reset();
+        }
+        let delay = self.retry.next_delay();
+        self.run = Run::Waiting { until: now.monotonic + delay };
+        notices.warn("WorkloadFailed", &self.name, format!("{message}; next try in {delay:?}"));
+        self.failure = Some(message);
+    }
+
+    /// Notes that a command was sent.
+    pub(crate) fn sent(&mut self, flight: InFlight) {
+        if flight.doing == Doing::Starting && self.ever_ran {
+            self.restarts = self.restarts.saturating_add(1);
+        }
+        self.in_flight = Some(flight);
+    }
+
+    /// Notes the answer to the command in flight; any other is ignored.
+    pub(crate) fn finished(
+        &mut self,
+        command: CommandId,
+        result: Result<(), CommandError>,
+        now: Moment,
+        notices: &mut Notices,
+    ) {
+        let Some(flight) = self.in_flight.take_if(|flight| flight.command == command) else {
+            return;
+        };
+        match (flight.doing, result) {
+            (Doing::Pulling, Ok(())) => self.pulled = true,
+            (Doing::Starting, Ok(())) => {
+                self.run = Run::Started { since: now.monotonic };
+                self.ever_ran = true;
+                notices.normal(
+                    "WorkloadStarted",
+                    &self.name,
+                    format!("pod {} started", flight.pod.id),
+                );
+            }
+            (Doing::Stopping, Ok(())) => {
+                self.failed_stops = 0;
+                self.pods.remove(&flight.pod);
+                if Some(&flight.pod) == self.wanted().as_ref()
+                    && matches!(self.run, Run::Started { .. })
+                {
+                    self.run = Run::Idle;
+                }
+                notices.normal(
+                    "WorkloadStopped",
+                    &self.name,
+                    format!("pod {} stopped", flight.pod.id),
+                );
+            }
+            (
+                _,
+                Err(
+                    error @ (CommandError::Unavailable { .. }
+                    | CommandError::Abandoned
+                    | CommandError::Expired),
+                ),
+            ) => {
+                self.not_before = now.monotonic + RUNTIME_RETRY_DELAY;
+                self.failure = Some(error.to_string());
+            }
+            (Doing::Pulling | Doing::Starting, Err(error)) => {
+                self.run_failed(error.to_string(), now, notices);
+            }
+            (Doing::Stopping, Err(error)) => self.stop_failed(&error, now, notices),
+        }
+    }
+
+    fn stop_failed(&mut self, error: &CommandError, now: Moment, notices: &mut Notices) {
+        let delay = RUNTIME_RETRY_DELAY
+            .saturating_mul(1 << self.failed_stops.min(8))
+            .min(MAX_STOP_RETRY_DELAY);
+        self.failed_stops = self.failed_stops.saturating_add(1);
+        self.not_before = now.monotonic + delay;
+        if self.failed_stops == 1 {
+            notices.warn("StopFailed", &self.name, error.to_string());
+        }
+        self.failure = Some(error.to_string());
+    }
+
+    /// Gives up a command whose executor let its deadline pass.
+    pub(crate) fn expire(&mut self, now: Moment) -> Option<InFlight> {
+        let expired = self.in_flight.take_if(|flight| flight.until <= now.monotonic)?;
+        self.not_before = now.monotonic + RUNTIME_RETRY_DELAY;
+        self.failure = Some(CommandError::Abandoned.to_string());
+        Some(expired)
+    }
+}

@@ -1,0 +1,107 @@
+//! The one decision table: what a job does next. Pure.
+//!
+//! | target   | what exists                          | step                                   |
+//! |----------|--------------------------------------|----------------------------------------|
+//! | any      | a command in flight                  | wait for it                            |
+//! | Removed  | a pod                                | stop it                                |
+//! | Removed  | nothing                              | forget the job                         |
+//! | Inactive | its pod, alive or forbidden to lie   | stop it                                |
+//! | Inactive | the ended pod of the last cron run   | leave it, its logs may be wanted       |
+//! | Inactive | a pod of an older specification      | stop it                                |
+//! | Running  | its runtime is not there             | wait for it                            |
+//! | Running  | its pod runs                         | stop older pods, else settled          |
+//! | Running  | a retry is not due yet, or finished  | wait                                   |
+//! | Running  | its pod is degraded, the retry due   | stop it                                |
+//! | Running  | the images are not there yet         | pull                                   |
+//! | Running  | an older pod                         | stop it: both may want the same port   |
+//! | Running  | nothing in its way                   | start                                  |
+
+use super::job::{Job, PodKey, Run};
+use super::runtimes::Runtimes;
+use crate::clock::{Moment, Monotonic};
+use crate::workload::{CurrentState, TargetState};
+
+/// What a job does next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Bring the images.
+    Pull,
+    /// Start the pod of the specification in force.
+    Start,
+    /// Stop and remove this pod.
+    Stop(PodKey),
+    /// Nothing exists and nothing is wanted: the job ends.
+    Forget,
+    /// Nothing before this moment, unless something happens.
+    WaitUntil(Monotonic),
+    /// Nothing unless something happens.
+    Settled,
+}
+
+/// Decides what `job` does next.
+pub(crate) fn next_step(job: &Job, runtimes: &Runtimes, now: Moment) -> Step {
+    if let Some(flight) = &job.in_flight {
+        return Step::WaitUntil(flight.until);
+    }
+    if job.not_before > now.monotonic {
+        return Step::WaitUntil(job.not_before);
+    }
+    match job.target {
+        TargetState::Removed => remove(job, runtimes),
+        TargetState::Inactive => deactivate(job, runtimes),
+        TargetState::Running => run(job, runtimes, now),
+    }
+}
+
+fn remove(job: &Job, runtimes: &Runtimes) -> Step {
+    if job.pods.is_empty() {
+        return Step::Forget;
+    }
+    stop_first(job.pods.keys(), runtimes)
+}
+
+fn deactivate(job: &Job, runtimes: &Runtimes) -> Step {
+    let wanted = job.wanted();
+    let keep_ended = job.cron.is_some();
+    let in_the_way = job.pods.iter().filter_map(|(key, pod)| {
+        let is_own = Some(key) == wanted.as_ref();
+        let has_ended = matches!(pod.state, CurrentState::Exited { .. });
+        (!(is_own && has_ended && keep_ended)).then_some(key)
+    });
+    stop_first(in_the_way, runtimes)
+}
+
+fn run(job: &Job, runtimes: &Runtimes, now: Moment) -> Step {
+    let Some(wanted) = job.wanted() else {
+        return Step::Settled;
+    };
+    if !runtimes.is_available(wanted.executor) {
+        return Step::Settled;
+    }
+    let older = || job.pods.keys().filter(|key| **key != wanted);
+    match &job.run {
+        Run::Waiting { until } if *until > now.monotonic => return Step::WaitUntil(*until),
+        Run::Waiting { .. } if job.is_alive() => return Step::Stop(wanted),
+        Run::Finished => return stop_first(older(), runtimes),
+        Run::Idle | Run::Started { .. } if job.is_alive() => {
+            return stop_first(older(), runtimes);
+        }
+        Run::Idle | Run::Started { .. } | Run::Waiting { .. } => {}
+    }
+    if !job.pulled {
+        return Step::Pull;
+    }
+    first_available(older(), runtimes).map_or(Step::Start, Step::Stop)
+}
+
+/// Stops the first of `pods` whose runtime is there.
+fn stop_first<'a>(pods: impl Iterator<Item = &'a PodKey>, runtimes: &Runtimes) -> Step {
+    first_available(pods, runtimes).map_or(Step::Settled, Step::Stop)
+}
+
+fn first_available<'a>(
+    mut pods: impl Iterator<Item = &'a PodKey>,
+    runtimes: &Runtimes,
+) -> Option<PodKey> {
+    pods.find(|key| runtimes.is_available(key.executor)).cloned()
+}

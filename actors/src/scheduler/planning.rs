@@ -1,0 +1,151 @@
+//! Which commands the jobs want sent now, within the start budget, and when to ask again. Pure.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeZone, Utc};
+
+use super::job::{ADOPTION_GRACE, Doing, InFlight, Job, PodKey};
+use super::jobs::Jobs;
+use super::plan::{Step, next_step};
+use crate::clock::{Moment, Monotonic};
+use crate::messages::{Action, CommandFinished, CommandId, ExecutorCommand};
+use crate::workload::{ExecutorKind, WorkloadName};
+
+/// Time for the images of one workload to arrive.
+const PULL_DEADLINE: Duration = Duration::from_secs(15 * 60);
+/// Time for a pod to be created and started; init containers run in it.
+const START_DEADLINE: Duration = Duration::from_secs(5 * 60);
+/// Time for a pod to be stopped and removed, beyond its grace period.
+const STOP_MARGIN: Duration = Duration::from_secs(40);
+/// A job gives a command up so long after its deadline, at which the executor's supervisor acts.
+const GIVE_UP_MARGIN: Duration = Duration::from_secs(5);
+/// Cron looks at the wall clock at least so often, since the wall clock may jump.
+const CRON_CHECK_PERIOD: Duration = Duration::from_secs(60);
+
+impl Jobs {
+    /// Adopts the answer to a command.
+    pub(crate) fn finish(&mut self, finished: CommandFinished, now: Moment) {
+        self.notices.set_time(now.wall);
+        self.budget.release(finished.id);
+        if let Some(job) = self.jobs.get_mut(&finished.workload) {
+            job.finished(finished.id, finished.result, now, &mut self.notices);
+            self.agenda.plan_now(&finished.workload);
+        }
+    }
+
+    /// Plans every job that something happened to, or whose time has come.
+    pub(crate) fn plan<Z: TimeZone>(
+        &mut self,
+        now: Moment,
+        zone: &Z,
+    ) -> Vec<(ExecutorKind, ExecutorCommand)> {
+        self.notices.set_time(now.wall);
+        for name in self.budget.called(now.monotonic) {
+            self.agenda.plan_now(&name);
+        }
+        let mut commands = Vec::new();
+        while let Some(name) = self.agenda.next_due(now.monotonic) {
+            commands.extend(self.plan_job(&name, now, zone));
+        }
+        commands
+    }
+
+    fn plan_job<Z: TimeZone>(
+        &mut self,
+        name: &WorkloadName,
+        now: Moment,
+        zone: &Z,
+    ) -> Option<(ExecutorKind, ExecutorCommand)> {
+        let job = self.jobs.get_mut(name)?;
+        job.expire(now);
+        let tick = job.cron.ticks_mut().map(|cron| cron.advance(now, zone));
+        if tick.as_ref().is_some_and(|tick| tick.due.is_some()) {
+            job.cron_due(&mut self.notices);
+        }
+        job.aim(self.verdicts.as_ref(), now);
+        let can_settle = job.wanted().is_some_and(|key| self.runtimes.is_available(key.executor));
+        if can_settle {
+            job.settle(now, &mut self.notices);
+            job.aim(self.verdicts.as_ref(), now);
+        }
+        let step = next_step(job, &self.runtimes, now);
+        job.next_tick = tick.and_then(|tick| tick.next);
+        let mut wake = tick.map(|tick| next_cron_check(tick.next, now));
+        let action = match step {
+            Step::Forget => {
+                self.jobs.remove(name);
+                self.agenda.plan_at(name, None);
+                return None;
+            }
+            Step::Settled => None,
+            Step::WaitUntil(at) => {
+                wake = sooner(wake, at);
+                None
+            }
+            Step::Pull if self.budget.admits(name) => pull(job),
+            Step::Start if self.budget.admits(name) => start(job),
+            Step::Pull | Step::Start => None,
+            Step::Stop(pod) => Some(stop(job, pod)),
+        };
+        let command = action.map(|(doing, pod, action)| {
+            let deadline = now.monotonic + time_for(doing, job.grace);
+            let until = deadline + GIVE_UP_MARGIN;
+            let id = CommandId(self.next_command);
+            self.next_command += 1;
+            if doing != Doing::Stopping {
+                self.budget.spend(id, until);
+            }
+            let executor = pod.executor;
+            job.sent(InFlight { command: id, doing, pod, until });
+            wake = sooner(wake, until);
+            (executor, ExecutorCommand { id, deadline, action })
+        });
+        let in_grace = now.monotonic.since_start() < ADOPTION_GRACE;
+        if in_grace && job.desired.as_ref().is_some_and(|w| !w.profiles.is_empty()) {
+            wake = sooner(wake, Monotonic::from_start(ADOPTION_GRACE));
+        }
+        self.agenda.plan_at(name, wake);
+        command
+    }
+
+    /// Returns when [`Self::plan`] has to be called though nothing happens.
+    pub(crate) fn next_alarm(&self) -> Option<Monotonic> {
+        [self.agenda.next_alarm(), self.budget.next_alarm()].into_iter().flatten().min()
+    }
+}
+
+/// Returns the earlier of an alarm that may be set and another.
+fn sooner(alarm: Option<Monotonic>, other: Monotonic) -> Option<Monotonic> {
+    Some(alarm.map_or(other, |alarm| alarm.min(other)))
+}
+
+/// Returns when to look at the wall clock again.
+fn next_cron_check(next: Option<DateTime<Utc>>, now: Moment) -> Monotonic {
+    let until_next = next.and_then(|next| (next - now.wall).to_std().ok());
+    now.monotonic + until_next.map_or(CRON_CHECK_PERIOD, |wait| wait.min(CRON_CHECK_PERIOD))
+}
+
+fn time_for(doing: Doing, grace: Duration) -> Duration {
+    match doing {
+        Doing::Pulling => PULL_DEADLINE,
+        Doing::Starting => START_DEADLINE,
+        Doing::Stopping => grace + STOP_MARGIN,
+    }
+}
+
+fn pull(job: &Job) -> Option<(Doing, PodKey, Action)> {
+    let workload = Arc::clone(job.desired.as_ref()?);
+    Some((Doing::Pulling, job.wanted()?, Action::Pull { workload }))
+}
+
+fn start(job: &Job) -> Option<(Doing, PodKey, Action)> {
+    let workload = Arc::clone(job.desired.as_ref()?);
+    Some((Doing::Starting, job.wanted()?, Action::Start { workload, limits: job.limits }))
+}
+
+fn stop(job: &Job, pod: PodKey) -> (Doing, PodKey, Action) {
+    let id = pod.id.clone();
+    let action = Action::Stop { id, workload: job.name.clone(), grace: job.grace };
+    (Doing::Stopping, pod, action)
+}

@@ -1,0 +1,101 @@
+//! What is said about a job. Pure.
+
+use chrono::{DateTime, Utc};
+
+use super::job::{Doing, Job, Run};
+use super::runtimes::Runtimes;
+use crate::clock::{Moment, Monotonic};
+use crate::workload::{CurrentState, JobReport, TargetState, WorkloadName, WorkloadStatus};
+
+/// Returns the report on a job; none for one that is only being removed.
+pub(crate) fn report(job: &Job, runtimes: &Runtimes, now: Moment) -> Option<JobReport> {
+    let workload = job.desired.as_ref()?;
+    let (status, mut reason) = status(job);
+    if status != WorkloadStatus::Running && job.target == TargetState::Running {
+        reason = runtimes.obstacle(workload.executor).or(reason);
+    }
+    if let Some(rejected) = &job.rejected {
+        let kept = "the last good specification is kept, the new one was refused";
+        reason = Some(format!("{kept}: {rejected}"));
+    }
+    Some(JobReport {
+        workload: job.name.clone(),
+        id: Some(workload.id.clone()),
+        executor: Some(workload.executor),
+        status,
+        reason,
+        restarts: job.restarts,
+        next_start: next_start(job, now),
+    })
+}
+
+/// Returns the report on a workload that cannot be run at all.
+pub(crate) fn rejected(name: &WorkloadName, reason: &str) -> JobReport {
+    JobReport {
+        workload: name.clone(),
+        id: None,
+        executor: None,
+        status: WorkloadStatus::Crashed,
+        reason: Some(reason.to_owned()),
+        restarts: 0,
+        next_start: None,
+    }
+}
+
+fn status(job: &Job) -> (WorkloadStatus, Option<String>) {
+    match job.current() {
+        Some(CurrentState::Running | CurrentState::Unknown) => (WorkloadStatus::Running, None),
+        Some(CurrentState::Starting) => (WorkloadStatus::Deploying, None),
+        Some(CurrentState::Degraded { ended }) => {
+            let ended: Vec<_> = ended.iter().map(ToString::to_string).collect();
+            (WorkloadStatus::Crashed, Some(ended.join("; ")))
+        }
+        Some(CurrentState::Crashing { message }) => {
+            (WorkloadStatus::Crashed, Some(message.clone()))
+        }
+        Some(CurrentState::Exited { .. } | CurrentState::Incomplete { .. }) | None => {
+            without_pod(job)
+        }
+    }
+}
+
+fn without_pod(job: &Job) -> (WorkloadStatus, Option<String>) {
+    let first_cron_run = job.cron.is_some() && !job.ever_ran;
+    match job.target {
+        TargetState::Inactive if first_cron_run => {
+            (WorkloadStatus::Deploying, job.inactive_because.clone())
+        }
+        TargetState::Inactive => (WorkloadStatus::Stopped, job.inactive_because.clone()),
+        TargetState::Removed => (WorkloadStatus::Stopped, None),
+        TargetState::Running => {
+            let status = match job.run {
+                Run::Finished => WorkloadStatus::Stopped,
+                Run::Waiting { .. } if job.ever_ran => WorkloadStatus::Crashed,
+                Run::Idle | Run::Started { .. } | Run::Waiting { .. } => WorkloadStatus::Deploying,
+            };
+            (status, job.failure.clone().or_else(|| doing(job)))
+        }
+    }
+}
+
+fn doing(job: &Job) -> Option<String> {
+    let text = match job.in_flight.as_ref()?.doing {
+        Doing::Pulling => "pulling images",
+        Doing::Starting => "starting the pod",
+        Doing::Stopping => "stopping the previous pod",
+    };
+    Some(text.to_owned())
+}
+
+fn next_start(job: &Job, now: Moment) -> Option<DateTime<Utc>> {
+    match (job.target, &job.run) {
+        (TargetState::Running, Run::Waiting { until }) => Some(wall_at(*until, now)),
+        (TargetState::Running | TargetState::Inactive, _) => job.next_tick,
+        (TargetState::Removed, _) => None,
+    }
+}
+
+/// Returns the wall time of a monotonic moment, as the clocks stand now.
+fn wall_at(at: Monotonic, now: Moment) -> DateTime<Utc> {
+    now.after(at.saturating_since(now.monotonic)).wall
+}
