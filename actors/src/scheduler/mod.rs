@@ -16,6 +16,8 @@ mod runtimes;
 mod start_budget;
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;
 
 pub use actor::{Scheduler, SchedulerDeps};

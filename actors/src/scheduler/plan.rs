@@ -14,6 +14,7 @@
 //! | Running  | its pod is degraded, the retry due   | stop it                                |
 //! | Running  | the images are not there yet         | pull                                   |
 //! | Running  | an older pod                         | stop it: both may want the same port   |
+//! | Running  | an older pod on a silent runtime     | wait for the runtime                   |
 //! | Running  | nothing in its way                   | start                                  |
 
 use super::job::{Job, PodKey, Run};
@@ -91,17 +92,15 @@ fn run(job: &Job, runtimes: &Runtimes, now: Moment) -> Step {
     if !job.pulled {
         return Step::Pull;
     }
-    first_available(older(), runtimes).map_or(Step::Start, Step::Stop)
+    if older().next().is_none() {
+        return Step::Start;
+    }
+    // An older pod whose runtime is silent may still run: two of one workload never do.
+    stop_first(older(), runtimes)
 }
 
 /// Stops the first of `pods` whose runtime is there.
-fn stop_first<'a>(pods: impl Iterator<Item = &'a PodKey>, runtimes: &Runtimes) -> Step {
-    first_available(pods, runtimes).map_or(Step::Settled, Step::Stop)
-}
-
-fn first_available<'a>(
-    mut pods: impl Iterator<Item = &'a PodKey>,
-    runtimes: &Runtimes,
-) -> Option<PodKey> {
-    pods.find(|key| runtimes.is_available(key.executor)).cloned()
+fn stop_first<'a>(mut pods: impl Iterator<Item = &'a PodKey>, runtimes: &Runtimes) -> Step {
+    pods.find(|key| runtimes.is_available(key.executor))
+        .map_or(Step::Settled, |key| Step::Stop(key.clone()))
 }

@@ -19,18 +19,18 @@ use crate::workload::{
     RestartPolicy, RetryPolicy, Verdict, Verdicts, Workload, WorkloadName, WorkloadStatus,
 };
 
-const ROOTFUL: ExecutorKind = ExecutorKind::PodmanRootful;
-const RETRY: Duration = Duration::from_secs(20);
-const MINUTE: Duration = Duration::from_secs(60);
+pub(super) const ROOTFUL: ExecutorKind = ExecutorKind::PodmanRootful;
+pub(super) const RETRY: Duration = Duration::from_secs(20);
+pub(super) const MINUTE: Duration = Duration::from_secs(60);
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Jobs, and the runtimes that they command.
-struct World {
-    jobs: Jobs,
-    now: Moment,
-    pods: BTreeMap<PodKey, ObservedPod>,
+pub(super) struct World {
+    pub(super) jobs: Jobs,
+    pub(super) now: Moment,
+    pub(super) pods: BTreeMap<PodKey, ObservedPod>,
     /// Commands sent and not yet answered.
-    open: VecDeque<(ExecutorKind, ExecutorCommand)>,
+    pub(super) open: VecDeque<(ExecutorKind, ExecutorCommand)>,
     /// Every command sent: `at seconds: step workload`.
     log: Vec<String>,
     /// Errors for the next commands of a step, by `step workload`.
@@ -39,7 +39,7 @@ struct World {
 }
 
 impl World {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::at("2026-11-23T10:00:30Z")
     }
 
@@ -65,19 +65,19 @@ impl World {
         world
     }
 
-    fn observe(&mut self, executor: ExecutorKind) {
+    pub(super) fn observe(&mut self, executor: ExecutorKind) {
         let pods = self.pods.iter().filter(|(key, _)| key.executor == executor);
         let pods = Ok(pods.map(|(_, pod)| pod.clone()).collect());
         self.jobs.observe(WorkloadsObserved { executor, observed_at: self.now, pods });
     }
 
-    fn lose(&mut self, executor: ExecutorKind) {
+    pub(super) fn lose(&mut self, executor: ExecutorKind) {
         let pods = Err(RuntimeUnavailable { message: "connection refused".to_owned() });
         self.jobs.observe(WorkloadsObserved { executor, observed_at: self.now, pods });
     }
 
     /// Sends commands without answering them.
-    fn plan(&mut self) {
+    pub(super) fn plan(&mut self) {
         let elapsed = self.now.monotonic.saturating_since(self.started_at.monotonic);
         for (executor, command) in self.jobs.plan(self.now, &Utc) {
             let action = &command.action;
@@ -99,18 +99,22 @@ impl World {
             self.carry_out(executor, &command.action);
         }
         self.observe(executor);
-        let finished = CommandFinished {
-            executor,
-            id: command.id,
-            workload: name,
-            finished_at: self.now,
-            result,
-        };
-        self.jobs.finish(finished, self.now);
+        self.finish(executor, &command, result);
         true
     }
 
-    fn carry_out(&mut self, executor: ExecutorKind, action: &Action) {
+    pub(super) fn finish(
+        &mut self,
+        executor: ExecutorKind,
+        command: &ExecutorCommand,
+        result: Result<(), CommandError>,
+    ) {
+        let (id, workload) = (command.id, command.action.workload_name().clone());
+        let finished = CommandFinished { executor, id, workload, finished_at: self.now, result };
+        self.jobs.finish(finished, self.now);
+    }
+
+    pub(super) fn carry_out(&mut self, executor: ExecutorKind, action: &Action) {
         match action {
             Action::Pull { .. } => {}
             Action::Start { workload, .. } => {
@@ -129,7 +133,7 @@ impl World {
     }
 
     /// Lets everything happen that happens in no time.
-    fn run(&mut self) {
+    pub(super) fn run(&mut self) {
         self.plan();
         while self.answer() {
             self.plan();
@@ -137,7 +141,7 @@ impl World {
     }
 
     /// Lets `span` pass, from alarm to alarm.
-    fn pass(&mut self, span: Duration) {
+    pub(super) fn pass(&mut self, span: Duration) {
         let end = self.now.after(span);
         while let Some(at) = self.jobs.next_alarm().filter(|at| *at <= end.monotonic) {
             self.now = self.now.after(at.saturating_since(self.now.monotonic));
@@ -147,7 +151,7 @@ impl World {
         self.run();
     }
 
-    fn configure(&mut self, workloads: &[Arc<Workload>]) {
+    pub(super) fn configure(&mut self, workloads: &[Arc<Workload>]) {
         let configured =
             WorkloadsConfigured { workloads: workloads.to_vec(), rejected: Vec::new() };
         self.jobs.configure(&configured, self.now);
@@ -162,7 +166,7 @@ impl World {
     }
 
     /// Ends every container of a workload's pod.
-    fn end(&mut self, name: &str, exit_code: i32) {
+    pub(super) fn end(&mut self, name: &str, exit_code: i32) {
         self.change(name, CurrentState::Exited { ended: vec![ended(exit_code)] });
     }
 
@@ -178,7 +182,7 @@ impl World {
         self.failures.insert(what.to_owned(), errors.iter().cloned().collect());
     }
 
-    fn log(&mut self) -> Vec<String> {
+    pub(super) fn log(&mut self) -> Vec<String> {
         std::mem::take(&mut self.log)
     }
 
@@ -195,13 +199,13 @@ impl World {
         self.jobs.take_events().into_iter().map(|event| event.reason).collect()
     }
 
-    fn running(&self) -> Vec<&str> {
+    pub(super) fn running(&self) -> Vec<&str> {
         let running = self.pods.values().filter(|pod| pod.state == CurrentState::Running);
         running.map(|pod| pod.workload.as_str()).collect()
     }
 }
 
-fn ended(exit_code: i32) -> ContainerEnd {
+pub(super) fn ended(exit_code: i32) -> ContainerEnd {
     ContainerEnd { container: "main".to_owned(), exit_code, oom_killed: false, message: None }
 }
 
