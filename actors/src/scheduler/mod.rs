@@ -1,3 +1,4 @@
 //! scheduler.
 
 pub mod cron;
+pub mod retry;
