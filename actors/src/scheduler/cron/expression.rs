@@ -2,77 +2,7 @@
 
 use std::fmt::Write;
 
-/// How many characters of an expression an error shows around the place that it is about.
-const SHOWN: usize = 60;
-
-/// A text that is not a cron expression.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "failed to read the cron expression: {field}, column {column}: found {found}, expected {expected}"
-)]
-pub struct CronError {
-    field: &'static str,
-    column: usize,
-    found: String,
-    expected: String,
-    text: String,
-    width: usize,
-}
-
-impl CronError {
-    /// Returns the name of the field that is wrong, as in crontab(5).
-    #[must_use]
-    pub const fn field(&self) -> &'static str {
-        self.field
-    }
-
-    /// Returns where the wrong part starts, in characters from 1.
-    #[must_use]
-    pub const fn column(&self) -> usize {
-        self.column
-    }
-
-    /// Returns what stands there.
-    #[must_use]
-    pub fn found(&self) -> &str {
-        &self.found
-    }
-
-    /// Returns what may stand there.
-    #[must_use]
-    pub fn expected(&self) -> &str {
-        &self.expected
-    }
-
-    /// Returns two lines: the expression, and carets under the wrong part. A long expression is
-    /// shown in part.
-    #[must_use]
-    pub fn picture(&self) -> String {
-        let start = self.column - 1;
-        let first = start.saturating_sub(SHOWN / 2);
-        let printable = |c: char| if c.is_control() { ' ' } else { c };
-        let shown: String = self.text.chars().skip(first).take(SHOWN).collect();
-        let before = if first > 0 { "…" } else { "" };
-        let cut = self.text.chars().nth(first + SHOWN).is_some();
-        let after = if cut { "…" } else { "" };
-        let mut picture =
-            format!("{before}{}{after}\n", shown.chars().map(printable).collect::<String>());
-        let indent = start - first + before.chars().count();
-        let carets = "^".repeat(self.width.clamp(1, SHOWN - (start - first)));
-        // Writing to a String cannot fail.
-        let _ = write!(picture, "{:indent$}{carets}", "");
-        picture
-    }
-
-    /// The crate `cron` does not take what we made of a sound expression: a mistake of ours.
-    pub(super) fn untranslatable(text: &str, fields: &str, error: &::cron::error::Error) -> Self {
-        Word { column: 1, text }.error(
-            "expression",
-            text,
-            format!("one that can be scheduled; {fields} cannot: {error}"),
-        )
-    }
-}
+use super::error::{CronError, Word};
 
 /// A cron expression, understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,62 +55,22 @@ struct Values(u64);
 impl Values {
     /// Returns the values as a list for the crate `cron`, each moved up by `shift`.
     fn list(self, rule: &Rule, shift: u32) -> String {
-        let wanted: Vec<u32> =
-            (rule.lowest..=rule.highest).filter(|value| self.0 & (1 << value) != 0).collect();
         if self.is_all(rule) {
             return "*".to_owned();
         }
-        let texts: Vec<String> = wanted.iter().map(|value| (value + shift).to_string()).collect();
-        texts.join(",")
+        let values: Vec<String> = (rule.lowest..=rule.highest)
+            .filter(|value| self.has(*value))
+            .map(|value| (value + shift).to_string())
+            .collect();
+        values.join(",")
     }
 
     fn is_all(self, rule: &Rule) -> bool {
-        (rule.lowest..=rule.highest).all(|value| self.0 & (1 << value) != 0)
-    }
-}
-
-/// A part of the text and where it starts, in characters from 1.
-#[derive(Clone, Copy)]
-struct Word<'a> {
-    column: usize,
-    text: &'a str,
-}
-
-impl<'a> Word<'a> {
-    /// Splits at every `separator`.
-    fn split(self, separator: impl Fn(char) -> bool + Copy) -> impl Iterator<Item = Word<'a>> {
-        let mut column = self.column;
-        self.text.split(separator).map(move |text| {
-            let word = Word { column, text };
-            column += text.chars().count() + 1;
-            word
-        })
+        (rule.lowest..=rule.highest).all(|value| self.has(value))
     }
 
-    /// Splits at the first `separator`, if there is one.
-    fn split_once(self, separator: impl Fn(char) -> bool) -> (Self, Option<(char, Self)>) {
-        let Some((at, found)) = self.text.char_indices().find(|(_, c)| separator(*c)) else {
-            return (self, None);
-        };
-        let (before, rest) = self.text.split_at(at);
-        let after = Word {
-            column: self.column + before.chars().count() + 1,
-            text: rest.strip_prefix(found).unwrap_or(rest),
-        };
-        let before = Word { column: self.column, text: before };
-        (before, Some((found, after)))
-    }
-
-    fn error(self, field: &'static str, text: &str, expected: String) -> CronError {
-        let shown: String = self.text.chars().take(SHOWN).collect();
-        CronError {
-            field,
-            column: self.column,
-            found: if shown.is_empty() { "nothing".to_owned() } else { format!("{shown:?}") },
-            expected,
-            text: text.to_owned(),
-            width: self.text.chars().count(),
-        }
+    const fn has(self, value: u32) -> bool {
+        self.0 & (1 << value) != 0
     }
 }
 
@@ -298,7 +188,7 @@ impl Reader<'_> {
         };
         if step > last - first && first < last {
             self.warnings.push(format!(
-                "a step of {step} leaves the {} range {first}-{last} at once: only {first} counts",
+                "the {} step {step} is longer than {first}-{last}, so only {first} counts",
                 rule.name
             ));
         }
@@ -307,25 +197,30 @@ impl Reader<'_> {
     }
 
     /// Returns the first and the last value.
-    fn span(&self, rule: &Rule, span: Word<'_>, has_step: bool) -> Result<(u32, u32), CronError> {
+    fn span<'a>(
+        &self,
+        rule: &Rule,
+        span: Word<'a>,
+        has_step: bool,
+    ) -> Result<(u32, u32), CronError> {
         if matches!(span.text, "*" | "?") {
             return Ok((rule.lowest, rule.highest));
         }
         let (first, last) = span.split_once(|c| c == '-');
-        let whole_if_empty = |part: Word<'_>| -> bool { part.text.is_empty() };
-        let first = if whole_if_empty(first) { span } else { first };
-        let first_value = self.value(rule, first)?;
-        let last_value = match last {
-            Some((_, last)) => self.value(rule, if whole_if_empty(last) { span } else { last })?,
-            None if has_step => rule.highest.max(first_value),
-            None => first_value,
+        // Where an end is missing, as in "-1", the whole says more than nothing.
+        let or_whole = |end: Word<'a>| if end.text.is_empty() { span } else { end };
+        let first = self.value(rule, or_whole(first))?;
+        let last = match last {
+            Some((_, last)) => self.value(rule, or_whole(last))?,
+            None if has_step => rule.highest.max(first),
+            None => first,
         };
-        if first_value > last_value {
+        if first > last {
             let expected = "a range from the lower to the higher value; \
                             one that wraps around is written as two, as in \"22-23,0-4\"";
             return Err(span.error(rule.name, self.text, expected.to_owned()));
         }
-        Ok((first_value, last_value))
+        Ok((first, last))
     }
 
     /// Returns the value of a number or a name.
@@ -360,3 +255,6 @@ fn number(text: &str) -> Option<u32> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| text.parse().unwrap_or(u32::MAX))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,19 +1,22 @@
 //! When a cron job runs next: five fields in local time, as in crontab(5).
 //!
-//! [`expression`] reads the text, the crate `cron` finds the next local time that its fields name,
-//! [`local_time`] says when that time is, and [`ticks`] follows a wall clock that may jump.
+//! `expression` reads the text, the crate `cron` finds the next local time that its fields name,
+//! `local_time` says when that time is, and `ticks` follows a wall clock that may jump.
 
+mod error;
 mod expression;
 mod local_time;
 mod ticks;
 
+#[cfg(test)]
+mod test_zone;
 #[cfg(test)]
 mod tests;
 
 use ::cron::Schedule;
 use chrono::{DateTime, Datelike, NaiveDateTime, TimeDelta, TimeZone, Utc};
 
-pub use self::expression::CronError;
+pub use self::error::CronError;
 use self::local_time::Occurrence;
 pub use self::ticks::{CronTicks, Tick};
 
@@ -68,7 +71,7 @@ impl CronSchedule {
     /// Returns whether no date satisfies it, as 30 February.
     #[must_use]
     pub fn never_runs(&self) -> bool {
-        self.next_local(NaiveDateTime::UNIX_EPOCH).is_none()
+        self.next_local(DateTime::UNIX_EPOCH.naive_utc()).is_none()
     }
 
     /// Returns the first run strictly after `after`; `None` when there is none before the year 2101.

@@ -97,3 +97,6 @@ fn jump(from: Moment, to: Moment) -> TimeDelta {
     let elapsed = TimeDelta::from_std(elapsed).unwrap_or(TimeDelta::MAX);
     (to.wall - from.wall).checked_sub(&elapsed).unwrap_or(TimeDelta::MIN)
 }
+
+#[cfg(test)]
+mod tests;
