@@ -221,9 +221,9 @@ impl Job {
                 CurrentState::Starting
                 | CurrentState::Running
                 | CurrentState::Degraded { .. }
-                | CurrentState::Crashing { .. }
-                | CurrentState::Unknown,
+                | CurrentState::Crashing { .. },
             ) => true,
+            Some(CurrentState::Unknown) => matches!(self.run, Run::Started { .. }),
             Some(CurrentState::Exited { .. } | CurrentState::Incomplete { .. }) | None => false,
         }
     }

@@ -38,7 +38,8 @@ pub(crate) struct Jobs {
     pub(super) verdicts: Option<Verdicts>,
     /// Workloads of the configuration that were refused, and why.
     rejected: BTreeMap<WorkloadName, String>,
-    configured: bool,
+    /// Nothing is decided before a configuration is known.
+    pub(super) configured: bool,
     pub(super) agenda: Agenda,
     pub(super) budget: StartBudget,
     pub(super) next_command: u64,
@@ -65,19 +66,19 @@ impl Jobs {
         }
     }
 
-    /// Forgets everything but the commands in flight: their answers are still to come, and a job
-    /// must not have two.
+    /// Forgets every decision. Facts stay: the pods that were seen or may exist, and the commands
+    /// in flight, whose answers are still to come.
     pub(crate) fn reset(&mut self) {
         let mut fresh = Self::new(self.settings.clone(), self.random.u64(..));
         fresh.next_command = self.next_command;
+        fresh.seen = std::mem::take(&mut self.seen);
+        std::mem::swap(&mut fresh.runtimes, &mut self.runtimes);
         std::mem::swap(&mut fresh.budget, &mut self.budget);
         fresh.budget.clear_waiting();
         for (name, job) in std::mem::take(&mut self.jobs) {
-            if let Some(flight) = job.in_flight {
-                let mut orphan = Job::orphan(name.clone(), self.settings.retry);
-                orphan.in_flight = Some(flight);
-                fresh.jobs.insert(name, orphan);
-            }
+            let mut bare = Job::orphan(name.clone(), self.settings.retry);
+            (bare.pods, bare.in_flight) = (job.pods, job.in_flight);
+            fresh.jobs.insert(name, bare);
         }
         *self = fresh;
     }
@@ -92,7 +93,7 @@ impl Jobs {
         }
         self.adopt_strangers();
         for (name, job) in &mut self.jobs {
-            if !names.contains(name) && job.desired.is_some() {
+            if !names.contains(name) {
                 job.remove();
                 self.agenda.plan_now(name);
             }

@@ -6,7 +6,7 @@ use super::job::{Doing, InFlight, Job, Run};
 use super::notices::Notices;
 use crate::clock::Moment;
 use crate::messages::{CommandError, CommandId};
-use crate::workload::{ContainerEnd, CurrentState, RestartPolicy, TargetState};
+use crate::workload::{ContainerEnd, CurrentState, ObservedPod, RestartPolicy, TargetState};
 
 /// Wait after a command that failed for no fault of the workload.
 const RUNTIME_RETRY_DELAY: Duration = Duration::from_secs(1);
@@ -210,10 +210,7 @@ impl Job {
                     | CommandError::Abandoned
                     | CommandError::Expired),
                 ),
-            ) => {
-                self.not_before = now.monotonic + RUNTIME_RETRY_DELAY;
-                self.failure = Some(error.to_string());
-            }
+            ) => self.outcome_unknown(&flight, &error, now),
             (Doing::Pulling | Doing::Starting, Err(error)) => {
                 self.run_failed(error.to_string(), now, notices);
             }
@@ -234,10 +231,22 @@ impl Job {
     }
 
     /// Gives up a command whose executor let its deadline pass.
-    pub(crate) fn expire(&mut self, now: Moment) -> Option<InFlight> {
-        let expired = self.in_flight.take_if(|flight| flight.until <= now.monotonic)?;
+    pub(crate) fn expire(&mut self, now: Moment) {
+        if let Some(flight) = self.in_flight.take_if(|flight| flight.until <= now.monotonic) {
+            self.outcome_unknown(&flight, &CommandError::Abandoned, now);
+        }
+    }
+
+    /// The runtime may have done it or not. A pod that may exist counts as one until the runtime
+    /// is seen again: it must not run beside another of this workload.
+    fn outcome_unknown(&mut self, flight: &InFlight, error: &CommandError, now: Moment) {
         self.not_before = now.monotonic + RUNTIME_RETRY_DELAY;
-        self.failure = Some(CommandError::Abandoned.to_string());
-        Some(expired)
+        self.failure = Some(error.to_string());
+        if flight.doing == Doing::Starting {
+            let (id, workload) = (flight.pod.id.clone(), self.name.clone());
+            let state = CurrentState::Unknown;
+            let pod = ObservedPod { id, workload, state, started_at: None };
+            self.pods.entry(flight.pod.clone()).or_insert(pod);
+        }
     }
 }

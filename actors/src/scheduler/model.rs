@@ -183,9 +183,10 @@ impl Model {
             }
             Happening::ResetScheduler => {
                 self.world.jobs.reset();
-                self.tell_configuration();
-                self.tell_verdicts();
                 self.hear_all();
+                self.plan();
+                self.tell_verdicts();
+                self.tell_configuration();
             }
         }
         self.plan();
@@ -230,8 +231,10 @@ impl Model {
             Action::Stop { .. } => CommandError::Stop { message: "no".to_owned() },
         };
         let unavailable = CommandError::Unavailable { message: "gone".to_owned() };
+        let expired = command.deadline <= self.world.now.monotonic;
         let (carried_out, result) = match outcome {
             Outcome::Never => return,
+            _ if expired => (false, Err(CommandError::Expired)),
             Outcome::DoneButAbandoned => (true, Err(CommandError::Abandoned)),
             Outcome::Unavailable => (false, Err(unavailable)),
             Outcome::Done | Outcome::Failed if lost => (false, Err(unavailable)),

@@ -40,6 +40,9 @@ impl Jobs {
         now: Moment,
         zone: &Z,
     ) -> Vec<(ExecutorKind, ExecutorCommand)> {
+        if !self.configured {
+            return Vec::new();
+        }
         self.notices.set_time(now.wall);
         for name in self.budget.called(now.monotonic) {
             self.agenda.plan_now(&name);
@@ -111,6 +114,9 @@ impl Jobs {
 
     /// Returns when [`Self::plan`] has to be called though nothing happens.
     pub(crate) fn next_alarm(&self) -> Option<Monotonic> {
+        if !self.configured {
+            return None;
+        }
         [self.agenda.next_alarm(), self.budget.next_alarm()].into_iter().flatten().min()
     }
 }
