@@ -1,0 +1,20 @@
+//! The nouns that all actors share: workloads, profiles, pod states, reports.
+
+mod confidential;
+mod identifiers;
+mod observed;
+mod profile;
+mod reported;
+mod specification;
+
+pub use confidential::Confidential;
+pub use identifiers::{
+    ConditionName, DeviceId, ExecutorKind, MetricName, ProfileName, WorkloadId, WorkloadName,
+};
+pub use observed::{ContainerEnd, CurrentState, Limits, ObservedPod};
+pub use profile::{Profile, ProfileCondition, ProfileVerdicts, Sample, Verdict, Verdicts};
+pub use reported::{Event, EventKind, JobReport, TargetState, WorkloadStatus};
+pub use specification::{
+    ConditionRef, ConfigMap, Configuration, ProfileRef, RegistryCredentials, RejectedWorkload,
+    RestartPolicy, RetryPolicy, Secret, Workload,
+};

@@ -1,0 +1,94 @@
+//! What executors see.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+
+use super::{WorkloadId, WorkloadName};
+
+/// How one container ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerEnd {
+    /// The container's name in the pod specification.
+    pub container: String,
+    /// Its exit code; -1 when the runtime does not know it.
+    pub exit_code: i32,
+    /// Killed for want of memory.
+    pub oom_killed: bool,
+    /// What the runtime says about it, if anything.
+    pub message: Option<String>,
+}
+
+impl ContainerEnd {
+    /// Returns whether the container ended as a failure.
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        self.exit_code != 0 || self.oom_killed
+    }
+}
+
+impl fmt::Display for ContainerEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "container {} ended with code {}", self.container, self.exit_code)?;
+        if self.oom_killed {
+            f.write_str(" (out of memory)")?;
+        }
+        if let Some(message) = &self.message {
+            write!(f, ": {message}")?;
+        }
+        Ok(())
+    }
+}
+
+/// What an executor sees of one pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CurrentState {
+    /// The pod exists and is on its way, without our help: a Deployment that makes progress.
+    Starting,
+    /// Every container runs.
+    Running,
+    /// Some containers ended, others run.
+    Degraded {
+        /// Those that ended.
+        ended: Vec<ContainerEnd>,
+    },
+    /// Every container ended.
+    Exited {
+        /// All of them.
+        ended: Vec<ContainerEnd>,
+    },
+    /// The pod is a leftover that will not run by itself: half created, or from before a reboot.
+    Incomplete {
+        /// What was seen.
+        message: String,
+    },
+    /// The cluster itself retries a pod that fails (CrashLoopBackOff, ImagePullBackOff).
+    Crashing {
+        /// Reason and message as the cluster gives them.
+        message: String,
+    },
+    /// The runtime gives no clear answer about it.
+    Unknown,
+}
+
+/// A pod (or Deployment) of ours that exists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObservedPod {
+    /// Which specification it runs.
+    pub id: WorkloadId,
+    /// Of which workload.
+    pub workload: WorkloadName,
+    /// How it is.
+    pub state: CurrentState,
+    /// When its youngest container started, by the wall clock, where the runtime tells.
+    pub started_at: Option<DateTime<Utc>>,
+}
+
+/// Resource limits in force by condition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Microseconds of CPU time in each period of 100 ms; `None` is no limit of ours.
+    pub cpu: Option<u64>,
+    /// Bytes of memory; `None` is no limit of ours.
+    pub memory: Option<u64>,
+}

@@ -1,0 +1,162 @@
+//! What is wanted: workloads, and the configuration that they come in.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::PodSpec;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ConditionName, Confidential, ExecutorKind, Profile, ProfileName, WorkloadId, WorkloadName,
+};
+
+/// A Kubernetes ConfigMap that came with a workload.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigMap {
+    /// Its name, as the pod specification refers to it.
+    pub name: String,
+    /// Contents by key: the decoded bytes of `data` and `binaryData`.
+    pub data: BTreeMap<String, Vec<u8>>,
+}
+
+/// A Kubernetes Secret that came with the configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secret {
+    /// Its name, as the pod specification refers to it.
+    pub name: String,
+    /// Contents by key, decoded.
+    pub data: BTreeMap<String, Confidential<Vec<u8>>>,
+}
+
+/// Credentials for one image registry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegistryCredentials {
+    /// User name.
+    pub username: String,
+    /// Password or token.
+    pub password: Confidential<String>,
+}
+
+/// A condition of a profile that a workload refers to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConditionRef {
+    /// The condition's name within the profile.
+    pub name: ConditionName,
+    /// CPU limit while the condition is true: microseconds of CPU time in each period of 100 ms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<u64>,
+    /// Memory limit in bytes while the condition is true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<u64>,
+}
+
+/// A profile that a workload refers to. It allows the workload to run while at least one of the
+/// listed conditions is true.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProfileRef {
+    /// The device profile's name.
+    pub name: ProfileName,
+    /// The conditions that count; empty means any condition of the profile.
+    pub conditions: Vec<ConditionRef>,
+}
+
+/// When a failed run is followed by the next one.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RetryPolicy {
+    /// The same delay each time.
+    Constant {
+        /// The delay.
+        period: Duration,
+    },
+    /// A delay that grows with each failure in a row.
+    Exponential {
+        /// The first delay.
+        initial: Duration,
+        /// The factor from each delay to the next; at least 1.
+        multiplier: f64,
+        /// The share by which a delay varies at random, 0 to 1.
+        randomization: f64,
+    },
+}
+
+/// Whether a run that ended is followed by another; the PodSpec's `restartPolicy`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RestartPolicy {
+    /// After any end.
+    #[default]
+    Always,
+    /// When a container ended with a code other than zero.
+    OnFailure,
+    /// Never.
+    Never,
+}
+
+/// One workload of the configuration, validated.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Workload {
+    /// Identity of this specification; see [`crate::workload_id`].
+    pub id: WorkloadId,
+    /// The EdgeWorkload's name.
+    pub name: WorkloadName,
+    /// The Kubernetes namespace, of the EdgeWorkload and of its Deployment.
+    pub namespace: String,
+    /// Which runtime runs it.
+    pub executor: ExecutorKind,
+    /// The pod as its author wrote it.
+    pub pod: PodSpec,
+    /// Labels for the pod.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Annotations for the pod, without the prefix `podman/`.
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
+    /// Config maps that the pod refers to.
+    #[serde(default)]
+    pub config_maps: Vec<ConfigMap>,
+    /// Secrets that the pod refers to.
+    #[serde(default)]
+    pub secrets: Vec<Secret>,
+    /// Registry credentials, by registry (`quay.io`, `127.0.0.1:5000`, `quay.io/team`).
+    #[serde(default)]
+    pub registries: BTreeMap<String, RegistryCredentials>,
+    /// Profiles that must allow the workload; empty means that it always runs.
+    #[serde(default)]
+    pub profiles: Vec<ProfileRef>,
+    /// Five-field cron expression or macro, as written.
+    #[serde(default)]
+    pub cron: Option<String>,
+    /// The workload's own retry; `None` means the agent's.
+    #[serde(default)]
+    pub retry: Option<RetryPolicy>,
+    /// Whether an ended run is followed by another.
+    #[serde(default)]
+    pub restart_policy: RestartPolicy,
+}
+
+/// A workload of the configuration that cannot be run as it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RejectedWorkload {
+    /// The EdgeWorkload's name, as far as it could be read.
+    pub name: WorkloadName,
+    /// What is wrong and how to mend it, in plain words.
+    pub reason: String,
+}
+
+/// What a control plane, or a directory of manifests, wants of this device.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Configuration {
+    /// The server's version of it, opaque; echoed in heartbeats.
+    pub version: Option<String>,
+    /// Time between heartbeats.
+    pub heartbeat_period: Duration,
+    /// Which hardware facts the heartbeats carry.
+    pub hardware_in_heartbeat: bool,
+    /// Device profiles.
+    pub profiles: Vec<Profile>,
+    /// Workloads, in order of name.
+    pub workloads: Vec<Arc<Workload>>,
+    /// Workloads that cannot be run.
+    pub rejected: Vec<RejectedWorkload>,
+}

@@ -1,0 +1,208 @@
+//! The house rules, read off the sources. Each says what to do instead.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Longest file, in lines before its tests.
+const MAX_LINES: usize = 300;
+
+/// Files that send and receive: only they know actix.
+const ACTIX: &[&str] =
+    &["actor.rs", "http.rs", "messages.rs", "supervisor.rs", "command_ticket.rs", "connector.rs"];
+
+/// Files and folders that touch the world.
+const OUTSIDE: &[&str] = &[
+    "client.rs",
+    "client",
+    "http.rs",
+    "http",
+    "identity.rs",
+    "identity",
+    "hardware.rs",
+    "hardware",
+    "connector.rs",
+    "manifest_folder.rs",
+    "store.rs",
+    "store",
+    "tls.rs",
+    "volumes.rs",
+];
+
+/// What touching the world looks like.
+const WORLD: &[&str] = &[
+    "std::fs",
+    "std::net",
+    "std::os::unix::net",
+    "tokio::net",
+    "tokio::fs",
+    "rustix::",
+    "awc::",
+    "inotify::",
+];
+
+struct Source {
+    /// Path below `actors/src`.
+    path: PathBuf,
+    text: String,
+}
+
+impl Source {
+    /// The lines before the first inline test module.
+    fn product(&self) -> impl Iterator<Item = &str> {
+        self.text.lines().take_while(|line| !line.starts_with("#[cfg(test)]"))
+    }
+
+    fn has_part(&self, names: &[&str]) -> bool {
+        self.path.iter().any(|part| names.iter().any(|name| part == *name))
+    }
+
+    fn is_test(&self) -> bool {
+        let file = self.path.file_name().unwrap().to_string_lossy();
+        self.path.starts_with("testing")
+            || file.contains("test")
+            || file == "model.rs"
+            || self.path.iter().any(|part| part == "tests" || part == "testing")
+    }
+
+    /// The actor's folder, if it is in one.
+    fn actor(&self) -> Option<&str> {
+        let first = self.path.iter().next()?.to_str()?;
+        ACTORS.contains(&first).then_some(first)
+    }
+}
+
+const ACTORS: &[&str] = &[
+    "control_plane_sync",
+    "profile_evaluator",
+    "scheduler",
+    "podman_executor",
+    "k8s_executor",
+    "metrics_ingest",
+];
+
+fn sources(root: &str) -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(root);
+    let mut sources = Vec::new();
+    let mut folders = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                sources.push(Source { path: path.strip_prefix(&root).unwrap().to_owned(), text });
+            }
+        }
+    }
+    sources.sort_by(|a, b| a.path.cmp(&b.path));
+    assert!(!sources.is_empty());
+    sources
+}
+
+fn report(rule: &str, broken: &[String]) {
+    assert!(broken.is_empty(), "{rule}:\n  {}", broken.join("\n  "));
+}
+
+#[test]
+fn every_file_says_what_it_is() {
+    let mut broken = Vec::new();
+    for root in ["src", "../src", "../grammar/src"] {
+        for source in sources(root) {
+            if !source.text.starts_with("//! ") {
+                broken.push(format!("{root}/{}", source.path.display()));
+            }
+        }
+    }
+    report("a file opens with a line `//! What it is.`", &broken);
+}
+
+#[test]
+fn files_stay_small() {
+    let mut broken = Vec::new();
+    for root in ["src", "../src", "../grammar/src"] {
+        for source in sources(root).iter().filter(|source| !source.is_test()) {
+            // The one exception: every message on one page is worth more than a short page.
+            let whole_protocol = source.path.ends_with("messages.rs");
+            let lines = source.product().count();
+            if lines > MAX_LINES && !whole_protocol {
+                broken.push(format!("{root}/{}: {lines} lines", source.path.display()));
+            }
+        }
+    }
+    report("a file has at most 300 lines before its tests: split it by concern", &broken);
+}
+
+#[test]
+fn only_senders_and_receivers_know_actix() {
+    let mut broken = Vec::new();
+    for source in sources("src") {
+        if source.is_test() || source.has_part(ACTIX) {
+            continue;
+        }
+        for line in source.product().filter(|line| !line.trim_start().starts_with("//")) {
+            if line.contains("actix::") || line.contains("actix_rt::") {
+                broken.push(format!("{}: {}", source.path.display(), line.trim()));
+            }
+        }
+    }
+    report("decide in plain functions, send and receive in actor.rs", &broken);
+}
+
+#[test]
+fn only_clients_touch_the_world() {
+    let mut broken = Vec::new();
+    for source in sources("src") {
+        if source.is_test() || source.has_part(OUTSIDE) {
+            continue;
+        }
+        for line in source.product().filter(|line| !line.trim_start().starts_with("//")) {
+            if let Some(what) = WORLD.iter().find(|what| line.contains(**what)) {
+                broken.push(format!("{}: {what}", source.path.display()));
+            }
+        }
+    }
+    report("input and output belong to the files listed in OUTSIDE", &broken);
+}
+
+#[test]
+fn actors_know_messages_and_not_each_other() {
+    let mut broken = Vec::new();
+    for source in sources("src") {
+        let Some(own) = source.actor() else { continue };
+        for other in ACTORS.iter().filter(|other| **other != own) {
+            if source.product().any(|line| line.contains(&format!("crate::{other}"))) {
+                broken.push(format!("{} imports {other}", source.path.display()));
+            }
+        }
+    }
+    report("actors share messages.rs and workload.rs, nothing else", &broken);
+}
+
+#[test]
+fn the_language_knows_nothing_of_actors() {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../grammar/Cargo.toml");
+    let manifest = fs::read_to_string(manifest).unwrap();
+    assert!(!manifest.contains("actors"), "dependencies point one way: root, actors, grammar");
+    for source in sources("../grammar/src") {
+        let knows =
+            source.product().any(|line| line.contains("actix") || line.contains("actors::"));
+        assert!(!knows, "grammar/src/{} knows of actors", source.path.display());
+    }
+}
+
+#[test]
+fn tests_neither_sleep_nor_hide() {
+    let mut broken = Vec::new();
+    for root in ["src", "tests", "../src", "../tests", "../grammar/src", "../grammar/tests"] {
+        for source in sources(root) {
+            let hidden = ["#[ignore", "std::thread::sleep(", "todo!(", "unimplemented!("];
+            for what in hidden.iter().filter(|what| source.text.contains(**what)) {
+                if !source.path.ends_with("architecture.rs") {
+                    broken.push(format!("{root}/{}: {what}", source.path.display()));
+                }
+            }
+        }
+    }
+    report("a test runs, and waits for a condition instead of sleeping", &broken);
+}

@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Installs what the tests and the demo need of the system: podman with its parts, a registry, busybox.
+# Idempotent: asks the package manager only for what is missing. Needs root when anything is.
+set -eu
+
+have() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || [ -x "/usr/lib/podman/$1" ]; }
+
+# command that proves it : package on Debian and Ubuntu : package on Fedora
+needed="
+cc:gcc:gcc
+make:make:make
+podman:podman:podman
+runc:runc:runc
+conmon:conmon:conmon
+netavark:netavark:netavark
+aardvark-dns:aardvark-dns:aardvark-dns
+catatonit:catatonit:catatonit
+iptables:iptables:iptables-nft
+newuidmap:uidmap:shadow-utils
+slirp4netns:slirp4netns:slirp4netns
+busybox:busybox-static:busybox
+ip:iproute2:iproute
+unshare:util-linux:util-linux
+setpriv:util-linux:util-linux
+useradd:passwd:shadow-utils
+curl:curl:curl
+docker-registry:docker-registry:docker-distribution
+htpasswd:apache2-utils:httpd-tools
+"
+
+debian="" fedora="" missing=""
+for entry in $needed; do
+  command=${entry%%:*} rest=${entry#*:}
+  have "$command" && continue
+  missing="$missing $command"
+  debian="$debian ${rest%%:*}"
+  fedora="$fedora ${rest#*:}"
+done
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" != 0 ]; then
+  echo "missing:$missing. Run this as root once: $0" >&2
+  exit 1
+fi
+echo "installing what provides:$missing"
+if command -v apt-get >/dev/null 2>&1; then
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq
+  # shellcheck disable=SC2086
+  apt-get install -y -qq --no-install-recommends $debian >/dev/null
+elif command -v dnf >/dev/null 2>&1; then
+  # shellcheck disable=SC2086
+  dnf install -y -q $fedora
+else
+  echo "neither apt-get nor dnf is here: install what provides$missing by hand" >&2
+  exit 1
+fi
+for entry in $needed; do
+  have "${entry%%:*}" || { echo "still missing: ${entry%%:*}" >&2; exit 1; }
+done
