@@ -1,0 +1,209 @@
+//! The agent's own binary as a process, its log, and its status page.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// Longest wait for anything that is expected to happen.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until `condition` holds; panics with `what` after [`PATIENCE`].
+pub fn eventually<T>(what: &str, condition: impl FnMut() -> Option<T>) -> T {
+    eventually_or(what, condition, || String::new())
+}
+
+/// As [`eventually`]; shows `context` when it gives up.
+pub fn eventually_or<T>(
+    what: &str,
+    mut condition: impl FnMut() -> Option<T>,
+    context: impl FnOnce() -> String,
+) -> T {
+    let start = Instant::now();
+    while start.elapsed() < PATIENCE {
+        if let Some(value) = condition() {
+            return value;
+        }
+        thread::park_timeout(Duration::from_millis(20));
+    }
+    panic!("waited in vain: {what}\n{}", context());
+}
+
+/// How to start an agent.
+#[derive(Clone)]
+pub struct Settings {
+    /// Keys of the configuration file.
+    pub keys: BTreeMap<&'static str, String>,
+    /// What the command is run through, `setpriv --reuid=…` say.
+    pub through: Vec<String>,
+    /// Where the configuration file and, unless set, the state are.
+    pub folder: PathBuf,
+    /// Where the agent listens for metrics.
+    pub metrics: SocketAddr,
+}
+
+impl Settings {
+    /// Returns settings with a listener, a state folder and logs of their own.
+    pub fn new(folder: &Path) -> Self {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut settings =
+            Self { keys: BTreeMap::new(), through: Vec::new(), folder: folder.to_owned(), metrics: free };
+        settings.set("LOG_LEVEL", "debug");
+        settings.set("DEVICE_ID", "cam-01");
+        settings.set("METRICS_LISTEN", free.to_string());
+        settings.set("STATE_DIR", folder.join("state").display().to_string());
+        settings.set("PODMAN_SOCKET", folder.join("absent.sock").display().to_string());
+        settings.set("RETRY_PERIOD", "2s");
+        settings
+    }
+
+    /// Sets a key of the configuration file.
+    pub fn set(&mut self, key: &'static str, value: impl Into<String>) -> &mut Self {
+        self.keys.insert(key, value.into());
+        self
+    }
+
+    /// Forgets a key.
+    pub fn unset(&mut self, key: &'static str) -> &mut Self {
+        self.keys.remove(key);
+        self
+    }
+
+    /// Writes the configuration file and returns its path.
+    pub fn write(&self) -> PathBuf {
+        let path = self.folder.join("config.yaml");
+        let lines = self.keys.iter().map(|(key, value)| format!("{key}: {value:?}\n"));
+        std::fs::write(&path, lines.collect::<String>()).unwrap();
+        path
+    }
+
+    /// Starts the agent.
+    pub fn start(&self) -> Agent {
+        let config = self.write();
+        let binary = env!("CARGO_BIN_EXE_device-worker-ng").to_owned();
+        let mut words = self.through.clone();
+        words.extend([binary, "--config".to_owned(), config.display().to_string()]);
+        let mut child = Command::new(&words[0])
+            .args(&words[1..])
+            .env_remove("XDG_RUNTIME_DIR")
+            .env_remove("KUBECONFIG")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        collect(child.stdout.take().unwrap(), Arc::clone(&log));
+        collect(child.stderr.take().unwrap(), Arc::clone(&log));
+        Agent { child, log, metrics: self.metrics }
+    }
+}
+
+/// Reads lines until the stream ends.
+fn collect(stream: impl Read + Send + 'static, log: Arc<Mutex<Vec<String>>>) {
+    thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            log.lock().unwrap().push(line);
+        }
+    });
+}
+
+/// A running agent. Dropping it kills it.
+pub struct Agent {
+    child: Child,
+    log: Arc<Mutex<Vec<String>>>,
+    metrics: SocketAddr,
+}
+
+impl Agent {
+    /// Returns its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Returns the lines that it wrote.
+    pub fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Returns the last lines that it wrote, for a message.
+    pub fn tail(&self) -> String {
+        let log = self.log();
+        log[log.len().saturating_sub(60)..].join("\n")
+    }
+
+    /// Returns whether a line of the log holds all `parts`.
+    pub fn has_logged(&self, parts: &[&str]) -> bool {
+        self.log().iter().any(|line| parts.iter().all(|part| line.contains(part)))
+    }
+
+    /// Waits until a line of the log holds all `parts`.
+    pub fn wait_for_log(&self, parts: &[&str]) {
+        let what = format!("a log line with {parts:?}");
+        eventually_or(&what, || self.has_logged(parts).then_some(()), || self.tail());
+    }
+
+    /// Asks its listener; returns status and body.
+    pub fn http(&self, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
+        let mut stream = TcpStream::connect(self.metrics).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
+        let length = body.len();
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
+        let head = format!("{head}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n");
+        stream.write_all(head.as_bytes()).ok()?;
+        stream.write_all(body.as_bytes()).ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        let status = answer.split_whitespace().nth(1)?.parse().ok()?;
+        let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned())?;
+        Some((status, body))
+    }
+
+    /// Posts a metric, waiting for the listener to open.
+    pub fn post(&self, name: &str, value: f64) {
+        let body = format!(r#"{{"name":"{name}","value":{value}}}"#);
+        let answer = || self.http("POST", "/metrics", &body);
+        let (status, _) = eventually_or("the listener answers", answer, || self.tail());
+        assert_eq!(status, 204);
+    }
+
+    /// Returns what its status page says of a workload.
+    pub fn job(&self, workload: &str) -> Option<Value> {
+        let (_, body) = self.http("GET", "/status", "")?;
+        let status: Value = serde_json::from_str(&body).ok()?;
+        let jobs = status["workloads"].as_array()?;
+        jobs.iter().find(|job| job["workload"] == workload).cloned()
+    }
+
+    /// Waits until its status page says that a workload has `status`.
+    pub fn wait_for_status(&self, workload: &str, status: &str) -> Value {
+        let what = format!("workload {workload} is {status}");
+        let reached = || self.job(workload).filter(|job| job["status"] == status);
+        eventually_or(&what, reached, || format!("{:?}\n{}", self.job(workload), self.tail()))
+    }
+
+    /// Sends it a signal by name.
+    pub fn signal(&self, name: &str) {
+        let pid = self.pid().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
+    }
+
+    /// Waits for its end and returns its exit code.
+    pub fn exit_code(&mut self) -> Option<i32> {
+        let status = eventually("the agent ends", || self.child.try_wait().unwrap());
+        status.code()
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
