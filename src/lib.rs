@@ -1,1 +1,4 @@
-//! The agent.
+//! The agent around its actors: settings, logs, signals and the wiring.
+
+pub mod config;
+pub mod settings;
