@@ -173,7 +173,7 @@ pub static ALL: &[Setting] = &[
 
     setting("PODMAN_SOCKET", Kind::Socket, Is("/run/podman/podman.sock"), Runtimes,
         "Socket of root's podman"),
-    setting("XDG_RUNTIME_DIR", Kind::Directory, Nothing, Runtimes,
+    setting("XDG_RUNTIME_DIR", Kind::Directory, Found("$XDG_RUNTIME_DIR, unless the agent runs as root"), Runtimes,
         "Runtime directory of the user who runs rootless pods, /run/user/1000"),
     setting("PODMAN_ROOTLESS_SOCKET", Kind::Socket, Found("XDG_RUNTIME_DIR/podman/podman.sock"), Runtimes,
         "Socket of that user's podman"),

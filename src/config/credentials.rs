@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use actors::workload::Confidential;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use rustls::{InconsistentKeys, RootCertStore};
@@ -46,13 +46,14 @@ pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
 /// Reads a private key.
 pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, ValueError> {
     let contents = read(path)?;
-    PrivateKeyDer::from_pem_slice(contents.expose()).map_err(|error| match error {
-        rustls::pki_types::pem::Error::NoItemsFound => refusal(
-            path,
-            "holds no private key in PEM (-----BEGIN PRIVATE KEY-----); an encrypted key cannot be used",
-        ),
-        // The error quotes no more than markers; still nothing of a key file is repeated.
-        _ => refusal(path, "is broken PEM"),
+    PrivateKeyDer::from_pem_slice(contents.expose()).map_err(|error| {
+        // The error itself is not repeated: it may quote the file.
+        let found = if matches!(error, pem::Error::NoItemsFound) {
+            "holds no private key in PEM (-----BEGIN PRIVATE KEY-----); an encrypted key cannot be used"
+        } else {
+            "is broken PEM"
+        };
+        refusal(path, found)
     })
 }
 

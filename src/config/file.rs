@@ -49,9 +49,12 @@ pub(super) enum FileError {
 
 /// Reads the file; adds a problem for each key that stands in it twice.
 pub(super) fn read(path: &Path, problems: &mut Vec<Problem>) -> Result<Vec<Entry>, FileError> {
-    let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => FileError::Missing(path.to_owned()),
-        _ => FileError::Read(error),
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        if error.kind() == io::ErrorKind::NotFound {
+            FileError::Missing(path.to_owned())
+        } else {
+            FileError::Read(error)
+        }
     })?;
     parse(&text, path, problems)
 }
@@ -110,11 +113,9 @@ fn written(value: Value, spelling: &str) -> Written {
             .into_iter()
             .map(|item| match item {
                 Value::String(text) => Some(text),
-                Value::Bool(_)
-                | Value::Number(_)
-                | Value::Null
-                | Value::Array(_)
-                | Value::Object(_) => None,
+                Value::Bool(value) => Some(value.to_string()),
+                Value::Number(number) => Some(number.to_string()),
+                Value::Null | Value::Array(_) | Value::Object(_) => None,
             })
             .collect::<Option<_>>()
             .map_or(Written::Nested, Written::List),

@@ -77,7 +77,8 @@ impl<'a> Reader<'a> {
         let device_id = self.device_id(machine, state_dir.as_deref());
         let namespace = self.read("NAMESPACE", values::label);
         let podman_socket = self.read("PODMAN_SOCKET", values::socket);
-        let xdg_runtime_dir = self.read("XDG_RUNTIME_DIR", values::directory);
+        let own = self.own_runtime_dir(machine);
+        let xdg_runtime_dir = self.read_or("XDG_RUNTIME_DIR", values::directory, own);
         let rootless = xdg_runtime_dir
             .as_ref()
             .map(|directory| directory.join("podman/podman.sock"));
@@ -307,6 +308,12 @@ impl<'a> Reader<'a> {
                 None
             }
         }
+    }
+
+    /// Root's pods are rootful; a user who starts the agent is the user who runs rootless pods.
+    fn own_runtime_dir(&self, machine: &Machine) -> Option<PathBuf> {
+        let own = self.sources.variable("XDG_RUNTIME_DIR").map(PathBuf::from);
+        own.filter(|path| !machine.is_root && path.is_dir())
     }
 
     fn retry(&mut self) -> Option<RetryPolicy> {
