@@ -98,16 +98,16 @@ fn with_settings(command: clap::Command) -> clap::Command {
             .help_heading(setting.group.heading())
             .help(help(setting))
     });
-    command.arg(config).args(flags)
+    command.next_line_help(true).arg(config).args(flags)
 }
 
 fn help(setting: &Setting) -> String {
+    let variable = setting.variable();
     let default = match setting.default {
-        Fallback::Text(text) => format!(" [default: {text}]"),
-        Fallback::Found(how) => format!(" [default: {how}]"),
+        Fallback::Text(text) | Fallback::Found(text) => format!(" [default: {text}]"),
         Fallback::Nothing => String::new(),
     };
-    format!("{}{default} [{}]", setting.summary, setting.variable())
+    format!("{}\n[{variable}]{default}", setting.summary)
 }
 
 /// Writes what is wrong and what is doubtful to standard error. A closed one is no error.
@@ -133,8 +133,11 @@ pub fn report_failure(error: &anyhow::Error) {
 pub fn report_good(loaded: &Loaded) {
     let mut report = String::from("configuration is good\n");
     for effective in &loaded.effective {
-        let value = effective.value.as_deref().unwrap_or("-");
-        report += &format!("  {:<23} {value}  ({})\n", effective.key, effective.source);
+        let key = effective.key;
+        report += &match &effective.value {
+            Some(value) => format!("  {key:<23} {value}  ({})\n", effective.source),
+            None => format!("  {key:<23} not set\n"),
+        };
     }
     let _ = io::stdout().write_all(report.as_bytes());
 }

@@ -74,6 +74,27 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// Returns the words to choose from; none where the value is free.
+    #[must_use]
+    pub const fn words(self) -> &'static [&'static str] {
+        match self {
+            Self::Choice(words) => words,
+            Self::Text
+            | Self::LogLevel
+            | Self::Url
+            | Self::File
+            | Self::SecretFile
+            | Self::Directory
+            | Self::Socket
+            | Self::Duration
+            | Self::Count
+            | Self::Number
+            | Self::Addresses => &[],
+        }
+    }
+}
+
 /// The headings of `--help`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Group {
@@ -128,6 +149,21 @@ impl Setting {
 pub fn find(key: &str) -> Option<&'static Setting> {
     ALL.iter()
         .find(|setting| setting.key.eq_ignore_ascii_case(key))
+}
+
+/// Returns the table for the documentation, in Markdown; a test compares the two.
+#[must_use]
+pub fn markdown() -> String {
+    let mut table = String::from("| setting | default | what it does |\n|---|---|---|\n");
+    for setting in ALL {
+        let default = match setting.default {
+            Fallback::Text(text) => format!("`{text}`"),
+            Fallback::Found(how) => how.to_owned(),
+            Fallback::Nothing => String::new(),
+        };
+        table += &format!("| `{}` | {default} | {} |\n", setting.key, setting.summary);
+    }
+    table
 }
 
 const fn setting(
@@ -237,6 +273,17 @@ mod tests {
         let setting = find("CA_ROOT").unwrap();
         assert_eq!(setting.flag(), "ca-root");
         assert_eq!(setting.variable(), "EDGE_DEVICE_CA_ROOT");
+    }
+
+    #[test]
+    fn the_documentation_has_a_row_for_each_setting() {
+        let table = markdown();
+        assert_eq!(table.lines().count(), ALL.len() + 2);
+        assert!(
+            table.lines().all(|row| row.matches('|').count() == 4),
+            "{table}"
+        );
+        assert!(table.contains("| `START_BUDGET` | `4` | How many workloads"));
     }
 
     #[test]

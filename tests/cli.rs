@@ -187,7 +187,7 @@ fn check_shows_what_counts_and_where_it_comes_from() {
         ["LOG_FORMAT", "pretty", "(--log-format)"],
         ["NAMESPACE", "edge", "(EDGE_DEVICE_NAMESPACE)"],
         ["START_BUDGET", "4", "(default)"],
-        ["SERVER", "-", "(default)"],
+        ["SERVER", "not", "set"],
     ] {
         assert!(
             lines.iter().any(|seen| *seen == line),

@@ -11,8 +11,8 @@ use rustls::{InconsistentKeys, RootCertStore};
 
 use super::values::ValueError;
 
-/// Permissions that let others than the owner at a file.
-const OTHERS: u32 = 0o077;
+/// Permissions that let everybody at a file. A group may be meant to read it.
+const OTHERS: u32 = 0o007;
 
 /// Reads the certificates of the authorities.
 pub(super) fn check_authorities(path: &Path) -> Result<(), ValueError> {
@@ -80,7 +80,7 @@ pub(super) fn exposure(path: &Path) -> Option<String> {
     let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o777;
     (mode & OTHERS != 0).then(|| {
         format!(
-            "{} is open to other users (mode {mode:o}); chmod 600 it",
+            "{} is open to every user (mode {mode:o}); chmod 600 it",
             path.display()
         )
     })

@@ -90,7 +90,10 @@ impl<'a> Reader<'a> {
         let metrics_listen = self.metrics_listen();
         let metric_ttl = self.read("METRIC_TTL", values::positive_duration);
         let log_level = self.read("LOG_LEVEL", LogLevel::from_str);
-        let log_format = self.read("LOG_FORMAT", log_format);
+        let log_format = self.choice("LOG_FORMAT").map(|word| match word {
+            "pretty" => LogFormat::Pretty,
+            _ => LogFormat::Json,
+        });
         let graceful_shutdown = self.read("GRACEFUL_SHUTDOWN", values::duration);
         Some(Config {
             origin: origin?,
@@ -132,6 +135,12 @@ impl<'a> Reader<'a> {
                 None
             }
         }
+    }
+
+    /// Reads one of the words that the table offers.
+    fn choice(&mut self, key: &'static str) -> Option<&'static str> {
+        let words = settings::find(key).map_or(&[][..], |setting| setting.kind.words());
+        self.read(key, |text| values::choice(text, words))
     }
 
     /// Reads a path; what is not written is `fallback`.
@@ -317,9 +326,7 @@ impl<'a> Reader<'a> {
     }
 
     fn retry(&mut self) -> Option<RetryPolicy> {
-        let backoff = self.read("RETRY_BACKOFF", |text| {
-            values::choice(text, &["constant", "exponential"])
-        });
+        let backoff = self.choice("RETRY_BACKOFF");
         let period = self.read("RETRY_PERIOD", values::positive_duration);
         let initial = self.read("RETRY_INITIAL", values::positive_duration);
         let multiplier = self.read("RETRY_MULTIPLIER", |text| values::number(text, 1.0, 100.0));
@@ -344,13 +351,6 @@ impl<'a> Reader<'a> {
         }
         Some(addresses)
     }
-}
-
-fn log_format(text: &str) -> Result<LogFormat, ValueError> {
-    Ok(match values::choice(text, &["json", "pretty"])? {
-        "pretty" => LogFormat::Pretty,
-        _ => LogFormat::Json,
-    })
 }
 
 /// Says that a setting is missing, and the three ways to set it.

@@ -365,8 +365,7 @@ fn a_key_that_others_can_read_is_warned_about() {
     assert_eq!(device.warnings(), [""; 0]);
     let key = device.directory.path().join("key.pem");
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
-    let warning =
-        "KEY (~/config.yaml:4): ~/key.pem is open to other users (mode 644); chmod 600 it";
+    let warning = "KEY (~/config.yaml:4): ~/key.pem is open to every user (mode 644); chmod 600 it";
     assert_eq!(device.warnings(), [warning]);
 }
 
