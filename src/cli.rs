@@ -8,7 +8,7 @@ use clap::builder::ValueParser;
 use clap::{Arg, ArgMatches, value_parser};
 
 use crate::config::{ConfigErrors, Loaded, Sources, Warning};
-use crate::settings::{self, Fallback, Setting};
+use crate::settings::{self, Fallback, Setting, VARIABLE_PREFIX};
 
 /// Name of the flag that names the configuration file.
 const CONFIG: &str = "config";
@@ -39,6 +39,7 @@ pub fn parse(
                 let text = |text: OsString| text.to_string_lossy().into_owned();
                 (text(key), text(value))
             })
+            .filter(|(key, _)| is_of_use(key))
             .collect(),
         ..Sources::default()
     };
@@ -55,6 +56,12 @@ pub fn parse(
         }
         None => Command::Run(sources),
     })
+}
+
+/// Whether the configuration may depend on a variable; the others may be secrets of others.
+fn is_of_use(variable: &str) -> bool {
+    variable.starts_with(VARIABLE_PREFIX)
+        || ["HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME"].contains(&variable)
 }
 
 fn add_flags(matches: &ArgMatches, sources: &mut Sources) {
@@ -187,6 +194,21 @@ mod tests {
             };
             assert_eq!(flags(&sources), [(setting.key, "x")]);
         }
+    }
+
+    #[test]
+    fn only_variables_of_use_are_kept() {
+        let pair = |(key, value): (&str, &str)| (OsString::from(key), OsString::from(value));
+        let environment = [("EDGE_DEVICE_KEY", "k"), ("TOKEN", "t"), ("HOME", "/h")].map(pair);
+        let Ok(Command::Run(sources)) = parse([OsString::from("x")], environment) else {
+            unreachable!();
+        };
+        let kept: Vec<_> = sources
+            .environment
+            .iter()
+            .map(|(key, _)| key.as_str())
+            .collect();
+        assert_eq!(kept, ["EDGE_DEVICE_KEY", "HOME"]);
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! The configuration: typed, checked as a whole, every problem told at once.
 
+mod addresses;
 mod credentials;
 mod file;
+mod log_level;
+mod origin;
 mod problems;
 mod reader;
 mod sources;
@@ -13,9 +16,11 @@ use std::time::Duration;
 
 use actors::workload::{DeviceId, RetryPolicy};
 
+pub use addresses::{Listen, ServerUrl};
+pub use log_level::{LogFormat, LogLevel};
 pub use problems::{ConfigErrors, Problem, Source, Warning};
 pub use sources::Sources;
-pub use values::{Listen, LogFormat, LogLevel, ServerUrl, ValueError};
+pub use values::ValueError;
 
 use reader::Reader;
 

@@ -8,8 +8,10 @@ use actors::workload::{DeviceId, RetryPolicy};
 
 use super::problems::{ConfigErrors, Problem, Source, Warning};
 use super::sources::{Layers, Sources, Spelt};
-use super::values::{self, LogFormat, LogLevel, ServerUrl, ValueError};
-use super::{Config, ControlPlane, Effective, Loaded, Machine, Origin, credentials, state_dir};
+use super::values::{self, ValueError};
+use super::{
+    Config, Effective, Listen, Loaded, LogFormat, LogLevel, Machine, addresses, state_dir,
+};
 use crate::settings::{self, Fallback};
 
 /// State directory of the agent that runs as root.
@@ -21,7 +23,7 @@ pub(super) struct Reader<'a> {
     sources: &'a Sources,
     layers: Layers,
     problems: Vec<Problem>,
-    warnings: Vec<Warning>,
+    pub(super) warnings: Vec<Warning>,
     effective: Vec<Effective>,
 }
 
@@ -116,7 +118,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads a setting; what is not written has the table's default, if that is a text.
-    fn read<T>(
+    pub(super) fn read<T>(
         &mut self,
         key: &'static str,
         parse: impl FnOnce(&str) -> Result<T, ValueError>,
@@ -177,88 +179,18 @@ impl<'a> Reader<'a> {
         });
     }
 
-    fn source(&self, key: &str) -> Option<Source> {
+    pub(super) fn source(&self, key: &str) -> Option<Source> {
         self.layers.get(key).map(|spelt| spelt.source.clone())
     }
 
-    fn problem(&mut self, key: &str, source: impl Into<Option<Source>>, message: impl Display) {
+    pub(super) fn problem(
+        &mut self,
+        key: &str,
+        source: impl Into<Option<Source>>,
+        message: impl Display,
+    ) {
         self.problems
             .push(Problem::new(key, source, message.to_string()));
-    }
-
-    fn origin(&mut self) -> Option<Origin> {
-        let manifests = self.read("MANIFESTS", values::directory);
-        let server = self.read("SERVER", ServerUrl::from_str);
-        match (self.source("SERVER"), self.source("MANIFESTS")) {
-            (Some(server), Some(manifests)) => {
-                let message = format!("excludes SERVER ({server}); keep one of the two");
-                self.problem("MANIFESTS", manifests, message);
-                None
-            }
-            (None, None) => {
-                self.problem(
-                    "SERVER",
-                    None,
-                    how_to_set("is needed, or MANIFESTS", "SERVER"),
-                );
-                None
-            }
-            (None, Some(_)) => {
-                for key in ["CA_ROOT", "CERT", "KEY"] {
-                    self.read(key, |_| Ok(()));
-                }
-                manifests.map(Origin::Manifests)
-            }
-            (Some(_), None) => self.control_plane(server),
-        }
-    }
-
-    fn control_plane(&mut self, server: Option<ServerUrl>) -> Option<Origin> {
-        let ca_root = self.needed("CA_ROOT", |text| {
-            let path = values::file(text)?;
-            credentials::check_authorities(&path)?;
-            Ok(path)
-        });
-        let cert = self.needed("CERT", |text| {
-            let path = values::file(text)?;
-            let chain = credentials::certificates(&path)?;
-            Ok((path, chain))
-        });
-        let key = self.needed("KEY", |text| {
-            let path = values::file(text)?;
-            let key = credentials::private_key(&path)?;
-            Ok((path, key))
-        });
-        if let Some((path, _)) = &key
-            && let Some(message) = credentials::exposure(path)
-        {
-            let source = self.source("KEY");
-            self.warnings
-                .push(Warning(Problem::new("KEY", source, message)));
-        }
-        let ((cert, chain), (key_path, key)) = (cert?, key?);
-        if let Err(error) = credentials::check_pair(chain, key) {
-            self.problem("KEY", self.source("KEY"), error);
-        }
-        Some(Origin::ControlPlane(ControlPlane {
-            server: server?,
-            ca_root: ca_root?,
-            cert,
-            key: key_path,
-        }))
-    }
-
-    /// Reads a setting that SERVER needs.
-    fn needed<T>(
-        &mut self,
-        key: &'static str,
-        parse: impl FnOnce(&str) -> Result<T, ValueError>,
-    ) -> Option<T> {
-        if self.source(key).is_none() {
-            self.problem(key, None, how_to_set("is needed with SERVER", key));
-            return None;
-        }
-        self.read(key, parse)
     }
 
     fn state_dir(&mut self, machine: &Machine) -> Option<PathBuf> {
@@ -341,20 +273,20 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn metrics_listen(&mut self) -> Option<Vec<values::Listen>> {
-        let addresses = self.read("METRICS_LISTEN", values::addresses)?;
-        if let Some(open) = addresses.iter().find(|address| !address.is_local()) {
+    fn metrics_listen(&mut self) -> Option<Vec<Listen>> {
+        let all = self.read("METRICS_LISTEN", addresses::addresses)?;
+        if let Some(open) = all.iter().find(|address| !address.is_local()) {
             let message = format!("{open} lets other machines post metrics and read the status");
             let source = self.source("METRICS_LISTEN");
             self.warnings
                 .push(Warning(Problem::new("METRICS_LISTEN", source, message)));
         }
-        Some(addresses)
+        Some(all)
     }
 }
 
 /// Says that a setting is missing, and the three ways to set it.
-fn how_to_set(what: &str, key: &str) -> String {
+pub(super) fn how_to_set(what: &str, key: &str) -> String {
     let (variable, flag) = settings::find(key)
         .map(|setting| (setting.variable(), setting.flag()))
         .unwrap_or_default();

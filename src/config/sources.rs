@@ -15,7 +15,7 @@ const MISSPELT: f64 = 0.75;
 pub struct Sources {
     /// Flags of the command line.
     pub flags: Vec<(&'static Setting, String)>,
-    /// The whole environment.
+    /// The environment, as far as it is of use.
     pub environment: Vec<(String, String)>,
     /// The configuration file, if one was named.
     pub file: Option<PathBuf>,

@@ -1,6 +1,8 @@
 //! Tests of the spellings of values.
 
 use super::*;
+use crate::config::addresses::addresses;
+use crate::config::{Listen, LogLevel, ServerUrl};
 
 #[test]
 fn durations_are_read_in_every_spelling() {

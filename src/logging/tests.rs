@@ -140,6 +140,13 @@ fn a_field_with_a_fixed_name_stands_beside_it() {
 }
 
 #[test]
+fn a_field_named_message_does_not_displace_the_text() {
+    let seen = objects(|| warn!(message = "field", "text"));
+    assert_eq!(seen[0]["message"], "text");
+    assert_eq!(seen[0]["field_message"], "field");
+}
+
+#[test]
 fn text_with_quotes_and_line_breaks_is_one_line() {
     let nasty = "a \"b\"\n\u{1b}[31m{\"c\":1}\u{2028}é";
     let json = written(Look::Json, "info", |_| info!(error = nasty, "failed"));
