@@ -1,1 +1,11 @@
-//! The agent.
+//! The agent around its actors: settings, logs, signals and the wiring.
+//!
+//! Reading order: [`settings`], [`config`], [`system`].
+
+pub mod cli;
+pub mod config;
+pub mod logging;
+pub mod notify;
+pub mod settings;
+pub mod signals;
+pub mod system;

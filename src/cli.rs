@@ -1,0 +1,220 @@
+//! The command line, made from the table of settings.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::builder::ValueParser;
+use clap::{Arg, ArgMatches, value_parser};
+
+use crate::config::{ConfigErrors, Loaded, Sources, Warning};
+use crate::settings::{self, Fallback, Setting, VARIABLE_PREFIX};
+
+/// Name of the flag that names the configuration file.
+const CONFIG: &str = "config";
+
+/// What the agent is asked to do.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Run.
+    Run(Sources),
+    /// Check the configuration, and no more.
+    Check(Sources),
+}
+
+/// Reads the command line.
+///
+/// # Errors
+/// The usage is wrong, or only help or the version was asked for; the error prints itself and
+/// knows its exit code.
+pub fn parse(
+    arguments: impl IntoIterator<Item = OsString>,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Command, clap::Error> {
+    let matches = command().try_get_matches_from(arguments)?;
+    let mut sources = Sources {
+        environment: environment
+            .into_iter()
+            .map(|(key, value)| {
+                let text = |text: OsString| text.to_string_lossy().into_owned();
+                (text(key), text(value))
+            })
+            .filter(|(key, _)| is_of_use(key))
+            .collect(),
+        ..Sources::default()
+    };
+    // Flags may stand before the command's name or after it; those after it win.
+    add_flags(&matches, &mut sources);
+    Ok(match matches.subcommand() {
+        Some(("check", matches)) => {
+            add_flags(matches, &mut sources);
+            Command::Check(sources)
+        }
+        Some((_, matches)) => {
+            add_flags(matches, &mut sources);
+            Command::Run(sources)
+        }
+        None => Command::Run(sources),
+    })
+}
+
+/// Whether the configuration may depend on a variable; the others may be secrets of others.
+fn is_of_use(variable: &str) -> bool {
+    variable.starts_with(VARIABLE_PREFIX)
+        || ["HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME"].contains(&variable)
+}
+
+fn add_flags(matches: &ArgMatches, sources: &mut Sources) {
+    if let Some(path) = matches.get_one::<PathBuf>(CONFIG) {
+        sources.file = Some(path.clone());
+    }
+    for setting in settings::ALL {
+        if let Some(value) = matches.get_one::<String>(setting.key) {
+            sources.flags.push((setting, value.clone()));
+        }
+    }
+}
+
+fn command() -> clap::Command {
+    let run = clap::Command::new("run").about("Run the agent; the same as no command");
+    let check = clap::Command::new("check")
+        .about("Check the configuration and show what counts: exit code 0 or 2");
+    with_settings(clap::Command::new("device-worker-ng"))
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(env!("CARGO_PKG_DESCRIPTION"))
+        .after_help(
+            "A flag beats its variable, a variable beats the file, the file beats the default.\n\
+             Durations are written 500ms, 5s, 2m, 1h, or as a number of seconds.\n\
+             Exit codes: 0 stopped as asked, 2 wrong usage or configuration, 1 anything else.",
+        )
+        .subcommand(with_settings(run))
+        .subcommand(with_settings(check))
+}
+
+fn with_settings(command: clap::Command) -> clap::Command {
+    let config = Arg::new(CONFIG)
+        .long(CONFIG)
+        .value_name("FILE")
+        .value_parser(value_parser!(PathBuf))
+        .help("Configuration file, YAML; config.yaml.example lists every setting");
+    let flags = settings::ALL.iter().map(|setting| {
+        Arg::new(setting.key)
+            .long(setting.flag())
+            .value_name(setting.kind.placeholder())
+            .value_parser(ValueParser::string())
+            .help_heading(setting.group.heading())
+            .help(help(setting))
+    });
+    command.next_line_help(true).arg(config).args(flags)
+}
+
+fn help(setting: &Setting) -> String {
+    let variable = setting.variable();
+    let default = match setting.default {
+        Fallback::Text(text) | Fallback::Found(text) => format!(" [default: {text}]"),
+        Fallback::Nothing => String::new(),
+    };
+    format!("{}\n[{variable}]{default}", setting.summary)
+}
+
+/// Writes what is wrong and what is doubtful to standard error. A closed one is no error.
+pub fn report_errors(errors: &ConfigErrors) {
+    report_warnings(&errors.warnings);
+    // Nothing is left to be told if even this cannot be written.
+    let _ = writeln!(io::stderr(), "{errors}");
+}
+
+/// Writes what is doubtful to standard error.
+pub fn report_warnings(warnings: &[Warning]) {
+    for warning in warnings {
+        let _ = writeln!(io::stderr(), "warning: {warning}");
+    }
+}
+
+/// Writes why the agent ended to standard error: logging itself may be what failed.
+pub fn report_failure(error: &anyhow::Error) {
+    let _ = writeln!(io::stderr(), "error: {error:#}");
+}
+
+/// Writes a good configuration to standard output: every setting with its value and its source.
+pub fn report_good(loaded: &Loaded) {
+    let mut report = String::from("configuration is good\n");
+    for effective in &loaded.effective {
+        let key = effective.key;
+        report += &match &effective.value {
+            Some(value) => format!("  {key:<23} {value}  ({})\n", effective.source),
+            None => format!("  {key:<23} not set\n"),
+        };
+    }
+    let _ = io::stdout().write_all(report.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_words(words: &str) -> Result<Command, clap::Error> {
+        let words = ["device-worker-ng"].into_iter().chain(words.split(' '));
+        parse(words.map(OsString::from), [])
+    }
+
+    fn flags(sources: &Sources) -> Vec<(&str, &str)> {
+        sources
+            .flags
+            .iter()
+            .map(|(setting, value)| (setting.key, value.as_str()))
+            .collect()
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn no_command_means_run() {
+        for words in [
+            "--config c.yaml",
+            "run --config c.yaml",
+            "--config c.yaml run",
+        ] {
+            let Ok(Command::Run(sources)) = parse_words(words) else {
+                unreachable!("{words}");
+            };
+            assert_eq!(sources.file, Some(PathBuf::from("c.yaml")), "{words}");
+        }
+    }
+
+    #[test]
+    fn every_setting_has_a_flag() {
+        for setting in settings::ALL {
+            let words = format!("check --{} x", setting.flag());
+            let Ok(Command::Check(sources)) = parse_words(&words) else {
+                unreachable!("{words}");
+            };
+            assert_eq!(flags(&sources), [(setting.key, "x")]);
+        }
+    }
+
+    #[test]
+    fn only_variables_of_use_are_kept() {
+        let pair = |(key, value): (&str, &str)| (OsString::from(key), OsString::from(value));
+        let environment = [("EDGE_DEVICE_KEY", "k"), ("TOKEN", "t"), ("HOME", "/h")].map(pair);
+        let Ok(Command::Run(sources)) = parse([OsString::from("x")], environment) else {
+            unreachable!();
+        };
+        let kept: Vec<_> = sources
+            .environment
+            .iter()
+            .map(|(key, _)| key.as_str())
+            .collect();
+        assert_eq!(kept, ["EDGE_DEVICE_KEY", "HOME"]);
+    }
+
+    #[test]
+    fn wrong_usage_has_exit_code_two() {
+        for words in ["--server", "--sever x", "fly", "check extra"] {
+            assert_eq!(parse_words(words).unwrap_err().exit_code(), 2, "{words}");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Addresses: the control plane's, and those on which metrics are taken.
+
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use super::values::{ValueError, is_label, refuse, socket};
+
+/// The control plane's address: https, a host and a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerUrl {
+    authority: String,
+    host: String,
+    port: u16,
+}
+
+impl ServerUrl {
+    /// Returns the host: a name, an IPv4 address, or an IPv6 address without brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Returns the port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+impl fmt::Display for ServerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "https://{}", self.authority)
+    }
+}
+
+impl FromStr for ServerUrl {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
+        if !scheme.eq_ignore_ascii_case("https") {
+            // The value is not shown whole: a password may stand in it.
+            return refuse("is not an https address; write https://host:port");
+        }
+        let authority = rest.strip_suffix('/').unwrap_or(rest);
+        if authority.contains('@') {
+            return refuse("holds a user name; certificates alone identify the device");
+        }
+        if authority.contains(['/', '?', '#']) {
+            return refuse("has a path; write only https://host:port");
+        }
+        let (host, port) = split_port(authority).ok_or_else(|| {
+            ValueError(format!(
+                "\"{text}\" has no port; write https://{authority}:8043 or the port that it has"
+            ))
+        })?;
+        let port = match port.parse() {
+            Ok(port) if port > 0 => port,
+            Ok(_) | Err(_) => {
+                return refuse(&format!("has port \"{port}\", which is not 1 to 65535"));
+            }
+        };
+        if !is_host(host) {
+            return refuse(&format!(
+                "has host \"{host}\", which is neither a name nor an address"
+            ));
+        }
+        Ok(Self {
+            authority: authority.to_owned(),
+            host: host.trim_matches(['[', ']']).to_owned(),
+            port,
+        })
+    }
+}
+
+/// Splits `host:port`; the colons inside the brackets of an IPv6 address do not count.
+fn split_port(authority: &str) -> Option<(&str, &str)> {
+    let (host, port) = authority.rsplit_once(':')?;
+    (!port.ends_with(']')).then_some((host, port))
+}
+
+fn is_host(host: &str) -> bool {
+    if let Some(address) = host.strip_prefix('[') {
+        return address
+            .strip_suffix(']')
+            .is_some_and(|address| address.parse::<Ipv6Addr>().is_ok());
+    }
+    // A name of digits and dots alone can only be meant as an address.
+    if host.chars().all(|c| c.is_ascii_digit() || c == '.') {
+        return host.parse::<Ipv4Addr>().is_ok();
+    }
+    host.len() <= 253
+        && host
+            .split('.')
+            .all(|label| is_label(&label.to_ascii_lowercase()))
+}
+
+/// An address on which metrics are taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// One address.
+    Tcp(SocketAddr),
+    /// The loopback addresses of both families, with this port.
+    Localhost(u16),
+    /// A unix socket.
+    Unix(PathBuf),
+}
+
+impl Listen {
+    /// Returns whether only this machine can reach it.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Tcp(address) => address.ip().is_loopback(),
+            Self::Localhost(_) | Self::Unix(_) => true,
+        }
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Localhost(port) => write!(f, "localhost:{port}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl FromStr for Listen {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            return Ok(Self::Unix(socket(path)?));
+        }
+        let listen = match text.strip_prefix("localhost:") {
+            Some(port) => port.parse().map(Self::Localhost).ok(),
+            None => text.parse().map(Self::Tcp).ok(),
+        };
+        listen.ok_or_else(|| {
+            ValueError(format!(
+                "\"{text}\" is none of localhost:8080, 127.0.0.1:8080, [::1]:8080, unix:/path"
+            ))
+        })
+    }
+}
+
+/// Reads addresses separated by commas.
+pub(super) fn addresses(text: &str) -> Result<Vec<Listen>, ValueError> {
+    let mut addresses: Vec<Listen> = Vec::new();
+    for part in text
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+    {
+        let address = part.parse()?;
+        if addresses.contains(&address) {
+            return refuse(&format!("names {part} twice"));
+        }
+        addresses.push(address);
+    }
+    if addresses.is_empty() {
+        return refuse("names no address; write localhost:8080");
+    }
+    Ok(addresses)
+}

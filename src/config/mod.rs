@@ -1,0 +1,155 @@
+//! The configuration: typed, checked as a whole, every problem told at once.
+
+mod addresses;
+mod credentials;
+mod file;
+mod log_level;
+mod origin;
+mod problems;
+mod reader;
+mod sources;
+mod state_dir;
+mod values;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use actors::workload::{DeviceId, RetryPolicy};
+
+pub use addresses::{Listen, ServerUrl};
+pub use log_level::{LogFormat, LogLevel};
+pub use problems::{ConfigErrors, Problem, Source, Warning};
+pub use sources::Sources;
+pub use values::ValueError;
+
+use reader::Reader;
+
+/// Where the workloads come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A control plane.
+    ControlPlane(ControlPlane),
+    /// A directory of manifests.
+    Manifests(PathBuf),
+}
+
+/// How to reach a control plane. The files were there and fitted each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ControlPlane {
+    /// Its address.
+    pub server: ServerUrl,
+    /// Certificates of the authorities that it is checked against.
+    pub ca_root: PathBuf,
+    /// Certificate for the first registration.
+    pub cert: PathBuf,
+    /// Private key of `cert`.
+    pub key: PathBuf,
+}
+
+/// All settings, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the workloads come from.
+    pub origin: Origin,
+    /// The device's id.
+    pub device_id: DeviceId,
+    /// The Kubernetes namespace in which it enrols.
+    pub namespace: String,
+    /// Where state is kept: there, and writable.
+    pub state_dir: PathBuf,
+    /// Socket of root's podman; may be absent.
+    pub podman_socket: PathBuf,
+    /// Socket of the user's podman, may be absent; `None` when no user was named.
+    pub podman_rootless_socket: Option<PathBuf>,
+    /// Runtime directory of that user.
+    pub xdg_runtime_dir: Option<PathBuf>,
+    /// Access to the cluster; `None` when there is none.
+    pub kubeconfig: Option<PathBuf>,
+    /// Starts and pulls at the same time.
+    pub start_budget: usize,
+    /// Retry of workloads that bring none of their own.
+    pub retry: RetryPolicy,
+    /// Where metrics are taken; at least one.
+    pub metrics_listen: Vec<Listen>,
+    /// Life of a metric that brings none of its own; `None` is for ever.
+    pub metric_ttl: Option<Duration>,
+    /// What is logged.
+    pub log_level: LogLevel,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// Time for work under way to end when the agent stops.
+    pub graceful_shutdown: Duration,
+    sources: Sources,
+}
+
+/// A configuration that can be used, and what is to be said about it.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// What is doubtful.
+    pub warnings: Vec<Warning>,
+    /// Every setting in the table's order, for people.
+    pub effective: Vec<Effective>,
+}
+
+/// A setting as it counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Effective {
+    /// Its key.
+    pub key: &'static str,
+    /// Its value; `None` when it is not set.
+    pub value: Option<String>,
+    /// Where the value comes from.
+    pub source: Source,
+}
+
+/// What the configuration depends on besides its sources.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// Whether the agent runs as root.
+    pub is_root: bool,
+    /// The file with the machine's id.
+    pub machine_id: PathBuf,
+}
+
+impl Machine {
+    /// Returns the machine that the agent runs on.
+    #[must_use]
+    pub fn this() -> Self {
+        Self {
+            is_root: rustix::process::geteuid().is_root(),
+            machine_id: PathBuf::from("/etc/machine-id"),
+        }
+    }
+}
+
+impl Config {
+    /// Reads and checks all settings: flag beats environment beats file beats default.
+    /// Makes the state directory, and a device id when there is no other.
+    ///
+    /// # Errors
+    /// Anything is wrong; every problem is in the answer.
+    pub fn load(sources: &Sources, machine: &Machine) -> Result<Loaded, ConfigErrors> {
+        let mut reader = Reader::new(sources);
+        let config = reader.config(machine);
+        reader.finish(config)
+    }
+
+    /// Reads the log level anew, from the file as it is now.
+    ///
+    /// # Errors
+    /// The file, or the log level in it, is wrong.
+    pub fn reload_log_level(&self) -> Result<LogLevel, ConfigErrors> {
+        Reader::new(&self.sources).only_log_level()
+    }
+
+    /// Returns the configuration file, if one was named.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        self.sources.file.as_deref()
+    }
+}
+
+#[cfg(test)]
+mod tests;

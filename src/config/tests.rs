@@ -1,0 +1,510 @@
+//! Tests of the configuration as a whole: layers, checks, the example, the seed's own files.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::settings::{self, Fallback};
+
+/// A device with certificates in a directory of its own.
+struct Device {
+    directory: TempDir,
+    file: String,
+    flags: Vec<(&'static str, String)>,
+    environment: Vec<(String, String)>,
+    is_root: bool,
+}
+
+fn device() -> Device {
+    let directory = tempfile::tempdir().unwrap();
+    let key = rcgen::generate_simple_self_signed(["edge".to_owned()]).unwrap();
+    let other = rcgen::generate_simple_self_signed(["other".to_owned()]).unwrap();
+    let write = |name: &str, text: String| {
+        let path = directory.path().join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    write("ca.pem", key.cert.pem());
+    write("cert.pem", key.cert.pem());
+    write("key.pem", key.signing_key.serialize_pem());
+    write("other-key.pem", other.signing_key.serialize_pem());
+    write(
+        "machine-id",
+        "3d1219c7c4c5404aaa1f6d2a48adfda4\n".to_owned(),
+    );
+    for name in ["run", "manifests"] {
+        fs::create_dir(directory.path().join(name)).unwrap();
+    }
+    write("kubeconfig", String::new());
+    Device {
+        directory,
+        file: String::new(),
+        flags: Vec::new(),
+        environment: Vec::new(),
+        is_root: false,
+    }
+    .variable("HOME", "~/")
+}
+
+impl Device {
+    /// `~` in values stands for the device's directory, wherever it is.
+    fn expand(&self, text: &str) -> String {
+        text.replace('~', self.directory.path().to_str().unwrap())
+    }
+
+    fn file(mut self, text: &str) -> Self {
+        self.file += &self.expand(text);
+        self
+    }
+
+    /// The four settings that a server needs, in lines 1 to 4.
+    fn with_server(self) -> Self {
+        self.file(
+            "SERVER: https://127.0.0.1:8043\nCA_ROOT: ~/ca.pem\nCERT: ~/cert.pem\nKEY: ~/key.pem\n",
+        )
+    }
+
+    fn variable(mut self, name: &str, value: &str) -> Self {
+        let value = self.expand(value);
+        self.environment.push((name.to_owned(), value));
+        self
+    }
+
+    fn flag(mut self, key: &'static str, value: &str) -> Self {
+        let value = self.expand(value);
+        self.flags.push((key, value));
+        self
+    }
+
+    fn sources(&self) -> Sources {
+        let path = self.directory.path().join("config.yaml");
+        fs::write(&path, &self.file).unwrap();
+        let flag = |(key, value): &(&str, String)| (settings::find(key).unwrap(), value.clone());
+        Sources {
+            flags: self.flags.iter().map(flag).collect(),
+            environment: self.environment.clone(),
+            file: Some(path),
+        }
+    }
+
+    fn load(&self) -> Result<Loaded, ConfigErrors> {
+        let machine = Machine {
+            is_root: self.is_root,
+            machine_id: self.directory.path().join("machine-id"),
+        };
+        Config::load(&self.sources(), &machine)
+    }
+
+    fn config(&self) -> Config {
+        self.load().unwrap().config
+    }
+
+    /// The problems, one a line, the device's directory written as `~`.
+    fn problems(&self) -> String {
+        self.shorten(&self.load().unwrap_err().to_string())
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let warnings = self.load().unwrap().warnings;
+        warnings
+            .iter()
+            .map(|warning| self.shorten(&warning.to_string()))
+            .collect()
+    }
+
+    fn shorten(&self, text: &str) -> String {
+        text.replace(self.directory.path().to_str().unwrap(), "~")
+    }
+}
+
+/// The configuration file of the project's first description, word for word but for the paths.
+const SEED_FILE: &str = "\
+LOG_LEVEL: debug
+CA_ROOT: ~/ca.pem
+CERT: ~/cert.pem
+KEY: ~/key.pem
+SERVER: https://127.0.0.1:8043
+XDG_RUNTIME_DIR: ~/run
+KUBECONFIG: ~/kubeconfig
+DEVICE_ID: toto
+";
+
+#[test]
+fn the_seeds_file_works_unchanged() {
+    let device = device().file(SEED_FILE);
+    let loaded = device.load().unwrap();
+    assert_eq!(loaded.warnings, []);
+    let config = loaded.config;
+    let Origin::ControlPlane(control_plane) = &config.origin else {
+        unreachable!("SERVER is set");
+    };
+    assert_eq!(control_plane.server.to_string(), "https://127.0.0.1:8043");
+    assert_eq!(config.device_id, DeviceId::from("toto"));
+    assert_eq!(config.log_level.to_string(), "debug");
+    let socket = device.directory.path().join("run/podman/podman.sock");
+    assert_eq!(config.podman_rootless_socket, Some(socket));
+    assert!(config.kubeconfig.is_some());
+}
+
+#[test]
+fn the_seeds_variables_work_unchanged_and_without_a_file() {
+    let device = device()
+        .variable("EDGE_DEVICE_CA_ROOT", "~/ca.pem")
+        .variable("EDGE_DEVICE_CERT", "~/cert.pem")
+        .variable("EDGE_DEVICE_KEY", "~/key.pem")
+        .variable("EDGE_DEVICE_SERVER", "https://127.0.0.1:8043");
+    let mut sources = device.sources();
+    sources.file = None;
+    let machine = Machine {
+        is_root: false,
+        machine_id: device.directory.path().join("machine-id"),
+    };
+    let config = Config::load(&sources, &machine).unwrap().config;
+    assert!(matches!(config.origin, Origin::ControlPlane(_)));
+    assert_eq!(
+        config.device_id.as_str(),
+        "3d1219c7c4c5404aaa1f6d2a48adfda4"
+    );
+}
+
+#[test]
+fn defaults_are_those_of_the_table() {
+    let config = device().file("MANIFESTS: ~/manifests\n").config();
+    assert_eq!(config.namespace, "default");
+    assert_eq!(config.podman_socket, Path::new("/run/podman/podman.sock"));
+    assert_eq!(config.podman_rootless_socket, None);
+    assert_eq!(config.start_budget, 4);
+    let period = Duration::from_secs(20);
+    assert_eq!(config.retry, RetryPolicy::Constant { period });
+    assert_eq!(config.metrics_listen, [Listen::Localhost(8080)]);
+    assert_eq!(config.metric_ttl, None);
+    assert_eq!(config.log_format, LogFormat::Json);
+    assert_eq!(config.graceful_shutdown, Duration::from_secs(5));
+}
+
+#[test]
+fn every_setting_is_among_the_effective_ones_once_and_in_order() {
+    for device in [
+        device().with_server(),
+        device().file("MANIFESTS: ~/manifests\n"),
+    ] {
+        let loaded = device.load().unwrap();
+        let effective: Vec<_> = loaded.effective.iter().map(|one| one.key).collect();
+        let table: Vec<_> = settings::ALL.iter().map(|setting| setting.key).collect();
+        assert_eq!(effective, table);
+    }
+}
+
+#[test]
+fn flag_beats_variable_beats_file_beats_default() {
+    let level = |device: &Device| {
+        let loaded = device.load().unwrap();
+        let effective = |one: &&Effective| one.key == "LOG_LEVEL";
+        let source = loaded
+            .effective
+            .iter()
+            .find(effective)
+            .unwrap()
+            .source
+            .clone();
+        (
+            loaded.config.log_level.to_string(),
+            device.shorten(&source.to_string()),
+        )
+    };
+    let pair = |value: &str, source: &str| (value.to_owned(), source.to_owned());
+    let device = device().with_server();
+    assert_eq!(level(&device), pair("info", "default"));
+    let device = device.file("log_level: warn\n");
+    assert_eq!(level(&device), pair("warn", "~/config.yaml:5"));
+    let device = device.variable("EDGE_DEVICE_LOG_LEVEL", "debug");
+    assert_eq!(level(&device), pair("debug", "EDGE_DEVICE_LOG_LEVEL"));
+    let device = device.flag("LOG_LEVEL", "trace");
+    assert_eq!(level(&device), pair("trace", "--log-level"));
+}
+
+#[test]
+fn an_empty_value_counts_as_not_written() {
+    let device = device()
+        .with_server()
+        .file("NAMESPACE:\nKUBECONFIG: \"\"\nLOG_LEVEL: warn\n")
+        .variable("EDGE_DEVICE_LOG_LEVEL", "");
+    assert_eq!(device.config().log_level.to_string(), "warn");
+    assert_eq!(device.config().namespace, "default");
+    assert_eq!(device.config().kubeconfig, None);
+}
+
+#[test]
+fn every_problem_is_told_at_once_with_its_key_and_place() {
+    let device = device()
+        .file("SERVER: http://edge\nLOG_LEVEL: debgu\nCERT: ~/nowhere.pem\nSTART_BUDGET: [4]\n")
+        .variable("EDGE_DEVICE_DEVICE_ID", "Toto")
+        .flag("RETRY_PERIOD", "soon");
+    let told = device.problems();
+    let expected = "\
+the configuration has 8 problems:
+  SERVER (~/config.yaml:1): is not an https address; write https://host:port
+  CA_ROOT: is needed with SERVER; write CA_ROOT in the configuration file, set EDGE_DEVICE_CA_ROOT, or use --ca-root
+  CERT (~/config.yaml:3): ~/nowhere.pem cannot be read: No such file or directory (os error 2)
+  KEY: is needed with SERVER; write KEY in the configuration file, set EDGE_DEVICE_KEY, or use --key
+  DEVICE_ID (EDGE_DEVICE_DEVICE_ID): \"Toto\" is not made of at most 63 lower-case letters, digits and inner dashes; write toto
+  START_BUDGET (~/config.yaml:4): is a list; write one value
+  RETRY_PERIOD (--retry-period): \"soon\" is not a duration; write 500ms, 5s, 2m, 1h, or a number of seconds
+  LOG_LEVEL (~/config.yaml:2): \"debgu\" is not one of error, warn, info, debug, trace, off";
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn one_origin_is_needed_and_no_more() {
+    let none = device();
+    assert!(none.problems().contains("SERVER: is needed, or MANIFESTS;"));
+    let both = device().with_server().flag("MANIFESTS", "~/manifests");
+    let told = both.problems();
+    let expected =
+        "MANIFESTS (--manifests): excludes SERVER (~/config.yaml:1); keep one of the two";
+    assert!(told.contains(expected), "{told}");
+}
+
+#[test]
+fn a_missing_file_says_how_to_make_one() {
+    let device = device().with_server();
+    let mut sources = device.sources();
+    sources.file = Some("/nowhere/config.yaml".into());
+    let error = Config::load(&sources, &Machine::this()).unwrap_err();
+    let first = error.problems[0].to_string();
+    assert!(
+        first
+            .starts_with("/nowhere/config.yaml: the file does not exist; copy config.yaml.example")
+    );
+}
+
+#[test]
+fn broken_yaml_is_told_beside_the_other_problems() {
+    let told = device()
+        .file("A: b: c\n")
+        .flag("LOG_FORMAT", "xml")
+        .problems();
+    assert!(
+        told.contains("~/config.yaml: the file is not YAML:"),
+        "{told}"
+    );
+    assert!(told.contains("line 1 column 5"), "{told}");
+    assert!(told.contains("LOG_FORMAT (--log-format):"), "{told}");
+}
+
+#[test]
+fn unknown_keys_are_warned_about_with_the_nearest_known_one() {
+    let warnings = device()
+        .with_server()
+        .file("LOGLEVEL: debug\nwibble: 1\n")
+        .variable("EDGE_DEVICE_NAMESPCE", "x")
+        .warnings();
+    assert_eq!(
+        warnings,
+        [
+            "LOGLEVEL (~/config.yaml:5): is no setting and was ignored; did you mean LOG_LEVEL?",
+            "wibble (~/config.yaml:6): is no setting and was ignored; --help lists all",
+            "EDGE_DEVICE_NAMESPCE (EDGE_DEVICE_NAMESPCE): is no setting and was ignored; did you mean EDGE_DEVICE_NAMESPACE?",
+        ]
+    );
+}
+
+#[test]
+fn certificates_and_key_must_be_what_they_are_said_to_be() {
+    for (setting, reason) in [
+        (
+            ("KEY", "~/other-key.pem"),
+            "KEY (--key): does not belong to the certificate in CERT",
+        ),
+        (
+            ("KEY", "~/cert.pem"),
+            "KEY (--key): ~/cert.pem holds no private key in PEM",
+        ),
+        (
+            ("KEY", "~/broken.pem"),
+            "KEY (--key): ~/broken.pem is broken PEM",
+        ),
+        (
+            ("CERT", "~/key.pem"),
+            "CERT (--cert): ~/key.pem holds a private key, but no certificate",
+        ),
+        (("CERT", "~/run"), "CERT (--cert): ~/run is a directory"),
+        (
+            ("CERT", "~/kubeconfig"),
+            "CERT (--cert): ~/kubeconfig holds no certificate in PEM",
+        ),
+        (
+            ("CA_ROOT", "~/kubeconfig"),
+            "CA_ROOT (--ca-root): ~/kubeconfig holds no certificate",
+        ),
+        (
+            ("CA_ROOT", "~/junk.pem"),
+            "CA_ROOT (--ca-root): ~/junk.pem holds an unusable certificate",
+        ),
+    ] {
+        let device = device().with_server().flag(setting.0, setting.1);
+        let write = |name: &str, text: &str| {
+            fs::write(device.directory.path().join(name), text).unwrap();
+        };
+        write("broken.pem", "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n");
+        write(
+            "junk.pem",
+            "-----BEGIN CERTIFICATE-----\nanVuaw==\n-----END CERTIFICATE-----\n",
+        );
+        let told = device.problems();
+        assert!(told.contains(reason), "{told}");
+        assert!(!told.contains("c2VjcmV0"), "{told}");
+    }
+}
+
+#[test]
+fn a_key_that_others_can_read_is_warned_about() {
+    let device = device().with_server();
+    assert_eq!(device.warnings(), [""; 0]);
+    let key = device.directory.path().join("key.pem");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    let warning = "KEY (~/config.yaml:4): ~/key.pem is open to every user (mode 644); chmod 600 it";
+    assert_eq!(device.warnings(), [warning]);
+}
+
+#[test]
+fn an_address_open_to_the_network_is_warned_about() {
+    let device = device()
+        .with_server()
+        .file("METRICS_LISTEN:\n  - localhost:8080\n  - 0.0.0.0:9090\n");
+    assert_eq!(device.config().metrics_listen.len(), 2);
+    assert!(device.warnings()[0].contains("0.0.0.0:9090 lets other machines"));
+}
+
+#[test]
+fn directories_and_files_that_are_named_must_be_there() {
+    for key in ["KUBECONFIG", "XDG_RUNTIME_DIR", "MANIFESTS"] {
+        let told = device().flag(key, "~/nowhere").problems();
+        assert!(told.contains(&format!("{key} (--")), "{told}");
+    }
+    let told = device().flag("MANIFESTS", "~/key.pem").problems();
+    assert!(told.contains("~/key.pem is not a directory"), "{told}");
+}
+
+#[test]
+fn state_is_kept_where_users_keep_it() {
+    let base = device().with_server();
+    let home = base.directory.path().join(".local/state/device-worker-ng");
+    assert_eq!(base.config().state_dir, home);
+    assert_eq!(home.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+    let device = base.variable("XDG_STATE_HOME", "~/state");
+    let xdg = device.directory.path().join("state/device-worker-ng");
+    assert_eq!(device.config().state_dir, xdg);
+    let told = device.flag("STATE_DIR", "~/key.pem/state").problems();
+    assert!(
+        told.contains("STATE_DIR (--state-dir): ~/key.pem/state cannot be made"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_user_without_a_home_must_name_the_state_directory() {
+    let mut device = device().with_server();
+    device.environment.clear();
+    let told = device.problems();
+    assert!(told.contains("STATE_DIR: is needed"), "{told}");
+}
+
+#[test]
+fn a_device_without_any_id_makes_one_and_keeps_it() {
+    let device = device().with_server();
+    let machine_id = device.directory.path().join("machine-id");
+    let text = fs::read_to_string(&machine_id).unwrap();
+    fs::remove_file(&machine_id).unwrap();
+    let made = device.config().device_id;
+    assert_eq!(device.config().device_id, made);
+    // The system gets its id later: the device is still the same one.
+    fs::write(&machine_id, text).unwrap();
+    assert_eq!(device.config().device_id, made);
+}
+
+#[test]
+fn the_users_own_runtime_directory_is_the_default_but_not_roots() {
+    let mut device = device()
+        .with_server()
+        .file("STATE_DIR: ~/state\n")
+        .variable("XDG_RUNTIME_DIR", "~/run");
+    assert!(device.config().xdg_runtime_dir.is_some());
+    device.is_root = true;
+    assert_eq!(device.config().xdg_runtime_dir, None);
+    assert_eq!(device.config().podman_rootless_socket, None);
+}
+
+#[test]
+fn retry_can_grow() {
+    let config = device()
+        .with_server()
+        .file("RETRY_BACKOFF: Exponential\nRETRY_INITIAL: 500ms\nRETRY_MULTIPLIER: 1.5\nRETRY_RANDOMIZATION: 0\n")
+        .config();
+    let expected = RetryPolicy::Exponential {
+        initial: Duration::from_millis(500),
+        multiplier: 1.5,
+        randomization: 0.0,
+    };
+    assert_eq!(config.retry, expected);
+}
+
+#[test]
+fn the_log_level_is_read_again_from_the_file_as_it_is_now() {
+    let device = device().with_server();
+    let config = device.config();
+    let device = device.file("LOG_LEVEL: trace\n");
+    let _ = device.sources();
+    assert_eq!(config.reload_log_level().unwrap().to_string(), "trace");
+    let device = device.file("LOG_FORMAT: {}\n");
+    let _ = device.sources();
+    assert!(config.reload_log_level().is_err());
+}
+
+const EXAMPLE: &str = include_str!("../../config.yaml.example");
+
+/// The example's settings, their comment signs taken away.
+fn example_lines() -> Vec<(&'static str, &'static str)> {
+    EXAMPLE
+        .lines()
+        .filter_map(|line| line.strip_prefix("# ")?.split_once(": "))
+        .filter(|(key, _)| settings::ALL.iter().any(|setting| setting.key == *key))
+        .collect()
+}
+
+#[test]
+fn the_example_lists_exactly_the_table_with_its_defaults() {
+    let lines = example_lines();
+    let mut keys: Vec<_> = lines.iter().map(|(key, _)| *key).collect();
+    let mut table: Vec<_> = settings::ALL.iter().map(|setting| setting.key).collect();
+    keys.sort_unstable();
+    table.sort_unstable();
+    assert_eq!(keys, table);
+    for (key, value) in lines {
+        if let Fallback::Text(default) = settings::find(key).unwrap().default {
+            assert_eq!(value, default, "{key}");
+        }
+    }
+    // A line that looks like a setting but is none would be a key that was renamed.
+    for line in EXAMPLE.lines().filter(|line| !line.starts_with("# ")) {
+        assert!(line.is_empty() || line == "#", "{line}");
+    }
+}
+
+#[test]
+fn the_example_is_a_good_configuration_once_its_files_are_there() {
+    let place = |line: &str| {
+        line.replace("/etc/device-worker-ng/", "~/")
+            .replace("/run/user/1000", "~/run")
+            .replace("/var/lib/device-worker-ng", "~/state")
+    };
+    let text: Vec<_> = example_lines()
+        .into_iter()
+        .filter(|(key, _)| *key != "MANIFESTS")
+        .map(|(key, value)| place(&format!("{key}: {value}\n")))
+        .collect();
+    let device = device().file(&text.concat());
+    assert_eq!(device.load().unwrap().warnings, []);
+}

@@ -1,0 +1,172 @@
+//! The spellings of plain values: durations, numbers, names, paths.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use actors::workload::DeviceId;
+
+/// Longest time that a setting may ask for: a year.
+const MAX_DURATION: Duration = Duration::from_secs(366 * 24 * 3600);
+/// Longest RFC 1123 label.
+const MAX_LABEL: usize = 63;
+
+/// Why a value is not what its setting needs; says how to mend it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ValueError(pub(super) String);
+
+pub(super) fn is_label(text: &str) -> bool {
+    (1..=MAX_LABEL).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+/// Returns the word of `words` that `text` is, in any case of letters.
+pub(super) fn choice(text: &str, words: &[&'static str]) -> Result<&'static str, ValueError> {
+    words
+        .iter()
+        .find(|word| word.eq_ignore_ascii_case(text))
+        .copied()
+        .ok_or_else(|| ValueError(format!("\"{text}\" is not one of {}", words.join(", "))))
+}
+
+/// Reads `5s`, `500ms`, `1m30s`, or a bare number of seconds.
+pub(super) fn duration(text: &str) -> Result<Duration, ValueError> {
+    let wrong = || {
+        ValueError(format!(
+            "\"{text}\" is not a duration; write 500ms, 5s, 2m, 1h, or a number of seconds"
+        ))
+    };
+    if let Ok(seconds) = text.parse() {
+        return within_a_year(Duration::from_secs(seconds));
+    }
+    let mut total = Duration::ZERO;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let unit_at = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+        let (number, tail) = rest.split_at(unit_at);
+        let next = tail
+            .find(|c: char| c.is_ascii_digit())
+            .unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(next);
+        let number: u64 = number.parse().map_err(|_| wrong())?;
+        let part = match unit {
+            "ms" => Duration::from_millis(number),
+            "s" => Duration::from_secs(number),
+            "m" => Duration::from_secs(number.saturating_mul(60)),
+            "h" => Duration::from_secs(number.saturating_mul(3600)),
+            _ => return Err(wrong()),
+        };
+        total = total.saturating_add(part);
+        rest = tail;
+    }
+    if text.is_empty() {
+        return Err(wrong());
+    }
+    within_a_year(total)
+}
+
+fn within_a_year(duration: Duration) -> Result<Duration, ValueError> {
+    if duration > MAX_DURATION {
+        return refuse("is longer than a year");
+    }
+    Ok(duration)
+}
+
+/// Reads a duration that is not zero.
+pub(super) fn positive_duration(text: &str) -> Result<Duration, ValueError> {
+    let duration = duration(text)?;
+    if duration.is_zero() {
+        return refuse("is zero; write at least 1ms");
+    }
+    Ok(duration)
+}
+
+/// Reads a decimal number from `least` to `most`.
+pub(super) fn number(text: &str, least: f64, most: f64) -> Result<f64, ValueError> {
+    match text.parse::<f64>() {
+        Ok(number) if (least..=most).contains(&number) => Ok(number),
+        Ok(_) | Err(_) => refuse(&format!(
+            "\"{text}\" is not a number from {least} to {most}"
+        )),
+    }
+}
+
+/// Reads a whole number from 1 to 1000.
+pub(super) fn count(text: &str) -> Result<usize, ValueError> {
+    match text.parse() {
+        Ok(count @ 1..=1000) => Ok(count),
+        Ok(_) | Err(_) => refuse(&format!("\"{text}\" is not a whole number from 1 to 1000")),
+    }
+}
+
+/// Reads a lower-case RFC 1123 label.
+pub(super) fn label(text: &str) -> Result<String, ValueError> {
+    if is_label(text) {
+        return Ok(text.to_owned());
+    }
+    let lower = text.to_ascii_lowercase().replace('_', "-");
+    let advice = if is_label(&lower) {
+        format!("; write {lower}")
+    } else {
+        String::new()
+    };
+    refuse(&format!(
+        "\"{text}\" is not made of at most {MAX_LABEL} lower-case letters, digits and inner dashes{advice}"
+    ))
+}
+
+/// Reads a device id.
+pub(super) fn device_id(text: &str) -> Result<DeviceId, ValueError> {
+    label(text).map(DeviceId::from)
+}
+
+/// Reads the path of a unix socket, which need not be there yet.
+pub(super) fn socket(text: &str) -> Result<PathBuf, ValueError> {
+    let path = text.strip_prefix("unix:").unwrap_or(text);
+    // `unix:///run/x` as podman writes it: two slashes more.
+    let path = path.strip_prefix("//").unwrap_or(path);
+    if !Path::new(path).is_absolute() {
+        return refuse(&format!("\"{text}\" is not an absolute path"));
+    }
+    Ok(PathBuf::from(path))
+}
+
+/// Returns the path made absolute, so that it means the same wherever it is shown.
+pub(super) fn path(text: &str) -> Result<PathBuf, ValueError> {
+    std::path::absolute(text).map_err(|error| ValueError(format!("\"{text}\": {error}")))
+}
+
+/// Reads the path of a directory that is there.
+pub(super) fn directory(text: &str) -> Result<PathBuf, ValueError> {
+    let path = path(text)?;
+    match std::fs::read_dir(&path) {
+        Ok(_) => Ok(path),
+        Err(error) => refuse(&format!(
+            "{} is not a directory that can be read: {error}",
+            path.display()
+        )),
+    }
+}
+
+/// Reads the path of a file that is there and can be opened.
+pub(super) fn file(text: &str) -> Result<PathBuf, ValueError> {
+    let path = path(text)?;
+    let is_directory = path.is_dir();
+    match std::fs::File::open(&path) {
+        Ok(_) if is_directory => refuse(&format!("{} is a directory", path.display())),
+        Ok(_) => Ok(path),
+        Err(error) => refuse(&format!("{} cannot be read: {error}", path.display())),
+    }
+}
+
+pub(super) fn refuse<T>(reason: &str) -> Result<T, ValueError> {
+    Err(ValueError(reason.to_owned()))
+}
+
+#[cfg(test)]
+#[path = "values_tests.rs"]
+mod tests;

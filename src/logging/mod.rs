@@ -1,0 +1,152 @@
+//! Log lines on standard output: JSON for machines, or coloured text for people.
+
+mod fields;
+mod line;
+
+use std::any::Any;
+use std::io::{self, IsTerminal, Write};
+use std::panic::PanicHookInfo;
+use std::sync::{Mutex, PoisonError};
+
+use actors::clock::Clock;
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Subscriber, error};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::registry::{LookupSpan, Registry};
+use tracing_subscriber::{EnvFilter, reload};
+
+use crate::config::{LogFormat, LogLevel};
+use fields::Fields;
+use line::{Look, render};
+
+/// Why logging could not be started or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum LoggingError {
+    /// The level is none that the filter knows.
+    #[error("failed to read the log level")]
+    Level(#[source] tracing_subscriber::filter::ParseError),
+    /// Something else in this process logs already.
+    #[error("failed to start logging")]
+    Start(#[source] tracing::subscriber::SetGlobalDefaultError),
+    /// Logging has ended.
+    #[error("failed to change the log level")]
+    Change(#[source] reload::Error),
+}
+
+/// Changes what is logged while the agent runs.
+#[derive(Clone, Debug)]
+pub struct LogHandle {
+    filter: reload::Handle<EnvFilter, Registry>,
+}
+
+impl LogHandle {
+    /// Logs by `level` from now on.
+    ///
+    /// # Errors
+    /// The level could not be changed; the old one stays.
+    pub fn set_level(&self, level: &LogLevel) -> Result<(), LoggingError> {
+        self.filter
+            .reload(filter(level)?)
+            .map_err(LoggingError::Change)
+    }
+}
+
+/// Starts logging to standard output for the whole process; panics are logged too.
+///
+/// # Errors
+/// The level is unknown, or logging was started before.
+pub fn start(level: &LogLevel, format: LogFormat) -> Result<LogHandle, LoggingError> {
+    let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let look = match format {
+        LogFormat::Json => Look::Json,
+        LogFormat::Pretty => Look::Pretty { colour },
+    };
+    let (subscriber, handle) = subscriber(level, look, io::stdout())?;
+    tracing::subscriber::set_global_default(subscriber).map_err(LoggingError::Start)?;
+    std::panic::set_hook(Box::new(log_panic));
+    Ok(handle)
+}
+
+fn subscriber(
+    level: &LogLevel,
+    look: Look,
+    output: impl Write + Send + 'static,
+) -> Result<(impl Subscriber + Send + Sync, LogHandle), LoggingError> {
+    let (filter, handle) = reload::Layer::new(filter(level)?);
+    let lines = Lines {
+        look,
+        clock: Clock::system(),
+        output: Mutex::new(Box::new(output)),
+    };
+    let subscriber = tracing_subscriber::registry().with(filter).with(lines);
+    Ok((subscriber, LogHandle { filter: handle }))
+}
+
+fn filter(level: &LogLevel) -> Result<EnvFilter, LoggingError> {
+    EnvFilter::builder()
+        .parse(level.directives())
+        .map_err(LoggingError::Level)
+}
+
+/// Supervision keeps the agent running after a panic; this keeps the panic from being overlooked.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let location = panic.location().map(ToString::to_string);
+    let thread = std::thread::current();
+    let error = payload_text(panic.payload());
+    error!(location, thread = thread.name(), error, "panicked");
+}
+
+fn payload_text(payload: &(dyn Any + Send)) -> &str {
+    payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("panic without a text")
+}
+
+/// Writes each event as one line, with the fields of the spans around it.
+struct Lines {
+    look: Look,
+    clock: Clock,
+    output: Mutex<Box<dyn Write + Send>>,
+}
+
+impl<S> Layer<S> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        if let Some(span) = context.span(id) {
+            let mut fields = Fields::default();
+            attributes.record(&mut fields);
+            span.extensions_mut().insert(fields);
+        }
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        if let Some(span) = context.span(id)
+            && let Some(fields) = span.extensions_mut().get_mut::<Fields>()
+        {
+            values.record(fields);
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        for span in context.event_scope(event).into_iter().flatten() {
+            if let Some(outer) = span.extensions().get::<Fields>() {
+                fields.add_missing(outer);
+            }
+        }
+        let line = render(self.look, self.clock.now().wall, event.metadata(), &fields);
+        let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+        // A reader that went away must not end the agent, and there is nobody left to tell.
+        let _ = output
+            .write_all(line.as_bytes())
+            .and_then(|()| output.flush());
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,379 @@
+//! The binary as people and service managers meet it: usage, messages, exit codes, log lines.
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "the helpers of a test fail as the test does"
+)]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::time::Duration;
+
+use device_worker_ng::settings;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A directory with all that a configuration refers to, and the words to start the agent in it.
+struct Device(TempDir);
+
+fn device() -> Device {
+    let device = Device(tempfile::tempdir().unwrap());
+    let pair = rcgen::generate_simple_self_signed(["edge".to_owned()]).unwrap();
+    device.write("ca.pem", &pair.cert.pem());
+    device.write("cert.pem", &pair.cert.pem());
+    device.write("key.pem", &pair.signing_key.serialize_pem());
+    fs::create_dir(device.path("manifests")).unwrap();
+    device
+}
+
+impl Device {
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).unwrap();
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    /// Writes the file of a device without a server, with `more` from line 4 on.
+    fn configure(&self, more: &str) {
+        let text = "MANIFESTS: manifests\nDEVICE_ID: toto\nSTATE_DIR: state\n";
+        self.write("config.yaml", &format!("{text}{more}"));
+    }
+
+    /// Returns the agent's command line, in an environment without anything.
+    fn agent(&self, words: &str) -> Command {
+        let mut agent = Command::new(env!("CARGO_BIN_EXE_device-worker-ng"));
+        agent
+            .args(words.split_whitespace())
+            .current_dir(self.0.path())
+            .env_clear();
+        agent
+    }
+
+    fn start(&self, words: &str) -> Running {
+        let mut child = self
+            .agent(words)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = child.stdout.take().map(BufReader::new);
+        Running { child, lines }
+    }
+}
+
+/// An agent that runs; killed when dropped.
+struct Running {
+    child: Child,
+    /// Its standard output, until the test closes it.
+    lines: Option<BufReader<ChildStdout>>,
+}
+
+impl Running {
+    fn line(&mut self) -> Value {
+        let mut line = String::new();
+        self.lines.as_mut().unwrap().read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
+    }
+
+    /// Reads on until a line with this message.
+    fn until(&mut self, message: &str) -> Value {
+        loop {
+            let line = self.line();
+            if line["message"] == message {
+                return line;
+            }
+        }
+    }
+
+    /// Closes the reading end of its standard output.
+    fn close_output(&mut self) {
+        self.lines = None;
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Returns the exit code and what was written to standard error.
+    fn end(mut self) -> (Option<i32>, String) {
+        let mut errors = String::new();
+        let mut stderr = self.child.stderr.take().unwrap();
+        stderr.read_to_string(&mut errors).unwrap();
+        (self.child.wait().unwrap().code(), errors)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Fails when it has ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn code(output: &Output) -> Option<i32> {
+    output.status.code()
+}
+
+#[test]
+fn help_lists_every_flag_with_its_variable() {
+    for words in ["--help", "run --help", "check --help"] {
+        let output = device().agent(words).output().unwrap();
+        assert_eq!(code(&output), Some(0));
+        let help = text(&output.stdout);
+        assert!(help.contains("--config <FILE>"), "{help}");
+        for setting in settings::ALL {
+            assert!(help.contains(&format!("--{} <", setting.flag())), "{help}");
+            assert!(help.contains(&setting.variable()), "{help}");
+            assert!(
+                help.contains(&format!("{}:", setting.group.heading())),
+                "{help}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_version_is_the_packages() {
+    let output = device().agent("--version").output().unwrap();
+    assert_eq!(code(&output), Some(0));
+    let expected = format!("device-worker-ng {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(text(&output.stdout), expected);
+}
+
+#[test]
+fn wrong_usage_ends_with_two_and_a_hint() {
+    for (words, hint) in [
+        ("--sever https://edge:1", "--server"),
+        ("chek", "check"),
+        ("--config", "value is required"),
+    ] {
+        let output = device().agent(words).output().unwrap();
+        assert_eq!(code(&output), Some(2), "{words}");
+        let error = text(&output.stderr);
+        assert!(error.contains(hint), "{error}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn check_shows_what_counts_and_where_it_comes_from() {
+    let device = device();
+    device.configure("LOG_LEVEL: warn\n");
+    let output = device
+        .agent("check --config config.yaml --log-format pretty")
+        .env("EDGE_DEVICE_NAMESPACE", "edge")
+        .output()
+        .unwrap();
+    assert_eq!(
+        (code(&output), text(&output.stderr)),
+        (Some(0), String::new())
+    );
+    let report = text(&output.stdout);
+    assert!(report.starts_with("configuration is good\n"), "{report}");
+    let lines: Vec<Vec<_>> = report
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    for line in [
+        ["LOG_LEVEL", "warn", "(config.yaml:4)"],
+        ["LOG_FORMAT", "pretty", "(--log-format)"],
+        ["NAMESPACE", "edge", "(EDGE_DEVICE_NAMESPACE)"],
+        ["START_BUDGET", "4", "(default)"],
+        ["SERVER", "not", "set"],
+    ] {
+        assert!(
+            lines.iter().any(|seen| *seen == line),
+            "{line:?} in {report}"
+        );
+    }
+}
+
+#[test]
+fn several_problems_are_told_at_once_by_check_and_by_run() {
+    for command in ["check", "run", ""] {
+        let device = device();
+        device.write("config.yaml", "SERVER: http://edge\nLOG_LEVEL: loud\n");
+        let output = device
+            .agent(&format!(
+                "{command} --config config.yaml --start-budget none"
+            ))
+            .env("EDGE_DEVICE_STATE_DIR", "state")
+            .env("EDGE_DEVICE_METRIC_TTL", "-1")
+            .output()
+            .unwrap();
+        assert_eq!(code(&output), Some(2));
+        let error = text(&output.stderr);
+        for problem in [
+            "SERVER (config.yaml:1): ",
+            "LOG_LEVEL (config.yaml:2): ",
+            "START_BUDGET (--start-budget): ",
+            "METRIC_TTL (EDGE_DEVICE_METRIC_TTL): ",
+            "CA_ROOT: is needed with SERVER",
+        ] {
+            assert!(error.contains(problem), "{problem} in {error}");
+        }
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn an_unknown_key_is_a_warning_with_the_nearest_known_one() {
+    let device = device();
+    device.configure("LOGLEVEL: debug\n");
+    let output = device.agent("check --config config.yaml").output().unwrap();
+    assert_eq!(code(&output), Some(0));
+    let expected = "warning: LOGLEVEL (config.yaml:4): \
+        is no setting and was ignored; did you mean LOG_LEVEL?\n";
+    assert_eq!(text(&output.stderr), expected);
+}
+
+#[test]
+fn a_missing_file_ends_with_two_and_the_way_out() {
+    let output = device().agent("--config nowhere.yaml").output().unwrap();
+    assert_eq!(code(&output), Some(2));
+    let error = text(&output.stderr);
+    assert!(
+        error.contains("nowhere.yaml: the file does not exist"),
+        "{error}"
+    );
+    assert!(error.contains("config.yaml.example"), "{error}");
+}
+
+#[test]
+fn the_seeds_variables_are_enough() {
+    let output = device()
+        .agent("check")
+        .env("EDGE_DEVICE_CA_ROOT", "ca.pem")
+        .env("EDGE_DEVICE_CERT", "cert.pem")
+        .env("EDGE_DEVICE_KEY", "key.pem")
+        .env("EDGE_DEVICE_SERVER", "https://127.0.0.1:8043")
+        .env("EDGE_DEVICE_STATE_DIR", "state")
+        .output()
+        .unwrap();
+    assert_eq!(
+        (code(&output), text(&output.stderr)),
+        (Some(0), String::new())
+    );
+    assert!(!text(&output.stdout).contains("PRIVATE"));
+}
+
+#[test]
+fn the_environment_beats_the_file_and_a_flag_beats_both() {
+    let device = device();
+    device.configure("LOG_LEVEL: warn\n");
+    let shown = |words: &str| {
+        let mut agent = device.agent(words);
+        let output = agent
+            .env("EDGE_DEVICE_LOG_LEVEL", "debug")
+            .output()
+            .unwrap();
+        text(&output.stdout)
+    };
+    let seen = shown("check --config config.yaml");
+    assert!(seen.contains(" debug  (EDGE_DEVICE_LOG_LEVEL)"), "{seen}");
+    for words in [
+        "check --config config.yaml --log-level trace",
+        "--log-level trace check --config config.yaml",
+        "--log-level error check --config config.yaml --log-level trace",
+    ] {
+        let seen = shown(words);
+        assert!(seen.contains(" trace  (--log-level)"), "{seen}");
+    }
+}
+
+#[test]
+fn log_lines_are_json_with_the_fixed_keys_and_a_signal_ends_the_agent_well() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let device = device();
+        device.configure("wibble: 1\n");
+        let mut agent = device.start("--config config.yaml");
+        loop {
+            let line = agent.line();
+            for key in ["time", "severity", "message", "target"] {
+                assert!(line[key].is_string(), "{key} in {line}");
+            }
+            if line["message"] == "agent started" {
+                break;
+            }
+            let warning = line["error"].as_str().unwrap_or_default();
+            assert!(warning.starts_with("wibble (config.yaml:4)"), "{line}");
+            assert_eq!(line["severity"], "WARN");
+        }
+        agent.signal(signal);
+        assert_eq!(agent.end(), (Some(0), String::new()));
+    }
+}
+
+#[test]
+fn a_hang_up_reads_the_log_level_again() {
+    let device = device();
+    device.configure("LOG_LEVEL: info\n");
+    let mut agent = device.start("run --config config.yaml");
+    agent.until("agent started");
+    device.configure("LOG_LEVEL: debug\n");
+    agent.signal(Signal::HUP);
+    assert_eq!(agent.until("log level was read again")["level"], "debug");
+    device.configure("LOG_LEVEL: loud\n");
+    agent.signal(Signal::HUP);
+    let refused = agent.until("log level was not changed");
+    assert!(
+        refused["error"].as_str().unwrap().contains("loud"),
+        "{refused}"
+    );
+    agent.signal(Signal::TERM);
+    assert_eq!(agent.end().0, Some(0));
+}
+
+#[test]
+fn a_closed_pipe_does_not_end_the_agent() {
+    let device = device();
+    device.configure("");
+    let mut agent = device.start("--config config.yaml");
+    agent.until("agent started");
+    agent.close_output();
+    // Makes it write a line that nobody reads.
+    agent.signal(Signal::HUP);
+    agent.signal(Signal::TERM);
+    assert_eq!(agent.end(), (Some(0), String::new()));
+}
+
+#[test]
+fn a_service_manager_is_told_of_start_and_stop() {
+    let device = device();
+    device.configure("");
+    let path = device.path("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    let heard = || {
+        let mut buffer = [0; 256];
+        let length = socket.recv(&mut buffer).unwrap();
+        text(&buffer[..length])
+    };
+    let child = device
+        .agent("--config config.yaml")
+        .env("NOTIFY_SOCKET", Path::new(&path))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let until = |line: &str| while !heard().lines().any(|heard| heard == line) {};
+    until("READY=1");
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    until("STOPPING=1");
+    assert!(child.wait_with_output().unwrap().status.success());
+}
