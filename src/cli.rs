@@ -159,11 +159,7 @@ mod tests {
     }
 
     fn flags(sources: &Sources) -> Vec<(&str, &str)> {
-        sources
-            .flags
-            .iter()
-            .map(|(setting, value)| (setting.key, value.as_str()))
-            .collect()
+        sources.flags.iter().map(|(setting, value)| (setting.key, value.as_str())).collect()
     }
 
     #[test]
@@ -173,11 +169,7 @@ mod tests {
 
     #[test]
     fn no_command_means_run() {
-        for words in [
-            "--config c.yaml",
-            "run --config c.yaml",
-            "--config c.yaml run",
-        ] {
+        for words in ["--config c.yaml", "run --config c.yaml", "--config c.yaml run"] {
             let Ok(Command::Run(sources)) = parse_words(words) else {
                 unreachable!("{words}");
             };
@@ -203,11 +195,7 @@ mod tests {
         let Ok(Command::Run(sources)) = parse([OsString::from("x")], environment) else {
             unreachable!();
         };
-        let kept: Vec<_> = sources
-            .environment
-            .iter()
-            .map(|(key, _)| key.as_str())
-            .collect();
+        let kept: Vec<_> = sources.environment.iter().map(|(key, _)| key.as_str()).collect();
         assert_eq!(kept, ["EDGE_DEVICE_KEY", "HOME"]);
     }
 

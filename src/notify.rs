@@ -64,10 +64,7 @@ mod tests {
         }
         ready();
         status("runs\nREADY=0");
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let watch = async {
             let _ = tokio::time::timeout(Duration::from_millis(120), keep_alive()).await;
         };
@@ -92,14 +89,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("notify");
         let socket = UnixDatagram::bind(&path).unwrap();
-        socket
-            .set_read_timeout(Some(Duration::from_secs(20)))
-            .unwrap();
-        let mut child = agent()
-            .env("NOTIFY_SOCKET", &path)
-            .env("WATCHDOG_USEC", "50000")
-            .spawn()
-            .unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let mut child =
+            agent().env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "50000").spawn().unwrap();
         let mut heard = Vec::new();
         while heard.last().is_none_or(|last| last != "STOPPING=1") {
             let mut buffer = [0; 256];

@@ -147,8 +147,7 @@ impl Setting {
 /// Returns the setting of that key, in any case of letters.
 #[must_use]
 pub fn find(key: &str) -> Option<&'static Setting> {
-    ALL.iter()
-        .find(|setting| setting.key.eq_ignore_ascii_case(key))
+    ALL.iter().find(|setting| setting.key.eq_ignore_ascii_case(key))
 }
 
 /// Returns the table for the documentation, in Markdown; a test compares the two.
@@ -173,13 +172,7 @@ const fn setting(
     group: Group,
     summary: &'static str,
 ) -> Setting {
-    Setting {
-        key,
-        kind,
-        default,
-        group,
-        summary,
-    }
+    Setting { key, kind, default, group, summary }
 }
 
 use Fallback::{Found, Nothing, Text as Is};
@@ -253,10 +246,7 @@ mod tests {
         let keys: BTreeSet<_> = ALL.iter().map(|setting| setting.key).collect();
         assert_eq!(keys.len(), ALL.len());
         for key in keys {
-            assert!(
-                key.chars().all(|c| c.is_ascii_uppercase() || c == '_'),
-                "{key}"
-            );
+            assert!(key.chars().all(|c| c.is_ascii_uppercase() || c == '_'), "{key}");
         }
     }
 
@@ -279,10 +269,7 @@ mod tests {
     fn the_documentation_has_a_row_for_each_setting() {
         let table = markdown();
         assert_eq!(table.lines().count(), ALL.len() + 2);
-        assert!(
-            table.lines().all(|row| row.matches('|').count() == 4),
-            "{table}"
-        );
+        assert!(table.lines().all(|row| row.matches('|').count() == 4), "{table}");
         assert!(table.contains("| `START_BUDGET` | `4` | How many workloads"));
     }
 

@@ -50,20 +50,13 @@ impl Device {
     /// Returns the agent's command line, in an environment without anything.
     fn agent(&self, words: &str) -> Command {
         let mut agent = Command::new(env!("CARGO_BIN_EXE_device-worker-ng"));
-        agent
-            .args(words.split_whitespace())
-            .current_dir(self.0.path())
-            .env_clear();
+        agent.args(words.split_whitespace()).current_dir(self.0.path()).env_clear();
         agent
     }
 
     fn start(&self, words: &str) -> Running {
-        let mut child = self
-            .agent(words)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child =
+            self.agent(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let lines = child.stdout.take().map(BufReader::new);
         Running { child, lines }
     }
@@ -137,10 +130,7 @@ fn help_lists_every_flag_with_its_variable() {
         for setting in settings::ALL {
             assert!(help.contains(&format!("--{} <", setting.flag())), "{help}");
             assert!(help.contains(&setting.variable()), "{help}");
-            assert!(
-                help.contains(&format!("{}:", setting.group.heading())),
-                "{help}"
-            );
+            assert!(help.contains(&format!("{}:", setting.group.heading())), "{help}");
         }
     }
 }
@@ -177,16 +167,10 @@ fn check_shows_what_counts_and_where_it_comes_from() {
         .env("EDGE_DEVICE_NAMESPACE", "edge")
         .output()
         .unwrap();
-    assert_eq!(
-        (code(&output), text(&output.stderr)),
-        (Some(0), String::new())
-    );
+    assert_eq!((code(&output), text(&output.stderr)), (Some(0), String::new()));
     let report = text(&output.stdout);
     assert!(report.starts_with("configuration is good\n"), "{report}");
-    let lines: Vec<Vec<_>> = report
-        .lines()
-        .map(|line| line.split_whitespace().collect())
-        .collect();
+    let lines: Vec<Vec<_>> = report.lines().map(|line| line.split_whitespace().collect()).collect();
     for line in [
         ["LOG_LEVEL", "warn", "(config.yaml:4)"],
         ["LOG_FORMAT", "pretty", "(--log-format)"],
@@ -194,10 +178,7 @@ fn check_shows_what_counts_and_where_it_comes_from() {
         ["START_BUDGET", "4", "(default)"],
         ["SERVER", "not", "set"],
     ] {
-        assert!(
-            lines.iter().any(|seen| *seen == line),
-            "{line:?} in {report}"
-        );
+        assert!(lines.iter().any(|seen| *seen == line), "{line:?} in {report}");
     }
 }
 
@@ -207,9 +188,7 @@ fn several_problems_are_told_at_once_by_check_and_by_run() {
         let device = device();
         device.write("config.yaml", "SERVER: http://edge\nLOG_LEVEL: loud\n");
         let output = device
-            .agent(&format!(
-                "{command} --config config.yaml --start-budget none"
-            ))
+            .agent(&format!("{command} --config config.yaml --start-budget none"))
             .env("EDGE_DEVICE_STATE_DIR", "state")
             .env("EDGE_DEVICE_METRIC_TTL", "-1")
             .output()
@@ -245,10 +224,7 @@ fn a_missing_file_ends_with_two_and_the_way_out() {
     let output = device().agent("--config nowhere.yaml").output().unwrap();
     assert_eq!(code(&output), Some(2));
     let error = text(&output.stderr);
-    assert!(
-        error.contains("nowhere.yaml: the file does not exist"),
-        "{error}"
-    );
+    assert!(error.contains("nowhere.yaml: the file does not exist"), "{error}");
     assert!(error.contains("config.yaml.example"), "{error}");
 }
 
@@ -263,10 +239,7 @@ fn the_seeds_variables_are_enough() {
         .env("EDGE_DEVICE_STATE_DIR", "state")
         .output()
         .unwrap();
-    assert_eq!(
-        (code(&output), text(&output.stderr)),
-        (Some(0), String::new())
-    );
+    assert_eq!((code(&output), text(&output.stderr)), (Some(0), String::new()));
     assert!(!text(&output.stdout).contains("PRIVATE"));
 }
 
@@ -276,10 +249,7 @@ fn the_environment_beats_the_file_and_a_flag_beats_both() {
     device.configure("LOG_LEVEL: warn\n");
     let shown = |words: &str| {
         let mut agent = device.agent(words);
-        let output = agent
-            .env("EDGE_DEVICE_LOG_LEVEL", "debug")
-            .output()
-            .unwrap();
+        let output = agent.env("EDGE_DEVICE_LOG_LEVEL", "debug").output().unwrap();
         text(&output.stdout)
     };
     let seen = shown("check --config config.yaml");
@@ -329,10 +299,7 @@ fn a_hang_up_reads_the_log_level_again() {
     device.configure("LOG_LEVEL: loud\n");
     agent.signal(Signal::HUP);
     let refused = agent.until("log level was not changed");
-    assert!(
-        refused["error"].as_str().unwrap().contains("loud"),
-        "{refused}"
-    );
+    assert!(refused["error"].as_str().unwrap().contains("loud"), "{refused}");
     agent.signal(Signal::TERM);
     assert_eq!(agent.end().0, Some(0));
 }
@@ -356,9 +323,7 @@ fn a_service_manager_is_told_of_start_and_stop() {
     device.configure("");
     let path = device.path("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
-    socket
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let heard = || {
         let mut buffer = [0; 256];
         let length = socket.recv(&mut buffer).unwrap();

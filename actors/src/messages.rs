@@ -27,7 +27,7 @@ where
     if recipient.connected() {
         recipient.do_send(message);
     } else {
-        warn!(message = std::any::type_name::<M>(), "message had no receiver");
+        warn!(kind = std::any::type_name::<M>(), "message had no receiver");
     }
 }
 

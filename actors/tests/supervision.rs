@@ -1,6 +1,8 @@
 //! What becomes of an actor that panics, stops, or hangs, and of everybody else meanwhile.
 //! All in virtual time.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;

@@ -63,9 +63,7 @@ impl FromStr for ServerUrl {
             }
         };
         if !is_host(host) {
-            return refuse(&format!(
-                "has host \"{host}\", which is neither a name nor an address"
-            ));
+            return refuse(&format!("has host \"{host}\", which is neither a name nor an address"));
         }
         Ok(Self {
             authority: authority.to_owned(),
@@ -91,10 +89,7 @@ fn is_host(host: &str) -> bool {
     if host.chars().all(|c| c.is_ascii_digit() || c == '.') {
         return host.parse::<Ipv4Addr>().is_ok();
     }
-    host.len() <= 253
-        && host
-            .split('.')
-            .all(|label| is_label(&label.to_ascii_lowercase()))
+    host.len() <= 253 && host.split('.').all(|label| is_label(&label.to_ascii_lowercase()))
 }
 
 /// An address on which metrics are taken.
@@ -151,11 +146,7 @@ impl FromStr for Listen {
 /// Reads addresses separated by commas.
 pub(super) fn addresses(text: &str) -> Result<Vec<Listen>, ValueError> {
     let mut addresses: Vec<Listen> = Vec::new();
-    for part in text
-        .split(',')
-        .map(str::trim)
-        .filter(|part| !part.is_empty())
-    {
+    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
         let address = part.parse()?;
         if addresses.contains(&address) {
             return refuse(&format!("names {part} twice"));

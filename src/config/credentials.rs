@@ -69,21 +69,17 @@ pub(super) fn check_pair(
             "does not belong to the certificate in CERT; use the two that were made together"
                 .to_owned(),
         )),
-        Err(error) => Err(ValueError(format!(
-            "cannot be used with the certificate in CERT: {error}"
-        ))),
+        Err(error) => {
+            Err(ValueError(format!("cannot be used with the certificate in CERT: {error}")))
+        }
     }
 }
 
 /// Returns what is doubtful about a key file's permissions.
 pub(super) fn exposure(path: &Path) -> Option<String> {
     let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o777;
-    (mode & OTHERS != 0).then(|| {
-        format!(
-            "{} is open to every user (mode {mode:o}); chmod 600 it",
-            path.display()
-        )
-    })
+    (mode & OTHERS != 0)
+        .then(|| format!("{} is open to every user (mode {mode:o}); chmod 600 it", path.display()))
 }
 
 fn read(path: &Path) -> Result<Confidential<Vec<u8>>, ValueError> {

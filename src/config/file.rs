@@ -60,10 +60,7 @@ pub(super) fn read(path: &Path, problems: &mut Vec<Problem>) -> Result<Vec<Entry
 }
 
 fn parse(text: &str, path: &Path, problems: &mut Vec<Problem>) -> Result<Vec<Entry>, FileError> {
-    let source = |line| Source::File {
-        path: path.to_owned(),
-        line,
-    };
+    let source = |line| Source::File { path: path.to_owned(), line };
     let map = match actors::yaml::from_str(text).map_err(FileError::Syntax)? {
         Value::Object(map) => map,
         Value::Null => Map::new(),
@@ -73,9 +70,7 @@ fn parse(text: &str, path: &Path, problems: &mut Vec<Problem>) -> Result<Vec<Ent
     };
     let lines = Line::all(text);
     for (index, line) in lines.iter().enumerate() {
-        let first = lines[..index]
-            .iter()
-            .find(|other| other.key.eq_ignore_ascii_case(line.key));
+        let first = lines[..index].iter().find(|other| other.key.eq_ignore_ascii_case(line.key));
         if let Some(first) = first {
             problems.push(Problem::new(
                 line.key,
@@ -187,12 +182,7 @@ mod tests {
         let read = entries("A:\n  - x\n  - y\nB: [x]\nC: {d: e}\nD: [[x]]\n");
         let values: Vec<_> = read.into_iter().map(|(_, _, value)| value).collect();
         let list = |items: &[&str]| Written::List(items.iter().map(ToString::to_string).collect());
-        let expected = [
-            list(&["x", "y"]),
-            list(&["x"]),
-            Written::Nested,
-            Written::Nested,
-        ];
+        let expected = [list(&["x", "y"]), list(&["x"]), Written::Nested, Written::Nested];
         assert_eq!(values, expected);
     }
 
@@ -224,9 +214,6 @@ mod tests {
         let mut problems = Vec::new();
         parse("SERVER: a\nserver: b\n", Path::new("c.yaml"), &mut problems).unwrap();
         let all: Vec<_> = problems.iter().map(ToString::to_string).collect();
-        assert_eq!(
-            all,
-            ["server (c.yaml:2): was already set in line 1; keep one"]
-        );
+        assert_eq!(all, ["server (c.yaml:2): was already set in line 1; keep one"]);
     }
 }

@@ -34,11 +34,7 @@ impl FromStr for LogLevel {
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
         let mut directives = Vec::new();
-        for part in text
-            .split(',')
-            .map(str::trim)
-            .filter(|part| !part.is_empty())
-        {
+        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             match part.split_once('=') {
                 Some((target, level)) => {
                     let level = log_level(level)?;
@@ -46,11 +42,7 @@ impl FromStr for LogLevel {
                 }
                 None => {
                     let level = log_level(part)?;
-                    let others = if level == "error" || level == "off" {
-                        level
-                    } else {
-                        "warn"
-                    };
+                    let others = if level == "error" || level == "off" { level } else { "warn" };
                     directives.push(others.to_owned());
                     directives.extend(OUR_TARGETS.map(|target| format!("{target}={level}")));
                 }
@@ -59,10 +51,7 @@ impl FromStr for LogLevel {
         if directives.is_empty() {
             return refuse("names no level; write info");
         }
-        Ok(Self {
-            written: text.to_owned(),
-            directives: directives.join(","),
-        })
+        Ok(Self { written: text.to_owned(), directives: directives.join(",") })
     }
 }
 

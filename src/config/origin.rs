@@ -19,11 +19,7 @@ impl Reader<'_> {
                 None
             }
             (None, None) => {
-                self.problem(
-                    "SERVER",
-                    None,
-                    how_to_set("is needed, or MANIFESTS", "SERVER"),
-                );
+                self.problem("SERVER", None, how_to_set("is needed, or MANIFESTS", "SERVER"));
                 None
             }
             (None, Some(_)) => {
@@ -56,8 +52,7 @@ impl Reader<'_> {
             && let Some(message) = credentials::exposure(path)
         {
             let source = self.source("KEY");
-            self.warnings
-                .push(Warning(Problem::new("KEY", source, message)));
+            self.warnings.push(Warning(Problem::new("KEY", source, message)));
         }
         let ((cert, chain), (key_path, key)) = (cert?, key?);
         if let Err(error) = credentials::check_pair(chain, key) {

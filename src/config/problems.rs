@@ -51,11 +51,7 @@ impl Problem {
         source: impl Into<Option<Source>>,
         message: impl Into<String>,
     ) -> Self {
-        Self {
-            key: key.into(),
-            source: source.into(),
-            message: message.into(),
-        }
+        Self { key: key.into(), source: source.into(), message: message.into() }
     }
 }
 

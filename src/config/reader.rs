@@ -31,13 +31,7 @@ impl<'a> Reader<'a> {
     pub(super) fn new(sources: &'a Sources) -> Self {
         let (mut problems, mut warnings) = (Vec::new(), Vec::new());
         let layers = sources.read(&mut problems, &mut warnings);
-        Self {
-            sources,
-            layers,
-            problems,
-            warnings,
-            effective: Vec::new(),
-        }
+        Self { sources, layers, problems, warnings, effective: Vec::new() }
     }
 
     pub(super) fn finish(mut self, config: Option<Config>) -> Result<Loaded, ConfigErrors> {
@@ -45,19 +39,12 @@ impl<'a> Reader<'a> {
         match config {
             Some(config) if self.problems.is_empty() => {
                 self.effective.sort_by_key(|effective| place(effective.key));
-                Ok(Loaded {
-                    config,
-                    warnings: self.warnings,
-                    effective: self.effective,
-                })
+                Ok(Loaded { config, warnings: self.warnings, effective: self.effective })
             }
             Some(_) | None => {
                 // Problems of the file as a whole come first, then in the table's order.
                 self.problems.sort_by_key(|problem| place(&problem.key));
-                Err(ConfigErrors {
-                    problems: self.problems,
-                    warnings: self.warnings,
-                })
+                Err(ConfigErrors { problems: self.problems, warnings: self.warnings })
             }
         }
     }
@@ -65,10 +52,9 @@ impl<'a> Reader<'a> {
     pub(super) fn only_log_level(mut self) -> Result<LogLevel, ConfigErrors> {
         match self.read("LOG_LEVEL", LogLevel::from_str) {
             Some(level) if self.problems.is_empty() => Ok(level),
-            Some(_) | None => Err(ConfigErrors {
-                problems: self.problems,
-                warnings: self.warnings,
-            }),
+            Some(_) | None => {
+                Err(ConfigErrors { problems: self.problems, warnings: self.warnings })
+            }
         }
     }
 
@@ -81,9 +67,8 @@ impl<'a> Reader<'a> {
         let podman_socket = self.read("PODMAN_SOCKET", values::socket);
         let own = self.own_runtime_dir(machine);
         let xdg_runtime_dir = self.read_or("XDG_RUNTIME_DIR", values::directory, own);
-        let rootless = xdg_runtime_dir
-            .as_ref()
-            .map(|directory| directory.join("podman/podman.sock"));
+        let rootless =
+            xdg_runtime_dir.as_ref().map(|directory| directory.join("podman/podman.sock"));
         let podman_rootless_socket =
             self.read_or("PODMAN_ROOTLESS_SOCKET", values::socket, rootless);
         let kubeconfig = self.read("KUBECONFIG", values::file);
@@ -162,21 +147,14 @@ impl<'a> Reader<'a> {
 
     fn spelt(&self, key: &str) -> Option<Spelt> {
         let default = settings::find(key).and_then(|setting| match setting.default {
-            Fallback::Text(text) => Some(Spelt {
-                text: text.to_owned(),
-                source: Source::Default,
-            }),
+            Fallback::Text(text) => Some(Spelt { text: text.to_owned(), source: Source::Default }),
             Fallback::Found(_) | Fallback::Nothing => None,
         });
         self.layers.get(key).cloned().or(default)
     }
 
     fn note(&mut self, key: &'static str, value: Option<impl Display>, source: Source) {
-        self.effective.push(Effective {
-            key,
-            value: value.map(|value| value.to_string()),
-            source,
-        });
+        self.effective.push(Effective { key, value: value.map(|value| value.to_string()), source });
     }
 
     pub(super) fn source(&self, key: &str) -> Option<Source> {
@@ -189,8 +167,7 @@ impl<'a> Reader<'a> {
         source: impl Into<Option<Source>>,
         message: impl Display,
     ) {
-        self.problems
-            .push(Problem::new(key, source, message.to_string()));
+        self.problems.push(Problem::new(key, source, message.to_string()));
     }
 
     fn state_dir(&mut self, machine: &Machine) -> Option<PathBuf> {
@@ -199,18 +176,13 @@ impl<'a> Reader<'a> {
             let state_home = self.sources.variable("XDG_STATE_HOME").map(PathBuf::from);
             Some(state_home.or_else(home)?.join(STATE_DIR_NAME))
         };
-        let fallback = if machine.is_root {
-            Some(PathBuf::from(STATE_DIR_OF_ROOT))
-        } else {
-            users()
-        };
+        let fallback =
+            if machine.is_root { Some(PathBuf::from(STATE_DIR_OF_ROOT)) } else { users() };
         let source = self.source("STATE_DIR").unwrap_or(Source::Default);
         let Some(path) = self.read_or("STATE_DIR", values::path, fallback) else {
             if source == Source::Default {
-                let message = how_to_set(
-                    "is needed: neither XDG_STATE_HOME nor HOME is set",
-                    "STATE_DIR",
-                );
+                let message =
+                    how_to_set("is needed: neither XDG_STATE_HOME nor HOME is set", "STATE_DIR");
                 self.problem("STATE_DIR", None, message);
             }
             return None;
@@ -278,8 +250,7 @@ impl<'a> Reader<'a> {
         if let Some(open) = all.iter().find(|address| !address.is_local()) {
             let message = format!("{open} lets other machines post metrics and read the status");
             let source = self.source("METRICS_LISTEN");
-            self.warnings
-                .push(Warning(Problem::new("METRICS_LISTEN", source, message)));
+            self.warnings.push(Warning(Problem::new("METRICS_LISTEN", source, message)));
         }
         Some(all)
     }
@@ -287,8 +258,7 @@ impl<'a> Reader<'a> {
 
 /// Says that a setting is missing, and the three ways to set it.
 pub(super) fn how_to_set(what: &str, key: &str) -> String {
-    let (variable, flag) = settings::find(key)
-        .map(|setting| (setting.variable(), setting.flag()))
-        .unwrap_or_default();
+    let (variable, flag) =
+        settings::find(key).map(|setting| (setting.variable(), setting.flag())).unwrap_or_default();
     format!("{what}; write {key} in the configuration file, set {variable}, or use --{flag}")
 }

@@ -51,10 +51,7 @@ impl Sources {
                     }
                 }
                 Err(error) => {
-                    let source = Source::File {
-                        path: path.clone(),
-                        line: None,
-                    };
+                    let source = Source::File { path: path.clone(), line: None };
                     problems.push(Problem::new("", source, error.to_string()));
                 }
             }
@@ -101,11 +98,9 @@ fn read_entry(
         (Written::List(items), Kind::Addresses) => {
             lay(layers, setting, items.join(","), entry.source);
         }
-        (Written::List(_), _) => problems.push(Problem::new(
-            setting.key,
-            entry.source,
-            "is a list; write one value",
-        )),
+        (Written::List(_), _) => {
+            problems.push(Problem::new(setting.key, entry.source, "is a list; write one value"))
+        }
         (Written::Nested, _) => problems.push(Problem::new(
             setting.key,
             entry.source,

@@ -41,10 +41,7 @@ pub(super) fn kept_device_id(state_dir: &Path) -> Result<Option<DeviceId>, Value
             ValueError(format!("{}: {error}; or delete the file", path.display()))
         }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(ValueError(format!(
-            "{} cannot be read: {error}",
-            path.display()
-        ))),
+        Err(error) => Err(ValueError(format!("{} cannot be read: {error}", path.display()))),
     }
 }
 
@@ -65,8 +62,7 @@ pub(super) fn machine_id(path: &Path) -> Option<DeviceId> {
     let id = text.trim();
     // An image that was not booted yet holds an empty file or the word "uninitialized".
     let made = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-    made.then(|| values::device_id(&id.to_ascii_lowercase()).ok())
-        .flatten()
+    made.then(|| values::device_id(&id.to_ascii_lowercase()).ok()).flatten()
 }
 
 /// Replaces the file at once: after a power cut it is there whole or not at all.
@@ -76,17 +72,11 @@ fn keep(path: &Path, text: &str) -> io::Result<()> {
     writeln!(file, "{text}")?;
     file.sync_all()?;
     fs::rename(&temporary, path)?;
-    path.parent()
-        .map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+    path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
 }
 
 fn private_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
 }
 
 #[cfg(test)]
@@ -142,10 +132,7 @@ mod tests {
         for (text, expected) in [
             ("", None),
             ("uninitialized\n", None),
-            (
-                "3D1219c7c4c5404aaa1f6d2a48adfda4\n",
-                Some("3d1219c7c4c5404aaa1f6d2a48adfda4"),
-            ),
+            ("3D1219c7c4c5404aaa1f6d2a48adfda4\n", Some("3d1219c7c4c5404aaa1f6d2a48adfda4")),
         ] {
             fs::write(&path, text).unwrap();
             assert_eq!(machine_id(&path), expected.map(DeviceId::from), "{text}");

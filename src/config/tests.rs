@@ -30,10 +30,7 @@ fn device() -> Device {
     write("cert.pem", key.cert.pem());
     write("key.pem", key.signing_key.serialize_pem());
     write("other-key.pem", other.signing_key.serialize_pem());
-    write(
-        "machine-id",
-        "3d1219c7c4c5404aaa1f6d2a48adfda4\n".to_owned(),
-    );
+    write("machine-id", "3d1219c7c4c5404aaa1f6d2a48adfda4\n".to_owned());
     for name in ["run", "manifests"] {
         fs::create_dir(directory.path().join(name)).unwrap();
     }
@@ -90,10 +87,8 @@ impl Device {
     }
 
     fn load(&self) -> Result<Loaded, ConfigErrors> {
-        let machine = Machine {
-            is_root: self.is_root,
-            machine_id: self.directory.path().join("machine-id"),
-        };
+        let machine =
+            Machine { is_root: self.is_root, machine_id: self.directory.path().join("machine-id") };
         Config::load(&self.sources(), &machine)
     }
 
@@ -108,10 +103,7 @@ impl Device {
 
     fn warnings(&self) -> Vec<String> {
         let warnings = self.load().unwrap().warnings;
-        warnings
-            .iter()
-            .map(|warning| self.shorten(&warning.to_string()))
-            .collect()
+        warnings.iter().map(|warning| self.shorten(&warning.to_string())).collect()
     }
 
     fn shorten(&self, text: &str) -> String {
@@ -157,16 +149,11 @@ fn the_seeds_variables_work_unchanged_and_without_a_file() {
         .variable("EDGE_DEVICE_SERVER", "https://127.0.0.1:8043");
     let mut sources = device.sources();
     sources.file = None;
-    let machine = Machine {
-        is_root: false,
-        machine_id: device.directory.path().join("machine-id"),
-    };
+    let machine =
+        Machine { is_root: false, machine_id: device.directory.path().join("machine-id") };
     let config = Config::load(&sources, &machine).unwrap().config;
     assert!(matches!(config.origin, Origin::ControlPlane(_)));
-    assert_eq!(
-        config.device_id.as_str(),
-        "3d1219c7c4c5404aaa1f6d2a48adfda4"
-    );
+    assert_eq!(config.device_id.as_str(), "3d1219c7c4c5404aaa1f6d2a48adfda4");
 }
 
 #[test]
@@ -186,10 +173,7 @@ fn defaults_are_those_of_the_table() {
 
 #[test]
 fn every_setting_is_among_the_effective_ones_once_and_in_order() {
-    for device in [
-        device().with_server(),
-        device().file("MANIFESTS: ~/manifests\n"),
-    ] {
+    for device in [device().with_server(), device().file("MANIFESTS: ~/manifests\n")] {
         let loaded = device.load().unwrap();
         let effective: Vec<_> = loaded.effective.iter().map(|one| one.key).collect();
         let table: Vec<_> = settings::ALL.iter().map(|setting| setting.key).collect();
@@ -202,17 +186,8 @@ fn flag_beats_variable_beats_file_beats_default() {
     let level = |device: &Device| {
         let loaded = device.load().unwrap();
         let effective = |one: &&Effective| one.key == "LOG_LEVEL";
-        let source = loaded
-            .effective
-            .iter()
-            .find(effective)
-            .unwrap()
-            .source
-            .clone();
-        (
-            loaded.config.log_level.to_string(),
-            device.shorten(&source.to_string()),
-        )
+        let source = loaded.effective.iter().find(effective).unwrap().source.clone();
+        (loaded.config.log_level.to_string(), device.shorten(&source.to_string()))
     };
     let pair = |value: &str, source: &str| (value.to_owned(), source.to_owned());
     let device = device().with_server();
@@ -282,14 +257,8 @@ fn a_missing_file_says_how_to_make_one() {
 
 #[test]
 fn broken_yaml_is_told_beside_the_other_problems() {
-    let told = device()
-        .file("A: b: c\n")
-        .flag("LOG_FORMAT", "xml")
-        .problems();
-    assert!(
-        told.contains("~/config.yaml: the file is not YAML:"),
-        "{told}"
-    );
+    let told = device().file("A: b: c\n").flag("LOG_FORMAT", "xml").problems();
+    assert!(told.contains("~/config.yaml: the file is not YAML:"), "{told}");
     assert!(told.contains("line 1 column 5"), "{told}");
     assert!(told.contains("LOG_FORMAT (--log-format):"), "{told}");
 }
@@ -314,31 +283,13 @@ fn unknown_keys_are_warned_about_with_the_nearest_known_one() {
 #[test]
 fn certificates_and_key_must_be_what_they_are_said_to_be() {
     for (setting, reason) in [
-        (
-            ("KEY", "~/other-key.pem"),
-            "KEY (--key): does not belong to the certificate in CERT",
-        ),
-        (
-            ("KEY", "~/cert.pem"),
-            "KEY (--key): ~/cert.pem holds no private key in PEM",
-        ),
-        (
-            ("KEY", "~/broken.pem"),
-            "KEY (--key): ~/broken.pem is broken PEM",
-        ),
-        (
-            ("CERT", "~/key.pem"),
-            "CERT (--cert): ~/key.pem holds a private key, but no certificate",
-        ),
+        (("KEY", "~/other-key.pem"), "KEY (--key): does not belong to the certificate in CERT"),
+        (("KEY", "~/cert.pem"), "KEY (--key): ~/cert.pem holds no private key in PEM"),
+        (("KEY", "~/broken.pem"), "KEY (--key): ~/broken.pem is broken PEM"),
+        (("CERT", "~/key.pem"), "CERT (--cert): ~/key.pem holds a private key, but no certificate"),
         (("CERT", "~/run"), "CERT (--cert): ~/run is a directory"),
-        (
-            ("CERT", "~/kubeconfig"),
-            "CERT (--cert): ~/kubeconfig holds no certificate in PEM",
-        ),
-        (
-            ("CA_ROOT", "~/kubeconfig"),
-            "CA_ROOT (--ca-root): ~/kubeconfig holds no certificate",
-        ),
+        (("CERT", "~/kubeconfig"), "CERT (--cert): ~/kubeconfig holds no certificate in PEM"),
+        (("CA_ROOT", "~/kubeconfig"), "CA_ROOT (--ca-root): ~/kubeconfig holds no certificate"),
         (
             ("CA_ROOT", "~/junk.pem"),
             "CA_ROOT (--ca-root): ~/junk.pem holds an unusable certificate",
@@ -349,10 +300,7 @@ fn certificates_and_key_must_be_what_they_are_said_to_be() {
             fs::write(device.directory.path().join(name), text).unwrap();
         };
         write("broken.pem", "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n");
-        write(
-            "junk.pem",
-            "-----BEGIN CERTIFICATE-----\nanVuaw==\n-----END CERTIFICATE-----\n",
-        );
+        write("junk.pem", "-----BEGIN CERTIFICATE-----\nanVuaw==\n-----END CERTIFICATE-----\n");
         let told = device.problems();
         assert!(told.contains(reason), "{told}");
         assert!(!told.contains("c2VjcmV0"), "{told}");
@@ -371,9 +319,8 @@ fn a_key_that_others_can_read_is_warned_about() {
 
 #[test]
 fn an_address_open_to_the_network_is_warned_about() {
-    let device = device()
-        .with_server()
-        .file("METRICS_LISTEN:\n  - localhost:8080\n  - 0.0.0.0:9090\n");
+    let device =
+        device().with_server().file("METRICS_LISTEN:\n  - localhost:8080\n  - 0.0.0.0:9090\n");
     assert_eq!(device.config().metrics_listen.len(), 2);
     assert!(device.warnings()[0].contains("0.0.0.0:9090 lets other machines"));
 }
@@ -398,10 +345,7 @@ fn state_is_kept_where_users_keep_it() {
     let xdg = device.directory.path().join("state/device-worker-ng");
     assert_eq!(device.config().state_dir, xdg);
     let told = device.flag("STATE_DIR", "~/key.pem/state").problems();
-    assert!(
-        told.contains("STATE_DIR (--state-dir): ~/key.pem/state cannot be made"),
-        "{told}"
-    );
+    assert!(told.contains("STATE_DIR (--state-dir): ~/key.pem/state cannot be made"), "{told}");
 }
 
 #[test]
@@ -427,10 +371,8 @@ fn a_device_without_any_id_makes_one_and_keeps_it() {
 
 #[test]
 fn the_users_own_runtime_directory_is_the_default_but_not_roots() {
-    let mut device = device()
-        .with_server()
-        .file("STATE_DIR: ~/state\n")
-        .variable("XDG_RUNTIME_DIR", "~/run");
+    let mut device =
+        device().with_server().file("STATE_DIR: ~/state\n").variable("XDG_RUNTIME_DIR", "~/run");
     assert!(device.config().xdg_runtime_dir.is_some());
     device.is_root = true;
     assert_eq!(device.config().xdg_runtime_dir, None);

@@ -48,9 +48,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, ValueError> {
     while !rest.is_empty() {
         let unit_at = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
         let (number, tail) = rest.split_at(unit_at);
-        let next = tail
-            .find(|c: char| c.is_ascii_digit())
-            .unwrap_or(tail.len());
+        let next = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(next);
         let number: u64 = number.parse().map_err(|_| wrong())?;
         let part = match unit {
@@ -89,9 +87,7 @@ pub(super) fn positive_duration(text: &str) -> Result<Duration, ValueError> {
 pub(super) fn number(text: &str, least: f64, most: f64) -> Result<f64, ValueError> {
     match text.parse::<f64>() {
         Ok(number) if (least..=most).contains(&number) => Ok(number),
-        Ok(_) | Err(_) => refuse(&format!(
-            "\"{text}\" is not a number from {least} to {most}"
-        )),
+        Ok(_) | Err(_) => refuse(&format!("\"{text}\" is not a number from {least} to {most}")),
     }
 }
 
@@ -109,11 +105,7 @@ pub(super) fn label(text: &str) -> Result<String, ValueError> {
         return Ok(text.to_owned());
     }
     let lower = text.to_ascii_lowercase().replace('_', "-");
-    let advice = if is_label(&lower) {
-        format!("; write {lower}")
-    } else {
-        String::new()
-    };
+    let advice = if is_label(&lower) { format!("; write {lower}") } else { String::new() };
     refuse(&format!(
         "\"{text}\" is not made of at most {MAX_LABEL} lower-case letters, digits and inner dashes{advice}"
     ))
@@ -145,10 +137,9 @@ pub(super) fn directory(text: &str) -> Result<PathBuf, ValueError> {
     let path = path(text)?;
     match std::fs::read_dir(&path) {
         Ok(_) => Ok(path),
-        Err(error) => refuse(&format!(
-            "{} is not a directory that can be read: {error}",
-            path.display()
-        )),
+        Err(error) => {
+            refuse(&format!("{} is not a directory that can be read: {error}", path.display()))
+        }
     }
 }
 

@@ -15,28 +15,15 @@ fn durations_are_read_in_every_spelling() {
         ("7", 7_000),
         ("0", 0),
     ] {
-        assert_eq!(
-            duration(text),
-            Ok(Duration::from_millis(milliseconds)),
-            "{text}"
-        );
+        assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
     }
 }
 
 #[test]
 fn what_is_no_duration_is_refused() {
-    for text in [
-        "",
-        "s",
-        "5 s",
-        "-5s",
-        "1.5s",
-        "5x",
-        "5s3",
-        "99999999999h",
-        "18446744073709551615m",
-        "5µs",
-    ] {
+    for text in
+        ["", "s", "5 s", "-5s", "1.5s", "5x", "5s3", "99999999999h", "18446744073709551615m", "5µs"]
+    {
         assert!(duration(text).is_err(), "{text}");
     }
     assert!(positive_duration("0s").is_err());
@@ -84,10 +71,7 @@ fn other_server_addresses_are_refused_with_a_reason() {
 #[test]
 fn a_bare_log_level_is_about_our_own_code() {
     let level: LogLevel = "Debug".parse().unwrap();
-    assert_eq!(
-        level.directives(),
-        "warn,device_worker_ng=debug,actors=debug,grammar=debug"
-    );
+    assert_eq!(level.directives(), "warn,device_worker_ng=debug,actors=debug,grammar=debug");
     let level: LogLevel = "error, kube=trace".parse().unwrap();
     assert!(level.directives().starts_with("error,"));
     assert!(level.directives().ends_with(",kube=trace"));

@@ -66,10 +66,7 @@ impl Visit for Fields {
     fn record_f64(&mut self, field: &Field, value: f64) {
         // JSON has no word for what is not finite.
         let number = serde_json::Number::from_f64(value);
-        self.set(
-            field,
-            number.map_or_else(|| value.to_string().into(), Value::Number),
-        );
+        self.set(field, number.map_or_else(|| value.to_string().into(), Value::Number));
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {

@@ -38,12 +38,8 @@ pub(super) fn render(
 
 fn json(at: DateTime<Utc>, metadata: &Metadata<'_>, fields: &Fields) -> String {
     let time = at.to_rfc3339_opts(SecondsFormat::Millis, true);
-    let fixed = [
-        time.as_str(),
-        metadata.level().as_str(),
-        fields.message.as_str(),
-        metadata.target(),
-    ];
+    let fixed =
+        [time.as_str(), metadata.level().as_str(), fields.message.as_str(), metadata.target()];
     let mut line = String::from("{");
     for (name, value) in FIXED.into_iter().zip(fixed) {
         push_member(&mut line, name, &Value::from(value));
@@ -118,11 +114,7 @@ fn quoted_if_needed(text: &str) -> String {
 fn printable(text: &str) -> String {
     text.chars()
         .flat_map(|c| {
-            let shown = if c.is_control() {
-                c.escape_debug().to_string()
-            } else {
-                c.to_string()
-            };
+            let shown = if c.is_control() { c.escape_debug().to_string() } else { c.to_string() };
             shown.chars().collect::<Vec<_>>()
         })
         .collect()

@@ -45,9 +45,7 @@ impl LogHandle {
     /// # Errors
     /// The level could not be changed; the old one stays.
     pub fn set_level(&self, level: &LogLevel) -> Result<(), LoggingError> {
-        self.filter
-            .reload(filter(level)?)
-            .map_err(LoggingError::Change)
+        self.filter.reload(filter(level)?).map_err(LoggingError::Change)
     }
 }
 
@@ -73,19 +71,13 @@ fn subscriber(
     output: impl Write + Send + 'static,
 ) -> Result<(impl Subscriber + Send + Sync, LogHandle), LoggingError> {
     let (filter, handle) = reload::Layer::new(filter(level)?);
-    let lines = Lines {
-        look,
-        clock: Clock::system(),
-        output: Mutex::new(Box::new(output)),
-    };
+    let lines = Lines { look, clock: Clock::system(), output: Mutex::new(Box::new(output)) };
     let subscriber = tracing_subscriber::registry().with(filter).with(lines);
     Ok((subscriber, LogHandle { filter: handle }))
 }
 
 fn filter(level: &LogLevel) -> Result<EnvFilter, LoggingError> {
-    EnvFilter::builder()
-        .parse(level.directives())
-        .map_err(LoggingError::Level)
+    EnvFilter::builder().parse(level.directives()).map_err(LoggingError::Level)
 }
 
 /// Supervision keeps the agent running after a panic; this keeps the panic from being overlooked.
@@ -142,9 +134,7 @@ where
         let line = render(self.look, self.clock.now().wall, event.metadata(), &fields);
         let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
         // A reader that went away must not end the agent, and there is nobody left to tell.
-        let _ = output
-            .write_all(line.as_bytes())
-            .and_then(|()| output.flush());
+        let _ = output.write_all(line.as_bytes()).and_then(|()| output.flush());
     }
 }
 

@@ -29,9 +29,7 @@ impl Paper {
 
     fn objects(&self) -> Vec<Value> {
         let text = self.text();
-        text.lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect()
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 }
 
@@ -53,16 +51,11 @@ fn objects(work: impl FnOnce()) -> Vec<Value> {
 
 #[test]
 fn a_line_begins_with_the_fixed_keys_in_order() {
-    let paper = written(Look::Json, "info", |_| {
-        info!(workload = "web", "pod started")
-    });
+    let paper = written(Look::Json, "info", |_| info!(workload = "web", "pod started"));
     let text = paper.text();
     let shape = text.strip_prefix("{\"time\":\"").unwrap();
     let (time, rest) = shape.split_once('"').unwrap();
-    assert!(
-        time.ends_with('Z') && time.len() == "2026-01-01T00:00:00.000Z".len(),
-        "{time}"
-    );
+    assert!(time.ends_with('Z') && time.len() == "2026-01-01T00:00:00.000Z".len(), "{time}");
     assert!(DateTime::parse_from_rfc3339(time).is_ok());
     assert_eq!(
         rest,
@@ -110,12 +103,8 @@ fn fields_keep_their_types() {
 #[test]
 fn span_fields_are_flattened_and_the_innermost_wins() {
     let seen = objects(|| {
-        let outer = info_span!(
-            "actor",
-            actor = "scheduler",
-            step = "outer",
-            late = tracing::field::Empty
-        );
+        let outer =
+            info_span!("actor", actor = "scheduler", step = "outer", late = tracing::field::Empty);
         outer.record("late", 1);
         let _outer = outer.entered();
         let _inner = info_span!("command", step = "inner", job_id = "web-1").entered();
@@ -162,19 +151,11 @@ fn text_with_quotes_and_line_breaks_is_one_line() {
 #[test]
 fn pretty_lines_are_for_people() {
     let paper = written(Look::Pretty { colour: false }, "info", |_| {
-        warn!(
-            workload = "web",
-            reason = "no such image",
-            attempt = 2,
-            "pull failed"
-        );
+        warn!(workload = "web", reason = "no such image", attempt = 2, "pull failed");
     });
     let text = paper.text();
     let (_, rest) = text.split_once("Z ").unwrap();
-    assert_eq!(
-        rest,
-        " WARN pull failed workload=web reason=\"no such image\" attempt=2\n"
-    );
+    assert_eq!(rest, " WARN pull failed workload=web reason=\"no such image\" attempt=2\n");
 }
 
 #[test]
@@ -205,11 +186,7 @@ fn a_level_may_be_set_for_one_target_and_libraries_stay_quiet() {
         info!(target: "hyper", "dropped");
         warn!(target: "hyper", "kept");
     });
-    let messages: Vec<_> = paper
-        .objects()
-        .iter()
-        .map(|o| o["message"].clone())
-        .collect();
+    let messages: Vec<_> = paper.objects().iter().map(|o| o["message"].clone()).collect();
     assert_eq!(messages, ["kept", "kept"]);
 }
 
@@ -242,16 +219,8 @@ fn a_panic_is_logged_with_its_place() {
         assert!(caught.is_err());
     });
     let seen = paper.objects();
-    let line = seen
-        .iter()
-        .find(|line| line["error"] == "out of luck")
-        .unwrap();
+    let line = seen.iter().find(|line| line["error"] == "out of luck").unwrap();
     assert_eq!(line["message"], "panicked");
     assert_eq!(line["severity"], "ERROR");
-    assert!(
-        line["location"]
-            .as_str()
-            .unwrap()
-            .contains("logging/tests.rs")
-    );
+    assert!(line["location"].as_str().unwrap().contains("logging/tests.rs"));
 }
