@@ -10,6 +10,8 @@ use crate::watch::Watch;
 
 /// Comparisons that one explanation speaks of.
 const MAX_COMPARISONS: usize = 16;
+/// Characters of one explanation.
+const MAX_LENGTH: usize = 1_000;
 
 impl Condition {
     /// Explains the expression as of now: each comparison, how it came out, and the values that
@@ -28,6 +30,10 @@ impl Condition {
         }
         if let Some(more @ 1..) = comparisons.len().checked_sub(MAX_COMPARISONS) {
             let _ = write!(text, "; and {more} more");
+        }
+        if let Some((end, _)) = text.char_indices().nth(MAX_LENGTH) {
+            text.truncate(end);
+            text.push('…');
         }
         text
     }
@@ -85,7 +91,7 @@ fn metric_fact(metric: &Metric, lookup: &impl Lookup, alone: bool) -> String {
     let name = metric.name();
     let value = match lookup.reading(metric) {
         Some(reading) => {
-            let unit = reading.unit.map_or("", |unit| unit.as_str());
+            let unit = reading.unit.map_or("", |unit| unit.shown());
             format!("{name} = {}{unit}", Number(reading.value))
         }
         None => name.to_owned(),
@@ -106,7 +112,7 @@ fn metric_fact(metric: &Metric, lookup: &impl Lookup, alone: bool) -> String {
 fn window_fact(window: &Window, lookup: &impl Lookup) -> String {
     let count = lookup.samples(window).map_or(0, |samples| samples.count());
     let result = lookup.samples(window).and_then(|samples| {
-        let unit = samples.unit().map_or("", |unit| unit.as_str());
+        let unit = samples.unit().map_or("", |unit| unit.shown());
         let result = samples.result(window.function())?;
         Some(format!("{window} = {}{unit}", Number(result)))
     });

@@ -42,6 +42,9 @@ impl Dimension {
     }
 }
 
+/// Characters of a unit that a message shows.
+const MAX_SHOWN: usize = 24;
+
 const KIBI: f64 = 1024.0;
 
 /// Every unit that can be converted, in the spelling of the documentation. Bytes are also known
@@ -110,11 +113,17 @@ impl Unit {
         &self.text
     }
 
-    /// Returns the text and, for a unit that can be converted, its dimension.
+    /// Returns the text for a message: whoever posts a unit decides how long it is.
+    pub(crate) fn shown(&self) -> &str {
+        let end = self.text.char_indices().nth(MAX_SHOWN);
+        end.map_or(&self.text, |(end, _)| &self.text[..end])
+    }
+
+    /// Returns the text for a message and, for a unit that can be converted, its dimension.
     pub(crate) fn describe(&self) -> String {
         match self.measure {
             Some(measure) => format!("{} ({})", self.text, measure.dimension.words()),
-            None => self.text.to_string(),
+            None => self.shown().to_owned(),
         }
     }
 

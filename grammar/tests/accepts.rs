@@ -1,5 +1,7 @@
 //! Texts that are conditions, and how they are written back.
 
+#![allow(clippy::panic, reason = "a test fails by a panic")]
+
 use std::time::Duration;
 
 use grammar::{Condition, WindowFunction};

@@ -1,5 +1,7 @@
 //! What conditions come to, given metrics.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a test fails by a panic")]
+
 mod explains;
 mod holds;
 mod meaning;
