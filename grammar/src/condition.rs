@@ -4,9 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::ast::{Expr, Metric, Span, Window, Written};
+use crate::ast::{Expr, Metric, Window};
 use crate::error::ConditionError;
 use crate::parser;
+use crate::writing::{Span, Written};
 
 /// A condition of a profile: a boolean expression over metrics, and how long it must have been
 /// true to count.

@@ -3,10 +3,11 @@
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
-use crate::ast::{Comparison, Expr, Metric, Number, Operand, Span, Window};
+use crate::ast::{Comparison, Expr, Metric, Operand, Window};
 use crate::condition::Condition;
 use crate::evaluator::{History, Lookup};
 use crate::watch::Watch;
+use crate::writing::{Number, Span};
 
 /// Comparisons that one explanation speaks of.
 const MAX_COMPARISONS: usize = 16;

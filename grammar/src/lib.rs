@@ -33,6 +33,7 @@ mod truth;
 mod unit;
 mod watch;
 mod window;
+mod writing;
 
 pub use ast::{Metric, Window, WindowFunction};
 pub use condition::Condition;

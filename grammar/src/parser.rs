@@ -1,16 +1,18 @@
 //! Text to tree.
 
+mod wording;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use pest::Parser as _;
-use pest::error::{ErrorVariant, InputLocation};
 use pest::iterators::Pair;
 
 use crate::ast::{Comparison, Expr, Metric, Operand, Operator, Quantity, Window, WindowFunction};
-use crate::error::{ConditionError, Either};
+use crate::error::ConditionError;
 use crate::unit::Unit;
+use wording::{A_COMPARISON, A_DURATION, A_WINDOW, OPERATORS, not_in_the_grammar};
 
 /// Longest text that is looked at, in bytes.
 pub(crate) const MAX_LENGTH: usize = 64 * 1024;
@@ -20,8 +22,6 @@ pub(crate) const MAX_DEPTH: usize = 64;
 const MAX_DURATION: Duration = Duration::from_secs(366 * 24 * 3600);
 /// Shortest span of a window.
 const MIN_SPAN: Duration = Duration::from_millis(1);
-
-const OPERATORS: &str = "`==`, `!=`, `<`, `<=`, `>` or `>=`";
 
 #[derive(pest_derive::Parser)]
 #[grammar = "../condition.pest"]
@@ -288,53 +288,4 @@ fn slot_of(place: usize) -> u32 {
 /// Returns the parts of `pair` that `rule` matched.
 fn parts(pair: Pair<'_, Rule>, rule: Rule) -> impl Iterator<Item = Pair<'_, Rule>> {
     pair.into_inner().filter(move |part| part.as_rule() == rule)
-}
-
-const A_COMPARISON: &str = "a comparison such as `cpu > 20`";
-const A_DURATION: &str = "a duration such as `30s` (units: `ms`, `s`, `m`, `h`)";
-const A_WINDOW: &str = "a window such as `avg(cpu, 1m)`";
-
-/// Puts into words where the text left the grammar.
-fn not_in_the_grammar(text: &str, error: &pest::error::Error<Rule>) -> ConditionError {
-    let offset = match error.location {
-        InputLocation::Pos(offset) | InputLocation::Span((offset, _)) => offset,
-    };
-    let tried = match &error.variant {
-        ErrorVariant::ParsingError { positives, .. } => positives.as_slice(),
-        ErrorVariant::CustomError { .. } => &[],
-    };
-    ConditionError::at(text, offset, expected(tried))
-}
-
-/// Returns what the author could have meant, given which rules were tried and did not match.
-fn expected(tried: &[Rule]) -> String {
-    let mut words = Vec::new();
-    for (rule, word) in [
-        (Rule::term, A_COMPARISON),
-        (
-            Rule::open,
-            "`(`, for `!` negates a bracket, as in `!(cpu > 20)`",
-        ),
-        (Rule::operator, OPERATORS),
-        (
-            Rule::quantity,
-            "a number, a metric, a window such as `avg(cpu, 1m)` or `nil`",
-        ),
-        (Rule::metric, "a metric"),
-        (Rule::number, "a number"),
-        (Rule::comma, "`,` and a span such as `1m`"),
-        (Rule::time_unit, "`ms`, `s`, `m` or `h`"),
-        (Rule::and, "`&&`"),
-        (Rule::or, "`||`"),
-        (Rule::for_word, "`for`"),
-        (Rule::close, "`)`"),
-        (Rule::EOI, "the end"),
-    ] {
-        // An operand may be a metric, which its word says already.
-        let is_said = rule == Rule::metric && tried.contains(&Rule::quantity);
-        if tried.contains(&rule) && !is_said {
-            words.push(word);
-        }
-    }
-    Either(&words).to_string()
 }

@@ -22,7 +22,7 @@ pub struct SharedMetrics(pub(super) Rc<RefCell<MetricTable>>);
 /// Spans of the windows that conditions look at, by the slot of their metric.
 pub(super) type Spans = BTreeMap<u32, BTreeSet<Duration>>;
 
-/// What is known of each metric. A metric keeps its slot for good.
+/// What is known of each metric. A metric keeps its slot until [`MetricTable::forget_unposted`].
 #[derive(Default)]
 pub(super) struct MetricTable {
     slots: HashMap<MetricName, u32>,
@@ -128,6 +128,14 @@ impl MetricTable {
             windows: Vec::new(),
         });
         slot
+    }
+
+    /// Forgets the metrics that only a condition named, before other conditions name theirs: no
+    /// row of configurations can fill the memory. Slots change.
+    pub(super) fn forget_unposted(&mut self) {
+        self.entries.retain(|entry| entry.last.is_some());
+        let names = self.entries.iter().map(|entry| entry.name.clone());
+        self.slots = names.zip(0_u32..).collect();
     }
 
     /// Keeps exactly the windows of `spans`, for exactly the metrics that conditions name. A new

@@ -1,11 +1,11 @@
 //! The conditions of all profiles: which to evaluate when, and what they came to.
 
+mod watched;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
-use grammar::{Condition, Truth, Watch};
-
+use self::watched::Watched;
 use super::metrics::{MetricTable, Spans};
 use crate::clock::Monotonic;
 use crate::messages::ConditionReport;
@@ -23,17 +23,6 @@ pub(super) struct Profiles {
     /// an entry that a post made obsolete stays until its moment, for that is cheaper.
     due: BTreeSet<(Monotonic, usize)>,
     verdicts: Verdicts,
-}
-
-/// One condition, and what is remembered of it.
-#[derive(Clone)]
-struct Watched {
-    profile: ProfileName,
-    name: ConditionName,
-    expression: String,
-    condition: Result<Condition, Arc<str>>,
-    watch: Watch,
-    due: Option<Monotonic>,
 }
 
 /// A verdict that changed.
@@ -61,28 +50,13 @@ impl Profiles {
             ..Self::default()
         };
         next.assign_slots(metrics, now);
-        for profile in configured {
-            next.verdicts.entry(profile.name.clone()).or_default();
-        }
-        let mut changes = Vec::new();
+        next.verdicts = configured
+            .iter()
+            .map(|profile| (profile.name.clone(), Arc::default()))
+            .collect();
+        let changes = next.look_at(0..next.conditions.len(), metrics, now);
         for place in 0..next.conditions.len() {
-            let Some(verdict) = next.evaluate(place, metrics, now) else {
-                continue;
-            };
-            let before = next.conditions.get(place).and_then(|watched| {
-                let Watched {
-                    profile,
-                    name,
-                    expression,
-                    ..
-                } = watched;
-                self.expressed_so(profile, name, expression)?;
-                self.verdict(profile, name)
-            });
-            if before != Some(&verdict) {
-                changes.extend(next.change(place, &verdict, metrics, now));
-            }
-            next.record(place, verdict);
+            next.publish(place);
         }
         next.keep_equal_verdicts(&self.verdicts);
         (next, changes)
@@ -129,15 +103,12 @@ impl Profiles {
     pub(super) fn report(&self, metrics: &mut MetricTable, now: Monotonic) -> Vec<ConditionReport> {
         self.conditions
             .iter()
-            .filter_map(|watched| {
-                let verdict = self.verdict(&watched.profile, &watched.name)?;
-                Some(ConditionReport {
-                    profile: watched.profile.to_string(),
-                    condition: watched.name.to_string(),
-                    expression: watched.expression.clone(),
-                    verdict: verdict.clone(),
-                    explanation: watched.explain(verdict, metrics, now),
-                })
+            .map(|watched| ConditionReport {
+                profile: watched.profile.to_string(),
+                condition: watched.name.to_string(),
+                expression: watched.expression.clone(),
+                verdict: watched.verdict.clone(),
+                explanation: watched.explain(metrics, now),
             })
             .collect()
     }
@@ -154,10 +125,7 @@ impl Profiles {
             .into_iter()
             .map(|((profile, name), expression)| {
                 match self.expressed_so(&profile, &name, expression) {
-                    Some(known) => Watched {
-                        due: None,
-                        ..known.clone()
-                    },
+                    Some(known) => known.carried_over(),
                     None => Watched::read(profile, name, expression),
                 }
             })
@@ -179,6 +147,7 @@ impl Profiles {
     }
 
     fn assign_slots(&mut self, metrics: &mut MetricTable, now: Monotonic) {
+        metrics.forget_unposted();
         let mut spans = Spans::new();
         for (place, watched) in self.conditions.iter().enumerate() {
             let Ok(condition) = &watched.condition else {
@@ -212,90 +181,46 @@ impl Profiles {
         }
     }
 
+    /// Evaluates the conditions at `places` and plans their next evaluation.
     fn look_at(
         &mut self,
-        places: BTreeSet<usize>,
+        places: impl IntoIterator<Item = usize>,
         metrics: &mut MetricTable,
         now: Monotonic,
     ) -> Vec<Change> {
         let mut changes = Vec::new();
         for place in places {
-            let Some(verdict) = self.evaluate(place, metrics, now) else {
+            let Some(watched) = self.conditions.get_mut(place) else {
                 continue;
             };
-            let is_new = self.conditions.get(place).is_some_and(|watched| {
-                self.verdict(&watched.profile, &watched.name) != Some(&verdict)
-            });
-            if is_new {
-                changes.extend(self.change(place, &verdict, metrics, now));
-                self.record(place, verdict);
+            let has_changed = watched.evaluate(metrics, now);
+            if let Some(next) = watched.next_change(metrics, now)
+                && watched.due.is_none_or(|due| next < due)
+            {
+                if let Some(obsolete) = watched.due.replace(next) {
+                    self.due.remove(&(obsolete, place));
+                }
+                self.due.insert((next, place));
+            }
+            if has_changed {
+                changes.push(Change {
+                    profile: watched.profile.clone(),
+                    condition: watched.name.clone(),
+                    verdict: watched.verdict.clone(),
+                    explanation: watched.explain(metrics, now),
+                });
+                self.publish(place);
             }
         }
         changes
     }
 
-    /// Evaluates the condition at `place` and plans its next evaluation.
-    fn evaluate(
-        &mut self,
-        place: usize,
-        metrics: &mut MetricTable,
-        now: Monotonic,
-    ) -> Option<Verdict> {
-        let watched = self.conditions.get_mut(place)?;
-        let condition = match &watched.condition {
-            Ok(condition) => condition,
-            Err(reason) => return Some(Verdict::Failed(Arc::clone(reason))),
-        };
-        metrics.advance(condition, now);
-        let lookup = metrics.at(now);
-        let verdict = match watched
-            .watch
-            .evaluate(condition, &lookup, now.since_start())
-        {
-            Ok(Truth::True) => Verdict::True,
-            Ok(Truth::False) => Verdict::False,
-            Ok(Truth::Unknown) => Verdict::Unknown,
-            Err(error) => Verdict::Failed(error.to_string().into()),
-        };
-        let next = watched
-            .watch
-            .next_change(condition, &lookup, now.since_start())
-            .map(Monotonic::from_start);
-        if let Some(next) = next
-            && watched.due.is_none_or(|due| next < due)
-        {
-            if let Some(due) = watched.due.replace(next) {
-                self.due.remove(&(due, place));
-            }
-            self.due.insert((next, place));
-        }
-        Some(verdict)
-    }
-
-    fn change(
-        &self,
-        place: usize,
-        verdict: &Verdict,
-        metrics: &mut MetricTable,
-        now: Monotonic,
-    ) -> Option<Change> {
-        let watched = self.conditions.get(place)?;
-        Some(Change {
-            profile: watched.profile.clone(),
-            condition: watched.name.clone(),
-            verdict: verdict.clone(),
-            explanation: watched.explain(verdict, metrics, now),
-        })
-    }
-
-    fn verdict(&self, profile: &ProfileName, condition: &ConditionName) -> Option<&Verdict> {
-        self.verdicts.get(profile)?.get(condition)
-    }
-
-    fn record(&mut self, place: usize, verdict: Verdict) {
+    /// Brings the verdict on the condition at `place` into the table of all.
+    fn publish(&mut self, place: usize) {
         if let Some(watched) = self.conditions.get(place) {
             let verdicts = self.verdicts.entry(watched.profile.clone()).or_default();
-            Arc::<ProfileVerdicts>::make_mut(verdicts).insert(watched.name.clone(), verdict);
+            Arc::<ProfileVerdicts>::make_mut(verdicts)
+                .insert(watched.name.clone(), watched.verdict.clone());
         }
     }
 
@@ -305,32 +230,6 @@ impl Profiles {
             if let Some(known) = before.get(profile).filter(|known| *known == verdicts) {
                 *verdicts = Arc::clone(known);
             }
-        }
-    }
-}
-
-impl Watched {
-    fn read(profile: ProfileName, name: ConditionName, expression: &str) -> Self {
-        Self {
-            profile,
-            name,
-            expression: expression.to_owned(),
-            condition: Condition::parse(expression).map_err(|error| error.to_string().into()),
-            watch: Watch::default(),
-            due: None,
-        }
-    }
-
-    fn explain(&self, verdict: &Verdict, metrics: &mut MetricTable, now: Monotonic) -> String {
-        match (&self.condition, verdict) {
-            (Ok(condition), Verdict::True | Verdict::False | Verdict::Unknown) => {
-                metrics.advance(condition, now);
-                let now_since_start: Duration = now.since_start();
-                self.watch
-                    .explain(condition, &metrics.at(now), now_since_start)
-            }
-            (Ok(_) | Err(_), Verdict::Failed(reason)) => reason.to_string(),
-            (Err(reason), Verdict::True | Verdict::False | Verdict::Unknown) => reason.to_string(),
         }
     }
 }

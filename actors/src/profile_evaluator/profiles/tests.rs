@@ -1,5 +1,7 @@
 //! Stories of conditions under posts and time.
 
+use std::time::Duration;
+
 use super::super::metrics::MAX_NAMES;
 use super::*;
 use crate::workload::{ProfileCondition, Sample};
@@ -84,9 +86,7 @@ impl Device {
     }
 
     fn verdict(&self, condition: &str) -> &Verdict {
-        self.profiles
-            .verdict(&"p".into(), &condition.into())
-            .expect("a verdict")
+        &self.profiles.verdicts()[&ProfileName::from("p")][&ConditionName::from(condition)]
     }
 }
 
@@ -367,4 +367,17 @@ fn a_report_explains_each_condition() {
         "cpu > 23% is false: cpu = 20, posted 4 s ago"
     );
     assert!(report[1].explanation.starts_with("column 6: found the end"));
+}
+
+#[test]
+fn metrics_that_were_only_named_are_forgotten_with_their_conditions() {
+    let mut device = Device::default();
+    device.post(vec![sample("posted", 5.0)]);
+    for round in 0..100 {
+        let expression = format!("m{round} > 3 || posted > 3");
+        device.configure(&[profile("p", &[("c", &expression)])]);
+    }
+    assert!(device.verdict("c").is_true());
+    assert_eq!(device.metrics.slot(&"another".into()), 2);
+    assert_eq!(device.post(vec![sample("posted", 1.0)]), ["p/c Unknown"]);
 }
