@@ -1,3 +1,4 @@
 //! Fakes, builders and stand-ins for tests; compiled only with the feature `testing`.
 
+pub mod probe;
 pub mod workloads;

@@ -1,0 +1,204 @@
+//! Takes metrics and profiles, and tells the scheduler when a verdict changes.
+
+use std::time::Duration;
+
+use actix::prelude::{Actor, AsyncContext, Context, Handler, Recipient, SpawnHandle, Supervised};
+use tracing::{info, warn};
+
+use super::metrics::SharedMetrics;
+use super::profiles::{Change, Profiles};
+use crate::clock::{Clock, Moment, Monotonic};
+use crate::messages::{
+    EvaluatorReport, EventRecorded, GetProfiles, MetricsReceived, MetricsRefused,
+    ProfilesConfigured, ProfilesEvaluated, tell,
+};
+use crate::workload::{Event, EventKind, Profile, Verdict};
+
+/// Shortest wait for the next moment at which a verdict can change; bounds the work per second
+/// whatever spans the conditions have.
+const MIN_WAIT: Duration = Duration::from_millis(1);
+/// Bodies that may wait to be taken.
+const MAILBOX_CAPACITY: usize = 64;
+
+/// What the evaluator is made of.
+#[derive(Clone)]
+pub struct EvaluatorDeps {
+    /// Hears all verdicts when one changes.
+    pub scheduler: Recipient<ProfilesEvaluated>,
+    /// Hears of conditions that cannot be evaluated.
+    pub events: Recipient<EventRecorded>,
+    /// The time.
+    pub clock: Clock,
+    /// The metrics, which outlive this actor's restart.
+    pub metrics: SharedMetrics,
+    /// How long a sample counts that does not say so itself; `None` is for good.
+    pub default_ttl: Option<Duration>,
+}
+
+/// Evaluates the conditions of the device's profiles against posted metrics.
+pub struct ProfileEvaluator {
+    deps: EvaluatorDeps,
+    /// As last configured; `None` before that.
+    configured: Option<Vec<Profile>>,
+    profiles: Profiles,
+    timer: Option<Timer>,
+}
+
+struct Timer {
+    handle: SpawnHandle,
+    at: Monotonic,
+}
+
+impl ProfileEvaluator {
+    /// Makes the evaluator; it publishes nothing before profiles are configured.
+    #[must_use]
+    pub fn new(deps: EvaluatorDeps) -> Self {
+        Self { deps, configured: None, profiles: Profiles::default(), timer: None }
+    }
+}
+
+impl Actor for ProfileEvaluator {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX_CAPACITY);
+        if let Some(configured) = self.configured.take() {
+            self.configure(configured, ctx);
+        }
+    }
+}
+
+impl Supervised for ProfileEvaluator {
+    /// The timer died with the last life. Metrics, profiles and how long conditions have been true
+    /// are kept: with them lost, a workload that should run would be stopped for the length of its
+    /// `for`. `started` builds everything else anew from them.
+    fn restarting(&mut self, _: &mut Self::Context) {
+        self.timer = None;
+    }
+}
+
+impl Handler<ProfilesConfigured> for ProfileEvaluator {
+    type Result = ();
+
+    fn handle(&mut self, message: ProfilesConfigured, ctx: &mut Self::Context) {
+        self.configure(message.profiles, ctx);
+    }
+}
+
+impl Handler<MetricsReceived> for ProfileEvaluator {
+    type Result = Result<(), MetricsRefused>;
+
+    fn handle(&mut self, message: MetricsReceived, ctx: &mut Self::Context) -> Self::Result {
+        let now = self.deps.clock.now();
+        let changes = {
+            let metrics = &mut *self.deps.metrics.0.borrow_mut();
+            let slots = metrics.post(message.samples, self.deps.default_ttl, now.monotonic)?;
+            self.profiles.metrics_posted(&slots, metrics, now.monotonic)
+        };
+        self.publish_changes(&changes, now, ctx);
+        Ok(())
+    }
+}
+
+impl Handler<GetProfiles> for ProfileEvaluator {
+    type Result = EvaluatorReport;
+
+    fn handle(&mut self, _: GetProfiles, _: &mut Self::Context) -> Self::Result {
+        let now = self.deps.clock.now().monotonic;
+        let metrics = &mut *self.deps.metrics.0.borrow_mut();
+        EvaluatorReport {
+            conditions: self.profiles.report(metrics, now),
+            metrics: metrics.report(now),
+        }
+    }
+}
+
+impl ProfileEvaluator {
+    fn configure(&mut self, configured: Vec<Profile>, ctx: &mut Context<Self>) {
+        if self.configured.as_ref() == Some(&configured) {
+            self.publish();
+            return;
+        }
+        let now = self.deps.clock.now();
+        let (profiles, changes) = {
+            let metrics = &mut *self.deps.metrics.0.borrow_mut();
+            self.profiles.reconfigured(&configured, metrics, now.monotonic)
+        };
+        self.profiles = profiles;
+        self.configured = Some(configured);
+        self.record(&changes, now);
+        self.publish();
+        self.wait_for_next(now.monotonic, ctx);
+    }
+
+    fn time_passed(&mut self, ctx: &mut Context<Self>) {
+        self.timer = None;
+        let now = self.deps.clock.now();
+        let changes = {
+            let metrics = &mut *self.deps.metrics.0.borrow_mut();
+            self.profiles.time_passed(metrics, now.monotonic)
+        };
+        self.publish_changes(&changes, now, ctx);
+    }
+
+    fn publish_changes(&mut self, changes: &[Change], now: Moment, ctx: &mut Context<Self>) {
+        if !changes.is_empty() {
+            self.record(changes, now);
+            self.publish();
+        }
+        self.wait_for_next(now.monotonic, ctx);
+    }
+
+    fn publish(&self) {
+        let verdicts = self.profiles.verdicts().clone();
+        tell(&self.deps.scheduler, ProfilesEvaluated { verdicts });
+    }
+
+    /// Logs what changed, and reports what cannot be evaluated.
+    fn record(&self, changes: &[Change], now: Moment) {
+        for change in changes {
+            let Change { profile, condition, verdict, explanation } = change;
+            match verdict {
+                Verdict::True | Verdict::False | Verdict::Unknown => {
+                    info!(%profile, %condition, ?verdict, explanation, "verdict changed");
+                }
+                Verdict::Failed(_) => {
+                    warn!(%profile, %condition, error = explanation, "condition failed");
+                    tell(&self.deps.events, EventRecorded { event: failure(change, now) });
+                }
+            }
+        }
+    }
+
+    /// Sets the one timer, for the earliest moment at which a verdict can change. One that is set
+    /// for an earlier moment is left to fire: that is cheaper than a new one at each post.
+    fn wait_for_next(&mut self, now: Monotonic, ctx: &mut Context<Self>) {
+        let Some(at) = self.profiles.next_due() else {
+            return;
+        };
+        if let Some(timer) = self.timer.take_if(|timer| at < timer.at) {
+            ctx.cancel_future(timer.handle);
+        }
+        if self.timer.is_none() {
+            let wait = at.saturating_since(now).max(MIN_WAIT);
+            let handle = ctx.run_later(wait, |actor, ctx| actor.time_passed(ctx));
+            self.timer = Some(Timer { handle, at });
+        }
+    }
+}
+
+fn failure(change: &Change, now: Moment) -> Event {
+    Event {
+        kind: EventKind::Warn,
+        reason: "ConditionFailed",
+        workload: None,
+        message: format!(
+            "condition {} of profile {} does not count: {}",
+            change.condition, change.profile, change.explanation
+        ),
+        at: now.wall,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,304 @@
+//! The evaluator among probes, in virtual time.
+
+use std::future::Future;
+
+use actix::prelude::{Addr, Message, SystemRunner};
+use chrono::DateTime;
+use futures_util::future::Either;
+
+use super::*;
+use crate::messages::{ActorHealthChanged, ConditionReport};
+use crate::supervisor::Slot;
+use crate::testing::probe::Probe;
+use crate::workload::{ProfileCondition, Sample, Verdicts};
+
+/// Runs `story` on a paused clock.
+fn in_virtual_time(story: impl Future<Output = ()>) {
+    let system: SystemRunner = actix::System::with_tokio_rt(|| {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .expect("a runtime")
+    });
+    system.block_on(story);
+}
+
+/// The actor and its neighbours.
+struct Scene {
+    evaluator: Addr<ProfileEvaluator>,
+    verdicts: Probe<ProfilesEvaluated>,
+    events: Probe<EventRecorded>,
+}
+
+struct Neighbours {
+    deps: EvaluatorDeps,
+    verdicts: Probe<ProfilesEvaluated>,
+    events: Probe<EventRecorded>,
+}
+
+fn neighbours(default_ttl: Option<Duration>) -> Neighbours {
+    let (verdicts, scheduler) = Probe::start();
+    let (events, event_recipient) = Probe::start();
+    let deps = EvaluatorDeps {
+        scheduler,
+        events: event_recipient,
+        clock: Clock::simulated(DateTime::UNIX_EPOCH),
+        metrics: SharedMetrics::default(),
+        default_ttl,
+    };
+    Neighbours { deps, verdicts, events }
+}
+
+impl Scene {
+    fn new() -> Self {
+        Self::with_ttl(None)
+    }
+
+    fn with_ttl(default_ttl: Option<Duration>) -> Self {
+        let Neighbours { deps, verdicts, events } = neighbours(default_ttl);
+        Self { evaluator: ProfileEvaluator::new(deps).start(), verdicts, events }
+    }
+
+    async fn configure(&self, conditions: &[(&str, &str)]) {
+        let message = configured(conditions);
+        self.evaluator.send(message).await.expect("alive");
+        settle().await;
+    }
+
+    async fn post(&self, name: &str, value: f64) {
+        let taken = self.evaluator.send(posted(name, value)).await;
+        taken.expect("alive").expect("taken");
+        settle().await;
+    }
+
+    /// Returns the verdicts told since the last time, as `condition Verdict`.
+    fn told(&self) -> Vec<Vec<String>> {
+        self.verdicts.take().iter().map(|told| words(&told.verdicts)).collect()
+    }
+}
+
+/// Lets every message arrive.
+async fn settle() {
+    wait(Duration::from_nanos(1)).await;
+}
+
+async fn wait(duration: Duration) {
+    tokio::time::sleep(duration).await;
+}
+
+fn configured(conditions: &[(&str, &str)]) -> ProfilesConfigured {
+    let conditions = conditions.iter().map(|(name, expression)| ProfileCondition {
+        name: (*name).into(),
+        expression: (*expression).to_owned(),
+    });
+    ProfilesConfigured {
+        profiles: vec![Profile { name: "p".into(), conditions: conditions.collect() }],
+    }
+}
+
+fn posted(name: &str, value: f64) -> MetricsReceived {
+    MetricsReceived { samples: vec![Sample { name: name.into(), value, unit: None, ttl: None }] }
+}
+
+fn words(verdicts: &Verdicts) -> Vec<String> {
+    let verdicts = verdicts.values().flat_map(|verdicts| verdicts.iter());
+    verdicts.map(|(name, verdict)| format!("{name} {verdict:?}")).collect()
+}
+
+#[test]
+fn a_verdict_is_told_when_it_changes_and_not_else() {
+    in_virtual_time(async {
+        let scene = Scene::new();
+        scene.configure(&[("c", "x > 3"), ("d", "y > 3")]).await;
+        assert_eq!(scene.told(), [["c Unknown", "d Unknown"]]);
+        scene.post("x", 5.0).await;
+        assert_eq!(scene.told(), [["c True", "d Unknown"]]);
+        scene.post("x", 6.0).await;
+        scene.post("z", 6.0).await;
+        assert!(scene.told().is_empty());
+        scene.post("x", 2.0).await;
+        assert_eq!(scene.told(), [["c False", "d Unknown"]]);
+    });
+}
+
+#[test]
+fn each_configuration_is_answered_by_all_verdicts() {
+    in_virtual_time(async {
+        let scene = Scene::new();
+        for _ in 0..3 {
+            scene.configure(&[("c", "x == nil")]).await;
+            assert_eq!(scene.told(), [["c True"]]);
+        }
+        scene.evaluator.send(ProfilesConfigured { profiles: vec![] }).await.expect("alive");
+        settle().await;
+        assert_eq!(scene.told(), [Vec::<String>::new()]);
+    });
+}
+
+#[test]
+fn nothing_is_told_before_profiles_are_configured() {
+    in_virtual_time(async {
+        let scene = Scene::new();
+        scene.post("x", 5.0).await;
+        assert!(scene.told().is_empty());
+        scene.configure(&[("c", "x > 3")]).await;
+        assert_eq!(scene.told(), [["c True"]]);
+    });
+}
+
+#[test]
+fn a_hold_becomes_true_by_itself() {
+    in_virtual_time(async {
+        let scene = Scene::new();
+        scene.configure(&[("c", "x > 3 for 30s")]).await;
+        scene.post("x", 5.0).await;
+        scene.told();
+        wait(Duration::from_secs(29)).await;
+        assert!(scene.told().is_empty());
+        wait(Duration::from_secs(2)).await;
+        assert_eq!(scene.told(), [["c True"]]);
+    });
+}
+
+#[test]
+fn a_metric_without_news_becomes_nil_by_the_default_time_to_live() {
+    in_virtual_time(async {
+        let scene = Scene::with_ttl(Some(Duration::from_secs(60)));
+        scene.configure(&[("c", "x > 3")]).await;
+        for _ in 0..10 {
+            scene.post("x", 5.0).await;
+            wait(Duration::from_secs(50)).await;
+        }
+        assert_eq!(scene.told(), [["c Unknown"], ["c True"]]);
+        wait(Duration::from_secs(11)).await;
+        assert_eq!(scene.told(), [["c Unknown"]]);
+    });
+}
+
+#[test]
+fn an_earlier_moment_replaces_a_later_one() {
+    in_virtual_time(async {
+        let scene = Scene::new();
+        scene.configure(&[("slow", "x > 3 for 1h"), ("fast", "y > 3 for 1s")]).await;
+        scene.post("x", 5.0).await;
+        scene.post("y", 5.0).await;
+        scene.told();
+        wait(Duration::from_secs(2)).await;
+        assert_eq!(scene.told(), [["fast True", "slow False"]]);
+        wait(Duration::from_secs(3_600)).await;
+        assert_eq!(scene.told(), [["fast True", "slow True"]]);
+    });
+}
+
+#[test]
+fn a_window_falls_silent_by_itself() {
+    in_virtual_time(async {
+        let scene = Scene::new();
+        scene.configure(&[("c", "max(x, 10s) > 3")]).await;
+        scene.post("x", 5.0).await;
+        wait(Duration::from_secs(11)).await;
+        assert_eq!(scene.told(), [["c Unknown"], ["c True"], ["c Unknown"]]);
+    });
+}
+
+#[test]
+fn what_cannot_be_evaluated_is_an_event_once_per_change() {
+    in_virtual_time(async {
+        let scene = Scene::new();
+        for _ in 0..3 {
+            scene.configure(&[("bad", "x ="), ("units", "x > 3GiB")]).await;
+        }
+        let event = scene.events.take();
+        assert_eq!(event.len(), 1);
+        assert_eq!(event[0].event.kind, EventKind::Warn);
+        assert_eq!(
+            event[0].event.message,
+            "condition bad of profile p does not count: column 3: found `=`, expected `==`, `!=`, `<`, `<=`, `>` or `>=`"
+        );
+        for unit in ["C", "C", "MiB", "C"] {
+            let mut message = posted("x", 1.0);
+            message.samples[0].unit = Some(unit.to_owned());
+            scene.evaluator.send(message).await.expect("alive").expect("taken");
+        }
+        settle().await;
+        assert_eq!(scene.events.take().len(), 2);
+    });
+}
+
+#[test]
+fn a_refused_body_changes_nothing() {
+    in_virtual_time(async {
+        let scene = Scene::new();
+        scene.configure(&[("c", "x > 3")]).await;
+        scene.told();
+        let names = (0..=10_000).map(|index| posted(&format!("m{index}"), 1.0));
+        let mut samples: Vec<Sample> = names.flat_map(|message| message.samples).collect();
+        samples.insert(0, posted("x", 5.0).samples.remove(0));
+        let refused = scene.evaluator.send(MetricsReceived { samples }).await.expect("alive");
+        assert!(refused.is_err());
+        settle().await;
+        assert!(scene.told().is_empty());
+    });
+}
+
+#[test]
+fn a_report_shows_conditions_and_metrics() {
+    in_virtual_time(async {
+        let scene = Scene::with_ttl(Some(Duration::from_secs(10)));
+        scene.configure(&[("c", "x > 3")]).await;
+        scene.post("x", 5.0).await;
+        scene.post("a", 1.0).await;
+        wait(Duration::from_secs(20)).await;
+        let report = scene.evaluator.send(GetProfiles).await.expect("alive");
+        let ConditionReport { verdict, explanation, .. } = &report.conditions[0];
+        assert_eq!(verdict, &Verdict::Unknown);
+        assert_eq!(explanation, "x > 3 is unknown: stale, posted 20 s ago");
+        let names: Vec<&str> = report.metrics.iter().map(|metric| metric.name.as_str()).collect();
+        assert_eq!(names, ["a", "x"]);
+        assert!(report.metrics.iter().all(|metric| metric.stale));
+    });
+}
+
+/// Ends the actor's life.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Die;
+
+impl Handler<Die> for ProfileEvaluator {
+    type Result = ();
+
+    fn handle(&mut self, _: Die, _: &mut Self::Context) {
+        panic!("asked to die");
+    }
+}
+
+#[test]
+fn a_restart_keeps_metrics_windows_and_holds_and_tells_all_verdicts() {
+    in_virtual_time(async {
+        let Neighbours { deps, verdicts, .. } = neighbours(None);
+        let (_health, health) = Probe::<ActorHealthChanged>::start();
+        let slot = Slot::<ProfileEvaluator>::new("profile_evaluator", deps.clock.clone());
+        let configure = slot.recipient::<ProfilesConfigured>();
+        let post = slot.recipient::<MetricsReceived>();
+        let die = slot.recipient::<Die>();
+        let actor = ProfileEvaluator::new(deps);
+        let conditions = [("held", "x > 3 for 30s"), ("mean", "avg(x, 1h) > 3"), ("now", "x > 3")];
+        let life = slot.supervise(actor, health);
+        let story = async {
+            configure.send(configured(&conditions)).await.expect("alive");
+            post.send(posted("x", 5.0)).await.expect("alive").expect("taken");
+            wait(Duration::from_secs(10)).await;
+            verdicts.take();
+            tell(&die, Die);
+            wait(Duration::from_secs(10)).await;
+            let told: Vec<_> = verdicts.take().iter().map(|told| words(&told.verdicts)).collect();
+            assert_eq!(told, [["held False", "mean True", "now True"]]);
+            wait(Duration::from_secs(11)).await;
+            let told: Vec<_> = verdicts.take().iter().map(|told| words(&told.verdicts)).collect();
+            assert_eq!(told, [["held True", "mean True", "now True"]]);
+        };
+        let first = futures_util::future::select(Box::pin(life), Box::pin(story)).await;
+        assert!(matches!(first, Either::Right(_)), "the story ends, the actor does not");
+    });
+}

@@ -1,0 +1,87 @@
+//! One condition under watch.
+
+use std::sync::Arc;
+
+use grammar::{Condition, Truth, Watch};
+
+use crate::clock::Monotonic;
+use crate::profile_evaluator::metrics::MetricTable;
+use crate::workload::{ConditionName, ProfileName, Verdict};
+
+/// One condition, and what is remembered of it.
+#[derive(Clone)]
+pub(super) struct Watched {
+    pub(super) profile: ProfileName,
+    pub(super) name: ConditionName,
+    pub(super) expression: String,
+    /// What the expression says, or why it says nothing.
+    pub(super) condition: Result<Condition, Arc<str>>,
+    watch: Watch,
+    is_new: bool,
+    /// What it last came to.
+    pub(super) verdict: Verdict,
+    /// When it is looked at though nothing was posted.
+    pub(super) due: Option<Monotonic>,
+}
+
+impl Watched {
+    /// Reads the expression.
+    pub(super) fn read(profile: ProfileName, name: ConditionName, expression: &str) -> Self {
+        Self {
+            profile,
+            name,
+            expression: expression.to_owned(),
+            condition: Condition::parse(expression).map_err(|error| error.to_string().into()),
+            watch: Watch::default(),
+            is_new: true,
+            verdict: Verdict::Unknown,
+            due: None,
+        }
+    }
+
+    /// Returns the same condition for the next configuration, with all that is remembered of it.
+    pub(super) fn carried_over(&self) -> Self {
+        Self { due: None, ..self.clone() }
+    }
+
+    /// Evaluates the condition; returns whether the verdict is the first one or another one.
+    pub(super) fn evaluate(&mut self, metrics: &mut MetricTable, now: Monotonic) -> bool {
+        let verdict = match &self.condition {
+            Ok(condition) => {
+                metrics.advance(condition, now);
+                let lookup = metrics.at(now);
+                match self.watch.evaluate(condition, &lookup, now.since_start()) {
+                    Ok(Truth::True) => Verdict::True,
+                    Ok(Truth::False) => Verdict::False,
+                    Ok(Truth::Unknown) => Verdict::Unknown,
+                    Err(error) => Verdict::Failed(error.to_string().into()),
+                }
+            }
+            Err(reason) => Verdict::Failed(Arc::clone(reason)),
+        };
+        let has_changed = self.is_new || self.verdict != verdict;
+        self.is_new = false;
+        self.verdict = verdict;
+        has_changed
+    }
+
+    /// Returns the earliest moment at which the verdict can change with nothing posted.
+    pub(super) fn next_change(&self, metrics: &MetricTable, now: Monotonic) -> Option<Monotonic> {
+        let condition = self.condition.as_ref().ok()?;
+        self.watch
+            .next_change(condition, &metrics.at(now), now.since_start())
+            .map(Monotonic::from_start)
+    }
+
+    /// Explains the verdict, in plain words.
+    pub(super) fn explain(&self, metrics: &mut MetricTable, now: Monotonic) -> String {
+        match (&self.condition, &self.verdict) {
+            (_, Verdict::Failed(reason)) | (Err(reason), _) => reason.to_string(),
+            (Ok(condition), Verdict::True | Verdict::False | Verdict::Unknown) => {
+                metrics.advance(condition, now);
+                let now_since_start = now.since_start();
+                self.watch.explain(condition, &metrics.at(now), now_since_start)
+            }
+        }
+    }
+}

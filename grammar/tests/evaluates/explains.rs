@@ -1,0 +1,84 @@
+//! What people are told about a condition.
+
+use grammar::Watch;
+
+use crate::{Metrics, parse, secs};
+
+#[test]
+fn an_explanation_names_each_comparison_and_its_values() {
+    let mut metrics = Metrics::read("cpu=20 mem=512MiB t=70C");
+    metrics.now = secs(4);
+    for (text, explanation) in [
+        (
+            "cpu > 23% || disk == nil",
+            "cpu > 23% is false: cpu = 20, posted 4 s ago; disk == nil is true: never posted",
+        ),
+        ("!(mem<1GiB)", "mem < 1GiB is true: mem = 512MiB, posted 4 s ago"),
+        ("cpu > disk", "cpu > disk is unknown: cpu = 20, posted 4 s ago, disk never posted"),
+        ("t > 1GiB", "t > 1GiB fails, the units do not fit: t = 70C, posted 4 s ago"),
+        ("1 < 2", "1 < 2 is true"),
+        ("avg(cpu, 1m) > 3", "avg(cpu, 1m) > 3 is unknown: avg(cpu, 1m) is nil over 0 samples"),
+    ] {
+        assert_eq!(parse(text).explain(&metrics), explanation);
+    }
+}
+
+#[test]
+fn a_stale_metric_is_called_stale() {
+    let mut metrics = Metrics::read("cpu=20");
+    metrics.posted.get_mut("cpu").expect("posted").expires_at = Some(secs(60));
+    metrics.now = secs(90);
+    assert_eq!(parse("cpu == nil").explain(&metrics), "cpu == nil is true: stale, posted 90 s ago");
+}
+
+#[test]
+fn a_window_is_explained_by_its_result() {
+    let condition = parse("avg(cpu, 1m) > 3%");
+    let mut metrics = Metrics::default().with_windows_of(&condition);
+    metrics.post("cpu", 2.0, "%");
+    metrics.advance_to(secs(1));
+    metrics.post("cpu", 3.0, "%");
+    assert_eq!(
+        condition.explain(&metrics),
+        "avg(cpu, 1m) > 3% is false: avg(cpu, 1m) = 2.5% over 2 samples"
+    );
+}
+
+#[test]
+fn a_hold_is_explained_by_how_far_it_is() {
+    let condition = parse("cpu > 3 for 30s");
+    let mut metrics = Metrics::read("cpu=4");
+    let mut watch = Watch::default();
+    assert_eq!(
+        watch.explain(&condition, &metrics, secs(0)),
+        "cpu > 3 is true: cpu = 4, posted 0 ms ago; to be true for 30s"
+    );
+    watch.evaluate(&condition, &metrics, secs(0)).expect("the units fit");
+    metrics.now = secs(12);
+    assert_eq!(
+        watch.explain(&condition, &metrics, secs(12)),
+        "cpu > 3 is true: cpu = 4, posted 12 s ago; true for 12 s of 30s"
+    );
+}
+
+#[test]
+fn an_explanation_is_bounded() {
+    let text = vec!["cpu > 3"; 5_000].join(" || ");
+    let explanation = parse(&text).explain(&Metrics::read("cpu=4"));
+    assert!(explanation.ends_with("; and 4984 more"), "{explanation}");
+    assert!(explanation.len() < 1_024);
+}
+
+#[test]
+fn ages_are_written_for_people() {
+    for (seconds, age) in
+        [(0, "0 ms"), (1, "1 s"), (119, "119 s"), (120, "2 min"), (7_200, "2 h"), (172_800, "2 d")]
+    {
+        let mut metrics = Metrics::read("x=1");
+        metrics.now = secs(seconds);
+        assert_eq!(
+            parse("x > 3").explain(&metrics),
+            format!("x > 3 is false: x = 1, posted {age} ago")
+        );
+    }
+}

@@ -1,0 +1,180 @@
+//! Texts that are not conditions: an error, at once, whatever they are.
+
+use grammar::Condition;
+use proptest::prelude::*;
+
+#[test]
+fn what_the_language_lacks_is_an_error() {
+    for text in [
+        "",
+        " ",
+        "x",
+        "3",
+        "nil",
+        "true",
+        "x = 3",
+        "x === 3",
+        "x <> 3",
+        "x =! 3",
+        "x =< 3",
+        "x => 3",
+        "x == 3 y == 4",
+        "x == 3 &&",
+        "&& x == 3",
+        "|| x == 3",
+        "x == 3 ||",
+        "x == 3 & y == 4",
+        "x == 3 | y == 4",
+        "x == 3 && || y == 4",
+        "x == 1.2.3",
+        "x == 1.",
+        "x == .",
+        "x == 1e999",
+        "x == --1",
+        "x == -y",
+        "-x == 1",
+        "x == +1",
+        "x & y",
+        "(x == 3",
+        "x == 3)",
+        "()",
+        "(x) == 3",
+        "x == (3)",
+        "(x == 3) == 2",
+        "(x == 3) (y == 4)",
+        "!x == 3",
+        "!!x == 3",
+        "!",
+        "!()",
+        "x! = 3",
+        "x > nil",
+        "nil < x",
+        "2 > nil",
+        "nil >= nil",
+        "x == 3 for",
+        "x == 3 for 5",
+        "x == 3 for 5d",
+        "x == 3 for -5s",
+        "x == 3 for s",
+        "for 5s",
+        "x == 3 for 5s for 5s",
+        "(x == 3 for 5s) || y == 1",
+        "x == 3 for 5s || y == 1",
+        "for == 3",
+        "x == for",
+        "avg(x) > 1",
+        "avg(x,) > 1",
+        "avg(,1m) > 1",
+        "avg(x, 1m > 1",
+        "avg x, 1m > 1",
+        "avg(x, 1m)",
+        "avg(x, 0s) > 1",
+        "avg(x, 0.1ms) > 1",
+        "avg(3, 1m) > 1",
+        "avg(nil, 1m) > 1",
+        "avg(avg(x, 1m), 1m) > 1",
+        "sum(x, 1m) > 1",
+        "x > \"a\"",
+        "x > 'a'",
+        "x == 3;",
+        "x == 3 #",
+        "größe > 3",
+        "x ≥ 3",
+        "x > 3°",
+        "x\u{a0}> 3",
+        "x\0> 3",
+        "1x > 3 %%",
+        "x == 3 and y == 4",
+        "x == 3 or y == 4",
+        ".x > 3",
+        "x-y > 3",
+        "x + 1 > 3",
+    ] {
+        assert!(Condition::parse(text).is_err(), "{text:?}");
+    }
+}
+
+#[test]
+fn brackets_may_nest_64_deep() {
+    let nested = |depth: usize| format!("{}x > 3{}", "(".repeat(depth), ")".repeat(depth));
+    assert!(Condition::parse(&nested(64)).is_ok());
+    let error = Condition::parse(&nested(65)).expect_err("too deep");
+    assert_eq!(error.column(), 65);
+    assert_eq!(
+        error.to_string(),
+        "column 65: found bracket number 65 within brackets, expected at most 64"
+    );
+}
+
+#[test]
+fn deep_nesting_is_an_error_and_no_stack_overflow() {
+    for text in [
+        "(".repeat(10_000),
+        "!(".repeat(10_000),
+        format!("{}x > 3{}", "(".repeat(10_000), ")".repeat(10_000)),
+        format!("{}x > 3{}", "!(".repeat(10_000), ")".repeat(10_000)),
+        format!("x > 3 || {}", "(x > 3 && ".repeat(5_000)),
+        "avg(".repeat(10_000),
+        "!".repeat(60_000),
+    ] {
+        assert!(Condition::parse(&text).is_err());
+    }
+}
+
+#[test]
+fn many_negations_are_one_or_none() {
+    let negated = |count: usize| format!("{}(x > 3)", "!".repeat(count));
+    let parse = |text: &str| Condition::parse(text).expect("a condition");
+    assert_eq!(parse(&negated(50_000)), parse("x > 3"));
+    assert_eq!(parse(&negated(50_001)), parse("!(x > 3)"));
+}
+
+#[test]
+fn a_text_over_its_bound_is_refused() {
+    let long = |bytes: usize| format!("x > 3{}", " ".repeat(bytes - 5));
+    assert!(Condition::parse(&long(64 * 1024)).is_ok());
+    let error = Condition::parse(&long(64 * 1024 + 1)).expect_err("too long");
+    assert_eq!(
+        error.to_string(),
+        "column 1: found a text of 65537 bytes, expected at most 65536 bytes"
+    );
+}
+
+#[test]
+fn the_longest_text_of_terms_is_read() {
+    let text = vec!["x>3"; 10_000].join("||");
+    let condition = Condition::parse(&text).expect("a condition");
+    assert_eq!(condition.metrics().len(), 1);
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics(text in "\\PC*") {
+        let _ = Condition::parse(&text);
+    }
+
+    #[test]
+    fn no_text_of_the_languages_own_parts_panics(
+        parts in prop::collection::vec(
+            prop::sample::select(vec![
+                "x", "cpu", "nil", "for", "avg", "rate", "(", ")", "!", "!(", "&&", "||", "&", "==",
+                "!=", "<", ">=", "=", ",", "-", ".", "1", ".5", "1e3", "e", "%", "GiB", "30s", "ms",
+                " ", "\n", "é",
+            ]),
+            0..40,
+        )
+    ) {
+        let text = parts.concat();
+        match Condition::parse(&text) {
+            Ok(condition) => {
+                prop_assert_eq!(Condition::parse(&condition.to_string()), Ok(condition));
+            }
+            Err(error) => {
+                prop_assert!(error.column() >= 1);
+                prop_assert!(error.column() <= text.chars().count() + 1);
+                prop_assert!(!error.expected().contains("something else"), "{}", error);
+                prop_assert_eq!(error.picture().lines().count(), 2);
+            }
+        }
+    }
+}
