@@ -1,1 +1,11 @@
-//! metrics_ingest.
+//! The local listener: takes posted metrics, and shows the agent's status to people and scrapers.
+
+mod actor;
+mod admission;
+mod body;
+mod http;
+mod listen;
+mod report;
+
+pub use actor::{IngestDeps, MetricsIngest};
+pub use listen::{Bound, InvalidListen, Listen};

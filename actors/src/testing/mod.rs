@@ -1,4 +1,5 @@
 //! Fakes, builders and stand-ins for tests; compiled only with the feature `testing`.
 
+pub mod fake_cluster;
 pub mod probe;
 pub mod workloads;

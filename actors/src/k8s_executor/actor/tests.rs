@@ -1,0 +1,326 @@
+//! The executor against a cluster in memory, in virtual time.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use serde_json::json;
+use tokio::time::{pause, sleep};
+
+use super::*;
+use crate::clock::Monotonic;
+use crate::k8s_executor::Refusal;
+use crate::messages::{ActorHealthChanged, CommandId};
+use crate::supervisor::Slot;
+use crate::testing::fake_cluster::{FakeCluster, Mood};
+use crate::workload::CurrentState;
+
+/// Everything that the executor said, in order.
+#[derive(Clone, Debug, PartialEq)]
+enum Said {
+    Finished(u64, Result<(), CommandError>),
+    Observed(Result<Vec<(WorkloadId, CurrentState)>, String>),
+    Event(&'static str),
+    Health,
+}
+
+/// Every peer of the executor.
+struct Peer(Rc<RefCell<Vec<Said>>>);
+
+impl Actor for Peer {
+    type Context = Context<Self>;
+}
+
+impl Handler<CommandFinished> for Peer {
+    type Result = ();
+
+    fn handle(&mut self, message: CommandFinished, _: &mut Self::Context) {
+        let said = Said::Finished(message.id.0, message.result);
+        self.0.borrow_mut().push(said);
+    }
+}
+
+impl Handler<WorkloadsObserved> for Peer {
+    type Result = ();
+
+    fn handle(&mut self, message: WorkloadsObserved, _: &mut Self::Context) {
+        let pods = message.pods.map(|pods| {
+            let pods = pods.into_iter();
+            pods.map(|pod| (pod.id, pod.state)).collect()
+        });
+        let said = Said::Observed(pods.map_err(|error| error.message));
+        self.0.borrow_mut().push(said);
+    }
+}
+
+impl Handler<EventRecorded> for Peer {
+    type Result = ();
+
+    fn handle(&mut self, message: EventRecorded, _: &mut Self::Context) {
+        let said = Said::Event(message.event.reason);
+        self.0.borrow_mut().push(said);
+    }
+}
+
+impl Handler<ActorHealthChanged> for Peer {
+    type Result = ();
+
+    fn handle(&mut self, _: ActorHealthChanged, _: &mut Self::Context) {
+        self.0.borrow_mut().push(Said::Health);
+    }
+}
+
+struct Scene {
+    cluster: FakeCluster,
+    said: Rc<RefCell<Vec<Said>>>,
+    commands: Recipient<ExecutorCommand>,
+    clock: Clock,
+    _running: tokio::task::JoinHandle<()>,
+}
+
+impl Scene {
+    /// Starts an executor on `cluster`.
+    fn on(cluster: FakeCluster) -> Self {
+        pause();
+        let clock = Clock::system();
+        let said = Rc::<RefCell<Vec<Said>>>::default();
+        let peer = Peer(Rc::clone(&said)).start();
+        let slot = Slot::<K8sExecutor>::new("k8s", clock.clone());
+        let executor = K8sExecutor::new(K8sDeps {
+            device_id: "toto".into(),
+            scheduler_commands: peer.clone().recipient(),
+            observations: peer.clone().recipient(),
+            events: peer.clone().recipient(),
+            clock: clock.clone(),
+            vitals: slot.vitals(),
+            connect: cluster.connect(),
+        });
+        let commands = slot.recipient();
+        #[allow(clippy::disallowed_methods, reason = "stands for the agent's main task")]
+        let running = actix::spawn(slot.supervise(executor, peer.recipient()));
+        Self { cluster, said, commands, clock, _running: running }
+    }
+
+    fn command(&self, id: u64, deadline: Monotonic, action: Action) {
+        let command = ExecutorCommand { id: CommandId(id), deadline, action };
+        tell(&self.commands, command);
+    }
+
+    fn within(&self, seconds: u64) -> Monotonic {
+        self.clock.now().monotonic + Duration::from_secs(seconds)
+    }
+
+    fn start(&self, id: u64) {
+        let workload = Arc::new(workload("Always"));
+        let limits = Limits::default();
+        self.command(id, self.within(60), Action::Start { workload, limits });
+    }
+
+    fn stop(&self, id: u64) {
+        let stop = Action::Stop {
+            id: "web-1".into(),
+            workload: "web".into(),
+            grace: Duration::from_secs(10),
+        };
+        self.command(id, self.within(60), stop);
+    }
+
+    /// Returns what was said during the next `seconds`.
+    async fn hear(&self, seconds: u64) -> Vec<Said> {
+        sleep(Duration::from_secs(seconds)).await;
+        self.said.take()
+    }
+}
+
+fn workload(policy: &str) -> Workload {
+    let workload = json!({
+        "id": "web-1", "name": "web", "namespace": "default", "executor": ExecutorKind::K8s,
+        "pod": {"containers": [{"name": "c", "image": "i"}]}, "restart_policy": policy,
+    });
+    serde_json::from_value(workload).unwrap()
+}
+
+fn holds(state: CurrentState) -> Said {
+    Said::Observed(Ok(vec![("web-1".into(), state)]))
+}
+
+fn holds_nothing() -> Said {
+    Said::Observed(Ok(Vec::new()))
+}
+
+fn is_outage(said: &Said) -> bool {
+    matches!(said, Said::Observed(Err(_)))
+}
+
+#[actix::test]
+async fn what_the_cluster_holds_is_reported_at_start_and_every_period() {
+    let scene = Scene::on(FakeCluster::default());
+    assert_eq!(scene.hear(1).await, [holds_nothing()]);
+    assert_eq!(scene.hear(60).await, [holds_nothing(), holds_nothing()]);
+}
+
+#[actix::test]
+async fn a_start_applies_and_is_observed_before_it_is_answered() {
+    let scene = Scene::on(FakeCluster::default());
+    scene.hear(1).await;
+    scene.start(1);
+    let said = scene.hear(1).await;
+    assert_eq!(said[0], holds(CurrentState::Starting));
+    assert!(said.contains(&Said::Finished(1, Ok(()))), "{said:?}");
+    assert_eq!(scene.cluster.applied()[0].id.as_str(), "web-1");
+    scene.cluster.set_available(&"web-1".into(), 1);
+    assert_eq!(scene.hear(1).await, [holds(CurrentState::Running)]);
+}
+
+#[actix::test]
+async fn a_burst_of_changes_makes_one_report() {
+    let scene = Scene::on(FakeCluster::default());
+    scene.hear(1).await;
+    scene.start(1);
+    scene.hear(5).await;
+    for replicas in [1, 0, 1, 0, 1] {
+        scene.cluster.set_available(&"web-1".into(), replicas);
+    }
+    assert_eq!(scene.hear(1).await, [holds(CurrentState::Running)]);
+}
+
+#[actix::test]
+async fn a_stop_is_answered_when_the_deployment_is_gone() {
+    let scene = Scene::on(FakeCluster::default());
+    scene.hear(1).await;
+    scene.start(1);
+    scene.hear(1).await;
+    scene.cluster.keep_deleting(true);
+    scene.stop(2);
+    let said = scene.hear(5).await;
+    assert!(matches!(
+        &said[..],
+        [Said::Observed(Ok(pods))] if matches!(pods[0].1, CurrentState::Incomplete { .. })
+    ));
+    scene.cluster.keep_deleting(false);
+    let said = scene.hear(2).await;
+    let finished = Said::Finished(2, Ok(()));
+    let answer = said.iter().position(|said| *said == finished).unwrap();
+    assert_eq!(said[answer - 1], holds_nothing());
+}
+
+#[actix::test]
+async fn a_stop_of_what_is_absent_is_a_success() {
+    let scene = Scene::on(FakeCluster::default());
+    scene.hear(1).await;
+    scene.stop(1);
+    assert_eq!(scene.hear(1).await, [holds_nothing(), Said::Finished(1, Ok(()))]);
+}
+
+#[actix::test]
+async fn a_start_waits_for_the_end_of_its_predecessor() {
+    let scene = Scene::on(FakeCluster::default());
+    scene.hear(1).await;
+    scene.start(1);
+    scene.hear(1).await;
+    scene.cluster.keep_deleting(true);
+    scene.stop(2);
+    scene.hear(1).await;
+    scene.start(3);
+    scene.hear(5).await;
+    assert_eq!(scene.cluster.applied().len(), 1);
+    scene.cluster.keep_deleting(false);
+    let said = scene.hear(3).await;
+    assert!(said.contains(&Said::Finished(3, Ok(()))), "{said:?}");
+    assert_eq!(scene.cluster.applied().len(), 2);
+}
+
+#[actix::test]
+async fn a_pull_is_done_at_once_and_a_late_command_not_at_all() {
+    let scene = Scene::on(FakeCluster::default());
+    scene.hear(1).await;
+    let workload = Arc::new(workload("Always"));
+    let pull = Action::Pull { workload: Arc::clone(&workload) };
+    scene.command(1, scene.within(5), pull);
+    let limits = Limits::default();
+    let late = scene.clock.now().monotonic;
+    scene.command(2, late, Action::Start { workload, limits });
+    assert_eq!(
+        scene.hear(1).await,
+        [Said::Finished(1, Ok(())), Said::Finished(2, Err(CommandError::Expired))]
+    );
+    assert!(scene.cluster.applied().is_empty());
+}
+
+#[actix::test]
+async fn a_refusal_reaches_the_scheduler_in_the_clusters_words() {
+    let scene = Scene::on(FakeCluster::default());
+    scene.hear(1).await;
+    let words = "deployments.apps is forbidden: User \"x\" cannot patch";
+    scene.cluster.become_(Mood::Refusing(Refusal::Forbidden(words.into())));
+    scene.start(1);
+    let said = scene.hear(1).await;
+    let Some(Said::Finished(1, Err(CommandError::Start { message }))) = said.last() else {
+        panic!("{said:?}");
+    };
+    assert!(message.contains(words) && message.contains("403"), "{message}");
+}
+
+#[actix::test]
+async fn a_silent_cluster_costs_a_command_its_time_and_the_executor_nothing() {
+    let scene = Scene::on(FakeCluster::default());
+    scene.hear(1).await;
+    scene.cluster.become_(Mood::Silent);
+    scene.start(1);
+    let said = scene.hear(70).await;
+    let unavailable =
+        |said: &Said| matches!(said, Said::Finished(1, Err(CommandError::Unavailable { .. })));
+    assert!(said.iter().any(unavailable), "{said:?}");
+    assert!(!said.contains(&Said::Health), "{said:?}");
+}
+
+#[actix::test]
+async fn an_outage_is_told_at_once_once_and_its_end_too() {
+    let scene = Scene::on(FakeCluster::default());
+    scene.hear(1).await;
+    scene.start(1);
+    scene.hear(1).await;
+    scene.cluster.become_(Mood::Unreachable);
+    let said = scene.hear(0).await;
+    assert_eq!(said[0], Said::Event("ClusterUnreachable"));
+    assert!(is_outage(&said[1]), "{said:?}");
+    // The watch and the reconnection fail with different words.
+    let said = scene.hear(600).await;
+    let events = said.iter().filter(|said| matches!(said, Said::Event(_)));
+    assert_eq!(events.count(), 1);
+    assert!(scene.cluster.connections() > 15);
+    scene.stop(2);
+    let said = scene.hear(1).await;
+    let Some(Said::Finished(2, Err(CommandError::Unavailable { message }))) = said.last() else {
+        panic!("{said:?}");
+    };
+    assert!(message.contains("connection refused"), "{message}");
+    scene.cluster.become_(Mood::Well);
+    let said = scene.hear(40).await;
+    assert!(said.contains(&Said::Event("ClusterReachable")));
+    assert_eq!(said.last(), Some(&holds(CurrentState::Starting)));
+}
+
+#[actix::test]
+async fn a_cluster_that_is_absent_at_start_is_connected_when_it_appears() {
+    let cluster = FakeCluster::default();
+    cluster.become_(Mood::Unreachable);
+    let scene = Scene::on(cluster);
+    let said = scene.hear(10).await;
+    assert!(said.iter().any(is_outage), "{said:?}");
+    scene.cluster.become_(Mood::Well);
+    assert_eq!(scene.hear(40).await.last(), Some(&holds_nothing()));
+}
+
+#[actix::test]
+async fn a_restart_policy_that_a_deployment_lacks_is_told_once() {
+    let scene = Scene::on(FakeCluster::default());
+    scene.hear(1).await;
+    for id in [1, 2] {
+        let workload = Arc::new(workload("Never"));
+        let limits = Limits::default();
+        scene.command(id, scene.within(60), Action::Start { workload, limits });
+    }
+    let said = scene.hear(1).await;
+    let told = said.iter().filter(|said| **said == Said::Event("RestartPolicyIgnored"));
+    assert_eq!(told.count(), 1);
+}

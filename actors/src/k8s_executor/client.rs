@@ -1,0 +1,340 @@
+//! The cluster as the executor needs it, and the client of a real one.
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_util::future::{FutureExt as _, LocalBoxFuture};
+use futures_util::stream::{LocalBoxStream, StreamExt as _, TryStreamExt as _, select, unfold};
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Client, Config, Resource, ResourceExt as _};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+
+use super::deployment::{MANAGER, Objects, device_selector, workload_selector};
+use crate::workload::{DeviceId, WorkloadId};
+
+pub use self::error::{ClusterError, Refusal};
+
+mod error;
+
+/// Time for one call to the cluster.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time for a connection to open.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time after which the cluster ends a watch, to be resumed where it ended. A connection that died
+/// without a word is noticed five seconds later.
+const WATCH_PERIOD: Duration = Duration::from_secs(60);
+/// Silence after which a connection counts as dead; longer than a quiet watch is silent.
+const READ_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// A connection to a cluster. Every call ends within a bounded time.
+pub trait ClusterApi {
+    /// Makes the cluster hold `objects` as they are. Changes nothing if it does already.
+    fn apply(&self, objects: Objects) -> LocalBoxFuture<'static, Result<(), ClusterError>>;
+
+    /// Begins to delete the Deployment of a specification; what it owns goes with it, pods first.
+    fn delete(&self, id: WorkloadId) -> LocalBoxFuture<'static, Result<(), ClusterError>>;
+
+    /// Returns whether the Deployment of a specification still exists.
+    fn exists(&self, id: WorkloadId) -> LocalBoxFuture<'static, Result<bool, ClusterError>>;
+
+    /// Returns all Deployments and Pods of this device, and then each change. Ends after its first
+    /// error.
+    fn watch(&self) -> LocalBoxStream<'static, Result<ClusterEvent, ClusterError>>;
+}
+
+/// One event of the watches.
+#[derive(Clone, Debug)]
+pub enum ClusterEvent {
+    /// About a Deployment.
+    Deployment(Box<watcher::Event<Deployment>>),
+    /// About a Pod.
+    Pod(Box<watcher::Event<Pod>>),
+}
+
+/// Makes a new connection; a client dies with the actor's life that made it.
+pub type Connect =
+    Rc<dyn Fn() -> LocalBoxFuture<'static, Result<Rc<dyn ClusterApi>, ClusterError>>>;
+
+/// Returns what connects to the cluster that a kubeconfig names, or to the one that the agent runs
+/// in. The file is read anew each time, so that it may appear or change while the agent runs.
+#[must_use]
+pub fn kubernetes(kubeconfig: Option<PathBuf>, device: DeviceId) -> Connect {
+    Rc::new(move || {
+        let (kubeconfig, device) = (kubeconfig.clone(), device.clone());
+        async move {
+            let client = client(kubeconfig).await?;
+            Ok(Rc::new(KubeClient { client, device }) as Rc<dyn ClusterApi>)
+        }
+        .boxed_local()
+    })
+}
+
+async fn client(kubeconfig: Option<PathBuf>) -> Result<Client, ClusterError> {
+    // Off the actors' thread: files are read, and a kubeconfig may name a program to run.
+    let making = tokio::task::spawn_blocking(move || {
+        let mut config = match &kubeconfig {
+            Some(path) => read_kubeconfig(path)?,
+            None => Config::incluster().map_err(ClusterError::in_cluster)?,
+        };
+        config.connect_timeout = Some(CONNECT_TIMEOUT);
+        config.read_timeout = Some(READ_TIMEOUT);
+        config.reset_reader_on_write = true;
+        // The scheduler retries, and knows how often.
+        config.default_retry = false;
+        Client::try_from(config).map_err(|error| ClusterError::call("make a client", error))
+    });
+    let call = "read the kubeconfig";
+    let made = timeout(CALL_TIMEOUT, making).await;
+    let made = made.map_err(|_| ClusterError::timed_out(call, CALL_TIMEOUT))?;
+    made.map_err(|error| ClusterError::unreachable(call, error))?
+}
+
+fn read_kubeconfig(path: &Path) -> Result<Config, ClusterError> {
+    let unreadable = |error| ClusterError::kubeconfig(path, error);
+    let kubeconfig = Kubeconfig::read_from(path).map_err(unreadable)?;
+    let options = KubeConfigOptions::default();
+    let config = Config::from_custom_kubeconfig(kubeconfig, &options);
+    tokio::runtime::Handle::current().block_on(config).map_err(unreadable)
+}
+
+/// A connection to a real cluster.
+#[derive(Clone)]
+struct KubeClient {
+    client: Client,
+    device: DeviceId,
+}
+
+impl ClusterApi for KubeClient {
+    fn apply(&self, objects: Objects) -> LocalBoxFuture<'static, Result<(), ClusterError>> {
+        let this = self.clone();
+        async move {
+            match this.apply_all(&objects).await {
+                Err(error) if error.is_missing_namespace(&objects.namespace) => {
+                    this.create_namespace(&objects.namespace).await?;
+                    this.apply_all(&objects).await
+                }
+                result => result,
+            }
+        }
+        .boxed_local()
+    }
+
+    fn delete(&self, id: WorkloadId) -> LocalBoxFuture<'static, Result<(), ClusterError>> {
+        let this = self.clone();
+        async move {
+            for (namespace, name) in this.deployments(&id).await? {
+                let api = Api::<Deployment>::namespaced(this.client.clone(), &namespace);
+                let call = format!("delete Deployment {namespace}/{name}");
+                let foreground = DeleteParams::foreground();
+                match within(&call, api.delete(&name, &foreground)).await {
+                    Err(error) if error.is_not_found() => {}
+                    result => drop(result?),
+                }
+            }
+            Ok(())
+        }
+        .boxed_local()
+    }
+
+    fn exists(&self, id: WorkloadId) -> LocalBoxFuture<'static, Result<bool, ClusterError>> {
+        let this = self.clone();
+        async move { Ok(!this.deployments(&id).await?.is_empty()) }.boxed_local()
+    }
+
+    fn watch(&self) -> LocalBoxStream<'static, Result<ClusterEvent, ClusterError>> {
+        let deployments = self
+            .watch_kind::<Deployment>("watch Deployments")
+            .map_ok(|event| ClusterEvent::Deployment(Box::new(event)));
+        let pods =
+            self.watch_kind::<Pod>("watch Pods").map_ok(|event| ClusterEvent::Pod(Box::new(event)));
+        let events = select(deployments, pods).boxed_local();
+        unfold(Some(events), async |events| {
+            let mut events = events?;
+            let event = events.next().await?;
+            let rest = event.is_ok().then_some(events);
+            Some((event, rest))
+        })
+        .boxed_local()
+    }
+}
+
+impl KubeClient {
+    /// Config maps and secrets come first, so that a pod never waits for them, and once more when
+    /// the Deployment is there to own them: then they go with it.
+    async fn apply_all(&self, objects: &Objects) -> Result<(), ClusterError> {
+        self.apply_contents(objects, None).await?;
+        let deployment = self.patch(&objects.deployment, &objects.namespace).await;
+        let deployment = match deployment {
+            Ok(deployment) => deployment,
+            Err(error) => {
+                self.remove_contents(objects).await;
+                return Err(error);
+            }
+        };
+        let owner = OwnerReference {
+            api_version: "apps/v1".to_owned(),
+            kind: "Deployment".to_owned(),
+            name: deployment.name_any(),
+            uid: deployment.uid().unwrap_or_default(),
+            ..OwnerReference::default()
+        };
+        self.apply_contents(objects, Some(owner)).await
+    }
+
+    async fn apply_contents(
+        &self,
+        objects: &Objects,
+        owner: Option<OwnerReference>,
+    ) -> Result<(), ClusterError> {
+        let owners = owner.map(|owner| vec![owner]);
+        for map in &objects.config_maps {
+            let mut map = map.clone();
+            map.metadata.owner_references.clone_from(&owners);
+            self.patch(&map, &objects.namespace).await?;
+        }
+        for secret in &objects.secrets {
+            let mut secret = secret.clone();
+            secret.metadata.owner_references.clone_from(&owners);
+            self.patch(&secret, &objects.namespace).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes what was created for a Deployment that the cluster refused. A failure is met again
+    /// at the next start, which applies the same names.
+    async fn remove_contents(&self, objects: &Objects) {
+        if !matches!(self.deployments(&objects.id).await, Ok(found) if found.is_empty()) {
+            return;
+        }
+        for map in &objects.config_maps {
+            self.remove(map, &objects.namespace).await;
+        }
+        for secret in &objects.secrets {
+            self.remove(secret, &objects.namespace).await;
+        }
+    }
+
+    async fn remove<K: Object>(&self, object: &K, namespace: &str) {
+        let api = Api::<K>::namespaced(self.client.clone(), namespace);
+        let name = object.name_any();
+        let params = DeleteParams::default();
+        let deleting = api.delete(&name, &params);
+        if let Err(error) = within("delete a leftover", deleting).await {
+            tracing::debug!(%error, "leftover was not deleted");
+        }
+    }
+
+    async fn patch<K: Object>(&self, object: &K, namespace: &str) -> Result<K, ClusterError> {
+        let api = Api::<K>::namespaced(self.client.clone(), namespace);
+        let name = object.name_any();
+        let call = format!("apply {} {namespace}/{name}", K::kind(&()));
+        // By force: the names are ours, so whatever others set in these fields is drift.
+        let params = PatchParams::apply(MANAGER).force();
+        within(&call, api.patch(&name, &params, &Patch::Apply(object))).await
+    }
+
+    async fn create_namespace(&self, name: &str) -> Result<(), ClusterError> {
+        let api = Api::<Namespace>::all(self.client.clone());
+        let mut namespace = Namespace::default();
+        namespace.metadata.name = Some(name.to_owned());
+        let params = PatchParams::apply(MANAGER);
+        let call = format!("create the missing Namespace {name}");
+        let apply = Patch::Apply(&namespace);
+        within(&call, api.patch(name, &params, &apply)).await?;
+        Ok(())
+    }
+
+    /// Returns namespace and name of each Deployment of a specification.
+    async fn deployments(&self, id: &WorkloadId) -> Result<Vec<(String, String)>, ClusterError> {
+        let api = Api::<Deployment>::all(self.client.clone());
+        let params = ListParams::default().labels(&workload_selector(&self.device, id));
+        let found = within("list Deployments", api.list_metadata(&params)).await?;
+        let found = found.items.into_iter();
+        Ok(found.map(|one| (one.namespace().unwrap_or_default(), one.name_any())).collect())
+    }
+
+    fn watch_kind<K: Object>(
+        &self,
+        call: &'static str,
+    ) -> impl futures_util::Stream<Item = Result<watcher::Event<K>, ClusterError>> + use<K> {
+        let period = u32::try_from(WATCH_PERIOD.as_secs()).unwrap_or(u32::MAX);
+        let config =
+            watcher::Config::default().labels(&device_selector(&self.device)).timeout(period);
+        let events = watcher(Api::<K>::all(self.client.clone()), config)
+            // Nobody reads them, and they are the largest part of an object.
+            .modify(|object| object.managed_fields_mut().clear())
+            .filter(|event| std::future::ready(!is_expired(event)))
+            .boxed();
+        // A list is silent only when the cluster hangs; a watch is silent when nothing happens.
+        unfold((events, false), move |(mut events, listed)| async move {
+            let event = if listed {
+                events.next().await?
+            } else {
+                match timeout(CALL_TIMEOUT, events.next()).await {
+                    Ok(event) => event?,
+                    Err(_) => {
+                        return Some((
+                            Err(ClusterError::timed_out(call, CALL_TIMEOUT)),
+                            (events, listed),
+                        ));
+                    }
+                }
+            };
+            let listed = listed || matches!(event, Ok(watcher::Event::InitDone));
+            let event = event.map_err(|error| ClusterError::watch(call, error));
+            Some((event, (events, listed)))
+        })
+    }
+}
+
+/// Returns whether a watch was resumed from too long ago; the watcher then lists again by itself.
+fn is_expired<K>(event: &Result<watcher::Event<K>, watcher::Error>) -> bool {
+    matches!(event, Err(watcher::Error::WatchError(status)) if status.code == 410)
+}
+
+/// An object that lives in a namespace.
+trait Object:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + Clone
+    + Debug
+    + Serialize
+    + DeserializeOwned
+    + Send
+    + 'static
+{
+}
+
+impl<K> Object for K where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + Serialize
+        + DeserializeOwned
+        + Send
+        + 'static
+{
+}
+
+async fn within<T>(
+    call: &str,
+    answer: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, ClusterError> {
+    match timeout(CALL_TIMEOUT, answer).await {
+        Ok(answer) => answer.map_err(|error| ClusterError::call(call, error)),
+        Err(_) => Err(ClusterError::timed_out(call, CALL_TIMEOUT)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,176 @@
+//! Workloads and the objects that they become.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::workload::{Confidential, ExecutorKind};
+
+fn workload(pod: Value) -> Workload {
+    let workload = json!({
+        "id": "web-0123456789ab",
+        "name": "web",
+        "namespace": "shop",
+        "executor": ExecutorKind::K8s,
+        "pod": pod,
+        "labels": {"app": "web", "device-worker-ng/id": "forged"},
+        "annotations": {"note": "x"},
+    });
+    serde_json::from_value(workload).unwrap()
+}
+
+fn made(workload: &Workload, limits: Limits) -> Objects {
+    objects(workload, limits, &DeviceId::from("toto"))
+}
+
+fn pod_of(objects: &Objects) -> Value {
+    let spec = objects.deployment.spec.clone().unwrap();
+    serde_json::to_value(spec.template.spec.unwrap()).unwrap()
+}
+
+#[test]
+fn a_workload_becomes_a_deployment_of_one_replica() {
+    let workload = workload(json!({
+        "restartPolicy": "Never",
+        "initContainers": [{"name": "i", "image": "init"}],
+        "containers": [{"name": "c", "image": "nginx", "env": [{"name": "A", "value": "1"}]}],
+    }));
+    let objects = made(&workload, Limits::default());
+    let ours = json!({
+        "app.kubernetes.io/managed-by": "device-worker-ng",
+        "device-worker-ng/device": "toto",
+        "device-worker-ng/id": "web-0123456789ab",
+        "device-worker-ng/workload": "web",
+    });
+    let mut of_pod = ours.clone();
+    of_pod["app"] = json!("web");
+    let device_id = json!({"name": "DEVICE_ID", "value": "toto"});
+    assert_eq!(
+        serde_json::to_value(&objects.deployment).unwrap(),
+        json!({
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {
+                "name": "web-0123456789ab",
+                "namespace": "shop",
+                "labels": ours,
+                "annotations": {"device-worker-ng/workload": "web"},
+            },
+            "spec": {
+                "replicas": 1,
+                "selector": {"matchLabels": {
+                    "device-worker-ng/device": "toto",
+                    "device-worker-ng/id": "web-0123456789ab",
+                }},
+                "strategy": {"type": "Recreate"},
+                "template": {
+                    "metadata": {
+                        "labels": of_pod,
+                        "annotations": {"note": "x", "device-worker-ng/workload": "web"},
+                    },
+                    "spec": {
+                        "restartPolicy": "Always",
+                        "initContainers": [{"name": "i", "image": "init", "env": [device_id]}],
+                        "containers": [{
+                            "name": "c",
+                            "image": "nginx",
+                            "env": [{"name": "A", "value": "1"}, device_id],
+                        }],
+                    },
+                },
+            },
+        })
+    );
+    assert!(objects.config_maps.is_empty() && objects.secrets.is_empty());
+}
+
+#[test]
+fn a_workload_brings_its_config_maps_and_secrets_under_names_of_ours() {
+    let mut workload = workload(json!({
+        "containers": [{"name": "c", "envFrom": [{"configMapRef": {"name": "map"}}]}],
+        "volumes": [{"name": "s", "secret": {"secretName": "key"}}],
+    }));
+    workload.config_maps = vec![workload::ConfigMap {
+        name: "map".into(),
+        data: [("a".into(), b"text".to_vec()), ("b".into(), vec![0xff])].into(),
+    }];
+    workload.secrets = vec![workload::Secret {
+        name: "key".into(),
+        data: [("k".into(), Confidential::new(b"s3cret".to_vec()))].into(),
+    }];
+    let objects = made(&workload, Limits::default());
+    let map = serde_json::to_value(&objects.config_maps[0]).unwrap();
+    assert_eq!(map["metadata"]["name"], "web-0123456789ab-map");
+    assert_eq!(map["metadata"]["namespace"], "shop");
+    assert_eq!(map["metadata"]["labels"][ID_LABEL], "web-0123456789ab");
+    assert_eq!(map["data"], json!({"a": "text"}));
+    assert_eq!(map["binaryData"], json!({"b": "/w=="}));
+    let secret = serde_json::to_value(&objects.secrets[0]).unwrap();
+    assert_eq!(secret["metadata"]["name"], "web-0123456789ab-key");
+    assert_eq!(secret["data"], json!({"k": "czNjcmV0"}));
+    let pod = pod_of(&objects);
+    let source = &pod["containers"][0]["envFrom"][0];
+    assert_eq!(source["configMapRef"]["name"], "web-0123456789ab-map");
+    let volume = &pod["volumes"][0];
+    assert_eq!(volume["secret"]["secretName"], "web-0123456789ab-key");
+    let debug = format!("{objects:?}");
+    assert_eq!(debug, "Objects(shop/web-0123456789ab)");
+}
+
+#[test]
+fn registry_credentials_become_an_image_pull_secret() {
+    let mut workload = workload(json!({"containers": [], "imagePullSecrets": [{"name": "own"}]}));
+    workload.registries.insert(
+        "quay.io".into(),
+        RegistryCredentials { username: "u".into(), password: Confidential::new("p".into()) },
+    );
+    let objects = made(&workload, Limits::default());
+    let secret = &objects.secrets[0];
+    assert_eq!(secret.type_.as_deref(), Some("kubernetes.io/dockerconfigjson"));
+    let config = &secret.data.as_ref().unwrap()[".dockerconfigjson"].0;
+    let config: Value = serde_json::from_slice(config).unwrap();
+    assert_eq!(
+        config,
+        json!({"auths": {"quay.io": {"username": "u", "password": "p", "auth": "dTpw"}}})
+    );
+    assert_eq!(
+        pod_of(&objects)["imagePullSecrets"],
+        json!([{"name": "own"}, {"name": "web-0123456789ab.registries"}])
+    );
+}
+
+#[test]
+fn limits_are_shared_among_the_containers() {
+    let workload = workload(json!({"containers": [
+        {"name": "a", "resources": {"requests": {"cpu": "2", "memory": "1Gi"}}},
+        {"name": "b", "resources": {"limits": {"cpu": "4"}}},
+    ]}));
+    let resources = |cpu, memory| {
+        let pod = pod_of(&made(&workload, Limits { cpu, memory }));
+        [0, 1].map(|n| pod["containers"][n]["resources"].clone())
+    };
+    assert_eq!(
+        resources(Some(50_000), None),
+        [
+            json!({"limits": {"cpu": "250m"}, "requests": {"memory": "1Gi"}}),
+            json!({"limits": {"cpu": "250m"}}),
+        ]
+    );
+    assert_eq!(
+        resources(None, Some(1024)),
+        [
+            json!({"limits": {"memory": "512"}, "requests": {"cpu": "2"}}),
+            json!({"limits": {"cpu": "4", "memory": "512"}}),
+        ]
+    );
+    assert_eq!(resources(Some(1), None)[1]["limits"]["cpu"], "1m");
+}
+
+#[test]
+fn a_long_name_is_whole_in_the_annotation_and_cut_in_the_label() {
+    let mut workload = workload(json!({"containers": []}));
+    let name = format!("{}.{}", "n".repeat(62), "m".repeat(100));
+    workload.name = name.as_str().into();
+    let metadata = made(&workload, Limits::default()).deployment.metadata;
+    assert_eq!(metadata.labels.unwrap()[WORKLOAD_LABEL], "n".repeat(62));
+    assert_eq!(metadata.annotations.unwrap()[WORKLOAD_LABEL], name);
+}

@@ -1,0 +1,203 @@
+//! Statuses as clusters write them.
+
+use serde_json::{Value, json};
+
+use super::*;
+
+fn deployment(change: Value) -> Deployment {
+    let mut deployment = json!({
+        "metadata": {
+            "name": "web-1",
+            "namespace": "shop",
+            "generation": 2,
+            "labels": {"device-worker-ng/id": "web-1", "device-worker-ng/workload": "web"},
+        },
+        "spec": {"replicas": 1, "selector": {}, "template": {}},
+        "status": {
+            "observedGeneration": 2, "replicas": 1, "updatedReplicas": 1, "unavailableReplicas": 1,
+            "conditions": [
+                {"type": "Available", "status": "False", "reason": "MinimumReplicasUnavailable",
+                 "message": "Deployment does not have minimum availability."},
+                {"type": "Progressing", "status": "True", "reason": "ReplicaSetUpdated"},
+            ],
+        },
+    });
+    merge(&mut deployment, change);
+    serde_json::from_value(deployment).unwrap()
+}
+
+fn pod(status: Value) -> Pod {
+    let pod = json!({
+        "metadata": {
+            "name": "web-1-abc", "namespace": "shop", "labels": {"device-worker-ng/id": "web-1"},
+        },
+        "status": status,
+    });
+    serde_json::from_value(pod).unwrap()
+}
+
+fn merge(into: &mut Value, change: Value) {
+    match (into, change) {
+        (Value::Object(into), Value::Object(change)) => {
+            for (key, value) in change {
+                merge(into.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (into, change) => *into = change,
+    }
+}
+
+fn state_of(deployment: Deployment, pods: Vec<Pod>) -> CurrentState {
+    let pods: Vec<_> = pods.into_iter().map(Arc::new).collect();
+    let mut observed = observed(&[Arc::new(deployment)], &pods);
+    assert_eq!(observed.len(), 1);
+    observed.remove(0).state
+}
+
+fn container(state: Value) -> Value {
+    json!({"containerStatuses": [{
+        "name": "c", "image": "i", "imageID": "", "ready": false, "restartCount": 3, "state": state,
+    }]})
+}
+
+fn crashing(message: &str) -> CurrentState {
+    CurrentState::Crashing { message: message.into() }
+}
+
+#[test]
+fn a_deployment_on_its_way_is_starting() {
+    for (change, pods) in [
+        (json!({"status": {}}), vec![]),
+        (json!({"status": null}), vec![]),
+        (
+            // The controller has not seen the last change.
+            json!({"metadata": {"generation": 3}, "status": {"availableReplicas": 1}}),
+            vec![],
+        ),
+        (json!({}), vec![pod(json!({"phase": "Pending"}))]),
+        (json!({}), vec![pod(container(json!({"waiting": {"reason": "ContainerCreating"}})))]),
+        (json!({}), vec![pod(container(json!({"waiting": {"reason": "PodInitializing"}})))]),
+        (json!({}), vec![pod(container(json!({"running": {}})))]),
+        (
+            json!({}),
+            vec![pod(json!({"initContainerStatuses": [{
+                "name": "i", "image": "", "imageID": "", "ready": true, "restartCount": 0,
+                "state": {"terminated": {"exitCode": 0, "reason": "Completed"}},
+            }]}))],
+        ),
+    ] {
+        let state = state_of(deployment(change.clone()), pods);
+        assert_eq!(state, CurrentState::Starting, "{change}");
+    }
+}
+
+#[test]
+fn an_available_replica_is_running() {
+    let change = json!({"status": {"availableReplicas": 1, "readyReplicas": 1}});
+    assert_eq!(state_of(deployment(change), vec![]), CurrentState::Running);
+}
+
+#[test]
+fn failing_containers_are_crashing_with_the_clusters_words() {
+    let waiting = |reason: &str, message: &str| {
+        container(json!({"waiting": {"reason": reason, "message": message}}))
+    };
+    let mut crash_loop = waiting(
+        "CrashLoopBackOff",
+        "back-off 40s restarting failed container=c pod=web-1-abc_shop(uid)",
+    );
+    crash_loop["containerStatuses"][0]["lastState"] =
+        json!({"terminated": {"exitCode": 137, "reason": "OOMKilled"}});
+    let mut init = waiting("CreateContainerConfigError", "secret \"x\" not found");
+    init["initContainerStatuses"] = init["containerStatuses"].take();
+    init.as_object_mut().unwrap().remove("containerStatuses");
+    for (status, words) in [
+        (crash_loop, "container c: CrashLoopBackOff, last run ended with code 137 (OOMKilled)"),
+        (
+            waiting("ImagePullBackOff", "Back-off pulling image \"i\""),
+            "container c: ImagePullBackOff: Back-off pulling image \"i\"",
+        ),
+        (waiting("ErrImagePull", "not found"), "container c: ErrImagePull: not found"),
+        (init, "container c: CreateContainerConfigError: secret \"x\" not found"),
+        (
+            container(json!({"terminated": {"exitCode": 1, "reason": "Error", "message": "no\n"}})),
+            "container c ended with code 1 (Error): no",
+        ),
+    ] {
+        let state = state_of(deployment(json!({})), vec![pod(status)]);
+        assert_eq!(state, crashing(words));
+    }
+}
+
+#[test]
+fn failed_conditions_are_crashing() {
+    let quota = json!([{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",
+        "message": "pods \"web-1-\" is forbidden: exceeded quota"}]);
+    let stuck = json!([{"type": "Progressing", "status": "False",
+        "reason": "ProgressDeadlineExceeded", "message": "timed out progressing."}]);
+    let unschedulable = pod(json!({"phase": "Pending", "conditions": [{"type": "PodScheduled",
+        "status": "False", "reason": "Unschedulable", "message": "0/1 nodes are available"}]}));
+    for (conditions, pods, words) in [
+        (&quota, vec![], "FailedCreate: pods \"web-1-\" is forbidden: exceeded quota"),
+        (&stuck, vec![], "ProgressDeadlineExceeded: timed out progressing."),
+        (&stuck, vec![unschedulable], "Unschedulable: 0/1 nodes are available"),
+    ] {
+        let deployment = deployment(json!({"status": {"conditions": conditions}}));
+        assert_eq!(state_of(deployment, pods), crashing(words));
+    }
+}
+
+#[test]
+fn a_deployment_that_goes_or_was_switched_off_is_incomplete() {
+    for change in [
+        json!({"metadata": {"deletionTimestamp": "2024-01-01T00:00:00Z"},
+               "status": {"availableReplicas": 1}}),
+        json!({"spec": {"replicas": 0}}),
+    ] {
+        let state = state_of(deployment(change), vec![]);
+        assert!(matches!(state, CurrentState::Incomplete { .. }), "{state:?}");
+    }
+}
+
+#[test]
+fn pods_that_end_or_belong_to_others_do_not_count() {
+    let failing = pod(container(json!({"waiting": {"reason": "CrashLoopBackOff"}})));
+    let changed = |change: Value| {
+        let mut pod = serde_json::to_value(&failing).unwrap();
+        merge(&mut pod, change);
+        serde_json::from_value(pod).unwrap()
+    };
+    for other in [
+        changed(json!({"metadata": {"deletionTimestamp": "2024-01-01T00:00:00Z"}})),
+        changed(json!({"metadata": {"labels": {"device-worker-ng/id": "web-2"}}})),
+        changed(json!({"metadata": {"namespace": "other"}})),
+    ] {
+        let state = state_of(deployment(json!({})), vec![other]);
+        assert_eq!(state, CurrentState::Starting);
+    }
+}
+
+#[test]
+fn the_start_of_the_youngest_container_is_told() {
+    let mut status = container(json!({"running": {"startedAt": "2024-05-01T10:00:00Z"}}));
+    let younger = container(json!({"running": {"startedAt": "2024-05-01T10:00:05Z"}}));
+    let younger = younger["containerStatuses"][0].clone();
+    status["containerStatuses"].as_array_mut().unwrap().push(younger);
+    let observed = observed(&[Arc::new(deployment(json!({})))], &[Arc::new(pod(status))]);
+    let started_at = observed[0].started_at.unwrap();
+    assert_eq!(started_at.to_rfc3339(), "2024-05-01T10:00:05+00:00");
+    assert_eq!(observed[0].workload.as_str(), "web");
+}
+
+#[test]
+fn the_annotation_has_the_last_word_on_the_workloads_name() {
+    let change = json!({"metadata": {"annotations": {"device-worker-ng/workload": "web.long"}}});
+    let observed = observed(&[Arc::new(deployment(change))], &[]);
+    assert_eq!(observed[0].workload.as_str(), "web.long");
+}
+
+#[test]
+fn a_deployment_without_our_id_is_not_ours() {
+    let change = json!({"metadata": {"labels": null}});
+    assert!(observed(&[Arc::new(deployment(change))], &[]).is_empty());
+}

@@ -1,0 +1,205 @@
+//! Keeps the local listener open, whatever else uses its address meanwhile.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use actix::prelude::{
+    Actor, ActorFutureExt, AsyncContext, Context, Recipient, Supervised, WrapFuture,
+};
+use actix_web::web;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use super::http::{self, Service, Socket};
+use super::listen::{Bound, Listen, own_addresses};
+use crate::clock::Clock;
+use crate::messages::{EventRecorded, GetJobs, GetProfiles, MetricsReceived, tell};
+use crate::workload::{Event, EventKind};
+
+/// First wait before an address that could not be opened is tried again.
+const MIN_RETRY_DELAY: Duration = Duration::from_secs(1);
+/// Longest such wait.
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(30);
+
+/// What [`MetricsIngest`] needs.
+pub struct IngestDeps {
+    /// Where to listen.
+    pub listen: Vec<Listen>,
+    /// Takes posted samples, and says whether it did.
+    pub evaluator: Recipient<MetricsReceived>,
+    /// Knows profiles and metrics.
+    pub profiles: Recipient<GetProfiles>,
+    /// Knows the jobs.
+    pub jobs: Recipient<GetJobs>,
+    /// Told when an address cannot be opened.
+    pub events: Recipient<EventRecorded>,
+    /// Dates events.
+    pub clock: Clock,
+}
+
+/// Owns the local listener. Posts do not pass through its mailbox, only through its server.
+pub struct MetricsIngest {
+    events: Recipient<EventRecorded>,
+    clock: Clock,
+    listen: Vec<Listen>,
+    service: web::Data<Service>,
+    bound: watch::Sender<Vec<Bound>>,
+    /// Addresses that are not open, and why, as last reported.
+    closed: BTreeMap<Listen, Option<String>>,
+    retry_delay: Duration,
+    /// Whether a try to open what is closed is planned or under way.
+    retrying: bool,
+}
+
+impl MetricsIngest {
+    /// Makes the actor; it opens its addresses when it starts.
+    #[must_use]
+    pub fn new(deps: IngestDeps) -> Self {
+        let own = own_addresses(&deps.listen);
+        let service = Service::new(deps.evaluator, deps.profiles, deps.jobs, own);
+        Self {
+            events: deps.events,
+            clock: deps.clock,
+            closed: all_closed(&deps.listen),
+            listen: deps.listen,
+            service: web::Data::new(service),
+            bound: watch::Sender::default(),
+            retry_delay: MIN_RETRY_DELAY,
+            retrying: false,
+        }
+    }
+
+    /// Returns where it listens now, and each change of it.
+    #[must_use]
+    pub fn bound(&self) -> watch::Receiver<Vec<Bound>> {
+        self.bound.subscribe()
+    }
+
+    fn open(&mut self, ctx: &mut Context<Self>) {
+        self.retrying = true;
+        let closed: Vec<Listen> = self.closed.keys().cloned().collect();
+        let opening = async move {
+            let mut opened = Vec::new();
+            for listen in closed {
+                let sockets = http::bind(&listen).await;
+                opened.push((listen, sockets));
+            }
+            opened
+        };
+        let opened = opening.into_actor(self);
+        ctx.spawn(opened.map(|opened, actor, ctx| actor.opened(opened, ctx)));
+    }
+
+    fn opened(
+        &mut self,
+        opened: Vec<(Listen, std::io::Result<Vec<Socket>>)>,
+        ctx: &mut Context<Self>,
+    ) {
+        let (mut listens, mut sockets) = (Vec::new(), Vec::new());
+        for (listen, result) in opened {
+            match result {
+                Ok(more) => {
+                    self.closed.remove(&listen);
+                    listens.push(listen);
+                    sockets.extend(more);
+                }
+                Err(error) => self.report(listen, &error),
+            }
+        }
+        if !sockets.is_empty() {
+            self.serve(listens, sockets, ctx);
+        }
+        self.retrying = false;
+        if self.closed.is_empty() {
+            self.retry_delay = MIN_RETRY_DELAY;
+        } else {
+            self.retry_later(ctx);
+        }
+    }
+
+    fn serve(&mut self, listens: Vec<Listen>, sockets: Vec<Socket>, ctx: &mut Context<Self>) {
+        let bound: Vec<Bound> = sockets.iter().filter_map(Socket::bound).collect();
+        let (server, files) = match http::serve(sockets, &self.service) {
+            Ok(server) => server,
+            Err(error) => return self.ended(listens, &[], Err(error)),
+        };
+        for address in &bound {
+            info!(%address, "listener opened");
+        }
+        self.bound.send_modify(|all| all.extend(bound.iter().cloned()));
+        let serving = async move {
+            let result = server.await;
+            drop(files);
+            result
+        };
+        let serving = serving.into_actor(self);
+        ctx.spawn(serving.map(move |result, actor, ctx| {
+            actor.ended(listens, &bound, result);
+            actor.retry_later(ctx);
+        }));
+    }
+
+    /// Takes note of a server that ended: its addresses are closed again.
+    fn ended(&mut self, listens: Vec<Listen>, bound: &[Bound], result: std::io::Result<()>) {
+        self.bound.send_modify(|all| all.retain(|one| !bound.contains(one)));
+        let error = result
+            .err()
+            .unwrap_or_else(|| std::io::Error::other("the server ended without an error"));
+        for listen in listens {
+            self.report(listen, &error);
+        }
+    }
+
+    fn retry_later(&mut self, ctx: &mut Context<Self>) {
+        if self.retrying {
+            return;
+        }
+        self.retrying = true;
+        ctx.run_later(self.retry_delay, Self::open);
+        self.retry_delay = (self.retry_delay * 2).min(MAX_RETRY_DELAY);
+    }
+
+    /// Reports a closed address once for each reason.
+    fn report(&mut self, listen: Listen, error: &std::io::Error) {
+        let reason = error.to_string();
+        let known = self.closed.entry(listen.clone()).or_default();
+        if known.as_ref() == Some(&reason) {
+            return;
+        }
+        warn!(address = %listen, error = %reason, "listener could not be opened");
+        let event = Event {
+            kind: EventKind::Warn,
+            reason: "MetricsListenFailed",
+            workload: None,
+            message: format!("failed to listen at {listen}: {reason}"),
+            at: self.clock.now().wall,
+        };
+        *known = Some(reason);
+        tell(&self.events, EventRecorded { event });
+    }
+}
+
+fn all_closed(listen: &[Listen]) -> BTreeMap<Listen, Option<String>> {
+    listen.iter().map(|listen| (listen.clone(), None)).collect()
+}
+
+impl Actor for MetricsIngest {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.open(ctx);
+    }
+}
+
+impl Supervised for MetricsIngest {
+    /// The servers are gone with the actor's futures, and their sockets with them. Counters stay.
+    fn restarting(&mut self, _ctx: &mut Self::Context) {
+        self.closed = all_closed(&self.listen);
+        self.retry_delay = MIN_RETRY_DELAY;
+        self.retrying = false;
+        self.bound.send_replace(Vec::new());
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,206 @@
+//! The listener on real sockets.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+
+use actix::prelude::{Handler, MessageResult};
+use std::sync::mpsc;
+use tokio::time::timeout;
+
+use super::*;
+use crate::messages::{ActorHealthChanged, EvaluatorReport, MetricsRefused};
+use crate::supervisor::Slot;
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Every peer of the listener.
+struct Peer {
+    events: mpsc::Sender<String>,
+}
+
+impl Actor for Peer {
+    type Context = Context<Self>;
+}
+
+impl Handler<MetricsReceived> for Peer {
+    type Result = Result<(), MetricsRefused>;
+
+    fn handle(&mut self, _: MetricsReceived, _: &mut Self::Context) -> Self::Result {
+        Ok(())
+    }
+}
+
+impl Handler<GetProfiles> for Peer {
+    type Result = MessageResult<GetProfiles>;
+
+    fn handle(&mut self, _: GetProfiles, _: &mut Self::Context) -> Self::Result {
+        MessageResult(EvaluatorReport { conditions: Vec::new(), metrics: Vec::new() })
+    }
+}
+
+impl Handler<GetJobs> for Peer {
+    type Result = MessageResult<GetJobs>;
+
+    fn handle(&mut self, _: GetJobs, _: &mut Self::Context) -> Self::Result {
+        MessageResult([].into())
+    }
+}
+
+impl Handler<EventRecorded> for Peer {
+    type Result = ();
+
+    fn handle(&mut self, message: EventRecorded, _: &mut Self::Context) {
+        self.events.send(message.event.message).unwrap();
+    }
+}
+
+impl Handler<ActorHealthChanged> for Peer {
+    type Result = ();
+
+    fn handle(&mut self, _: ActorHealthChanged, _: &mut Self::Context) {}
+}
+
+struct Listening {
+    bound: watch::Receiver<Vec<Bound>>,
+    events: mpsc::Receiver<String>,
+    running: tokio::task::JoinHandle<()>,
+}
+
+impl Listening {
+    /// Waits until `count` sockets are open.
+    async fn opened(&mut self, count: usize) -> Vec<Bound> {
+        let opened = self.bound.wait_for(|bound| bound.len() == count);
+        timeout(LIMIT, opened).await.unwrap().unwrap().clone()
+    }
+}
+
+fn listen(listen: Vec<Listen>) -> Listening {
+    let clock = Clock::system();
+    let (events, recorded) = mpsc::channel();
+    let peer = Peer { events }.start();
+    let slot = Slot::<MetricsIngest>::new("metrics_ingest", clock.clone());
+    let ingest = MetricsIngest::new(IngestDeps {
+        listen,
+        evaluator: peer.clone().recipient(),
+        profiles: peer.clone().recipient(),
+        jobs: peer.clone().recipient(),
+        events: peer.clone().recipient(),
+        clock,
+    });
+    let bound = ingest.bound();
+    #[allow(clippy::disallowed_methods, reason = "stands for the agent's main task")]
+    let running = actix::spawn(slot.supervise(ingest, peer.recipient()));
+    Listening { bound, events: recorded, running }
+}
+
+const SEED: &str = "POST /metrics HTTP/1.1\r\nHost: localhost:8080\r\n\
+    Content-Type: application/json\r\nContent-Length: 25\r\nConnection: close\r\n\r\n\
+    {\"value\":20,\"name\":\"cpu\"}";
+
+/// Sends `request` and returns the first line of the answer.
+async fn exchange(mut stream: impl Read + Write + Send + 'static, request: &'static str) -> String {
+    let exchange = tokio::task::spawn_blocking(move || {
+        let _ = stream.write_all(request.as_bytes());
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        answer.lines().next().unwrap_or_default().to_owned()
+    });
+    timeout(LIMIT, exchange).await.unwrap().unwrap()
+}
+
+fn tcp(bound: &Bound) -> SocketAddr {
+    match bound {
+        Bound::Tcp(address) => *address,
+        Bound::Unix(path) => panic!("{}", path.display()),
+    }
+}
+
+fn any_port() -> Listen {
+    "127.0.0.1:0".parse().unwrap()
+}
+
+#[actix::test]
+async fn a_post_over_tcp_is_taken() {
+    let mut listening = listen(vec![any_port()]);
+    let bound = listening.opened(1).await;
+    let stream = TcpStream::connect(tcp(&bound[0])).unwrap();
+    assert_eq!(exchange(stream, SEED).await, "HTTP/1.1 204 No Content");
+}
+
+#[actix::test]
+async fn localhost_is_at_least_one_loopback_family() {
+    let mut listening = listen(vec![Listen::Localhost(0)]);
+    let opened = listening.bound.wait_for(|bound| !bound.is_empty());
+    let bound = timeout(LIMIT, opened).await.unwrap().unwrap().clone();
+    for bound in bound {
+        let stream = TcpStream::connect(tcp(&bound)).unwrap();
+        assert_eq!(exchange(stream, SEED).await, "HTTP/1.1 204 No Content");
+    }
+}
+
+#[actix::test]
+async fn a_unix_socket_replaces_a_stale_one_and_is_removed_at_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("agent.sock");
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    let mut listening = listen(vec![Listen::Unix(path.clone())]);
+    assert_eq!(listening.opened(1).await, [Bound::Unix(path.clone())]);
+    let stream = UnixStream::connect(&path).unwrap();
+    assert_eq!(exchange(stream, SEED).await, "HTTP/1.1 204 No Content");
+    listening.running.abort();
+    assert!(listening.running.await.unwrap_err().is_cancelled());
+    assert!(!path.exists());
+}
+
+#[actix::test]
+async fn a_unix_socket_of_another_process_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("agent.sock");
+    let _other = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let mut listening = listen(vec![Listen::Unix(path.clone()), any_port()]);
+    assert!(matches!(listening.opened(1).await[0], Bound::Tcp(_)));
+    assert!(listening.events.recv().unwrap().contains("in use"));
+    assert!(UnixStream::connect(&path).is_ok());
+}
+
+#[actix::test]
+async fn an_address_in_use_is_reported_once_and_opened_when_it_is_free() {
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = other.local_addr().unwrap();
+    let mut listening = listen(vec![Listen::Tcp(address), any_port()]);
+    assert_ne!(tcp(&listening.opened(1).await[0]), address);
+    drop(other);
+    let bound = listening.opened(2).await;
+    assert_eq!(tcp(&bound[1]), address);
+    let stream = TcpStream::connect(address).unwrap();
+    assert_eq!(exchange(stream, SEED).await, "HTTP/1.1 204 No Content");
+    assert!(listening.events.recv().unwrap().contains("in use"));
+    assert!(listening.events.try_recv().is_err());
+}
+
+#[actix::test]
+async fn the_sockets_are_closed_when_the_actor_ends() {
+    let mut listening = listen(vec![any_port()]);
+    let address = tcp(&listening.opened(1).await[0]);
+    listening.running.abort();
+    assert!(listening.running.await.unwrap_err().is_cancelled());
+    assert!(TcpListener::bind(address).is_ok());
+}
+
+#[actix::test]
+async fn a_client_that_never_ends_its_head_is_cut_off() {
+    let mut listening = listen(vec![any_port()]);
+    let address = tcp(&listening.opened(1).await[0]);
+    let slow = TcpStream::connect(address).unwrap();
+    assert_eq!(exchange(slow, "POST /metrics HTTP/1.1\r\n").await, "HTTP/1.1 408 Request Timeout");
+}
+
+#[actix::test]
+async fn a_client_that_never_ends_its_body_is_cut_off() {
+    let mut listening = listen(vec![any_port()]);
+    let address = tcp(&listening.opened(1).await[0]);
+    let slow = TcpStream::connect(address).unwrap();
+    let request = "POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 25\r\n\r\n{";
+    assert_eq!(exchange(slow, request).await, "HTTP/1.1 408 Request Timeout");
+}

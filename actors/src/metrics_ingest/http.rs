@@ -1,0 +1,203 @@
+//! The local HTTP interface: routes, their answers, and the sockets that they are served on.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use actix::prelude::Recipient;
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header;
+use actix_web::middleware::{Next, from_fn};
+use actix_web::{Error, HttpRequest, HttpResponse, web};
+use futures_util::StreamExt as _;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use self::refusal::Refusal;
+pub(super) use self::sockets::{Socket, bind, serve};
+use super::admission::admit;
+use super::body;
+use super::report::{Posts, exposition, status};
+use crate::messages::{EvaluatorReport, GetJobs, GetProfiles, MetricsReceived};
+use crate::workload::{JobReport, Sample};
+
+mod refusal;
+mod sockets;
+
+/// Largest body of a post, in bytes.
+const MAX_BODY: usize = 1024 * 1024;
+/// Bodies that may wait for the evaluator at one time.
+const MAX_BODIES: usize = 1024;
+/// Bytes of bodies that may be in memory at one time, those being received included.
+const MAX_BYTES: usize = 16 * MAX_BODY;
+/// Time for a client to send its request's head, and again its body.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time for a peer to answer.
+const PEER_TIMEOUT: Duration = Duration::from_secs(5);
+/// What the routes work with; shared by all listeners.
+pub(super) struct Service {
+    evaluator: Recipient<MetricsReceived>,
+    profiles: Recipient<GetProfiles>,
+    jobs: Recipient<GetJobs>,
+    own_addresses: Vec<IpAddr>,
+    bodies: Arc<Semaphore>,
+    bytes: Arc<Semaphore>,
+    taken: AtomicU64,
+    refused: AtomicU64,
+}
+
+impl Service {
+    /// `own_addresses` are those by which clients may call the listener, besides the loopback ones.
+    pub(super) fn new(
+        evaluator: Recipient<MetricsReceived>,
+        profiles: Recipient<GetProfiles>,
+        jobs: Recipient<GetJobs>,
+        own_addresses: Vec<IpAddr>,
+    ) -> Self {
+        Self {
+            evaluator,
+            profiles,
+            jobs,
+            own_addresses,
+            bodies: Arc::new(Semaphore::new(MAX_BODIES)),
+            bytes: Arc::new(Semaphore::new(MAX_BYTES)),
+            taken: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+        }
+    }
+
+    async fn take(&self, request: &HttpRequest, payload: web::Payload) -> Result<(), Refusal> {
+        if request.headers().contains_key(header::CONTENT_ENCODING) {
+            return Err(Refusal::Encoded);
+        }
+        let (body, bytes) =
+            timeout(REQUEST_TIMEOUT, self.receive(payload)).await.map_err(|_| Refusal::Slow)??;
+        let samples = body::parse(&body)?;
+        let slot = Arc::clone(&self.bodies).try_acquire_owned();
+        let slot = slot.map_err(|_| Refusal::Busy)?;
+        self.forward(samples, (slot, bytes)).await
+    }
+
+    /// Reads a body, and a share of the memory set aside for bodies with it.
+    async fn receive(
+        &self,
+        mut payload: web::Payload,
+    ) -> Result<(web::BytesMut, Option<OwnedSemaphorePermit>), Refusal> {
+        let (mut body, mut share) = (web::BytesMut::new(), None::<OwnedSemaphorePermit>);
+        while let Some(chunk) = payload.next().await {
+            let chunk = chunk.map_err(|_| Refusal::Cut)?;
+            if body.len() + chunk.len() > MAX_BODY {
+                return Err(Refusal::TooLarge);
+            }
+            let more = u32::try_from(chunk.len()).unwrap_or(u32::MAX);
+            let more = Arc::clone(&self.bytes).try_acquire_many_owned(more);
+            let more = more.map_err(|_| Refusal::Busy)?;
+            match &mut share {
+                Some(share) => share.merge(more),
+                None => share = Some(more),
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok((body, share))
+    }
+
+    /// Returns once the evaluator has stored the samples. `held` is given back when it has, or has
+    /// died, not when the client or we lose patience: so the limits bound what waits in its mailbox.
+    async fn forward(
+        &self,
+        samples: Vec<Sample>,
+        held: impl Send + 'static,
+    ) -> Result<(), Refusal> {
+        let answer = self.evaluator.send(MetricsReceived { samples });
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "outlives its request by design, and no actor runs on the server's thread"
+        )]
+        let answer = actix_web::rt::spawn(async move {
+            let answer = answer.await;
+            drop(held);
+            answer
+        });
+        match timeout(PEER_TIMEOUT, answer).await {
+            Ok(Ok(Ok(stored))) => Ok(stored?),
+            Ok(Ok(Err(_)) | Err(_)) | Err(_) => Err(Refusal::NoAnswer),
+        }
+    }
+
+    async fn facts(&self) -> Result<(Arc<[JobReport]>, EvaluatorReport, Posts), Refusal> {
+        let asked =
+            async { tokio::join!(self.jobs.send(GetJobs), self.profiles.send(GetProfiles)) };
+        let posts = Posts {
+            taken: self.taken.load(Ordering::Relaxed),
+            refused: self.refused.load(Ordering::Relaxed),
+        };
+        match timeout(PEER_TIMEOUT, asked).await {
+            Ok((Ok(jobs), Ok(evaluator))) => Ok((jobs, evaluator, posts)),
+            Ok((Err(_), _) | (_, Err(_))) | Err(_) => Err(Refusal::NoAnswer),
+        }
+    }
+}
+
+/// Adds every route; needs a `web::Data<Service>` beside it.
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    let only = |allowed| web::to(move || async move { Err::<String, _>(Refusal::Method(allowed)) });
+    let metrics = web::resource("/metrics")
+        .route(web::post().to(post_metrics))
+        .route(web::get().to(get_metrics));
+    let healthz = web::resource("/healthz").route(web::get().to(async || "ok"));
+    let get_status = web::resource("/status").route(web::get().to(get_status));
+    config.service(
+        web::scope("")
+            .wrap(from_fn(admit_own))
+            .service(metrics.default_service(only("GET, POST")))
+            .service(healthz.default_service(only("GET")))
+            .service(get_status.default_service(only("GET")))
+            .default_service(web::to(async || Err::<String, _>(Refusal::UnknownPath))),
+    );
+}
+
+async fn admit_own(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let own = request.app_data::<web::Data<Service>>();
+    let own = own.map_or(&[][..], |service| &service.own_addresses);
+    let headers = request.headers();
+    let host = headers.get(header::HOST).map(header::HeaderValue::as_bytes);
+    if let Err(foreign) = admit(headers.contains_key(header::ORIGIN), host, own) {
+        let response = request.error_response(Refusal::from(foreign));
+        return Ok(response.map_into_right_body());
+    }
+    next.call(request).await.map(ServiceResponse::map_into_left_body)
+}
+
+async fn post_metrics(
+    service: web::Data<Service>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, Refusal> {
+    let outcome = service.take(&request, payload).await;
+    let counter = match &outcome {
+        Ok(()) => &service.taken,
+        Err(_) => &service.refused,
+    };
+    counter.fetch_add(1, Ordering::Relaxed);
+    outcome.map(|()| HttpResponse::NoContent().finish())
+}
+
+async fn get_metrics(service: web::Data<Service>) -> Result<HttpResponse, Refusal> {
+    let (jobs, evaluator, posts) = service.facts().await?;
+    Ok(HttpResponse::Ok()
+        .content_type("text/plain; version=0.0.4; charset=utf-8")
+        .body(exposition(&jobs, &evaluator, posts)))
+}
+
+async fn get_status(service: web::Data<Service>) -> Result<HttpResponse, Refusal> {
+    let (jobs, evaluator, posts) = service.facts().await?;
+    Ok(HttpResponse::Ok().json(status(&jobs, &evaluator, posts)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,69 @@
+//! Why a request is not answered as its sender wished, and the answer instead.
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpResponse, ResponseError};
+use serde_json::json;
+
+use super::{MAX_BODY, REQUEST_TIMEOUT};
+use crate::messages::MetricsRefused;
+use crate::metrics_ingest::admission::Foreign;
+use crate::metrics_ingest::body::BodyError;
+
+/// Why a request is not answered as its sender wished.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    #[error(transparent)]
+    Foreign(#[from] Foreign),
+    #[error("no such path; there are /metrics, /status and /healthz")]
+    UnknownPath,
+    #[error("this path takes {0} only")]
+    Method(&'static str),
+    #[error("the body took more than {} s to arrive", REQUEST_TIMEOUT.as_secs())]
+    Slow,
+    #[error("the body ended before its announced length")]
+    Cut,
+    #[error("the body is larger than {MAX_BODY} bytes")]
+    TooLarge,
+    #[error("send the body without Content-Encoding")]
+    Encoded,
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    #[error("too many posts at one time; try again")]
+    Busy,
+    #[error("the agent's part that answers this is busy or restarting; try again")]
+    NoAnswer,
+    #[error(transparent)]
+    Refused(#[from] MetricsRefused),
+}
+
+impl ResponseError for Refusal {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::Foreign(_) => StatusCode::FORBIDDEN,
+            Self::UnknownPath => StatusCode::NOT_FOUND,
+            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Slow => StatusCode::REQUEST_TIMEOUT,
+            Self::Cut | Self::Body(_) => StatusCode::BAD_REQUEST,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Encoded => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Busy => StatusCode::TOO_MANY_REQUESTS,
+            Self::NoAnswer => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Refused(MetricsRefused::TooManyNames { .. }) => StatusCode::INSUFFICIENT_STORAGE,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status_code());
+        if let Self::Method(allowed) = self {
+            response.insert_header((header::ALLOW, *allowed));
+        }
+        if matches!(self, Self::Busy | Self::NoAnswer) {
+            response.insert_header((header::RETRY_AFTER, "1"));
+        }
+        // What is left of an unread body would be taken for the next request.
+        if matches!(self, Self::Slow | Self::Cut | Self::TooLarge | Self::Busy) {
+            response.force_close();
+        }
+        response.json(json!({ "error": self.to_string() }))
+    }
+}

@@ -1,0 +1,136 @@
+//! The sockets that the routes are served on.
+
+use std::io;
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use actix_web::dev::Server;
+use actix_web::{App, HttpServer, web};
+use tokio::net::{TcpSocket, UnixStream};
+use tokio::time::timeout;
+
+use super::{REQUEST_TIMEOUT, Service, routes};
+use crate::metrics_ingest::listen::{Bound, Listen};
+
+/// Time that an idle connection is kept.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// Time for a client to close its side.
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Connections at one time; more wait in the backlog.
+const MAX_CONNECTIONS: usize = 256;
+/// Connections that the system may hold for us.
+const BACKLOG: u32 = 256;
+
+/// A socket that listens.
+pub(in crate::metrics_ingest) enum Socket {
+    Tcp(std::net::TcpListener),
+    Unix(std::os::unix::net::UnixListener, SocketFile),
+}
+
+impl Socket {
+    /// Returns where it listens.
+    pub(in crate::metrics_ingest) fn bound(&self) -> Option<Bound> {
+        match self {
+            Self::Tcp(socket) => socket.local_addr().ok().map(Bound::Tcp),
+            Self::Unix(_, file) => Some(Bound::Unix(file.0.clone())),
+        }
+    }
+}
+
+/// The file of a unix socket; removed when dropped.
+pub(in crate::metrics_ingest) struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // One that stays is replaced by the next agent.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Opens every socket of `listen`. Of the two families of localhost one may be missing.
+///
+/// # Errors
+/// The address is in use, is not of this machine, or may not be used.
+pub(in crate::metrics_ingest) async fn bind(listen: &Listen) -> io::Result<Vec<Socket>> {
+    if let Listen::Unix(path) = listen {
+        return Ok(vec![bind_unix(path).await?]);
+    }
+    let (mut sockets, mut missing) = (Vec::new(), None);
+    for address in listen.addresses() {
+        match bind_tcp(address) {
+            Ok(socket) => sockets.push(Socket::Tcp(socket)),
+            Err(error) if is_missing_family(&error) => {
+                tracing::info!(%address, %error, "address family was missing");
+                missing = Some(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    match missing {
+        Some(error) if sockets.is_empty() => Err(error),
+        Some(_) | None => Ok(sockets),
+    }
+}
+
+fn is_missing_family(error: &io::Error) -> bool {
+    let unsupported = rustix::io::Errno::AFNOSUPPORT.raw_os_error();
+    error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(unsupported)
+}
+
+fn bind_tcp(address: std::net::SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // Else a restart would wait for the last connections' TIME_WAIT.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)?.into_std()
+}
+
+async fn bind_unix(path: &Path) -> io::Result<Socket> {
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
+    if is_socket && !is_answered(path).await {
+        std::fs::remove_file(path)?;
+    }
+    let socket = std::os::unix::net::UnixListener::bind(path)?;
+    Ok(Socket::Unix(socket, SocketFile(path.to_owned())))
+}
+
+/// Returns whether another process listens at a unix socket.
+async fn is_answered(path: &Path) -> bool {
+    match timeout(DISCONNECT_TIMEOUT, UnixStream::connect(path)).await {
+        Ok(Err(error)) => error.kind() != io::ErrorKind::ConnectionRefused,
+        Ok(Ok(_)) | Err(_) => true,
+    }
+}
+
+/// Returns a server on `sockets`, to be polled for as long as it shall serve. Dropping it closes
+/// them. It runs on a thread of its own, so that a slow client delays no actor.
+///
+/// # Errors
+/// A socket cannot be served.
+pub(in crate::metrics_ingest) fn serve(
+    sockets: Vec<Socket>,
+    service: &web::Data<Service>,
+) -> io::Result<(Server, Vec<SocketFile>)> {
+    let service = service.clone();
+    let mut files = Vec::new();
+    let mut server =
+        HttpServer::new(move || App::new().app_data(service.clone()).configure(routes))
+            .workers(1)
+            .max_connections(MAX_CONNECTIONS)
+            .keep_alive(KEEP_ALIVE)
+            .client_request_timeout(REQUEST_TIMEOUT)
+            .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+            .shutdown_timeout(DISCONNECT_TIMEOUT.as_secs())
+            .disable_signals();
+    for socket in sockets {
+        server = match socket {
+            Socket::Tcp(socket) => server.listen(socket)?,
+            Socket::Unix(socket, file) => {
+                files.push(file);
+                server.listen_uds(socket)?
+            }
+        };
+    }
+    Ok((server.run(), files))
+}

@@ -1,0 +1,230 @@
+//! The routes without a socket.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use actix::prelude::{Actor, Context, Handler, MessageResult, ResponseFuture};
+use actix_web::App;
+use actix_web::test::{TestRequest, call_service, init_service, read_body};
+
+use super::*;
+use crate::messages::MetricsRefused;
+
+/// Answers as told.
+#[derive(Clone, Default)]
+struct FakeEvaluator {
+    stored: Rc<RefCell<Vec<Sample>>>,
+    refuses: bool,
+    hangs: bool,
+}
+
+impl Actor for FakeEvaluator {
+    type Context = Context<Self>;
+}
+
+impl Handler<MetricsReceived> for FakeEvaluator {
+    type Result = ResponseFuture<Result<(), MetricsRefused>>;
+
+    fn handle(&mut self, message: MetricsReceived, _: &mut Self::Context) -> Self::Result {
+        let this = self.clone();
+        Box::pin(async move {
+            if this.hangs {
+                std::future::pending::<()>().await;
+            }
+            if this.refuses {
+                return Err(MetricsRefused::TooManyNames { name: "x".into(), limit: 10_000 });
+            }
+            this.stored.borrow_mut().extend(message.samples);
+            Ok(())
+        })
+    }
+}
+
+impl Handler<GetProfiles> for FakeEvaluator {
+    type Result = MessageResult<GetProfiles>;
+
+    fn handle(&mut self, _: GetProfiles, _: &mut Self::Context) -> Self::Result {
+        MessageResult(EvaluatorReport { conditions: Vec::new(), metrics: Vec::new() })
+    }
+}
+
+impl Handler<GetJobs> for FakeEvaluator {
+    type Result = MessageResult<GetJobs>;
+
+    fn handle(&mut self, _: GetJobs, _: &mut Self::Context) -> Self::Result {
+        MessageResult(Arc::from([]))
+    }
+}
+
+fn service(evaluator: FakeEvaluator) -> web::Data<Service> {
+    let address = evaluator.start();
+    web::Data::new(Service::new(
+        address.clone().recipient(),
+        address.clone().recipient(),
+        address.recipient(),
+        Vec::new(),
+    ))
+}
+
+struct Answer {
+    status: u16,
+    headers: header::HeaderMap,
+    body: String,
+}
+
+async fn ask(service: &web::Data<Service>, request: TestRequest) -> Answer {
+    let app = App::new().app_data(service.clone()).configure(routes);
+    let app = init_service(app).await;
+    let response = call_service(&app, request.to_request()).await;
+    Answer {
+        status: response.status().as_u16(),
+        headers: response.headers().clone(),
+        body: String::from_utf8(read_body(response).await.to_vec()).unwrap(),
+    }
+}
+
+fn post(body: &str) -> TestRequest {
+    TestRequest::post().uri("/metrics").set_payload(body.to_owned())
+}
+
+#[actix::test]
+async fn a_post_is_taken_whatever_its_content_type() {
+    for content_type in [
+        None,
+        Some("application/json"),
+        Some("application/x-www-form-urlencoded"),
+        Some("no such type"),
+    ] {
+        let evaluator = FakeEvaluator::default();
+        let mut request = post(r#"{"value":20,"name":"cpu"}"#);
+        if let Some(content_type) = content_type {
+            request = request.insert_header((header::CONTENT_TYPE, content_type));
+        }
+        let answer = ask(&service(evaluator.clone()), request).await;
+        assert_eq!((answer.status, answer.body.as_str()), (204, ""));
+        assert_eq!(evaluator.stored.borrow()[0].name.as_str(), "cpu");
+    }
+}
+
+#[actix::test]
+async fn a_bad_body_is_refused_with_the_place_and_nothing_is_taken() {
+    let evaluator = FakeEvaluator::default();
+    let body = r#"[{"name":"a","value":1},{"name":"b","value":null}]"#;
+    let answer = ask(&service(evaluator.clone()), post(body)).await;
+    assert_eq!(answer.status, 400);
+    let json: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+    let error = json["error"].as_str().unwrap();
+    assert!(error.contains("sample 1, field value"), "{error}");
+    assert!(evaluator.stored.borrow().is_empty());
+}
+
+#[actix::test]
+async fn a_body_over_the_limit_is_refused() {
+    let answer = ask(&service(FakeEvaluator::default()), post(&" ".repeat(MAX_BODY + 1))).await;
+    assert_eq!(answer.status, 413);
+}
+
+#[actix::test]
+async fn a_compressed_body_is_refused_by_name() {
+    let request = post("x").insert_header((header::CONTENT_ENCODING, "gzip"));
+    let answer = ask(&service(FakeEvaluator::default()), request).await;
+    assert_eq!(answer.status, 415);
+}
+
+#[actix::test]
+async fn the_bound_on_names_reaches_the_sender() {
+    let evaluator = FakeEvaluator { refuses: true, ..FakeEvaluator::default() };
+    let answer = ask(&service(evaluator), post(r#"{"name":"x","value":1}"#)).await;
+    assert_eq!(answer.status, 507);
+    assert!(answer.body.contains("10000 names"), "{}", answer.body);
+}
+
+#[actix::test]
+async fn an_evaluator_that_hangs_costs_the_sender_five_seconds_and_holds_its_place() {
+    tokio::time::pause();
+    let evaluator = FakeEvaluator { hangs: true, ..FakeEvaluator::default() };
+    let service = service(evaluator);
+    let answer = ask(&service, post(r#"{"name":"x","value":1}"#)).await;
+    assert_eq!(answer.status, 503);
+    assert_eq!(service.bodies.available_permits(), MAX_BODIES - 1);
+    assert_eq!(service.bytes.available_permits(), MAX_BYTES - 22);
+}
+
+#[actix::test]
+async fn too_many_posts_at_one_time_are_sent_away_for_a_second() {
+    for limit in ["bodies", "bytes"] {
+        let service = service(FakeEvaluator::default());
+        let (semaphore, all) = match limit {
+            "bodies" => (&service.bodies, MAX_BODIES),
+            _ => (&service.bytes, MAX_BYTES),
+        };
+        let all = semaphore.try_acquire_many(u32::try_from(all).unwrap()).unwrap();
+        let answer = ask(&service, post(r#"{"name":"x","value":1}"#)).await;
+        assert_eq!(answer.status, 429);
+        assert_eq!(answer.headers.get(header::RETRY_AFTER).unwrap(), "1");
+        drop(all);
+        let answer = ask(&service, post(r#"{"name":"x","value":1}"#)).await;
+        assert_eq!(answer.status, 204);
+    }
+}
+
+#[actix::test]
+async fn places_are_given_back_when_a_post_is_stored() {
+    let service = service(FakeEvaluator::default());
+    ask(&service, post(r#"{"name":"x","value":1}"#)).await;
+    assert_eq!(service.bodies.available_permits(), MAX_BODIES);
+    assert_eq!(service.bytes.available_permits(), MAX_BYTES);
+}
+
+#[actix::test]
+async fn a_web_page_and_a_foreign_name_are_refused() {
+    let service = service(FakeEvaluator::default());
+    let body = r#"{"name":"x","value":1}"#;
+    for (name, value, status) in [
+        (header::ORIGIN, "http://localhost:8080", 403),
+        (header::ORIGIN, "null", 403),
+        (header::HOST, "evil.example:8080", 403),
+        (header::HOST, "localhost:8080", 204),
+        (header::HOST, "[::1]:8080", 204),
+    ] {
+        let answer = ask(&service, post(body).insert_header((name, value))).await;
+        assert_eq!(answer.status, status, "{value}");
+    }
+    let request = TestRequest::get().uri("/status");
+    let answer = ask(&service, request.insert_header((header::ORIGIN, "null"))).await;
+    assert_eq!(answer.status, 403);
+}
+
+#[actix::test]
+async fn the_pages_answer_and_other_paths_and_methods_do_not() {
+    let service = service(FakeEvaluator::default());
+    for (request, status, words) in [
+        (TestRequest::get().uri("/healthz"), 200, "ok"),
+        (TestRequest::get().uri("/status"), 200, "\"schema\":1"),
+        (TestRequest::get().uri("/metrics"), 200, "# TYPE"),
+        (TestRequest::get().uri("/"), 404, "\"error\""),
+        (TestRequest::get().uri("/metrics/x"), 404, "/metrics"),
+        (TestRequest::put().uri("/metrics"), 405, "GET, POST only"),
+        (TestRequest::post().uri("/status"), 405, "GET only"),
+        (TestRequest::delete().uri("/healthz"), 405, "GET only"),
+    ] {
+        let answer = ask(&service, request).await;
+        assert_eq!(answer.status, status, "{}", answer.body);
+        assert!(answer.body.contains(words), "{}", answer.body);
+        assert_eq!(answer.headers.contains_key(header::ALLOW), status == 405);
+    }
+}
+
+#[actix::test]
+async fn the_scrape_counts_posts() {
+    let service = service(FakeEvaluator::default());
+    ask(&service, post(r#"{"name":"x","value":1}"#)).await;
+    ask(&service, post("x")).await;
+    let answer = ask(&service, TestRequest::get().uri("/metrics")).await;
+    for line in [
+        r#"device_worker_metric_posts_total{result="taken"} 1"#,
+        r#"device_worker_metric_posts_total{result="refused"} 1"#,
+    ] {
+        assert!(answer.body.contains(line), "{}", answer.body);
+    }
+}

@@ -1,0 +1,124 @@
+//! Where the local listener listens, as configured and as bound.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// One place to listen at.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Listen {
+    /// `localhost:8080`: both loopback families, of which one may be missing.
+    Localhost(u16),
+    /// `127.0.0.1:8080`, `[::1]:8080`.
+    Tcp(SocketAddr),
+    /// `unix:/path`. Who may connect is decided by the folder and the agent's umask.
+    Unix(PathBuf),
+}
+
+impl Default for Listen {
+    /// Returns `localhost:8080`, where senders of metrics have always posted.
+    fn default() -> Self {
+        Self::Localhost(8080)
+    }
+}
+
+impl Listen {
+    /// Returns the addresses that it stands for; none for a unix socket.
+    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
+        match self {
+            Self::Localhost(port) => vec![
+                SocketAddr::from((Ipv4Addr::LOCALHOST, *port)),
+                SocketAddr::from((Ipv6Addr::LOCALHOST, *port)),
+            ],
+            Self::Tcp(address) => vec![*address],
+            Self::Unix(_) => Vec::new(),
+        }
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Localhost(port) => write!(f, "localhost:{port}"),
+            Self::Tcp(address) => write!(f, "{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// Why a text names no place to listen at.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is none of localhost:8080, 127.0.0.1:8080, [::1]:8080, unix:/path")]
+pub struct InvalidListen {
+    text: String,
+}
+
+impl FromStr for Listen {
+    type Err = InvalidListen;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let invalid = || InvalidListen { text: text.to_owned() };
+        if let Some(path) = text.strip_prefix("unix:") {
+            let path = PathBuf::from(path);
+            return path.is_absolute().then_some(Self::Unix(path)).ok_or_else(invalid);
+        }
+        if let Some(port) = text.strip_prefix("localhost:") {
+            return port.parse().map(Self::Localhost).map_err(|_| invalid());
+        }
+        text.parse().map(Self::Tcp).map_err(|_| invalid())
+    }
+}
+
+/// A place where the listener listens now, with the port that the system chose where 0 was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// A TCP address.
+    Tcp(SocketAddr),
+    /// A unix socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// Returns the addresses by which a client may call the listener, besides the loopback ones.
+pub(super) fn own_addresses(listens: &[Listen]) -> Vec<IpAddr> {
+    listens.iter().flat_map(Listen::addresses).map(|address| address.ip()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_read_as_they_are_written() {
+        for text in ["localhost:8080", "127.0.0.1:9", "[::1]:0", "0.0.0.0:80", "unix:/run/a.sock"] {
+            let listen: Listen = text.parse().unwrap();
+            assert_eq!(listen.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_no_place_is_refused_with_examples() {
+        for text in [
+            "",
+            "8080",
+            "localhost",
+            "localhost:x",
+            "localhost:70000",
+            "example.com:80",
+            "unix:",
+            "unix:a",
+        ] {
+            let error = text.parse::<Listen>().unwrap_err();
+            assert!(error.to_string().contains("127.0.0.1:8080"), "{error}");
+        }
+    }
+}

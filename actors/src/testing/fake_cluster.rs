@@ -1,0 +1,225 @@
+//! A cluster in memory: holds what is applied, tells watchers, and fails as told.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use futures_util::future::{FutureExt as _, LocalBoxFuture, ready};
+use futures_util::stream::{LocalBoxStream, StreamExt as _, unfold};
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+use kube::runtime::watcher::Event;
+use tokio::sync::mpsc;
+
+use crate::k8s_executor::{ClusterApi, ClusterError, ClusterEvent, Connect, Objects, Refusal};
+use crate::workload::WorkloadId;
+
+type Watched = Result<ClusterEvent, ClusterError>;
+
+/// What a cluster does with the next calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mood {
+    /// It serves.
+    Well,
+    /// Nobody listens at its address.
+    Unreachable,
+    /// It takes calls and never answers.
+    Silent,
+    /// It refuses every change.
+    Refusing(Refusal),
+}
+
+/// A cluster in memory. Clones are the same cluster.
+#[derive(Clone)]
+pub struct FakeCluster(Rc<RefCell<Inner>>);
+
+struct Inner {
+    mood: Mood,
+    keeps_deleting: bool,
+    connections: usize,
+    applied: Vec<Objects>,
+    deployments: BTreeMap<WorkloadId, Deployment>,
+    watchers: Vec<mpsc::UnboundedSender<Watched>>,
+}
+
+impl Default for FakeCluster {
+    fn default() -> Self {
+        Self(Rc::new(RefCell::new(Inner {
+            mood: Mood::Well,
+            keeps_deleting: false,
+            connections: 0,
+            applied: Vec::new(),
+            deployments: BTreeMap::new(),
+            watchers: Vec::new(),
+        })))
+    }
+}
+
+impl FakeCluster {
+    /// Returns what connects to it.
+    #[must_use]
+    pub fn connect(&self) -> Connect {
+        let cluster = self.clone();
+        Rc::new(move || {
+            cluster.0.borrow_mut().connections += 1;
+            let connection = Rc::new(cluster.clone()) as Rc<dyn ClusterApi>;
+            cluster.answer("connect", connection)
+        })
+    }
+
+    /// Changes its mood. Watches break when it becomes unreachable.
+    pub fn become_(&self, mood: Mood) {
+        if mood == Mood::Unreachable {
+            for watcher in self.0.borrow_mut().watchers.drain(..) {
+                // A watcher that is gone needs no news.
+                let _ = watcher.send(Err(unreachable("watch Deployments")));
+            }
+        }
+        self.0.borrow_mut().mood = mood;
+    }
+
+    /// Says whether deleted Deployments stay, as they do while their pods end.
+    pub fn keep_deleting(&self, keeps: bool) {
+        self.0.borrow_mut().keeps_deleting = keeps;
+        if !keeps {
+            let going = self.0.borrow().deployments.clone();
+            let is_going = |one: &Deployment| one.metadata.deletion_timestamp.is_some();
+            for (id, deployment) in going.into_iter().filter(|(_, one)| is_going(one)) {
+                self.0.borrow_mut().deployments.remove(&id);
+                self.publish(Event::Delete(deployment));
+            }
+        }
+    }
+
+    /// Says how many replicas of a Deployment are available.
+    pub fn set_available(&self, id: &WorkloadId, replicas: i32) {
+        let changed = {
+            let mut inner = self.0.borrow_mut();
+            inner.deployments.get_mut(id).map(|deployment| {
+                deployment.status = Some(DeploymentStatus {
+                    available_replicas: Some(replicas),
+                    updated_replicas: Some(1),
+                    observed_generation: deployment.metadata.generation,
+                    ..DeploymentStatus::default()
+                });
+                deployment.clone()
+            })
+        };
+        if let Some(deployment) = changed {
+            self.publish(Event::Apply(deployment));
+        }
+    }
+
+    /// Returns everything applied so far, in order.
+    #[must_use]
+    pub fn applied(&self) -> Vec<Objects> {
+        self.0.borrow().applied.clone()
+    }
+
+    /// Returns how often somebody tried to connect.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.0.borrow().connections
+    }
+
+    fn publish(&self, event: Event<Deployment>) {
+        let event = ClusterEvent::Deployment(Box::new(event));
+        let mut inner = self.0.borrow_mut();
+        inner.watchers.retain(|watcher| watcher.send(Ok(event.clone())).is_ok());
+    }
+
+    fn answer<T: 'static>(
+        &self,
+        call: &str,
+        value: T,
+    ) -> LocalBoxFuture<'static, Result<T, ClusterError>> {
+        match &self.0.borrow().mood {
+            Mood::Well => ready(Ok(value)).boxed_local(),
+            Mood::Refusing(refusal) if call.starts_with("apply") => {
+                let (call, refusal) = (call.to_owned(), refusal.clone());
+                ready(Err(ClusterError::Refused { call, refusal })).boxed_local()
+            }
+            Mood::Refusing(_) => ready(Ok(value)).boxed_local(),
+            Mood::Unreachable => ready(Err(unreachable(call))).boxed_local(),
+            Mood::Silent => std::future::pending().boxed_local(),
+        }
+    }
+
+    fn serves(&self, call: &str) -> bool {
+        match self.0.borrow().mood {
+            Mood::Well => true,
+            Mood::Refusing(_) => !call.starts_with("apply"),
+            Mood::Unreachable | Mood::Silent => false,
+        }
+    }
+}
+
+impl ClusterApi for FakeCluster {
+    fn apply(&self, objects: Objects) -> LocalBoxFuture<'static, Result<(), ClusterError>> {
+        if self.serves("apply") {
+            let mut deployment = objects.deployment.clone();
+            deployment.metadata.generation = Some(1);
+            let known = self.0.borrow().deployments.get(&objects.id).cloned();
+            let deployment = known.unwrap_or(deployment);
+            let mut inner = self.0.borrow_mut();
+            inner.deployments.insert(objects.id.clone(), deployment.clone());
+            inner.applied.push(objects);
+            drop(inner);
+            self.publish(Event::Apply(deployment));
+        }
+        self.answer("apply Deployment", ())
+    }
+
+    fn delete(&self, id: WorkloadId) -> LocalBoxFuture<'static, Result<(), ClusterError>> {
+        if self.serves("delete") {
+            let mut inner = self.0.borrow_mut();
+            let keeps = inner.keeps_deleting;
+            let deleted = inner.deployments.remove(&id).map(|mut deployment| {
+                deployment.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+                if keeps {
+                    inner.deployments.insert(id, deployment.clone());
+                    Event::Apply(deployment)
+                } else {
+                    Event::Delete(deployment)
+                }
+            });
+            drop(inner);
+            if let Some(event) = deleted {
+                self.publish(event);
+            }
+        }
+        self.answer("delete Deployment", ())
+    }
+
+    fn exists(&self, id: WorkloadId) -> LocalBoxFuture<'static, Result<bool, ClusterError>> {
+        let exists = self.0.borrow().deployments.contains_key(&id);
+        self.answer("list Deployments", exists)
+    }
+
+    fn watch(&self) -> LocalBoxStream<'static, Watched> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let mut inner = self.0.borrow_mut();
+        let listed = inner.deployments.values().cloned();
+        let first = [Event::Init]
+            .into_iter()
+            .chain(listed.map(Event::InitApply))
+            .chain([Event::InitDone])
+            .map(|event| ClusterEvent::Deployment(Box::new(event)))
+            .chain([Event::Init, Event::InitDone].map(|event| ClusterEvent::Pod(Box::new(event))));
+        for event in first {
+            // The receiver is in this function.
+            let _ = sender.send(Ok(event));
+        }
+        inner.watchers.push(sender);
+        unfold(receiver, async |mut receiver| {
+            let event = receiver.recv().await?;
+            Some((event, receiver))
+        })
+        .boxed_local()
+    }
+}
+
+fn unreachable(call: &str) -> ClusterError {
+    ClusterError::Unreachable { call: call.to_owned(), source: "connection refused".into() }
+}
