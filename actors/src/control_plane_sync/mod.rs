@@ -1,1 +1,11 @@
-//! control_plane_sync.
+//! ControlPlaneSync: what the control plane, or a folder of manifests, wants of this device.
+
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "the actor that uses these modules joins them next; goes away with it"
+)]
+
+mod hardware;
+mod specification;
+mod wire;
