@@ -7,5 +7,8 @@
 )]
 
 mod hardware;
+mod manifest_folder;
+mod manifests;
 mod specification;
+mod store;
 mod wire;
