@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use inotify::{EventMask, EventStream, Inotify, WatchMask};
 use tokio::time::{sleep, timeout};
-use tracing::{debug, warn};
+use tracing::warn;
 
 use super::manifests::Files;
 use crate::workload::Confidential;
@@ -104,6 +104,8 @@ pub(crate) struct FolderWatch {
     folder: PathBuf,
     /// Absent while the folder cannot be watched.
     events: Option<EventStream<[u8; EVENT_BUFFER]>>,
+    /// Something changed and [`FolderWatch::changed`] has not said so yet.
+    changing: bool,
     /// Whether the present failure to watch has been logged.
     complained: bool,
 }
@@ -116,6 +118,7 @@ impl FolderWatch {
         let mut watch = Self {
             folder,
             events: None,
+            changing: false,
             complained: false,
         };
         watch.renew();
@@ -123,27 +126,30 @@ impl FolderWatch {
     }
 
     /// Waits until the folder should be read again: something changed in it and then was quiet, or
-    /// it can be watched again, or the slow period has passed. May be dropped at any time.
+    /// it can be watched again, or the slow period has passed. A call that is dropped loses nothing.
     pub(crate) async fn changed(&mut self) {
-        match &mut self.events {
-            Some(events) => match timeout(RE_READ_PERIOD, events.next()).await {
-                Ok(Some(Ok(event))) => {
-                    debug!("manifest folder changed");
-                    let ended = is_end(event.mask) | settle(events).await;
-                    if ended {
-                        self.renew();
-                    }
+        let still_watched = match &mut self.events {
+            Some(events) => {
+                let first = match self.changing {
+                    true => Noticed::Change,
+                    false => notice(events).await,
+                };
+                self.changing = true;
+                match first {
+                    Noticed::Change => settle(events).await,
+                    // After the slow period the name may be that of another folder.
+                    Noticed::End | Noticed::Nothing => false,
                 }
-                // The stream is of no more use.
-                Ok(Some(Err(_)) | None) => self.renew(),
-                // The folder may have been replaced by one that nobody watches.
-                Err(_elapsed) => self.renew(),
-            },
+            }
             None => {
                 sleep(RE_READ_PERIOD).await;
-                self.renew();
+                false
             }
+        };
+        if !still_watched {
+            self.renew();
         }
+        self.changing = false;
     }
 
     /// Watches the folder that now has the name.
@@ -179,22 +185,42 @@ fn watch(folder: &Path) -> io::Result<EventStream<[u8; EVENT_BUFFER]>> {
     inotify.into_event_stream([0; EVENT_BUFFER])
 }
 
-/// Waits until nothing happens any more; says whether the watch has ended.
+/// What became of waiting for a change.
+enum Noticed {
+    Change,
+    /// The watch is of no more use.
+    End,
+    /// The slow period passed.
+    Nothing,
+}
+
+async fn notice(events: &mut EventStream<[u8; EVENT_BUFFER]>) -> Noticed {
+    match timeout(RE_READ_PERIOD, events.next()).await {
+        Ok(Some(Ok(event))) if is_end(event.mask) => {
+            // What replaces the folder may need a moment to appear.
+            sleep(QUIET).await;
+            Noticed::End
+        }
+        Ok(Some(Ok(_))) => Noticed::Change,
+        Ok(Some(Err(_)) | None) => {
+            sleep(QUIET).await;
+            Noticed::End
+        }
+        Err(_elapsed) => Noticed::Nothing,
+    }
+}
+
+/// Waits until nothing happens any more; says whether the folder is still watched.
 async fn settle(events: &mut EventStream<[u8; EVENT_BUFFER]>) -> bool {
-    let mut ended = false;
     let quiet = async {
         while let Ok(Some(event)) = timeout(QUIET, events.next()).await {
-            match event {
-                Ok(event) => ended |= is_end(event.mask),
-                Err(_) => ended = true,
-            }
-            if ended {
-                return;
+            if event.map_or(true, |event| is_end(event.mask)) {
+                return false;
             }
         }
+        true
     };
-    let _ = timeout(MAX_DEBOUNCE, quiet).await;
-    ended
+    timeout(MAX_DEBOUNCE, quiet).await.unwrap_or(true)
 }
 
 /// The folder was deleted, moved or unmounted.

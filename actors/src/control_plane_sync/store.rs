@@ -4,12 +4,15 @@
 //! disk: make them on a thread of their own, never in a handler.
 
 mod format;
+mod last_good;
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+
+pub(crate) use last_good::with_last_good;
 
 use format::{Digest, FormatError};
 
@@ -189,16 +192,27 @@ impl Store {
 
     fn prepare_folder(&self) -> Result<(), StoreError> {
         let make = || {
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(&self.folder)?;
+            if !self.folder.is_dir() {
+                self.make_folder()?;
+            }
             fs::set_permissions(&self.folder, Permissions::from_mode(0o700))
         };
         make().map_err(|source| StoreError::PrepareFolder {
             folder: self.folder.clone(),
             source,
         })
+    }
+
+    /// Makes the folder so that a power cut does not take it back with all that is in it.
+    fn make_folder(&self) -> io::Result<()> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.folder)?;
+        match self.folder.parent() {
+            Some(parent) => File::open(parent)?.sync_all(),
+            None => Ok(()),
+        }
     }
 
     /// Lets `temporary` take its place. At any moment one good generation has a name that
@@ -252,33 +266,6 @@ fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(MAX_FILE).read_to_end(&mut bytes)?;
     Ok(bytes)
-}
-
-/// Keeps the last good version of each workload in force whose new one is rejected; it is still
-/// listed among the rejected ones.
-#[must_use]
-pub(crate) fn with_last_good(
-    previous: Option<&Configuration>,
-    mut new: Configuration,
-) -> Configuration {
-    let kept: Vec<_> = previous
-        .into_iter()
-        .flat_map(|previous| &previous.workloads)
-        .filter(|old| {
-            new.rejected
-                .iter()
-                .any(|rejected| rejected.name == old.name)
-        })
-        .filter(|old| {
-            !new.workloads
-                .iter()
-                .any(|workload| workload.name == old.name)
-        })
-        .cloned()
-        .collect();
-    new.workloads.extend(kept);
-    new.workloads.sort_by(|a, b| a.name.cmp(&b.name));
-    new
 }
 
 #[cfg(test)]

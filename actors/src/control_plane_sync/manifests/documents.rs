@@ -55,10 +55,9 @@ pub(super) fn parse(text: &str) -> Result<File, String> {
     }
     let parsed = repair::parse(text)?;
     let mut documents = Vec::new();
-    for (index, value) in parsed.documents.iter().enumerate() {
-        let text = &parsed.text;
-        let source = Source::Document { text, index };
-        add(&mut documents, value, &source)
+    for (index, item) in yaml::each_document(&parsed.text).enumerate() {
+        let (value, document) = item.map_err(|error| specification::yaml_reason(&error))?;
+        add(&mut documents, &value, Source::Document(document))
             .map_err(|reason| format!("document {}: {reason}", index.saturating_add(1)))?;
     }
     Ok(File {
@@ -70,23 +69,23 @@ pub(super) fn parse(text: &str) -> Result<File, String> {
 /// From where a resource is read.
 enum Source<'a> {
     /// A document of its own, whose mistakes have a line.
-    Document { text: &'a str, index: usize },
+    Document(yaml::Document<'a>),
     /// An element of a List.
     Item(&'a Value),
 }
 
 impl Source<'_> {
-    fn read<T: DeserializeOwned>(&self) -> Result<T, String> {
+    fn read<T: DeserializeOwned>(self) -> Result<T, String> {
         match self {
-            Self::Document { text, index } => yaml::document(text, *index)
-                .map_err(|error| specification::yaml_reason(&error))?
-                .ok_or_else(|| "it is absent".to_owned()),
-            Self::Item(value) => specification::json(Value::clone(value)),
+            Self::Document(document) => document
+                .read()
+                .map_err(|error| specification::yaml_reason(&error)),
+            Self::Item(value) => specification::json(value.clone()),
         }
     }
 }
 
-fn add(documents: &mut Vec<Document>, value: &Value, source: &Source<'_>) -> Result<(), String> {
+fn add(documents: &mut Vec<Document>, value: &Value, source: Source<'_>) -> Result<(), String> {
     let metadata = |field: &str| {
         let text = value.get("metadata")?.get(field)?.as_str()?;
         Some(text.to_owned()).filter(|text| !text.is_empty())
@@ -126,7 +125,7 @@ fn add(documents: &mut Vec<Document>, value: &Value, source: &Source<'_>) -> Res
         }),
         "List" => {
             for item in specification::elements(value.get("items"), "items")? {
-                add(documents, item, &Source::Item(item))?;
+                add(documents, item, Source::Item(item))?;
             }
         }
         "" => return Err("it has no kind".to_owned()),
