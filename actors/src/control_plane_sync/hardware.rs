@@ -76,10 +76,7 @@ fn memory() -> Memory {
         .count();
     let physical = block.zip(u64::try_from(online).ok());
     let physical = physical.and_then(|(block, online)| block.checked_mul(online));
-    Memory {
-        physical_bytes: physical.unwrap_or_default().max(usable_bytes),
-        usable_bytes,
-    }
+    Memory { physical_bytes: physical.unwrap_or_default().max(usable_bytes), usable_bytes }
 }
 
 fn system_vendor(cpu: &Cpu) -> SystemVendor {
@@ -94,10 +91,7 @@ fn system_vendor(cpu: &Cpu) -> SystemVendor {
         is_virtual: false,
     };
     let hypervisor = Path::new("/sys/hypervisor/type").exists();
-    SystemVendor {
-        is_virtual: hypervisor || parse::is_virtual(cpu, &vendor),
-        ..vendor
-    }
+    SystemVendor { is_virtual: hypervisor || parse::is_virtual(cpu, &vendor), ..vendor }
 }
 
 fn interfaces() -> Vec<Interface> {
@@ -132,10 +126,7 @@ fn interfaces() -> Vec<Interface> {
             name,
         }
     };
-    names("/sys/class/net")
-        .into_iter()
-        .map(of_interface)
-        .collect()
+    names("/sys/class/net").into_iter().map(of_interface).collect()
 }
 
 fn disks() -> Vec<Disk> {
@@ -145,14 +136,10 @@ fn disks() -> Vec<Disk> {
             drive_type: parse::drive_type(&name, fact("queue/rotational").as_deref()),
             model: fact("device/model").unwrap_or_default(),
             path: format!("/dev/{name}"),
-            serial: fact("device/serial")
-                .or_else(|| fact("serial"))
-                .unwrap_or_default(),
+            serial: fact("device/serial").or_else(|| fact("serial")).unwrap_or_default(),
             size_bytes: parse::sectors_to_bytes(&fact("size").unwrap_or_default()),
             vendor: fact("device/vendor").unwrap_or_default(),
-            wwn: fact("wwid")
-                .or_else(|| fact("device/wwid"))
-                .unwrap_or_default(),
+            wwn: fact("wwid").or_else(|| fact("device/wwid")).unwrap_or_default(),
             name,
         }
     };
@@ -167,10 +154,7 @@ fn disks() -> Vec<Disk> {
 fn mounts() -> Vec<Mount> {
     let mut mounts = parse::mounts(&text("/proc/self/mounts").unwrap_or_default());
     mounts.truncate(MAX_MOUNTS);
-    for mount in mounts
-        .iter_mut()
-        .filter(|mount| parse::answers_at_once(mount))
-    {
+    for mount in mounts.iter_mut().filter(|mount| parse::answers_at_once(mount)) {
         mount.size_bytes = rustix::fs::statvfs(&mount.directory)
             .ok()
             .and_then(|size| size.f_frsize.checked_mul(size.f_blocks));
@@ -189,9 +173,8 @@ fn text(path: impl AsRef<Path>) -> Option<String> {
 /// Returns the names in a folder, in order.
 fn names(folder: &str) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut names: Vec<_> = entries
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .collect();
+    let mut names: Vec<_> =
+        entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.sort();
     names
 }

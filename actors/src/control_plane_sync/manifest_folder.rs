@@ -55,10 +55,7 @@ pub(crate) fn read_folder(folder: &Path) -> io::Result<Files> {
 
 fn is_manifest(name: &str) -> bool {
     let hidden = name.starts_with('.');
-    !hidden
-        && [".yaml", ".yml", ".json"]
-            .iter()
-            .any(|end| name.ends_with(end))
+    !hidden && [".yaml", ".yml", ".json"].iter().any(|end| name.ends_with(end))
 }
 
 /// Returns `None` for what is no file: a folder, or one that was deleted meanwhile.
@@ -83,10 +80,7 @@ fn read_file(path: &Path) -> io::Result<Option<Confidential<String>>> {
 /// A link whose target is away (a volume that is not mounted yet) is not a deletion.
 fn gone_or_dangling(path: &Path) -> io::Result<Option<Confidential<String>>> {
     match fs::symlink_metadata(path) {
-        Ok(_) => Err(io::Error::new(
-            io::ErrorKind::NotFound,
-            "the link leads nowhere",
-        )),
+        Ok(_) => Err(io::Error::new(io::ErrorKind::NotFound, "the link leads nowhere")),
         Err(_) => Ok(None),
     }
 }
@@ -115,12 +109,7 @@ impl FolderWatch {
     /// Needs the reactor of the thread that it is made on.
     #[must_use]
     pub(crate) fn new(folder: PathBuf) -> Self {
-        let mut watch = Self {
-            folder,
-            events: None,
-            changing: false,
-            complained: false,
-        };
+        let mut watch = Self { folder, events: None, changing: false, complained: false };
         watch.renew();
         watch
     }

@@ -56,12 +56,7 @@ pub(crate) fn read(files: &Files, previous: &Accepted, device_id: &DeviceId) -> 
         let parsed = text.as_ref().map_err(String::clone);
         match parsed.and_then(|text| documents::parse(text.expose())) {
             Ok(parsed) => {
-                problems.extend(
-                    parsed
-                        .notices
-                        .into_iter()
-                        .map(|reason| problem(file, reason)),
-                );
+                problems.extend(parsed.notices.into_iter().map(|reason| problem(file, reason)));
                 accepted.0.insert(file.clone(), parsed.documents.into());
             }
             Err(reason) => {
@@ -78,11 +73,7 @@ pub(crate) fn read(files: &Files, previous: &Accepted, device_id: &DeviceId) -> 
     }
     let configuration = compose(&accepted, device_id, &mut problems);
     problems.sort();
-    Reading {
-        configuration,
-        accepted,
-        problems,
-    }
+    Reading { configuration, accepted, problems }
 }
 
 /// Puts the documents of all files together.
@@ -109,10 +100,9 @@ fn compose(
                     .config_maps
                     .insert(key.clone(), content.clone())
                     .map(|_| ("config map", key)),
-                Document::Secret { key, content } => supplies
-                    .secrets
-                    .insert(key.clone(), content.clone())
-                    .map(|_| ("secret", key)),
+                Document::Secret { key, content } => {
+                    supplies.secrets.insert(key.clone(), content.clone()).map(|_| ("secret", key))
+                }
             };
             problems.extend(doubled.map(|(what, (_, name))| {
                 let reason = format!("{what} {name:?} is there twice; this one is in force");
@@ -165,10 +155,7 @@ fn this_device<'a>(
     problems: &mut Vec<FileProblem>,
 ) -> ThisDevice<'a> {
     let named = |name: &str| {
-        devices
-            .iter()
-            .find(|(_, device)| device.name == name)
-            .map(|(_, device)| *device)
+        devices.iter().find(|(_, device)| device.name == name).map(|(_, device)| *device)
     };
     match (named(device_id.as_str()), devices) {
         (Some(device), _) => ThisDevice::Described(device),
@@ -239,10 +226,7 @@ fn build(
 }
 
 fn problem(file: &str, reason: String) -> FileProblem {
-    FileProblem {
-        file: file.to_owned(),
-        reason,
-    }
+    FileProblem { file: file.to_owned(), reason }
 }
 
 #[cfg(test)]

@@ -136,9 +136,9 @@ fn executor(kind: Option<&str>, rootless: bool) -> Result<ExecutorKind, String> 
         ("" | "pod", false) => Ok(ExecutorKind::PodmanRootful),
         ("" | "pod", true) => Ok(ExecutorKind::PodmanRootless),
         ("k8s", _) => Ok(ExecutorKind::K8s),
-        (unknown, _) => Err(format!(
-            "its kind {unknown:?} is unknown; known kinds are \"pod\" and \"k8s\""
-        )),
+        (unknown, _) => {
+            Err(format!("its kind {unknown:?} is unknown; known kinds are \"pod\" and \"k8s\""))
+        }
     }
 }
 

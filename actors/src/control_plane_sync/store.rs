@@ -101,10 +101,7 @@ impl Store {
     /// Keeps the configuration in a folder of its own under `state_dir`. Touches no disk.
     #[must_use]
     pub(crate) fn new(state_dir: &Path) -> Self {
-        Self {
-            folder: state_dir.join("configuration"),
-            written: Arc::default(),
-        }
+        Self { folder: state_dir.join("configuration"), written: Arc::default() }
     }
 
     /// Reads the newest good generation. Whatever is wrong on disk is among the problems and
@@ -148,10 +145,7 @@ impl Store {
         write_new(&temporary, &bytes).map_err(|source| {
             // A full disk must not stay full of our attempt.
             let _ = fs::remove_file(&temporary);
-            StoreError::Write {
-                file: temporary.clone(),
-                source,
-            }
+            StoreError::Write { file: temporary.clone(), source }
         })?;
         self.rotate(&temporary)?;
         *written = Some(digest);
@@ -197,18 +191,12 @@ impl Store {
             }
             fs::set_permissions(&self.folder, Permissions::from_mode(0o700))
         };
-        make().map_err(|source| StoreError::PrepareFolder {
-            folder: self.folder.clone(),
-            source,
-        })
+        make().map_err(|source| StoreError::PrepareFolder { folder: self.folder.clone(), source })
     }
 
     /// Makes the folder so that a power cut does not take it back with all that is in it.
     fn make_folder(&self) -> io::Result<()> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.folder)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
         match self.folder.parent() {
             Some(parent) => File::open(parent)?.sync_all(),
             None => Ok(()),
@@ -220,10 +208,7 @@ impl Store {
     fn rotate(&self, temporary: &Path) -> Result<(), StoreError> {
         let [current, previous] = GENERATIONS.map(|name| self.folder.join(name));
         let rename = |from: &Path, to: &Path| {
-            fs::rename(from, to).map_err(|source| StoreError::Write {
-                file: to.to_owned(),
-                source,
-            })
+            fs::rename(from, to).map_err(|source| StoreError::Write { file: to.to_owned(), source })
         };
         // A damaged generation must not displace a good one.
         if let Ok(Some(_)) = self.read(GENERATIONS[0]) {
@@ -231,10 +216,7 @@ impl Store {
         }
         rename(temporary, &current)?;
         let synced = File::open(&self.folder).and_then(|folder| folder.sync_all());
-        synced.map_err(|source| StoreError::Write {
-            file: current,
-            source,
-        })
+        synced.map_err(|source| StoreError::Write { file: current, source })
     }
 }
 
@@ -245,11 +227,7 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
         Ok(()) | Err(_) => {}
     }
     let mut options = OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
+    let mut file = options.write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }

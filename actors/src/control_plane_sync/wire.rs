@@ -70,11 +70,7 @@ fn expect_word(
     if found == Some(expected) {
         return Ok(());
     }
-    Err(WireError::OtherMessage {
-        field,
-        expected,
-        found: shown(found.unwrap_or_default()),
-    })
+    Err(WireError::OtherMessage { field, expected, found: shown(found.unwrap_or_default()) })
 }
 
 fn shape(what: impl Into<String>) -> WireError {

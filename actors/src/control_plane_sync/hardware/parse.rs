@@ -120,10 +120,7 @@ pub(super) fn drive_type(name: &str, rotational: Option<&str>) -> String {
 
 /// Returns the size in bytes of a disk whose `size` file says `text`.
 pub(super) fn sectors_to_bytes(text: &str) -> u64 {
-    text.trim()
-        .parse::<u64>()
-        .unwrap_or_default()
-        .saturating_mul(SECTOR)
+    text.trim().parse::<u64>().unwrap_or_default().saturating_mul(SECTOR)
 }
 
 /// Reads `/proc/self/mounts`: filesystems on disks and remote ones, each once.
@@ -132,9 +129,7 @@ pub(super) fn mounts(text: &str) -> Vec<Mount> {
     for mount in text.lines().filter_map(mount) {
         let kept =
             mount.device.starts_with('/') || is_remote(&mount.kind) || is_pooled(&mount.kind);
-        let known = mounts
-            .iter()
-            .any(|known| known.directory == mount.directory);
+        let known = mounts.iter().any(|known| known.directory == mount.directory);
         if kept && !known {
             mounts.push(mount);
         }

@@ -17,13 +17,7 @@ const RISC_V: &str =
 #[test]
 fn the_processors_of_several_architectures_are_read() {
     let cases = [
-        (
-            X86,
-            "x86_64",
-            2,
-            "AMD EPYC",
-            vec!["fpu", "hypervisor", "vme"],
-        ),
+        (X86, "x86_64", 2, "AMD EPYC", vec!["fpu", "hypervisor", "vme"]),
         (
             RASPBERRY_PI,
             "aarch64",
@@ -47,10 +41,7 @@ fn the_processors_of_several_architectures_are_read() {
 #[test]
 fn memory_is_told_in_bytes() {
     let cases = [
-        (
-            "MemTotal:       24684084 kB\nMemFree: 1 kB\n",
-            24_684_084 * 1024,
-        ),
+        ("MemTotal:       24684084 kB\nMemFree: 1 kB\n", 24_684_084 * 1024),
         ("MemFree: 1 kB\n", 0),
         ("MemTotal: much kB\n", 0),
         ("MemTotal: 18446744073709551615 kB\n", u64::MAX),
@@ -80,9 +71,7 @@ fn disks_are_told_from_what_only_looks_like_one() {
     for name in ["sda", "vda", "nvme0n1", "mmcblk0", "xvda"] {
         assert!(parse::is_physical_disk(name), "{name}");
     }
-    for name in [
-        "loop0", "ram0", "zram0", "dm-0", "md127", "sr0", "nbd0", "fd0",
-    ] {
+    for name in ["loop0", "ram0", "zram0", "dm-0", "md127", "sr0", "nbd0", "fd0"] {
         assert!(!parse::is_physical_disk(name), "{name}");
     }
     assert_eq!(parse::drive_type("nvme0n1", Some("0")), "NVMe");
@@ -109,18 +98,8 @@ short line\n";
 #[test]
 fn mounts_of_disks_and_servers_are_kept_and_pseudo_ones_are_not() {
     let mounts = parse::mounts(MOUNTS);
-    let directories: Vec<_> = mounts
-        .iter()
-        .map(|mount| mount.directory.as_str())
-        .collect();
-    let expected = [
-        "/",
-        "/mnt/my disk\\",
-        "/mnt/nfs",
-        "/mnt/ntfs",
-        "/mnt/sshfs",
-        "/tank",
-    ];
+    let directories: Vec<_> = mounts.iter().map(|mount| mount.directory.as_str()).collect();
+    let expected = ["/", "/mnt/my disk\\", "/mnt/nfs", "/mnt/ntfs", "/mnt/sshfs", "/tank"];
     assert_eq!(directories, expected);
 }
 
@@ -132,11 +111,8 @@ fn only_local_filesystems_are_asked_for_their_size() {
         .map(|mount| mount.directory)
         .collect();
     assert_eq!(asked, ["/", "/mnt/my disk\\", "/tank"]);
-    let nfs_over_a_device = Mount {
-        device: "/dev/x".into(),
-        kind: "nfs".into(),
-        ..Mount::default()
-    };
+    let nfs_over_a_device =
+        Mount { device: "/dev/x".into(), kind: "nfs".into(), ..Mount::default() };
     assert!(!parse::answers_at_once(&nfs_over_a_device));
 }
 
@@ -151,16 +127,8 @@ fn virtual_machines_are_known_by_their_processor_or_maker() {
     let cases = [
         (parse::cpu(X86, "x86_64"), vendor("", ""), true),
         (bare.clone(), vendor("QEMU", "Standard PC"), true),
-        (
-            bare.clone(),
-            vendor("Microsoft Corporation", "Virtual Machine"),
-            true,
-        ),
-        (
-            bare.clone(),
-            vendor("Microsoft Corporation", "Surface"),
-            false,
-        ),
+        (bare.clone(), vendor("Microsoft Corporation", "Virtual Machine"), true),
+        (bare.clone(), vendor("Microsoft Corporation", "Surface"), false),
         (bare, vendor("Dell Inc.", "Edge Gateway"), false),
     ];
     for (cpu, vendor, expected) in cases {
@@ -176,10 +144,7 @@ fn this_machine_has_a_name_processors_memory_and_a_loopback() {
     assert!(!hardware.cpu.architecture.is_empty());
     assert!(hardware.memory.usable_bytes > 0);
     assert!(hardware.memory.physical_bytes >= hardware.memory.usable_bytes);
-    let loopback = hardware
-        .interfaces
-        .iter()
-        .find(|interface| interface.name == "lo");
+    let loopback = hardware.interfaces.iter().find(|interface| interface.name == "lo");
     let loopback = loopback.unwrap();
     assert!(loopback.ipv4_addresses.contains(&"127.0.0.1/8".to_owned()));
     assert!(loopback.flags.contains(&"loopback".to_owned()));
@@ -195,8 +160,6 @@ fn facts_survive_the_way_to_json_and_back() {
 
 #[tokio::test]
 async fn reading_on_a_thread_of_its_own_gives_the_same_facts() {
-    let hardware = Hardware::read_within(Duration::from_secs(60))
-        .await
-        .unwrap();
+    let hardware = Hardware::read_within(Duration::from_secs(60)).await.unwrap();
     assert_eq!(hardware.hostname, Hardware::read().hostname);
 }

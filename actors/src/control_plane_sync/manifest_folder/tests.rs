@@ -25,16 +25,8 @@ fn text(folder: &Path, name: &str) -> String {
 #[test]
 fn only_manifests_are_read() {
     let folder = folder();
-    let names_of_files = [
-        "a.yaml",
-        "b.yml",
-        "c.json",
-        ".hidden.yaml",
-        "d.yaml~",
-        "e.yaml.swp",
-        "f.txt",
-        "#g.yaml#",
-    ];
+    let names_of_files =
+        ["a.yaml", "b.yml", "c.json", ".hidden.yaml", "d.yaml~", "e.yaml.swp", "f.txt", "#g.yaml#"];
     for name in names_of_files {
         fs::write(folder.path().join(name), name).unwrap();
     }
@@ -85,14 +77,8 @@ async fn notices(folder: &Path, change: impl FnOnce(&Path)) {
 async fn writing_replacing_renaming_and_deleting_are_noticed() {
     let folder = folder();
     let path = folder.path();
-    notices(path, |folder| {
-        fs::write(folder.join("a.yaml"), "1").unwrap()
-    })
-    .await;
-    notices(path, |folder| {
-        fs::write(folder.join("a.yaml"), "2").unwrap()
-    })
-    .await;
+    notices(path, |folder| fs::write(folder.join("a.yaml"), "1").unwrap()).await;
+    notices(path, |folder| fs::write(folder.join("a.yaml"), "2").unwrap()).await;
     notices(path, |folder| {
         fs::write(folder.join(".a.tmp"), "3").unwrap();
         fs::rename(folder.join(".a.tmp"), folder.join("a.yaml")).unwrap();
@@ -103,10 +89,7 @@ async fn writing_replacing_renaming_and_deleting_are_noticed() {
         fs::rename(folder.join("a.yaml"), folder.join("b.yaml")).unwrap();
     })
     .await;
-    notices(path, |folder| {
-        fs::remove_file(folder.join("b.yaml")).unwrap()
-    })
-    .await;
+    notices(path, |folder| fs::remove_file(folder.join("b.yaml")).unwrap()).await;
     assert_eq!(names(path), Vec::<String>::new());
 }
 

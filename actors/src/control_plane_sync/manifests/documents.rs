@@ -20,20 +20,11 @@ pub(super) enum Document {
     /// An EdgeDevice.
     Device(Device),
     /// An EdgeWorkload; one that is not well formed spoils no other.
-    Workload {
-        name: String,
-        content: Result<Box<EdgeWorkload>, String>,
-    },
+    Workload { name: String, content: Result<Box<EdgeWorkload>, String> },
     /// A ConfigMap; a broken one concerns those workloads that refer to it.
-    ConfigMap {
-        key: Key,
-        content: Result<ConfigMap, String>,
-    },
+    ConfigMap { key: Key, content: Result<ConfigMap, String> },
     /// A Secret; a broken one concerns those workloads that refer to it.
-    Secret {
-        key: Key,
-        content: Result<Secret, String>,
-    },
+    Secret { key: Key, content: Result<Secret, String> },
 }
 
 /// A file that parses.
@@ -60,10 +51,7 @@ pub(super) fn parse(text: &str) -> Result<File, String> {
         add(&mut documents, &value, Source::Document(document))
             .map_err(|reason| format!("document {}: {reason}", index.saturating_add(1)))?;
     }
-    Ok(File {
-        documents,
-        notices: parsed.notices,
-    })
+    Ok(File { documents, notices: parsed.notices })
 }
 
 /// From where a resource is read.
@@ -77,9 +65,9 @@ enum Source<'a> {
 impl Source<'_> {
     fn read<T: DeserializeOwned>(self) -> Result<T, String> {
         match self {
-            Self::Document(document) => document
-                .read()
-                .map_err(|error| specification::yaml_reason(&error)),
+            Self::Document(document) => {
+                document.read().map_err(|error| specification::yaml_reason(&error))
+            }
             Self::Item(value) => specification::json(value.clone()),
         }
     }
@@ -95,20 +83,14 @@ fn add(documents: &mut Vec<Document>, value: &Value, source: Source<'_>) -> Resu
     if !value.is_object() {
         return Err("it is not an object with kind, metadata and spec".to_owned());
     }
-    match value
-        .get("kind")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-    {
+    match value.get("kind").and_then(Value::as_str).unwrap_or_default() {
         "EdgeDevice" => {
             let device = source.read::<EdgeDevice>().and_then(Device::try_from);
             let device = device.map_err(|reason| format!("the EdgeDevice: {reason}"))?;
             documents.push(Document::Device(device));
         }
-        "EdgeWorkload" => documents.push(Document::Workload {
-            name: name(),
-            content: source.read().map(Box::new),
-        }),
+        "EdgeWorkload" => documents
+            .push(Document::Workload { name: name(), content: source.read().map(Box::new) }),
         "ConfigMap" => documents.push(Document::ConfigMap {
             key: key(),
             content: source

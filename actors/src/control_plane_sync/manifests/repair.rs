@@ -51,11 +51,7 @@ fn with_cron_quoted(text: &str) -> Result<Parsed, YamlError> {
     loop {
         let error = match yaml::documents(&text) {
             Ok(documents) => {
-                return Ok(Parsed {
-                    text,
-                    documents,
-                    notices,
-                });
+                return Ok(Parsed { text, documents, notices });
             }
             Err(error) => error,
         };
@@ -79,20 +75,13 @@ fn quote_cron(text: &str, line: usize) -> Option<String> {
     let found = text.lines().nth(index)?;
     let at = found.find("cron:")?.checked_add("cron:".len())?;
     let (key, value) = found.split_at_checked(at)?;
-    let before = key
-        .strip_suffix("cron:")?
-        .trim_start()
-        .trim_start_matches("- ");
+    let before = key.strip_suffix("cron:")?.trim_start().trim_start_matches("- ");
     let value = value.trim();
     if !before.trim().is_empty() || !value.starts_with('*') {
         return None;
     }
     let (value, comment) = value.split_once(" #").unwrap_or((value, ""));
-    let comment = if comment.is_empty() {
-        String::new()
-    } else {
-        format!(" #{comment}")
-    };
+    let comment = if comment.is_empty() { String::new() } else { format!(" #{comment}") };
     let quoted = format!("{key} '{}'{comment}", value.trim().replace('\'', "''"));
     let mut lines: Vec<_> = text.lines().collect();
     *lines.get_mut(index)? = &quoted;
@@ -121,12 +110,8 @@ fn with_tabs_as_blanks(text: &str, width: usize) -> String {
 }
 
 fn explained(text: &str, error: &YamlError) -> String {
-    let line = error
-        .line()
-        .and_then(|line| text.lines().nth(line.checked_sub(1)?));
-    let value = line
-        .and_then(|line| line.split_once(": "))
-        .map(|(_, value)| value.trim_start());
+    let line = error.line().and_then(|line| text.lines().nth(line.checked_sub(1)?));
+    let value = line.and_then(|line| line.split_once(": ")).map(|(_, value)| value.trim_start());
     let hint = match value {
         Some(value) if value.starts_with('*') => {
             ": to YAML a value that starts with * is an alias; quote it"
@@ -175,10 +160,7 @@ mod tests {
     #[test]
     fn another_unquoted_star_is_explained() {
         let reason = documents("a:\n  pattern: *.txt\n").unwrap_err();
-        assert!(
-            reason.contains("quote it") && reason.contains("line 2"),
-            "{reason}"
-        );
+        assert!(reason.contains("quote it") && reason.contains("line 2"), "{reason}");
     }
 
     #[test]
@@ -200,11 +182,9 @@ mod tests {
 
     #[test]
     fn a_tab_that_could_mean_several_things_is_refused_and_named() {
-        for text in [
-            "a:\n  b:\n\tc: 1\n",
-            "a:\n\tb: 1\n   c: [\n",
-            "t: |\n  x\n  \ty\nb:\n  c:\n\td: 1\n",
-        ] {
+        for text in
+            ["a:\n  b:\n\tc: 1\n", "a:\n\tb: 1\n   c: [\n", "t: |\n  x\n  \ty\nb:\n  c:\n\td: 1\n"]
+        {
             let reason = documents(text).unwrap_err();
             assert!(reason.contains("TAB"), "{reason}");
         }
@@ -213,10 +193,7 @@ mod tests {
     #[test]
     fn a_tab_within_a_block_of_text_is_kept() {
         let text = "makefile: |\n  all:\n  \techo\n";
-        assert_eq!(
-            documents(text),
-            Ok(vec![json!({"makefile": "all:\n\techo\n"})])
-        );
+        assert_eq!(documents(text), Ok(vec![json!({"makefile": "all:\n\techo\n"})]));
         assert!(parse(text).unwrap().notices.is_empty());
     }
 }

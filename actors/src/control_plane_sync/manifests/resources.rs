@@ -63,11 +63,7 @@ impl TryFrom<EdgeDevice> for Device {
         let heartbeat = |field: &str| source.spec.get("heartbeat").and_then(|h| h.get(field));
         let profiles = source.spec.get("profiles").filter(|list| !list.is_null());
         Ok(Self {
-            name: source
-                .metadata
-                .name
-                .or_else(|| labels.get("name").cloned())
-                .unwrap_or_default(),
+            name: source.metadata.name.or_else(|| labels.get("name").cloned()).unwrap_or_default(),
             labels,
             heartbeat_period: specification::heartbeat_period(heartbeat("periodSeconds")),
             hardware_in_heartbeat: heartbeat("hardwareProfile")

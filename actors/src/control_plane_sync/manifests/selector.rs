@@ -26,9 +26,7 @@ impl LabelSelector {
     /// The selector uses an unknown operator.
     pub(super) fn matches(&self, labels: &BTreeMap<String, String>) -> Result<bool, String> {
         let wanted = self.match_labels.iter().flatten();
-        let mut all = wanted
-            .into_iter()
-            .all(|(key, value)| labels.get(key) == Some(value));
+        let mut all = wanted.into_iter().all(|(key, value)| labels.get(key) == Some(value));
         for requirement in self.match_expressions.iter().flatten() {
             all &= requirement.holds(labels)?;
         }

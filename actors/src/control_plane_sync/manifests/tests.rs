@@ -66,12 +66,7 @@ spec:
 
 fn files(of: &[(&str, &str)]) -> Files {
     of.iter()
-        .map(|(name, text)| {
-            (
-                (*name).to_owned(),
-                Ok(Confidential::new((*text).to_owned())),
-            )
-        })
+        .map(|(name, text)| ((*name).to_owned(), Ok(Confidential::new((*text).to_owned()))))
         .collect()
 }
 
@@ -84,11 +79,7 @@ fn first(of: &[(&str, &str)]) -> Reading {
 }
 
 fn names(configuration: &Configuration) -> Vec<&str> {
-    configuration
-        .workloads
-        .iter()
-        .map(|workload| workload.name.as_str())
-        .collect()
+    configuration.workloads.iter().map(|workload| workload.name.as_str()).collect()
 }
 
 /// Returns an EdgeWorkload; `extra` are further lines of its spec.
@@ -128,36 +119,20 @@ fn the_cron_of_the_readme_works_unquoted() {
     let reading = first(&[("cron.yaml", CRON)]);
     let cron = reading.configuration.workloads[0].cron.as_deref();
     assert_eq!(cron, Some(r"*\1 * * * *"));
-    assert!(
-        reading.problems[0].reason.contains("quote it"),
-        "{:?}",
-        reading.problems
-    );
+    assert!(reading.problems[0].reason.contains("quote it"), "{:?}", reading.problems);
 }
 
 #[test]
 fn only_workloads_whose_selector_matches_are_for_this_device() {
     let all = [
-        (
-            "a.yaml",
-            workload(
-                "labelled",
-                "  deviceSelector: {matchLabels: {app: camera}}\n",
-            ),
-        ),
-        (
-            "b.yaml",
-            workload("others", "  deviceSelector: {matchLabels: {app: door}}\n"),
-        ),
+        ("a.yaml", workload("labelled", "  deviceSelector: {matchLabels: {app: camera}}\n")),
+        ("b.yaml", workload("others", "  deviceSelector: {matchLabels: {app: door}}\n")),
         ("c.yaml", workload("named", "  device: toto\n")),
         ("d.yaml", workload("named-else", "  device: tata\n")),
         ("e.yaml", workload("shortly", "  deviceSelector: toto\n")),
         ("f.yaml", workload("unselected", "")),
     ];
-    let mut texts: Vec<_> = all
-        .iter()
-        .map(|(file, text)| (*file, text.as_str()))
-        .collect();
+    let mut texts: Vec<_> = all.iter().map(|(file, text)| (*file, text.as_str())).collect();
     let undescribed = first(&texts);
     assert_eq!(undescribed.configuration.workloads.len(), 6);
     texts.push(("z.yaml", DEVICE));
@@ -172,29 +147,18 @@ fn a_folder_that_describes_another_device_says_so() {
     let device = DEVICE.replace("toto", "tata");
     let reading = first(&[
         ("d.yaml", &device),
-        (
-            "w.yaml",
-            &workload("w", "  deviceSelector: {matchLabels: {app: camera}}\n"),
-        ),
+        ("w.yaml", &workload("w", "  deviceSelector: {matchLabels: {app: camera}}\n")),
     ]);
     assert!(reading.configuration.workloads.is_empty());
     assert!(reading.configuration.profiles.is_empty());
-    assert!(
-        reading.problems[0].reason.contains("DEVICE_ID"),
-        "{:?}",
-        reading.problems
-    );
+    assert!(reading.problems[0].reason.contains("DEVICE_ID"), "{:?}", reading.problems);
 }
 
 #[test]
 fn several_documents_and_lists_may_share_a_file() {
     let list = "kind: List\nitems:\n- kind: EdgeWorkload\n  metadata: {name: c}\n  spec:\n    \
                 pod: {spec: {containers: [{name: a, image: i}]}}\n- kind: Namespace\n";
-    let text = format!(
-        "---\n{}---\n---\n{}---\n{list}",
-        workload("b", ""),
-        workload("a", "")
-    );
+    let text = format!("---\n{}---\n---\n{}---\n{list}", workload("b", ""), workload("a", ""));
     let reading = first(&[("all.yaml", &text)]);
     assert_eq!(names(&reading.configuration), ["a", "b", "c"]);
     assert_eq!(reading.problems, []);
@@ -216,11 +180,7 @@ fn every_field_of_a_workload_is_read() {
         .iter()
         .map(|condition| (condition.name.as_str(), condition.cpu, condition.memory))
         .collect();
-    let expected = [
-        ("high", Some(6), Some(1 << 20)),
-        ("low", Some(5), None),
-        ("off", None, None),
-    ];
+    let expected = [("high", Some(6), Some(1 << 20)), ("low", Some(5), None), ("off", None, None)];
     assert_eq!(conditions, expected);
 }
 
@@ -233,10 +193,7 @@ fn only_annotations_and_labels_with_the_prefix_reach_the_pod() {
     let reading = first(&[("w.yaml", &text)]);
     let workload = &reading.configuration.workloads[0];
     assert_eq!(workload.labels, [("l".to_owned(), "1".to_owned())].into());
-    assert_eq!(
-        workload.annotations,
-        [("a".to_owned(), "3".to_owned())].into()
-    );
+    assert_eq!(workload.annotations, [("a".to_owned(), "3".to_owned())].into());
 }
 
 #[test]
@@ -273,10 +230,7 @@ spec:
     let shown = format!("{reading:?}");
     assert!(!shown.contains("hunter2") && !shown.contains("dXNlcjpwYXNz"));
     let foreign = text.replace("namespace: default", "namespace: other");
-    assert_eq!(
-        first(&[("w.yaml", &foreign)]).configuration.rejected.len(),
-        1
-    );
+    assert_eq!(first(&[("w.yaml", &foreign)]).configuration.rejected.len(), 1);
 }
 
 #[test]
@@ -292,11 +246,7 @@ fn a_workload_that_is_not_well_formed_spoils_no_other() {
         "kind: EdgeWorkload\nmetadata: {name: w}\nspec: {pod: {spec: {containers: 5}}}\n"
             .to_owned(),
     ] {
-        let text = format!(
-            "{}---\n{broken}---\n{}",
-            workload("a", ""),
-            workload("b", "")
-        );
+        let text = format!("{}---\n{broken}---\n{}", workload("a", ""), workload("b", ""));
         let reading = first(&[("d.yaml", DEVICE), ("w.yaml", &text)]);
         assert_eq!(names(&reading.configuration), ["a", "b"], "{broken}");
         assert_eq!(reading.configuration.rejected.len(), 1, "{broken}");
@@ -305,34 +255,16 @@ fn a_workload_that_is_not_well_formed_spoils_no_other() {
 
 #[test]
 fn a_mistake_in_a_workload_is_named_with_its_line() {
-    let text = format!(
-        "{}---\n{}",
-        workload("a", ""),
-        workload("w", "  rootless: perhaps\n")
-    );
+    let text = format!("{}---\n{}", workload("a", ""), workload("w", "  rootless: perhaps\n"));
     let rejected = first(&[("w.yaml", &text)]).configuration.rejected;
-    assert!(
-        rejected[0].reason.contains("line 10 column 13"),
-        "{}",
-        rejected[0].reason
-    );
+    assert!(rejected[0].reason.contains("line 10 column 13"), "{}", rejected[0].reason);
 }
 
 #[test]
 fn a_file_that_does_not_parse_keeps_its_last_good_version() {
-    let good = files(&[
-        ("a.yaml", &workload("a", "")),
-        ("b.yaml", &workload("b", "")),
-    ]);
+    let good = files(&[("a.yaml", &workload("a", "")), ("b.yaml", &workload("b", ""))]);
     let before = read(&good, &Accepted::default(), &toto());
-    for broken in [
-        "",
-        " \n",
-        "kind: [",
-        "- 1",
-        "kind: EdgeWorkload\n\x00",
-        "spec: {}",
-    ] {
+    for broken in ["", " \n", "kind: [", "- 1", "kind: EdgeWorkload\n\x00", "spec: {}"] {
         let mut now = good.clone();
         now.insert("a.yaml".into(), Ok(Confidential::new(broken.to_owned())));
         let after = read(&now, &before.accepted, &toto());
@@ -346,10 +278,7 @@ fn a_file_that_does_not_parse_keeps_its_last_good_version() {
 
 #[test]
 fn an_unreadable_file_keeps_its_last_good_version_and_a_deleted_one_does_not() {
-    let mut now = files(&[
-        ("a.yaml", &workload("a", "")),
-        ("b.yaml", &workload("b", "")),
-    ]);
+    let mut now = files(&[("a.yaml", &workload("a", "")), ("b.yaml", &workload("b", ""))]);
     let before = read(&now, &Accepted::default(), &toto());
     now.insert("a.yaml".into(), Err("permission denied".into()));
     now.remove("b.yaml");

@@ -65,11 +65,7 @@ pub(crate) fn decode_secret(name: &str, data: &Value) -> Result<Secret, String> 
     };
     Ok(Secret {
         name: name.to_owned(),
-        data: data
-            .into_iter()
-            .flatten()
-            .map(decode)
-            .collect::<Result<_, _>>()?,
+        data: data.into_iter().flatten().map(decode).collect::<Result<_, _>>()?,
     })
 }
 
@@ -99,12 +95,9 @@ mod tests {
 
     #[test]
     fn a_broken_secret_is_named_and_not_quoted() {
-        for data in [
-            json!("hunter2"),
-            json!(["hunter2"]),
-            json!({"k": "hunter2!"}),
-            json!({"k": 4711}),
-        ] {
+        for data in
+            [json!("hunter2"), json!(["hunter2"]), json!({"k": "hunter2!"}), json!({"k": 4711})]
+        {
             let reason = decode_secret("s", &data).unwrap_err();
             assert!(reason.contains("\"s\""), "{reason}");
             assert!(!reason.contains("hunter2"), "{reason}");

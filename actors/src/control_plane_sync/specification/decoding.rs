@@ -29,11 +29,9 @@ fn without_values(message: &str) -> String {
         return message.to_owned();
     };
     let end = message.rfind(", expected").unwrap_or(message.len());
-    let (Some(before), Some(found), Some(after)) = (
-        message.get(..start),
-        message.get(start..end),
-        message.get(end..),
-    ) else {
+    let (Some(before), Some(found), Some(after)) =
+        (message.get(..start), message.get(start..end), message.get(end..))
+    else {
         return "a value has the wrong type".to_owned();
     };
     let kind = found.split(['"', '`']).next().unwrap_or_default();
@@ -51,10 +49,7 @@ mod tests {
         let error = crate::yaml::from_str::<PodSpec>(text).unwrap_err();
         let reason = yaml_reason(&error);
         assert!(!reason.contains("hunter2"), "{reason}");
-        assert!(
-            reason.contains("invalid type: string, expected"),
-            "{reason}"
-        );
+        assert!(reason.contains("invalid type: string, expected"), "{reason}");
         assert!(reason.contains("line 4 column 20"), "{reason}");
     }
 

@@ -35,10 +35,8 @@ pub(crate) fn device_profiles(value: Option<&Value>) -> Result<Vec<Profile>, Str
     for profile in elements(value, "the list of profiles")? {
         let Some(name) = named(profile) else { continue };
         let conditions = profiles.entry(ProfileName::from(name)).or_default();
-        for condition in elements(
-            profile.get("conditions"),
-            "the list of conditions of a profile",
-        )? {
+        for condition in elements(profile.get("conditions"), "the list of conditions of a profile")?
+        {
             // One without an expression is kept: its evaluation says what is wrong with it.
             let expression = text(condition, "expression").unwrap_or_default();
             conditions.extend(named(condition).map(|name| (name.into(), expression)));
@@ -54,10 +52,7 @@ pub(crate) fn device_profiles(value: Option<&Value>) -> Result<Vec<Profile>, Str
     };
     Ok(profiles
         .into_iter()
-        .map(|(name, all)| Profile {
-            name,
-            conditions: conditions(all),
-        })
+        .map(|(name, all)| Profile { name, conditions: conditions(all) })
         .collect())
 }
 

@@ -19,20 +19,11 @@ pub(super) fn check(pod: &PodSpec) -> Result<(), String> {
             return Err(format!("container {} of its pod has no name", index + 1));
         }
         names::check_container(&container.name)?;
-        if container
-            .image
-            .as_deref()
-            .unwrap_or_default()
-            .trim()
-            .is_empty()
-        {
+        if container.image.as_deref().unwrap_or_default().trim().is_empty() {
             return Err(format!("container {:?} has no image", container.name));
         }
         if !names.insert(&container.name) {
-            return Err(format!(
-                "two containers of its pod are named {:?}",
-                container.name
-            ));
+            return Err(format!("two containers of its pod are named {:?}", container.name));
         }
     }
     Ok(())
@@ -44,8 +35,8 @@ pub(super) fn restart_policy(pod: &PodSpec) -> Result<RestartPolicy, String> {
         "" | "Always" => Ok(RestartPolicy::Always),
         "OnFailure" => Ok(RestartPolicy::OnFailure),
         "Never" => Ok(RestartPolicy::Never),
-        unknown => Err(format!(
-            "its restartPolicy {unknown:?} is unknown; use Always, OnFailure or Never"
-        )),
+        unknown => {
+            Err(format!("its restartPolicy {unknown:?} is unknown; use Always, OnFailure or Never"))
+        }
     }
 }

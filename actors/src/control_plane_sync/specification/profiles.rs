@@ -25,10 +25,7 @@ struct ConditionDraft {
 
 /// Returns the profiles in order of name, each with its conditions in order of name.
 pub(super) fn references(drafts: Vec<ProfileDraft>) -> Result<Vec<ProfileRef>, String> {
-    let mut profiles = drafts
-        .into_iter()
-        .map(profile)
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut profiles = drafts.into_iter().map(profile).collect::<Result<Vec<_>, _>>()?;
     profiles.sort_by_cached_key(|profile| format!("{profile:?}"));
     profiles.dedup();
     Ok(profiles)
@@ -45,21 +42,14 @@ fn profile(draft: ProfileDraft) -> Result<ProfileRef, String> {
         .collect::<Result<Vec<_>, _>>()?;
     conditions.sort_by(|a, b| (&a.name, a.cpu, a.memory).cmp(&(&b.name, b.cpu, b.memory)));
     conditions.dedup();
-    Ok(ProfileRef {
-        name: ProfileName::from(name),
-        conditions,
-    })
+    Ok(ProfileRef { name: ProfileName::from(name), conditions })
 }
 
 fn condition(profile: &str, draft: Value) -> Result<ConditionRef, String> {
     let unnamed = || format!("a condition of its profile {profile:?} has no name");
     if !draft.is_object() {
         let name = text(Some(&draft)).ok_or_else(unnamed)?;
-        return Ok(ConditionRef {
-            name: ConditionName::from(name),
-            cpu: None,
-            memory: None,
-        });
+        return Ok(ConditionRef { name: ConditionName::from(name), cpu: None, memory: None });
     }
     let draft: ConditionDraft = super::decoding::json(draft)
         .map_err(|reason| format!("a condition of its profile {profile:?}: {reason}"))?;
@@ -71,11 +61,7 @@ fn condition(profile: &str, draft: Value) -> Result<ConditionRef, String> {
     };
     let cpu = limit("cpu", draft.cpu.as_ref())?;
     let memory = limit("memory", draft.memory.as_ref())?;
-    Ok(ConditionRef {
-        name: ConditionName::from(name),
-        cpu,
-        memory,
-    })
+    Ok(ConditionRef { name: ConditionName::from(name), cpu, memory })
 }
 
 /// Names that look like numbers or booleans come unquoted out of YAML as such.
@@ -118,9 +104,7 @@ fn limit(what: &str, value: Option<&Value>) -> Result<Option<u64>, String> {
 /// Reads a Kubernetes quantity such as `512Mi`.
 fn quantity(text: &str) -> Option<f64> {
     let text = text.trim();
-    let split = text
-        .find(|c: char| !(c.is_ascii_digit() || c == '.'))
-        .unwrap_or(text.len());
+    let split = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
     let (number, suffix) = text.split_at(split);
     let factor = match suffix {
         "" => 1.0,
@@ -163,23 +147,13 @@ mod tests {
             (json!({"name": "a", "cpu": {"cpu": 0}}), ("a", None, None)),
             (json!({"name": "a", "cpu": null}), ("a", None, None)),
             (json!({"name": "a", "cpu": 5}), ("a", Some(5), None)),
-            (
-                json!({"name": "a", "cpu": {"cpu": 50000}}),
-                ("a", Some(50_000), None),
-            ),
-            (
-                json!({"name": "a", "memory": "2Ki"}),
-                ("a", None, Some(2048)),
-            ),
+            (json!({"name": "a", "cpu": {"cpu": 50000}}), ("a", Some(50_000), None)),
+            (json!({"name": "a", "memory": "2Ki"}), ("a", None, Some(2048))),
             (json!({"name": "a", "memory": 7}), ("a", None, Some(7))),
         ];
         for (condition, (name, cpu, memory)) in cases {
             let expected = (name.to_owned(), cpu, memory);
-            assert_eq!(
-                only_condition(condition.clone()),
-                Ok(expected),
-                "{condition}"
-            );
+            assert_eq!(only_condition(condition.clone()), Ok(expected), "{condition}");
         }
     }
 

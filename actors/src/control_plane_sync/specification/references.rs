@@ -62,39 +62,19 @@ impl References {
 
     fn add_volume(&mut self, volume: &Volume) {
         if let Some(of) = &volume.config_map {
-            need(
-                &mut self.config_maps,
-                &of.name,
-                of.optional,
-                keys(of.items.as_ref()),
-            );
+            need(&mut self.config_maps, &of.name, of.optional, keys(of.items.as_ref()));
         }
         if let Some(of) = &volume.secret {
             let name = of.secret_name.as_deref().unwrap_or_default();
-            need(
-                &mut self.secrets,
-                name,
-                of.optional,
-                keys(of.items.as_ref()),
-            );
+            need(&mut self.secrets, name, of.optional, keys(of.items.as_ref()));
         }
         let projected = volume.projected.iter();
         for source in projected.flat_map(|projected| projected.sources.iter().flatten()) {
             if let Some(of) = &source.config_map {
-                need(
-                    &mut self.config_maps,
-                    &of.name,
-                    of.optional,
-                    keys(of.items.as_ref()),
-                );
+                need(&mut self.config_maps, &of.name, of.optional, keys(of.items.as_ref()));
             }
             if let Some(of) = &source.secret {
-                need(
-                    &mut self.secrets,
-                    &of.name,
-                    of.optional,
-                    keys(of.items.as_ref()),
-                );
+                need(&mut self.secrets, &of.name, of.optional, keys(of.items.as_ref()));
             }
         }
     }
@@ -104,12 +84,9 @@ impl References {
     /// # Errors
     /// The first one that is missing or broken and not optional.
     pub(super) fn config_maps(&self, contents: &Contents) -> Result<Vec<ConfigMap>, String> {
-        supply(
-            "config map",
-            &self.config_maps,
-            &contents.config_maps,
-            |map, key| map.data.contains_key(key),
-        )
+        supply("config map", &self.config_maps, &contents.config_maps, |map, key| {
+            map.data.contains_key(key)
+        })
     }
 
     /// Returns the secrets that the pod refers to, in order of name.

@@ -27,11 +27,7 @@ struct Entry {
 pub(super) fn from_auth_file(text: &str) -> Result<BTreeMap<String, RegistryCredentials>, String> {
     let wrong = "its registry credentials (imageRegistries) are not a docker auth.json";
     let file: Value = serde_json::from_str(text).map_err(|error| {
-        format!(
-            "{wrong}: no JSON from line {} column {}",
-            error.line(),
-            error.column()
-        )
+        format!("{wrong}: no JSON from line {} column {}", error.line(), error.column())
     })?;
     let auths = match file {
         Value::Object(mut object) => match object.remove("auths") {
@@ -65,12 +61,8 @@ pub(crate) fn from_secret(
         .iter()
         .find_map(|key| secret.data.get(*key))
         .ok_or_else(|| format!("secret {:?} has no key \".dockerconfigjson\"", secret.name))?;
-    let text = std::str::from_utf8(content.expose()).map_err(|_| {
-        format!(
-            "\".dockerconfigjson\" of secret {:?} is not text",
-            secret.name
-        )
-    })?;
+    let text = std::str::from_utf8(content.expose())
+        .map_err(|_| format!("\".dockerconfigjson\" of secret {:?} is not text", secret.name))?;
     from_auth_file(text)
 }
 
@@ -105,10 +97,7 @@ fn host(registry: &str) -> String {
         .find_map(|scheme| registry.strip_prefix(scheme))
         .unwrap_or(registry)
         .trim_end_matches('/');
-    let host = ["/v1", "/v2"]
-        .iter()
-        .find_map(|version| host.strip_suffix(version))
-        .unwrap_or(host);
+    let host = ["/v1", "/v2"].iter().find_map(|version| host.strip_suffix(version)).unwrap_or(host);
     match host {
         "index.docker.io" | "registry-1.docker.io" => "docker.io".to_owned(),
         other => other.to_owned(),
@@ -130,18 +119,9 @@ mod tests {
     #[test]
     fn every_usual_shape_is_read() {
         let cases = [
-            (
-                r#"{"auths":{"127.0.0.1:5000":{"auth":"dXNlcjpwYXNz"}}}"#,
-                "127.0.0.1:5000",
-            ),
-            (
-                r#"{"auths":{"quay.io/team":{"auth":"dXNlcjpwYXNz","email":"x"}}}"#,
-                "quay.io/team",
-            ),
-            (
-                r#"{"auths":{"https://index.docker.io/v1/":{"auth":"dXNlcjpwYXNz"}}}"#,
-                "docker.io",
-            ),
+            (r#"{"auths":{"127.0.0.1:5000":{"auth":"dXNlcjpwYXNz"}}}"#, "127.0.0.1:5000"),
+            (r#"{"auths":{"quay.io/team":{"auth":"dXNlcjpwYXNz","email":"x"}}}"#, "quay.io/team"),
+            (r#"{"auths":{"https://index.docker.io/v1/":{"auth":"dXNlcjpwYXNz"}}}"#, "docker.io"),
             (
                 r#"{"auths":{"https://r.example/v2/":{"username":"user","password":"pass"}}}"#,
                 "r.example",

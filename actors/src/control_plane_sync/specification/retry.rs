@@ -78,9 +78,7 @@ fn given(number: Option<f64>) -> Option<f64> {
 }
 
 fn constant_policy(period: Option<f64>) -> Result<Option<RetryPolicy>, String> {
-    let period = period
-        .map(|period| delay("periodSeconds", period))
-        .transpose()?;
+    let period = period.map(|period| delay("periodSeconds", period)).transpose()?;
     Ok(period.map(|period| RetryPolicy::Constant { period }))
 }
 
@@ -89,9 +87,8 @@ fn exponential_policy(
     multiplier: Option<f64>,
     randomization: Option<f64>,
 ) -> Result<RetryPolicy, String> {
-    let initial = initial.map_or(Ok(MIN_DELAY), |initial| {
-        delay("initialIntervalSeconds", initial)
-    })?;
+    let initial =
+        initial.map_or(Ok(MIN_DELAY), |initial| delay("initialIntervalSeconds", initial))?;
     let multiplier = multiplier.unwrap_or(DEFAULT_MULTIPLIER);
     if multiplier.is_nan() || multiplier < 1.0 {
         return Err("its retry's multiplier must be at least 1".to_owned());
@@ -123,15 +120,11 @@ mod tests {
     use serde_json::{Value, json};
 
     fn read(value: Value) -> Result<Option<RetryPolicy>, String> {
-        serde_json::from_value::<RetryDraft>(value)
-            .unwrap()
-            .policy()
+        serde_json::from_value::<RetryDraft>(value).unwrap().policy()
     }
 
     fn constant(seconds: u64) -> RetryPolicy {
-        RetryPolicy::Constant {
-            period: Duration::from_secs(seconds),
-        }
+        RetryPolicy::Constant { period: Duration::from_secs(seconds) }
     }
 
     fn exponential(seconds: u64, multiplier: f64, randomization: f64) -> RetryPolicy {
@@ -147,26 +140,14 @@ mod tests {
         let day = 24 * 60 * 60;
         let cases = [
             (json!({}), None),
-            (
-                json!({"constantBackoff": {}, "exponentialBackoff": {}}),
-                None,
-            ),
+            (json!({"constantBackoff": {}, "exponentialBackoff": {}}), None),
             (json!({"constantBackoff": {"periodSeconds": 0}}), None),
             (json!({"periodSeconds": 20}), Some(constant(20))),
-            (
-                json!({"backoff": "constant", "periodSeconds": 5}),
-                Some(constant(5)),
-            ),
-            (
-                json!({"constantBackoff": {"periodSeconds": 7}}),
-                Some(constant(7)),
-            ),
+            (json!({"backoff": "constant", "periodSeconds": 5}), Some(constant(5))),
+            (json!({"constantBackoff": {"periodSeconds": 7}}), Some(constant(7))),
             (json!({"periodSeconds": 1e300}), Some(constant(day))),
             (json!({"periodSeconds": 0.01}), Some(constant(1))),
-            (
-                json!({"backoff": "exponential"}),
-                Some(exponential(1, 1.5, 0.5)),
-            ),
+            (json!({"backoff": "exponential"}), Some(exponential(1, 1.5, 0.5))),
             (
                 json!({"backoff": "exponential", "initialIntervalSeconds": 3, "multiplier": 2,
                     "randomizationFactor": 0}),

@@ -20,10 +20,7 @@ fn draft() -> Draft {
 }
 
 fn with_pod(value: serde_json::Value) -> Draft {
-    Draft {
-        pod: pod(value),
-        ..draft()
-    }
+    Draft { pod: pod(value), ..draft() }
 }
 
 fn build(draft: Draft) -> Result<Workload, String> {
@@ -32,10 +29,8 @@ fn build(draft: Draft) -> Result<Workload, String> {
 
 /// Has config map `settings` and secret `login`, each with a key `k`, and a broken secret.
 fn stock() -> Contents {
-    let settings = ConfigMap {
-        name: "settings".into(),
-        data: [("k".into(), b"v".to_vec())].into(),
-    };
+    let settings =
+        ConfigMap { name: "settings".into(), data: [("k".into(), b"v".to_vec())].into() };
     let login = Secret {
         name: "login".into(),
         data: [("k".into(), Confidential::new(b"hunter2".to_vec()))].into(),
@@ -71,11 +66,7 @@ fn kind_and_rootless_choose_the_executor() {
         (Some("k8s"), true, ExecutorKind::K8s),
     ];
     for (kind, rootless, expected) in cases {
-        let draft = Draft {
-            kind: kind.map(str::to_owned),
-            rootless,
-            ..draft()
-        };
+        let draft = Draft { kind: kind.map(str::to_owned), rootless, ..draft() };
         assert_eq!(build(draft).unwrap().executor, expected, "{kind:?}");
     }
 }
@@ -85,10 +76,7 @@ fn an_unknown_kind_is_refused_and_the_known_ones_are_named() {
     for kind in ["ansible", "Pod", "kubernetes"] {
         let kind = Some(kind.to_owned());
         let reason = build(Draft { kind, ..draft() }).unwrap_err();
-        assert!(
-            reason.contains("\"pod\"") && reason.contains("\"k8s\""),
-            "{reason}"
-        );
+        assert!(reason.contains("\"pod\"") && reason.contains("\"k8s\""), "{reason}");
     }
 }
 
@@ -99,14 +87,8 @@ fn a_pod_that_no_runtime_could_run_is_refused() {
         (json!({"containers": []}), "no containers"),
         (json!({"containers": [{"image": "i"}]}), "has no name"),
         (json!({"containers": [{"name": "a"}]}), "has no image"),
-        (
-            json!({"containers": [{"name": "a", "image": " "}]}),
-            "has no image",
-        ),
-        (
-            json!({"containers": [{"name": "../a", "image": "i"}]}),
-            "container name",
-        ),
+        (json!({"containers": [{"name": "a", "image": " "}]}), "has no image"),
+        (json!({"containers": [{"name": "../a", "image": "i"}]}), "container name"),
         (
             json!({"containers": [{"name": "a", "image": "i"}, {"name": "a", "image": "j"}]}),
             "named \"a\"",
@@ -134,13 +116,7 @@ fn names_that_could_leave_a_folder_are_refused() {
         assert!(build(Draft { name, ..draft() }).is_err());
     }
     let namespace = Some("../x".to_owned());
-    assert!(
-        build(Draft {
-            namespace,
-            ..draft()
-        })
-        .is_err()
-    );
+    assert!(build(Draft { namespace, ..draft() }).is_err());
 }
 
 #[test]
@@ -184,18 +160,9 @@ fn ways_to_refer(
     let of_map = json!({"name": config_map, "key": key, "optional": optional});
     let of_secret = json!({"name": secret, "key": key, "optional": optional});
     [
-        container(
-            env(json!({"configMapKeyRef": of_map.clone()})),
-            "containers",
-        ),
-        container(
-            env(json!({"secretKeyRef": of_secret.clone()})),
-            "containers",
-        ),
-        container(
-            env(json!({"secretKeyRef": of_secret.clone()})),
-            "initContainers",
-        ),
+        container(env(json!({"configMapKeyRef": of_map.clone()})), "containers"),
+        container(env(json!({"secretKeyRef": of_secret.clone()})), "containers"),
+        container(env(json!({"secretKeyRef": of_secret.clone()})), "initContainers"),
         container(from(json!({"configMapRef": of_map})), "containers"),
         container(from(json!({"secretRef": of_secret})), "initContainers"),
         volume(json!({"configMap": {"name": config_map, "optional": optional, "items": items}})),
@@ -244,18 +211,13 @@ fn a_missing_key_is_refused_by_name() {
     let reason = build(with_pod(json!({"containers": [{"name": "a", "image": "i",
         "env": [{"name": "E", "valueFrom": {"secretKeyRef": of}}]}]})))
     .unwrap_err();
-    assert!(
-        reason.contains("\"user\"") && reason.contains("\"login\""),
-        "{reason}"
-    );
+    assert!(reason.contains("\"user\"") && reason.contains("\"login\""), "{reason}");
 }
 
 #[test]
 fn pull_secrets_and_the_auth_file_both_give_credentials() {
     let workload = build(Draft {
-        auth_file: Some(Confidential::new(
-            r#"{"auths":{"s":{"auth":"dXNlcjpwYXNz"}}}"#.into(),
-        )),
+        auth_file: Some(Confidential::new(r#"{"auths":{"s":{"auth":"dXNlcjpwYXNz"}}}"#.into())),
         ..with_pod(json!({"containers": [{"name": "a", "image": "i"}],
             "imagePullSecrets": [{"name": "pull"}, {"name": "absent"}]}))
     })
@@ -277,21 +239,13 @@ fn debug_output_holds_no_secret() {
     let shown = format!("{before} {:?}", build(draft).unwrap());
     assert!(shown.contains("[confidential]"));
     assert!(!shown.contains("hunter2"), "{shown}");
-    assert!(
-        !shown.contains(&format!("{:?}", b"hunter2".to_vec())),
-        "{shown}"
-    );
+    assert!(!shown.contains(&format!("{:?}", b"hunter2".to_vec())), "{shown}");
 }
 
 #[test]
 fn of_two_workloads_with_one_name_the_same_one_runs_in_any_order() {
-    let named = |namespace: &str| {
-        build(Draft {
-            namespace: Some(namespace.into()),
-            ..draft()
-        })
-        .unwrap()
-    };
+    let named =
+        |namespace: &str| build(Draft { namespace: Some(namespace.into()), ..draft() }).unwrap();
     let (a, b) = (named("a"), named("b"));
     let first = each_name_once(vec![a.clone(), b.clone(), a.clone()], vec![]);
     let second = each_name_once(vec![b, a.clone(), a], vec![]);

@@ -49,22 +49,14 @@ pub(crate) enum FormatError {
 
 impl From<serde_json::Error> for FormatError {
     fn from(error: serde_json::Error) -> Self {
-        Self::Content {
-            line: error.line(),
-            column: error.column(),
-        }
+        Self::Content { line: error.line(), column: error.column() }
     }
 }
 
 /// Returns the digest of what the configuration wants; the server's word for its version aside.
 pub(super) fn digest(configuration: &Configuration) -> Result<Digest, FormatError> {
-    let unversioned = Configuration {
-        version: None,
-        ..configuration.clone()
-    };
-    Ok(Digest(
-        Sha256::digest(serde_json::to_vec(&unversioned)?).into(),
-    ))
+    let unversioned = Configuration { version: None, ..configuration.clone() };
+    Ok(Digest(Sha256::digest(serde_json::to_vec(&unversioned)?).into()))
 }
 
 /// Writes the stored form.
@@ -81,17 +73,13 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Configuration, FormatError> {
         return Err(FormatError::Empty);
     }
     let end = bytes.iter().position(|byte| *byte == b'\n');
-    let (header, rest) = end
-        .and_then(|end| bytes.split_at_checked(end))
-        .ok_or(FormatError::Foreign)?;
+    let (header, rest) =
+        end.and_then(|end| bytes.split_at_checked(end)).ok_or(FormatError::Foreign)?;
     let content = rest.get(1..).unwrap_or_default();
     let header = std::str::from_utf8(header).map_err(|_| FormatError::Foreign)?;
-    let fields = header
-        .strip_prefix(MAGIC)
-        .and_then(|rest| rest.strip_prefix(' '));
-    let (version, sum) = fields
-        .and_then(|rest| rest.split_once(' '))
-        .ok_or(FormatError::Foreign)?;
+    let fields = header.strip_prefix(MAGIC).and_then(|rest| rest.strip_prefix(' '));
+    let (version, sum) =
+        fields.and_then(|rest| rest.split_once(' ')).ok_or(FormatError::Foreign)?;
     let version: u32 = version.parse().map_err(|_| FormatError::Foreign)?;
     if version > VERSION {
         return Err(FormatError::Newer { found: version });
@@ -112,8 +100,5 @@ fn upgrade(version: u32, content: &[u8]) -> Result<Configuration, FormatError> {
 }
 
 fn checksum(content: &[u8]) -> String {
-    Sha256::digest(content)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
 }

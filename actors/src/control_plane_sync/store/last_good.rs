@@ -12,16 +12,8 @@ pub(crate) fn with_last_good(
     let kept: Vec<_> = previous
         .into_iter()
         .flat_map(|previous| &previous.workloads)
-        .filter(|old| {
-            new.rejected
-                .iter()
-                .any(|rejected| rejected.name == old.name)
-        })
-        .filter(|old| {
-            !new.workloads
-                .iter()
-                .any(|workload| workload.name == old.name)
-        })
+        .filter(|old| new.rejected.iter().any(|rejected| rejected.name == old.name))
+        .filter(|old| !new.workloads.iter().any(|workload| workload.name == old.name))
         .cloned()
         .collect();
     new.workloads.extend(kept);

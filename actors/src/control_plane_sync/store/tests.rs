@@ -93,18 +93,12 @@ fn files_and_folder_are_for_the_agent_alone() {
 #[test]
 fn a_configuration_that_says_the_same_is_not_written_again() {
     let (folder, store) = two_generations();
-    let again = Configuration {
-        version: Some("2".into()),
-        ..configuration("new")
-    };
+    let again = Configuration { version: Some("2".into()), ..configuration("new") };
     assert_eq!(store.save(&again).unwrap(), Saved::Unchanged);
     let restarted = Store::new(folder.path());
     assert!(restarted.load().problems.is_empty());
     assert_eq!(restarted.save(&again).unwrap(), Saved::Unchanged);
-    assert_eq!(
-        restarted.save(&configuration("other")).unwrap(),
-        Saved::Written
-    );
+    assert_eq!(restarted.save(&configuration("other")).unwrap(), Saved::Written);
 }
 
 #[test]
@@ -160,9 +154,7 @@ fn foreign_newer_and_odd_files_are_named_and_skipped() {
         fs::write(store.folder.join("current"), content).unwrap();
         let loaded = store.load();
         assert_eq!(loaded.configuration, Some(configuration("old")));
-        let source = std::error::Error::source(&loaded.problems[0])
-            .unwrap()
-            .to_string();
+        let source = std::error::Error::source(&loaded.problems[0]).unwrap().to_string();
         assert!(source.contains(expected), "{content}: {source}");
     }
 }
@@ -213,10 +205,7 @@ fn a_crash_between_the_two_renames_loses_nothing() {
 fn a_disk_that_refuses_leaves_the_generations_as_they_were() {
     let (_folder, store) = two_generations();
     fs::create_dir(store.folder.join(TEMPORARY)).unwrap();
-    assert!(matches!(
-        store.save(&configuration("newer")),
-        Err(StoreError::Write { .. })
-    ));
+    assert!(matches!(store.save(&configuration("newer")), Err(StoreError::Write { .. })));
     assert_eq!(loaded(&store), (Some(configuration("new")), 0));
 }
 
@@ -226,10 +215,7 @@ fn a_state_folder_that_cannot_be_made_is_an_error_and_no_panic() {
     let file = folder.path().join("file");
     fs::write(&file, "").unwrap();
     let store = Store::new(&file);
-    assert!(matches!(
-        store.save(&configuration("new")),
-        Err(StoreError::PrepareFolder { .. })
-    ));
+    assert!(matches!(store.save(&configuration("new")), Err(StoreError::PrepareFolder { .. })));
     assert_eq!(loaded(&store).0, None);
 }
 
@@ -254,10 +240,7 @@ fn messages_quote_no_content() {
 }
 
 fn rejected(name: &str) -> RejectedWorkload {
-    RejectedWorkload {
-        name: WorkloadName::from(name),
-        reason: "broken".into(),
-    }
+    RejectedWorkload { name: WorkloadName::from(name), reason: "broken".into() }
 }
 
 #[test]
@@ -280,14 +263,8 @@ fn a_workload_that_is_now_rejected_keeps_its_last_good_version() {
 #[test]
 fn a_workload_that_is_gone_or_good_is_not_kept() {
     let previous = configuration("old");
-    let gone = Configuration {
-        workloads: vec![],
-        ..configuration("new")
-    };
+    let gone = Configuration { workloads: vec![], ..configuration("new") };
     assert!(with_last_good(Some(&previous), gone).workloads.is_empty());
-    let good = Configuration {
-        rejected: vec![rejected("web")],
-        ..configuration("new")
-    };
+    let good = Configuration { rejected: vec![rejected("web")], ..configuration("new") };
     assert_eq!(with_last_good(Some(&previous), good.clone()), good);
 }

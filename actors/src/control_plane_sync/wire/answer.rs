@@ -41,8 +41,6 @@ pub(crate) fn control_command(body: &[u8]) -> Result<Option<ControlCommand>, Wir
         .ok_or_else(|| shape("content.command is absent"))?;
     match command {
         "disconnect" => Ok(Some(ControlCommand::Disconnect)),
-        unknown => Err(WireError::UnknownCommand {
-            command: shown(unknown),
-        }),
+        unknown => Err(WireError::UnknownCommand { command: shown(unknown) }),
     }
 }

@@ -68,10 +68,9 @@ pub(crate) fn configuration(body: &[u8], device_id: &DeviceId) -> Result<Configu
         let name = name.unwrap_or(UNNAMED).to_owned();
         match workload(value, &secrets) {
             Ok(workload) => accepted.push(workload),
-            Err(reason) => rejected.push(RejectedWorkload {
-                name: WorkloadName::from(name),
-                reason,
-            }),
+            Err(reason) => {
+                rejected.push(RejectedWorkload { name: WorkloadName::from(name), reason })
+            }
         }
     }
     let (workloads, rejected) = specification::each_name_once(accepted, rejected);
@@ -121,10 +120,8 @@ fn workload(value: &Value, secrets: &Secrets) -> Result<Workload, String> {
                 specification::yaml_reason(&error)
             )
         })?;
-    let contents = Contents {
-        config_maps: config_maps(wire.configmaps)?,
-        secrets: secrets.clone(),
-    };
+    let contents =
+        Contents { config_maps: config_maps(wire.configmaps)?, secrets: secrets.clone() };
     let draft = Draft {
         name: wire.name.unwrap_or_default(),
         namespace: wire.namespace,
@@ -136,9 +133,7 @@ fn workload(value: &Value, secrets: &Secrets) -> Result<Workload, String> {
         profiles: wire.profiles.into_iter().flatten().flatten().collect(),
         cron: wire.cron,
         retry: wire.retry,
-        auth_file: wire
-            .image_registries
-            .and_then(|registries| registries.auth_file),
+        auth_file: wire.image_registries.and_then(|registries| registries.auth_file),
     };
     specification::workload(draft, &contents)
 }

@@ -97,10 +97,7 @@ struct EventContent<'a> {
 /// Writes the body of a request for enrolment.
 #[must_use]
 pub(crate) fn enrolment(stamp: Stamp<'_>, target_namespace: &str, hardware: &Hardware) -> Vec<u8> {
-    let content = EnrolmentContent {
-        target_namespace,
-        features: Features { hardware },
-    };
+    let content = EnrolmentContent { target_namespace, features: Features { hardware } };
     message("command", "enrolment", stamp, content)
 }
 
@@ -112,10 +109,7 @@ pub(crate) fn registration(
     certificate_request: &str,
     hardware: Option<&Hardware>,
 ) -> Vec<u8> {
-    let content = RegistrationContent {
-        certificate_request,
-        hardware,
-    };
+    let content = RegistrationContent { certificate_request, hardware };
     message("command", "registration", stamp, content)
 }
 

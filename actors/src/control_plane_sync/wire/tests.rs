@@ -77,11 +77,7 @@ fn a_recorded_configuration_is_read_in_full() {
 #[test]
 fn the_richest_recorded_configuration_is_read_in_full() {
     let configuration = recorded("22-config-rich", "cam-03");
-    assert!(
-        configuration.rejected.is_empty(),
-        "{:?}",
-        configuration.rejected
-    );
+    assert!(configuration.rejected.is_empty(), "{:?}", configuration.rejected);
     let names: Vec<_> = configuration
         .workloads
         .iter()
@@ -97,10 +93,7 @@ fn the_richest_recorded_configuration_is_read_in_full() {
             ("with-retry", ExecutorKind::PodmanRootful),
         ]
     );
-    assert_eq!(
-        configuration.workloads[0].cron.as_deref(),
-        Some("*/1 * * * *")
-    );
+    assert_eq!(configuration.workloads[0].cron.as_deref(), Some("*/1 * * * *"));
     let rich = &configuration.workloads[2];
     assert_eq!(rich.restart_policy, RestartPolicy::OnFailure);
     assert_eq!(rich.annotations["io.podman.annotations.x"], "yes");
@@ -133,30 +126,14 @@ fn only_a_configuration_for_this_device_is_accepted() {
     assert!(read(&good).is_ok());
     type Expected = fn(&WireError) -> bool;
     let cases: [(&str, Value, Expected); 8] = [
-        ("/type", json!("command"), |e| {
-            matches!(e, WireError::OtherMessage { .. })
-        }),
-        ("/type", json!(null), |e| {
-            matches!(e, WireError::OtherMessage { .. })
-        }),
-        ("/directive", json!("other"), |e| {
-            matches!(e, WireError::OtherMessage { .. })
-        }),
-        ("/content", json!(null), |e| {
-            matches!(e, WireError::Shape { .. })
-        }),
-        ("/content", json!([]), |e| {
-            matches!(e, WireError::Shape { .. })
-        }),
-        ("/content/device_id", json!("other"), |e| {
-            matches!(e, WireError::OtherDevice { .. })
-        }),
-        ("/content/device_id", json!(null), |e| {
-            matches!(e, WireError::OtherDevice { .. })
-        }),
-        ("/content/workloads", json!({}), |e| {
-            matches!(e, WireError::Shape { .. })
-        }),
+        ("/type", json!("command"), |e| matches!(e, WireError::OtherMessage { .. })),
+        ("/type", json!(null), |e| matches!(e, WireError::OtherMessage { .. })),
+        ("/directive", json!("other"), |e| matches!(e, WireError::OtherMessage { .. })),
+        ("/content", json!(null), |e| matches!(e, WireError::Shape { .. })),
+        ("/content", json!([]), |e| matches!(e, WireError::Shape { .. })),
+        ("/content/device_id", json!("other"), |e| matches!(e, WireError::OtherDevice { .. })),
+        ("/content/device_id", json!(null), |e| matches!(e, WireError::OtherDevice { .. })),
+        ("/content/workloads", json!({}), |e| matches!(e, WireError::Shape { .. })),
     ];
     for (place, value, expected) in cases {
         let mut body = good.clone();
@@ -180,10 +157,7 @@ fn answers_that_are_no_configuration_are_errors() {
         "19-control-after-delete-disconnect",
         "20-config-after-delete",
     ] {
-        assert!(
-            configuration(&exchange(name).response(), &device).is_err(),
-            "{name}"
-        );
+        assert!(configuration(&exchange(name).response(), &device).is_err(), "{name}");
     }
 }
 
@@ -232,11 +206,7 @@ fn nulls_and_unknown_fields_are_ignored() {
     let configuration = read(&body).unwrap();
     assert_eq!(configuration.workloads.len(), 1);
     assert_eq!(configuration.profiles.len(), 2);
-    assert!(
-        configuration.rejected.is_empty(),
-        "{:?}",
-        configuration.rejected
-    );
+    assert!(configuration.rejected.is_empty(), "{:?}", configuration.rejected);
 }
 
 #[test]
@@ -267,12 +237,9 @@ fn what_is_wrong_with_one_workload_rejects_that_one_only() {
 
 #[test]
 fn a_broken_specification_is_rejected_with_its_place() {
-    let reason = only(with(
-        simple("w"),
-        "specification",
-        json!("containers:\n- name: a\n image: i\n"),
-    ))
-    .unwrap_err();
+    let reason =
+        only(with(simple("w"), "specification", json!("containers:\n- name: a\n image: i\n")))
+            .unwrap_err();
     assert!(reason.contains("line 3 column 2"), "{reason}");
     assert!(reason.contains("spec.pod.spec"), "{reason}");
     let typed = "containers:\n- name: a\n  ports:\n  - containerPort: high\n";
@@ -297,11 +264,9 @@ fn a_broken_secret_rejects_only_those_who_need_it() {
 
 #[test]
 fn an_upper_case_or_foreign_version_is_kept_as_it_is() {
-    for (version, expected) in [
-        (json!("A1"), Some("A1")),
-        (json!(12), Some("12")),
-        (json!(""), None),
-    ] {
+    for (version, expected) in
+        [(json!("A1"), Some("A1")), (json!(12), Some("12")), (json!(""), None)]
+    {
         let mut body = answer(json!([]), json!([]));
         body["content"]["version"] = version;
         assert_eq!(read(&body).unwrap().version.as_deref(), expected);
@@ -313,10 +278,7 @@ fn moment() -> DateTime<Utc> {
 }
 
 fn stamp<'a>(exchange: &'a Value) -> Stamp<'a> {
-    Stamp {
-        message_id: exchange["message_id"].as_str().unwrap(),
-        sent: moment(),
-    }
+    Stamp { message_id: exchange["message_id"].as_str().unwrap(), sent: moment() }
 }
 
 fn hardware(value: &Value) -> Hardware {
@@ -367,13 +329,7 @@ fn job(name: &str, status: WorkloadStatus) -> JobReport {
 }
 
 fn happened(kind: EventKind, message: &str) -> Event {
-    Event {
-        kind,
-        reason: "Crash",
-        workload: None,
-        message: message.into(),
-        at: moment(),
-    }
+    Event { kind, reason: "Crash", workload: None, message: message.into(), at: moment() }
 }
 
 #[test]
@@ -386,10 +342,7 @@ fn a_heartbeat_is_written_as_recorded() {
         &Heartbeat {
             status: AgentStatus::Up,
             version: Some("1"),
-            jobs: &[
-                job("w1", WorkloadStatus::Running),
-                job("rich", WorkloadStatus::Deploying),
-            ],
+            jobs: &[job("w1", WorkloadStatus::Running), job("rich", WorkloadStatus::Deploying)],
             events: &[happened(EventKind::Warn, "exit 1")],
             hardware: Some(&hardware),
         },
@@ -406,10 +359,7 @@ fn an_empty_heartbeat_has_empty_lists_null_hardware_and_no_upgrade() {
         events: &[],
         hardware: None,
     };
-    let stamp = Stamp {
-        message_id: "1",
-        sent: moment(),
-    };
+    let stamp = Stamp { message_id: "1", sent: moment() };
     let body = parsed(&super::heartbeat(stamp, &heartbeat));
     assert_eq!(
         body["content"],
@@ -419,10 +369,8 @@ fn an_empty_heartbeat_has_empty_lists_null_hardware_and_no_upgrade() {
 
 #[test]
 fn an_event_names_its_workload_and_is_cut_where_the_server_would() {
-    let long = Event {
-        workload: Some("web".into()),
-        ..happened(EventKind::Normal, &"ä".repeat(2000))
-    };
+    let long =
+        Event { workload: Some("web".into()), ..happened(EventKind::Normal, &"ä".repeat(2000)) };
     let heartbeat = Heartbeat {
         status: AgentStatus::Up,
         version: None,
@@ -430,10 +378,7 @@ fn an_event_names_its_workload_and_is_cut_where_the_server_would() {
         events: &[long],
         hardware: None,
     };
-    let stamp = Stamp {
-        message_id: "1",
-        sent: moment(),
-    };
+    let stamp = Stamp { message_id: "1", sent: moment() };
     let body = parsed(&super::heartbeat(stamp, &heartbeat));
     let event = &body["content"]["events"][0];
     assert_eq!(event["type"], "info");
@@ -444,14 +389,8 @@ fn an_event_names_its_workload_and_is_cut_where_the_server_would() {
 
 #[test]
 fn empty_hardware_still_has_its_lists_and_whole_numbers() {
-    let body = enrolment(
-        Stamp {
-            message_id: "1",
-            sent: moment(),
-        },
-        "default",
-        &Hardware::default(),
-    );
+    let body =
+        enrolment(Stamp { message_id: "1", sent: moment() }, "default", &Hardware::default());
     let hardware = &parsed(&body)["content"]["features"]["hardware"];
     for list in ["disks", "gpus", "interfaces", "mounts", "host_devices"] {
         assert_eq!(hardware[list], json!([]), "{list}");
@@ -466,21 +405,10 @@ fn a_registration_answer_gives_its_certificate() {
         let pem = registration_answer(&exchange(name).response()).unwrap();
         assert!(pem.starts_with("-----BEGIN CERTIFICATE-----\n"));
     }
-    for name in [
-        "01-register-before-enrol",
-        "17-register-twice-with-registration-cert",
-    ] {
-        assert!(
-            registration_answer(&exchange(name).response()).is_err(),
-            "{name}"
-        );
+    for name in ["01-register-before-enrol", "17-register-twice-with-registration-cert"] {
+        assert!(registration_answer(&exchange(name).response()).is_err(), "{name}");
     }
-    for body in [
-        r#"{"content":{"certificate":""}}"#,
-        r#"{"content":null}"#,
-        "[]",
-        "",
-    ] {
+    for body in [r#"{"content":{"certificate":""}}"#, r#"{"content":null}"#, "[]", ""] {
         assert!(registration_answer(body.as_bytes()).is_err(), "{body}");
     }
 }
@@ -493,10 +421,7 @@ fn the_control_channel_is_silent_or_says_disconnect() {
     let disconnect = control_command(&exchange("19-control-after-delete-disconnect").response());
     assert_eq!(disconnect.unwrap(), Some(ControlCommand::Disconnect));
     let unknown = br#"{"type":"command","content":{"command":"reboot"}}"#;
-    assert!(matches!(
-        control_command(unknown),
-        Err(WireError::UnknownCommand { .. })
-    ));
+    assert!(matches!(control_command(unknown), Err(WireError::UnknownCommand { .. })));
     for body in [
         "{}",
         "null",
