@@ -133,7 +133,14 @@ impl Resolver<'_> {
     ) -> Result<Option<String>, ManifestError> {
         if let Some(key) = &source.config_map_key_ref {
             let data = config_map(self.workload, &key.name, key.optional)?;
-            return self.pick(variable, data, CONFIG_MAP, &key.name, &key.key, key.optional);
+            return self.pick(
+                variable,
+                data,
+                CONFIG_MAP,
+                &key.name,
+                &key.key,
+                key.optional,
+            );
         }
         if let Some(key) = &source.secret_key_ref {
             let data = secret(self.workload, &key.name, key.optional)?;
@@ -170,9 +177,8 @@ impl Resolver<'_> {
 
     /// Returns the fields of the downward API that are known before the pod is made.
     fn field(&self, variable: &str, path: &str) -> Result<String, ManifestError> {
-        let keyed = |map: &BTreeMap<String, String>, key: &str| {
-            map.get(key).cloned().unwrap_or_default()
-        };
+        let keyed =
+            |map: &BTreeMap<String, String>, key: &str| map.get(key).cloned().unwrap_or_default();
         let inner = |prefix| {
             let rest = path.strip_prefix(prefix)?;
             let rest = rest.strip_suffix("']")?;

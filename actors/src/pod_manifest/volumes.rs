@@ -6,9 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
-use k8s_openapi::api::core::v1::{
-    HostPathVolumeSource, KeyToPath, PodSpec, Volume, VolumeMount,
-};
+use k8s_openapi::api::core::v1::{HostPathVolumeSource, KeyToPath, PodSpec, Volume, VolumeMount};
 
 use super::environment::{config_map, secret};
 use super::{ManifestError, containers};
@@ -86,7 +84,9 @@ impl Rewritten {
         let name = volume.name.clone();
         let (mode, files) = if let Some(scratch) = &volume.empty_dir {
             if scratch.medium.is_some() || scratch.size_limit.is_some() {
-                warnings.push(format!("volume {name}: emptyDir is kept on disk, without a limit"));
+                warnings.push(format!(
+                    "volume {name}: emptyDir is kept on disk, without a limit"
+                ));
             }
             (SCRATCH_MODE, Vec::new())
         } else if let Some(source) = &volume.config_map {
@@ -119,7 +119,8 @@ impl Rewritten {
         };
         let path = home.join(within(&name, &name)?);
         self.volumes.push(host_path(&name, &path, "Directory"));
-        self.folders.insert(name, vec![VolumeFolder { path, mode, files }]);
+        self.folders
+            .insert(name, vec![VolumeFolder { path, mode, files }]);
         Ok(())
     }
 
@@ -160,10 +161,17 @@ impl Rewritten {
             let path = folder.path.join(&inner);
             let scratch = folder.mode == SCRATCH_MODE;
             let is_file = folder.files.iter().any(|file| file.path == inner);
-            let is_folder = folder.files.iter().any(|file| file.path.starts_with(&inner));
+            let is_folder = folder
+                .files
+                .iter()
+                .any(|file| file.path.starts_with(&inner));
             if scratch {
                 let (mode, files) = (SCRATCH_MODE, Vec::new());
-                folders.push(VolumeFolder { path: path.clone(), mode, files });
+                folders.push(VolumeFolder {
+                    path: path.clone(),
+                    mode,
+                    files,
+                });
             } else if !is_folder {
                 return Err(missing_part(container, mount, part));
             }
@@ -214,7 +222,9 @@ impl Origin<'_> {
     ) -> Result<Vec<VolumeFile>, ManifestError> {
         let data = data.unwrap_or_default();
         let mode = |own: Option<i32>| {
-            let mode = own.or(default_mode).and_then(|mode| u32::try_from(mode).ok());
+            let mode = own
+                .or(default_mode)
+                .and_then(|mode| u32::try_from(mode).ok());
             mode.unwrap_or(DEFAULT_FILE_MODE) & 0o777
         };
         let file = |path: &str, own, content: &[u8]| {
@@ -226,7 +236,9 @@ impl Origin<'_> {
         };
         let Some(items) = items.filter(|items| !items.is_empty()) else {
             let entries = data.into_iter();
-            return entries.map(|(key, content)| file(key, None, content)).collect();
+            return entries
+                .map(|(key, content)| file(key, None, content))
+                .collect();
         };
         let mut files = Vec::new();
         for item in items {
@@ -264,7 +276,10 @@ fn within(volume: &str, path: &str) -> Result<PathBuf, ManifestError> {
 /// Names the kind of a volume as its manifest does.
 fn kind_of(volume: &Volume) -> String {
     let value = serde_json::to_value(volume).unwrap_or_default();
-    let keys = value.as_object().into_iter().flat_map(|object| object.keys());
+    let keys = value
+        .as_object()
+        .into_iter()
+        .flat_map(|object| object.keys());
     let kind = keys.filter(|key| *key != "name").map(String::as_str).next();
     kind.unwrap_or("none at all").to_owned()
 }

@@ -1,342 +1,37 @@
-//! The libpod API: what the executor asks of podman, and the client that asks over a unix socket.
+//! The libpod calls, as [`PodmanApi`] names them.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::error::Error;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::time::Duration;
 
-use awc::http::{Method, StatusCode};
-use awc::{Client, ClientRequest, Connector};
+use awc::http::Method;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
-use futures_util::future::LocalBoxFuture;
-use futures_util::stream::{LocalBoxStream, StreamExt as _, iter};
-use serde::de::DeserializeOwned;
+use futures_util::stream::{StreamExt as _, iter};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::connector::UnixConnector;
+use super::api::{Answer, EventStream, PlayRequest, PodmanApi, PodmanError, PullRequest};
 use super::events::{Line, Lines, PodmanEvent};
+use super::http::{LIST_TIMEOUT, LibpodClient, decoded, refused, with_query};
 use super::libpod::{
-    ContainerDetail, ContainerRow, ErrorAnswer, HostInfo, Info, PlayReport, PodRow, PullLine,
-    UpdateBody,
+    ContainerDetail, ContainerRow, HostInfo, Info, PlayReport, PodRow, PullLine, UpdateBody,
 };
 use crate::pod_manifest::{AGENT, MANAGED_BY};
 use crate::workload::RegistryCredentials;
 
-/// Works on podman 4.0 to 5.x; a 5 here would change the shape of inspect.
-const API: &str = "http://podman/v4.0.0/libpod";
-/// Listing never blocks on a lock, but for pods.
-const LIST_TIMEOUT: Duration = Duration::from_secs(5);
 /// A call that reads or changes one container.
 const SINGLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// podman needs so much longer than the grace period to stop a container.
 const STOP_SLACK: Duration = Duration::from_secs(10);
 /// Removing a pod; podman 4.3 takes 4 s at times.
 const REMOVE_TIMEOUT: Duration = Duration::from_secs(30);
-/// More than any answer needs: 8,000 containers.
-const MAX_ANSWER: usize = 16 * 1024 * 1024;
 /// A container's log is cut at this size, so that it never fills the disk.
 const LOG_OPTIONS: &str = "max-size=10mb";
-
-/// An answer that is awaited on the agent's one thread.
-pub type Answer<'a, T> = LocalBoxFuture<'a, Result<T, PodmanError>>;
-/// Events as they happen. Ends when podman does.
-pub type EventStream = LocalBoxStream<'static, Result<PodmanEvent, PodmanError>>;
-
-/// Why podman did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum PodmanError {
-    /// Nobody listens on the socket.
-    #[error("failed to connect to podman at {}", socket.display())]
-    Connect {
-        /// The socket.
-        socket: PathBuf,
-        /// The reason.
-        #[source]
-        source: Box<dyn Error>,
-    },
-    /// The answer did not come, or not whole, in time.
-    #[error("failed to {call} within {} s", after.as_secs_f32())]
-    Timeout {
-        /// What was asked.
-        call: &'static str,
-        /// The time allowed.
-        after: Duration,
-    },
-    /// The connection ended in the middle.
-    #[error("failed to {call}: podman hung up")]
-    Cut {
-        /// What was asked.
-        call: &'static str,
-        /// The reason.
-        #[source]
-        source: Box<dyn Error>,
-    },
-    /// The answer is not what libpod answers.
-    #[error("failed to {call}: the answer is not libpod's")]
-    Garbled {
-        /// What was asked.
-        call: &'static str,
-        /// The reason.
-        #[source]
-        source: Box<dyn Error>,
-    },
-    /// podman refused.
-    #[error("failed to {call}: {cause}")]
-    Refused {
-        /// What was asked.
-        call: &'static str,
-        /// The HTTP status.
-        status: u16,
-        /// The innermost reason; the same in all versions of podman.
-        cause: String,
-        /// The whole chain of reasons.
-        message: String,
-    },
-}
-
-impl PodmanError {
-    /// Returns whether podman took the call and refused it: trying the same again is no use.
-    #[must_use]
-    pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::Refused { .. })
-    }
-
-    /// Returns the error with all its sources on one line.
-    #[must_use]
-    pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut source = self.source();
-        while let Some(error) = source {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            source = error.source();
-        }
-        text
-    }
-}
-
-/// What `play/kube` is given.
-#[derive(Clone, Debug)]
-pub struct PlayRequest {
-    /// The pod as JSON.
-    pub manifest: Vec<u8>,
-    /// The network; `None` where the manifest decides.
-    pub network: Option<&'static str>,
-    /// Annotations beyond those of the manifest.
-    pub annotations: BTreeMap<String, String>,
-    /// Time allowed, init containers included.
-    pub timeout: Duration,
-}
-
-/// What `images/pull` is given.
-#[derive(Clone, Debug)]
-pub struct PullRequest {
-    /// The image as the specification names it.
-    pub image: String,
-    /// Credentials by registry.
-    pub registries: BTreeMap<String, RegistryCredentials>,
-    /// Whether the registry must speak TLS with a known certificate.
-    pub verify_tls: bool,
-    /// Time allowed.
-    pub timeout: Duration,
-}
-
-/// What the executor asks of one podman service. Every call ends by a deadline of its own.
-pub trait PodmanApi {
-    /// Reads the service's facts.
-    fn host(&self) -> Answer<'_, HostInfo>;
-    /// Opens the stream of events about containers of ours, from `since` (Unix seconds) on.
-    fn events(&self, since: Option<i64>) -> Answer<'_, EventStream>;
-    /// Lists containers of ours in any state. Never blocks on a pod.
-    fn containers(&self) -> Answer<'_, Vec<ContainerRow>>;
-    /// Lists pods of ours. Blocks while any of them is being stopped.
-    fn pods(&self) -> Answer<'_, Vec<PodRow>>;
-    /// Finds the pod `name` if it is ours.
-    fn pod<'a>(&'a self, name: &'a str) -> Answer<'a, Option<PodRow>>;
-    /// Reads one container.
-    fn inspect<'a>(&'a self, container: &'a str) -> Answer<'a, ContainerDetail>;
-    /// Creates and starts a pod. May leave half of it behind, whatever it answers.
-    fn play(&self, request: PlayRequest) -> Answer<'_, PlayReport>;
-    /// Stops a container. One that does not run or exist is a success.
-    fn stop_container<'a>(&'a self, container: &'a str, grace: Duration) -> Answer<'a, ()>;
-    /// Kills and removes a pod. One that does not exist is a success.
-    fn remove_pod<'a>(&'a self, name: &'a str) -> Answer<'a, ()>;
-    /// Changes the limits of a running container.
-    fn update<'a>(&'a self, container: &'a str, limits: UpdateBody) -> Answer<'a, ()>;
-    /// Tells whether the image is on the device.
-    fn image_exists<'a>(&'a self, image: &'a str) -> Answer<'a, bool>;
-    /// Brings an image to the device.
-    fn pull(&self, request: PullRequest) -> Answer<'_, ()>;
-    /// Tells whether a process exists where the service runs; `None` when that cannot be seen.
-    fn process_exists(&self, pid: i64) -> Option<bool>;
-    /// Returns user and group that the service runs as, when the agent must hand files over.
-    fn owner(&self) -> Option<(u32, u32)>;
-}
-
-/// libpod over a unix socket.
-pub struct LibpodClient {
-    socket: PathBuf,
-    client: Client,
-    /// The process that listens on the socket, once connected.
-    peer: Rc<Cell<Option<i32>>>,
-}
-
-impl LibpodClient {
-    /// Returns a client for the service at `socket`, which need not exist yet.
-    #[must_use]
-    pub fn new(socket: impl Into<PathBuf>) -> Self {
-        let socket = socket.into();
-        let peer = Rc::new(Cell::new(None));
-        let connector = UnixConnector::new(socket.clone(), Rc::clone(&peer));
-        let client = Client::builder()
-            .connector(Connector::new().connector(connector).timeout(LIST_TIMEOUT))
-            .disable_redirects()
-            .finish();
-        Self {
-            socket,
-            client,
-            peer,
-        }
-    }
-
-    fn request(&self, method: Method, path: &str) -> ClientRequest {
-        // A connection that podman closed while it was idle would fail the next call.
-        self.client
-            .request(method, format!("{API}/{path}"))
-            .force_close()
-            .content_type("application/json")
-    }
-
-    /// Sends and reads the whole answer within `after`.
-    async fn exchange(
-        &self,
-        call: &'static str,
-        request: Result<ClientRequest, PodmanError>,
-        body: Vec<u8>,
-        after: Duration,
-    ) -> Result<(StatusCode, Vec<u8>), PodmanError> {
-        let request = request?.timeout(after.saturating_mul(2));
-        let exchange = async {
-            let sent = request.send_body(body).await;
-            let mut response = sent.map_err(|error| self.send_failed(call, error))?;
-            let body = response.body().limit(MAX_ANSWER).await;
-            let body = body.map_err(|source| PodmanError::Cut {
-                call,
-                source: source.into(),
-            })?;
-            Ok((response.status(), body.to_vec()))
-        };
-        let timed_out = |_| PodmanError::Timeout { call, after };
-        timeout(after, exchange).await.map_err(timed_out)?
-    }
-
-    fn send_failed(&self, call: &'static str, error: awc::error::SendRequestError) -> PodmanError {
-        use awc::error::SendRequestError as E;
-        let socket = self.socket.clone();
-        match error {
-            E::Connect(awc::error::ConnectError::Io(source)) => PodmanError::Connect {
-                socket,
-                source: source.into(),
-            },
-            E::Connect(source) => PodmanError::Connect {
-                socket,
-                source: source.to_string().into(),
-            },
-            error => PodmanError::Cut {
-                call,
-                source: error.to_string().into(),
-            },
-        }
-    }
-
-    /// Sends and expects one of `good`.
-    async fn expect(
-        &self,
-        call: &'static str,
-        request: Result<ClientRequest, PodmanError>,
-        body: Vec<u8>,
-        after: Duration,
-        good: &[u16],
-    ) -> Result<(u16, Vec<u8>), PodmanError> {
-        let (status, body) = self.exchange(call, request, body, after).await?;
-        let status = status.as_u16();
-        if good.contains(&status) {
-            return Ok((status, body));
-        }
-        Err(refused(call, status, &body))
-    }
-
-    async fn read<T: DeserializeOwned>(
-        &self,
-        call: &'static str,
-        request: Result<ClientRequest, PodmanError>,
-        after: Duration,
-    ) -> Result<T, PodmanError> {
-        let (_, body) = self.expect(call, request, Vec::new(), after, &[200]).await?;
-        decoded(call, &body)
-    }
-
-    async fn list<T: DeserializeOwned>(
-        &self,
-        call: &'static str,
-        path: &str,
-        filters: &Value,
-    ) -> Result<Vec<T>, PodmanError> {
-        let query = [("all", "true"), ("filters", &filters.to_string())];
-        let request = with_query(call, self.request(Method::GET, path), &query);
-        // An empty list may come as null.
-        let rows: Option<Vec<T>> = self.read(call, request, LIST_TIMEOUT).await?;
-        Ok(rows.unwrap_or_default())
-    }
-}
 
 /// The filter for what is ours.
 fn ours() -> String {
     format!("{MANAGED_BY}={AGENT}")
-}
-
-fn with_query(
-    call: &'static str,
-    request: ClientRequest,
-    query: &[(&str, &str)],
-) -> Result<ClientRequest, PodmanError> {
-    let request = request.query(&query);
-    request.map_err(|source| PodmanError::Garbled {
-        call,
-        source: source.into(),
-    })
-}
-
-fn decoded<T: DeserializeOwned>(call: &'static str, body: &[u8]) -> Result<T, PodmanError> {
-    serde_json::from_slice(body).map_err(|source| PodmanError::Garbled {
-        call,
-        source: source.into(),
-    })
-}
-
-fn refused(call: &'static str, status: u16, body: &[u8]) -> PodmanError {
-    let answer: ErrorAnswer = serde_json::from_slice(body).unwrap_or_default();
-    let fallback = || {
-        let text = answer.errs.join("; ");
-        if text.is_empty() {
-            format!("podman answered {status}")
-        } else {
-            text
-        }
-    };
-    let cause = Some(answer.cause.clone()).filter(|cause| !cause.is_empty());
-    let cause = cause.unwrap_or_else(fallback);
-    let message = Some(answer.message).filter(|message| !message.is_empty());
-    PodmanError::Refused {
-        call,
-        status,
-        message: message.unwrap_or_else(|| cause.clone()),
-        cause,
-    }
 }
 
 /// Credentials as libpod takes them: URL-safe base64 of a map by registry.
@@ -415,7 +110,8 @@ impl PodmanApi for LibpodClient {
         Box::pin(async move {
             let path = format!("containers/{container}/json");
             let request = Ok(self.request(Method::GET, &path));
-            self.read("inspect the container", request, SINGLE_TIMEOUT).await
+            self.read("inspect the container", request, SINGLE_TIMEOUT)
+                .await
         })
     }
 
@@ -521,7 +217,9 @@ impl PodmanApi for LibpodClient {
 /// Decides by the last line whether an image came.
 fn pulled(call: &'static str, body: &[u8]) -> Result<(), PodmanError> {
     let lines = body.split(|byte| *byte == b'\n');
-    let lines = lines.map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
+    let lines = lines
+        .map(<[u8]>::trim_ascii)
+        .filter(|line| !line.is_empty());
     let last: PullLine = decoded(call, lines.last().unwrap_or_default())?;
     if !last.id.is_empty() && last.error.is_empty() {
         return Ok(());
