@@ -75,6 +75,8 @@ pub struct PodmanExecutor {
     /// The last event's time: a new stream begins there.
     since: Option<i64>,
     reconnects: exponential_backoff::IntoIter,
+    /// Nobody listened when last tried: what comes next is another podman.
+    absent: bool,
     listing: Listing,
     /// When the youngest observation that was sent had been made.
     observed_at: Option<Monotonic>,
@@ -141,6 +143,7 @@ impl PodmanExecutor {
             link: Link::Down,
             since: None,
             reconnects: delays(),
+            absent: false,
             listing: Listing::Idle,
             observed_at: None,
             availability: Availability::Untold,
@@ -336,6 +339,9 @@ impl PodmanExecutor {
 
     fn connected(&mut self, stream: EventStream, ctx: &mut Context<Self>) {
         debug!("event stream opened");
+        if std::mem::take(&mut self.absent) {
+            self.reconnects = delays();
+        }
         self.bench.forget_host();
         let stream = ctx.add_stream(stream);
         let since = self.deps.clock.now().monotonic;
@@ -371,7 +377,10 @@ impl PodmanExecutor {
 
     fn reconnect_later(&mut self, error: &PodmanError, ctx: &mut Context<Self>) {
         let longest = match error {
-            PodmanError::Connect { .. } => MAX_ABSENT_DELAY,
+            PodmanError::Connect { .. } => {
+                self.absent = true;
+                MAX_ABSENT_DELAY
+            }
             PodmanError::Timeout { .. }
             | PodmanError::Cut { .. }
             | PodmanError::Garbled { .. }

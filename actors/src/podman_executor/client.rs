@@ -217,10 +217,10 @@ impl PodmanApi for LibpodClient {
 /// Decides by the last line whether an image came.
 fn pulled(call: &'static str, body: &[u8]) -> Result<(), PodmanError> {
     let lines = body.split(|byte| *byte == b'\n');
-    let lines = lines
+    let mut lines = lines
         .map(<[u8]>::trim_ascii)
         .filter(|line| !line.is_empty());
-    let last: PullLine = decoded(call, lines.last().unwrap_or_default())?;
+    let last: PullLine = decoded(call, lines.next_back().unwrap_or_default())?;
     if !last.id.is_empty() && last.error.is_empty() {
         return Ok(());
     }

@@ -95,7 +95,16 @@ impl LibpodClient {
                 socket,
                 source: source.to_string().into(),
             },
-            error => PodmanError::Cut {
+            error @ (E::Url(_)
+            | E::Send(_)
+            | E::Response(_)
+            | E::Http(_)
+            | E::H2(_)
+            | E::Timeout
+            | E::TunnelNotSupported
+            | E::Body(_)
+            | E::Custom(..)
+            | _) => PodmanError::Cut {
                 call,
                 source: error.to_string().into(),
             },

@@ -86,9 +86,9 @@ pub struct DetailHostConfig {
 /// The answer of `info`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub struct Info {
+pub(super) struct Info {
     /// The host as podman sees it.
-    pub host: HostInfo,
+    pub(super) host: HostInfo,
 }
 
 /// The host within [`Info`].
@@ -142,24 +142,24 @@ pub struct PlayedPod {
 /// An error answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub struct ErrorAnswer {
+pub(super) struct ErrorAnswer {
     /// The innermost reason; the same in all versions.
-    pub cause: String,
+    pub(super) cause: String,
     /// The whole chain; differs between versions.
-    pub message: String,
+    pub(super) message: String,
     /// What pods answer instead: one line for each container.
     #[serde(rename = "Errs", deserialize_with = "null_is_empty")]
-    pub errs: Vec<String>,
+    pub(super) errs: Vec<String>,
 }
 
 /// One line of `images/pull`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub struct PullLine {
+pub(super) struct PullLine {
     /// The image's id: the pull succeeded.
-    pub id: String,
+    pub(super) id: String,
     /// Why the pull failed.
-    pub error: String,
+    pub(super) error: String,
 }
 
 /// The body of `containers/{id}/update`.
