@@ -10,7 +10,7 @@ mod environment;
 mod resources;
 #[cfg(test)]
 mod tests;
-mod volumes;
+pub(crate) mod volumes;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,8 +20,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::workload::{DeviceId, Limits, RestartPolicy, Workload};
 
-pub(crate) use resources::{ContainerLimits, container_limits};
-pub(crate) use volumes::{VolumeFile, VolumeFolder};
+pub(crate) use resources::container_limits;
+pub(crate) use volumes::VolumeFolder;
 
 /// Names the program that owns an object; its value is [`AGENT`].
 pub(crate) const MANAGED_BY: &str = "app.kubernetes.io/managed-by";

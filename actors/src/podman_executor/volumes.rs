@@ -124,7 +124,7 @@ fn failing<T>(action: &'static str, path: &Path, result: io::Result<T>) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pod_manifest::VolumeFile;
+    use crate::pod_manifest::volumes::VolumeFile;
     use crate::workload::Confidential;
 
     fn folder(root: &Path, id: &WorkloadId) -> VolumeFolder {
