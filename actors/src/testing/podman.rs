@@ -87,7 +87,9 @@ impl HermeticPodman {
         let script = directory.path().join("hermetic_podman.sh");
         fs::write(&script, SCRIPT).unwrap();
         let log = fs::File::create(directory.path().join("log")).unwrap();
-        let wrapper = Command::new("bash")
+        // A test that is killed takes its service along.
+        let wrapper = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "bash"])
             .arg(&script)
             .arg(directory.path().join("d"))
             .args(user)
@@ -95,7 +97,7 @@ impl HermeticPodman {
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
-            .expect("bash starts");
+            .expect("setpriv starts");
         let podman = Self { wrapper, directory };
         podman.wait_until_ready();
         podman.import_image();
@@ -320,7 +322,8 @@ impl PrivateRegistry {
         // JSON is YAML.
         fs::write(at("config.yml"), settings.to_string()).unwrap();
         let log = fs::File::create(at("log")).unwrap();
-        let process = Command::new("nsenter")
+        let process = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "nsenter"])
             .args([
                 "-t",
                 &podman.init().to_string(),
@@ -332,7 +335,7 @@ impl PrivateRegistry {
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
-            .expect("docker-registry starts");
+            .expect("setpriv starts");
         let registry = Self {
             process,
             _directory: directory,
