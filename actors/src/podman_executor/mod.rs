@@ -1,1 +1,32 @@
-//! podman_executor.
+//! Runs workloads on one podman service and reports what it sees there.
+//!
+//! `actor` receives and sends; `http`, `client` and `connector` reach podman, `volumes` the disk;
+//! `start`, `stop` and `pull` are the sequences of calls that one command comes to, on the
+//! `workbench` that they share; `observer` keeps what an observation needs beyond one listing;
+//! `pod_state`, `events`, `libpod` and `words` only decide.
+
+mod actor;
+mod api;
+mod client;
+mod connector;
+mod events;
+mod http;
+mod libpod;
+mod observer;
+mod pod_state;
+mod pull;
+mod start;
+mod stop;
+mod volumes;
+mod words;
+mod workbench;
+
+pub use actor::{PodmanDeps, PodmanExecutor};
+pub use api::{Answer, EventStream, PlayRequest, PodmanApi, PodmanError, PullRequest};
+pub use client::boot_id;
+pub use events::PodmanEvent;
+pub use http::LibpodClient;
+pub use libpod::{
+    ContainerDetail, ContainerRow, DetailHostConfig, DetailState, HostInfo, PlayReport, PlayedPod,
+    PodRow, Program, SecurityInfo, UpdateBody, UpdateCpu, UpdateMemory,
+};

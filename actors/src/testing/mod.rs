@@ -1,5 +1,8 @@
 //! Fakes, builders and stand-ins for tests; compiled only with the feature `testing`.
 
 pub mod fake_cluster;
+pub mod fake_podman;
+pub mod podman;
+pub mod podman_desk;
 pub mod probe;
 pub mod workloads;

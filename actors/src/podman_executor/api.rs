@@ -1,0 +1,149 @@
+//! What the executor asks of one podman service, and how that can fail.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use futures_util::future::LocalBoxFuture;
+use futures_util::stream::LocalBoxStream;
+
+use super::events::PodmanEvent;
+use super::libpod::{ContainerDetail, ContainerRow, HostInfo, PlayReport, PodRow, UpdateBody};
+use crate::workload::RegistryCredentials;
+
+/// An answer that is awaited on the agent's one thread.
+pub type Answer<'a, T> = LocalBoxFuture<'a, Result<T, PodmanError>>;
+/// Events as they happen. Ends when podman does.
+pub type EventStream = LocalBoxStream<'static, Result<PodmanEvent, PodmanError>>;
+
+/// Why podman did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum PodmanError {
+    /// Nobody listens on the socket.
+    #[error("failed to connect to podman at {}", socket.display())]
+    Connect {
+        /// The socket.
+        socket: PathBuf,
+        /// The reason.
+        #[source]
+        source: Box<dyn Error>,
+    },
+    /// The answer did not come, or not whole, in time.
+    #[error("failed to {call} within {} s", after.as_secs_f32())]
+    Timeout {
+        /// What was asked.
+        call: &'static str,
+        /// The time allowed.
+        after: Duration,
+    },
+    /// The connection ended in the middle.
+    #[error("failed to {call}: podman hung up")]
+    Cut {
+        /// What was asked.
+        call: &'static str,
+        /// The reason.
+        #[source]
+        source: Box<dyn Error>,
+    },
+    /// The answer is not what libpod answers.
+    #[error("failed to {call}: the answer is not libpod's")]
+    Garbled {
+        /// What was asked.
+        call: &'static str,
+        /// The reason.
+        #[source]
+        source: Box<dyn Error>,
+    },
+    /// podman refused.
+    #[error("failed to {call}: {cause}")]
+    Refused {
+        /// What was asked.
+        call: &'static str,
+        /// The HTTP status.
+        status: u16,
+        /// The innermost reason; the same in all versions of podman.
+        cause: String,
+        /// The whole chain of reasons.
+        message: String,
+    },
+}
+
+impl PodmanError {
+    /// Returns whether podman took the call and refused it: trying the same again is no use.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused { .. })
+    }
+
+    /// Returns the error with all its sources on one line.
+    #[must_use]
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = self.source();
+        while let Some(error) = source {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            source = error.source();
+        }
+        text
+    }
+}
+
+/// What `play/kube` is given.
+#[derive(Clone, Debug)]
+pub struct PlayRequest {
+    /// The pod as JSON.
+    pub manifest: Vec<u8>,
+    /// The network; `None` where the manifest decides.
+    pub network: Option<&'static str>,
+    /// Annotations beyond those of the manifest.
+    pub annotations: BTreeMap<String, String>,
+    /// Time allowed, init containers included.
+    pub timeout: Duration,
+}
+
+/// What `images/pull` is given.
+#[derive(Clone, Debug)]
+pub struct PullRequest {
+    /// The image as the specification names it.
+    pub image: String,
+    /// Credentials by registry.
+    pub registries: BTreeMap<String, RegistryCredentials>,
+    /// Whether the registry must speak TLS with a known certificate.
+    pub verify_tls: bool,
+    /// Time allowed.
+    pub timeout: Duration,
+}
+
+/// What the executor asks of one podman service. Every call ends by a deadline of its own.
+pub trait PodmanApi {
+    /// Reads the service's facts.
+    fn host(&self) -> Answer<'_, HostInfo>;
+    /// Opens the stream of events about containers of ours, from `since` (Unix seconds) on.
+    fn events(&self, since: Option<i64>) -> Answer<'_, EventStream>;
+    /// Lists containers of ours in any state. Never blocks on a pod.
+    fn containers(&self) -> Answer<'_, Vec<ContainerRow>>;
+    /// Lists pods of ours. Blocks while any of them is being stopped.
+    fn pods(&self) -> Answer<'_, Vec<PodRow>>;
+    /// Finds the pod `name` if it is ours.
+    fn pod<'a>(&'a self, name: &'a str) -> Answer<'a, Option<PodRow>>;
+    /// Reads one container.
+    fn inspect<'a>(&'a self, container: &'a str) -> Answer<'a, ContainerDetail>;
+    /// Creates and starts a pod. May leave half of it behind, whatever it answers.
+    fn play(&self, request: PlayRequest) -> Answer<'_, PlayReport>;
+    /// Stops a container. One that does not run or exist is a success.
+    fn stop_container<'a>(&'a self, container: &'a str, grace: Duration) -> Answer<'a, ()>;
+    /// Kills and removes a pod. One that does not exist is a success.
+    fn remove_pod<'a>(&'a self, name: &'a str) -> Answer<'a, ()>;
+    /// Changes the limits of a running container.
+    fn update<'a>(&'a self, container: &'a str, limits: UpdateBody) -> Answer<'a, ()>;
+    /// Tells whether the image is on the device.
+    fn image_exists<'a>(&'a self, image: &'a str) -> Answer<'a, bool>;
+    /// Brings an image to the device.
+    fn pull(&self, request: PullRequest) -> Answer<'_, ()>;
+    /// Tells whether a process exists where the service runs; `None` when that cannot be seen.
+    fn process_exists(&self, pid: i64) -> Option<bool>;
+    /// Returns user and group that the service runs as, when the agent must hand files over.
+    fn owner(&self) -> Option<(u32, u32)>;
+}

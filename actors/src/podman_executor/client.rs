@@ -1,0 +1,272 @@
+//! The libpod calls, as [`PodmanApi`] names them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use awc::http::Method;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE;
+use futures_util::stream::{StreamExt as _, iter};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::api::{Answer, EventStream, PlayRequest, PodmanApi, PodmanError, PullRequest};
+use super::events::{Line, Lines, PodmanEvent};
+use super::http::{LIST_TIMEOUT, LibpodClient, decoded, refused, with_query};
+use super::libpod::{
+    ContainerDetail, ContainerRow, HostInfo, Info, PlayReport, PodRow, PullLine, UpdateBody,
+};
+use crate::pod_manifest::{AGENT, MANAGED_BY};
+use crate::workload::RegistryCredentials;
+
+/// A call that reads or changes one container.
+const SINGLE_TIMEOUT: Duration = Duration::from_secs(10);
+/// podman needs so much longer than the grace period to stop a container.
+const STOP_SLACK: Duration = Duration::from_secs(10);
+/// Removing a pod; podman 4.3 takes 4 s at times.
+const REMOVE_TIMEOUT: Duration = Duration::from_secs(30);
+/// A container's log is cut at this size, so that it never fills the disk.
+const LOG_OPTIONS: &str = "max-size=10mb";
+
+/// The filter for what is ours.
+fn ours() -> String {
+    format!("{MANAGED_BY}={AGENT}")
+}
+
+/// Credentials as libpod takes them: URL-safe base64 of a map by registry.
+fn auth_header(registries: &BTreeMap<String, RegistryCredentials>) -> String {
+    let entries = registries.iter().map(|(registry, credentials)| {
+        let entry = json!({
+            "username": credentials.username,
+            "password": credentials.password.expose(),
+        });
+        (registry.clone(), entry)
+    });
+    let map: serde_json::Map<String, Value> = entries.collect();
+    URL_SAFE.encode(Value::Object(map).to_string())
+}
+
+impl PodmanApi for LibpodClient {
+    fn host(&self) -> Answer<'_, HostInfo> {
+        Box::pin(async move {
+            let call = "read podman's facts";
+            let request = Ok(self.request(Method::GET, "info"));
+            let info: Info = self.read(call, request, SINGLE_TIMEOUT).await?;
+            Ok(info.host)
+        })
+    }
+
+    fn events(&self, since: Option<i64>) -> Answer<'_, EventStream> {
+        Box::pin(async move {
+            let call = "open the event stream";
+            let filters = json!({"type": ["container"], "label": [ours()]}).to_string();
+            let since = since.map(|since| since.to_string());
+            let mut query = vec![("stream", "true"), ("filters", filters.as_str())];
+            query.extend(since.as_deref().map(|since| ("since", since)));
+            let request = with_query(call, self.request(Method::GET, "events"), &query)?;
+            let sent = timeout(LIST_TIMEOUT, request.timeout(LIST_TIMEOUT * 2).send()).await;
+            let sent = sent.map_err(|_| PodmanError::Timeout {
+                call,
+                after: LIST_TIMEOUT,
+            })?;
+            let mut response = sent.map_err(|error| self.send_failed(call, error))?;
+            if !response.status().is_success() {
+                let status = response.status().as_u16();
+                let body = timeout(LIST_TIMEOUT, response.body()).await;
+                let body = body.ok().and_then(Result::ok).unwrap_or_default();
+                return Err(refused(call, status, &body));
+            }
+            let mut lines = Lines::default();
+            let events = response.flat_map(move |chunk| iter(read_lines(&mut lines, chunk)));
+            Ok(events.boxed_local())
+        })
+    }
+
+    fn containers(&self) -> Answer<'_, Vec<ContainerRow>> {
+        let filters = json!({"label": [ours()]});
+        Box::pin(async move {
+            let call = "list containers";
+            self.list(call, "containers/json", &filters).await
+        })
+    }
+
+    fn pods(&self) -> Answer<'_, Vec<PodRow>> {
+        let filters = json!({"label": [ours()]});
+        Box::pin(async move { self.list("list pods", "pods/json", &filters).await })
+    }
+
+    fn pod<'a>(&'a self, name: &'a str) -> Answer<'a, Option<PodRow>> {
+        // podman reads the name as a regular expression.
+        let pattern = format!("^{}$", name.replace('.', "\\."));
+        let filters = json!({"label": [ours()], "name": [pattern]});
+        Box::pin(async move {
+            let rows: Vec<PodRow> = self.list("find the pod", "pods/json", &filters).await?;
+            Ok(rows.into_iter().find(|row| row.name == name))
+        })
+    }
+
+    fn inspect<'a>(&'a self, container: &'a str) -> Answer<'a, ContainerDetail> {
+        Box::pin(async move {
+            let path = format!("containers/{container}/json");
+            let request = Ok(self.request(Method::GET, &path));
+            self.read("inspect the container", request, SINGLE_TIMEOUT)
+                .await
+        })
+    }
+
+    fn play(&self, request: PlayRequest) -> Answer<'_, PlayReport> {
+        Box::pin(async move {
+            let call = "create the pod";
+            let annotations = json!(request.annotations).to_string();
+            let mut query = vec![("start", "true"), ("logOptions", LOG_OPTIONS)];
+            query.extend(request.network.map(|network| ("network", network)));
+            if !request.annotations.is_empty() {
+                query.push(("annotations", &annotations));
+            }
+            let post = with_query(call, self.request(Method::POST, "play/kube"), &query);
+            let answer = self.expect(call, post, request.manifest, request.timeout, &[200]);
+            decoded(call, &answer.await?.1)
+        })
+    }
+
+    fn stop_container<'a>(&'a self, container: &'a str, grace: Duration) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let call = "stop the container";
+            // Zero would mean podman's default of 10 s.
+            let seconds = grace.as_secs().max(1).to_string();
+            let query = [("t", seconds.as_str()), ("timeout", seconds.as_str())];
+            let path = format!("containers/{container}/stop");
+            let post = with_query(call, self.request(Method::POST, &path), &query);
+            let after = grace.saturating_add(STOP_SLACK);
+            let answer = self.expect(call, post, Vec::new(), after, &[204, 304, 404]);
+            answer.await.map(drop)
+        })
+    }
+
+    fn remove_pod<'a>(&'a self, name: &'a str) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let call = "remove the pod";
+            let query = [("force", "true"), ("timeout", "0")];
+            let path = format!("pods/{name}");
+            let delete = with_query(call, self.request(Method::DELETE, &path), &query);
+            let answer = self.expect(call, delete, Vec::new(), REMOVE_TIMEOUT, &[200, 404]);
+            match answer.await {
+                Ok(_) => Ok(()),
+                // Another removal was quicker.
+                Err(PodmanError::Refused { cause, .. }) if cause == "no such pod" => Ok(()),
+                Err(error) => Err(error),
+            }
+        })
+    }
+
+    fn update<'a>(&'a self, container: &'a str, limits: UpdateBody) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let call = "change the limits";
+            let body = json!(limits).to_string().into_bytes();
+            let request = Ok(self.request(Method::POST, &format!("containers/{container}/update")));
+            let answer = self.expect(call, request, body, SINGLE_TIMEOUT, &[200, 201]);
+            answer.await.map(drop)
+        })
+    }
+
+    fn image_exists<'a>(&'a self, image: &'a str) -> Answer<'a, bool> {
+        Box::pin(async move {
+            let call = "look for the image";
+            let request = Ok(self.request(Method::GET, &format!("images/{image}/exists")));
+            let answer = self.expect(call, request, Vec::new(), SINGLE_TIMEOUT, &[204, 404]);
+            Ok(answer.await?.0 == 204)
+        })
+    }
+
+    fn pull(&self, request: PullRequest) -> Answer<'_, ()> {
+        Box::pin(async move {
+            let call = "pull the image";
+            let verify = request.verify_tls.to_string();
+            let query = [
+                ("reference", request.image.as_str()),
+                ("tlsVerify", verify.as_str()),
+                ("quiet", "true"),
+            ];
+            let post = with_query(call, self.request(Method::POST, "images/pull"), &query);
+            let post = post.map(|post| match request.registries.is_empty() {
+                true => post,
+                false => post.insert_header(("X-Registry-Auth", auth_header(&request.registries))),
+            });
+            let answer = self.expect(call, post, Vec::new(), request.timeout, &[200]);
+            pulled(call, &answer.await?.1)
+        })
+    }
+
+    fn process_exists(&self, pid: i64) -> Option<bool> {
+        // The service may live in another pid namespace: ask the /proc that it sees.
+        let proc = PathBuf::from(format!("/proc/{}/root/proc", self.peer.get()?));
+        let visible = proc.join("1").exists();
+        visible.then(|| proc.join(pid.to_string()).exists())
+    }
+
+    fn owner(&self) -> Option<(u32, u32)> {
+        use std::os::unix::fs::MetadataExt as _;
+        let socket = std::fs::metadata(&self.socket).ok()?;
+        let we_are_root = rustix::process::geteuid().is_root();
+        let theirs = (socket.uid(), socket.gid());
+        (we_are_root && socket.uid() != 0).then_some(theirs)
+    }
+}
+
+/// Decides by the last line whether an image came.
+fn pulled(call: &'static str, body: &[u8]) -> Result<(), PodmanError> {
+    let lines = body.split(|byte| *byte == b'\n');
+    let mut lines = lines
+        .map(<[u8]>::trim_ascii)
+        .filter(|line| !line.is_empty());
+    let last: PullLine = decoded(call, lines.next_back().unwrap_or_default())?;
+    if !last.id.is_empty() && last.error.is_empty() {
+        return Ok(());
+    }
+    let cause = match last.error.is_empty() {
+        true => "podman ended the pull without a result".to_owned(),
+        false => last.error,
+    };
+    Err(PodmanError::Refused {
+        call,
+        status: 200,
+        message: cause.clone(),
+        cause,
+    })
+}
+
+fn read_lines<B: AsRef<[u8]>>(
+    lines: &mut Lines,
+    chunk: Result<B, awc::error::PayloadError>,
+) -> Vec<Result<PodmanEvent, PodmanError>> {
+    let call = "read the event stream";
+    let chunk = match chunk {
+        Ok(chunk) => chunk,
+        Err(source) => {
+            let source = source.into();
+            return vec![Err(PodmanError::Cut { call, source })];
+        }
+    };
+    let lines = lines.push(chunk.as_ref()).into_iter();
+    let read = lines.filter_map(|line| match line {
+        Line::Event(event) => Some(Ok(event)),
+        Line::Error(cause) => Some(Err(PodmanError::Refused {
+            call,
+            status: 200,
+            message: cause.clone(),
+            cause,
+        })),
+        Line::Rubbish => None,
+    });
+    read.collect()
+}
+
+/// Returns the kernel's id of this boot.
+///
+/// # Errors
+/// The kernel does not tell.
+pub fn boot_id() -> std::io::Result<String> {
+    let id = std::fs::read_to_string(Path::new("/proc/sys/kernel/random/boot_id"))?;
+    Ok(id.trim().to_owned())
+}

@@ -1,0 +1,141 @@
+//! podman's event stream: lines of JSON, cut anywhere by the transport.
+
+use serde::Deserialize;
+
+use super::libpod::ErrorAnswer;
+
+/// A line that grows beyond this is no event.
+const MAX_LINE: usize = 256 * 1024;
+/// Happenings that leave every container's state as it was.
+const IDLE: [&str; 8] = [
+    "attach",
+    "exec",
+    "exec_died",
+    "exec_create",
+    "exec_start",
+    "health_status",
+    "mount",
+    "unmount",
+];
+
+/// Something that happened to a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct PodmanEvent {
+    /// `died`, `start`, `remove` and so on.
+    #[serde(rename = "Action", default)]
+    pub action: String,
+    /// When, Unix seconds.
+    #[serde(default)]
+    pub time: i64,
+}
+
+impl PodmanEvent {
+    /// Returns whether the event may have changed a container's state.
+    #[must_use]
+    pub fn changes_state(&self) -> bool {
+        !IDLE.contains(&self.action.as_str())
+    }
+}
+
+/// What a line of the stream is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    /// An event.
+    Event(PodmanEvent),
+    /// podman 4.3 answers 200 and tells its error in the stream.
+    Error(String),
+    /// Neither.
+    Rubbish,
+}
+
+/// Collects chunks until lines are whole.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    pending: Vec<u8>,
+}
+
+impl Lines {
+    /// Takes a chunk and returns the lines that it completed.
+    pub(super) fn push(&mut self, chunk: &[u8]) -> Vec<Line> {
+        let mut complete = Vec::new();
+        for piece in chunk.split_inclusive(|byte| *byte == b'\n') {
+            self.pending.extend_from_slice(piece);
+            if piece.ends_with(b"\n") {
+                complete.extend(decode(&self.pending));
+                self.pending.clear();
+            } else if self.pending.len() > MAX_LINE {
+                complete.push(Line::Rubbish);
+                self.pending.clear();
+            }
+        }
+        complete
+    }
+}
+
+/// Decodes one line; `None` for an empty one.
+fn decode(line: &[u8]) -> Option<Line> {
+    let line = line.trim_ascii();
+    if line.is_empty() {
+        return None;
+    }
+    let event = serde_json::from_slice::<PodmanEvent>(line).ok();
+    if let Some(event) = event.filter(|event| !event.action.is_empty()) {
+        return Some(Line::Event(event));
+    }
+    let error = serde_json::from_slice::<ErrorAnswer>(line).ok();
+    let error = error.filter(|error| !error.cause.is_empty());
+    Some(error.map_or(Line::Rubbish, |error| Line::Error(error.cause)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIED: &str = r#"{"status":"died","id":"10a9","Type":"container","Action":"died","Actor":{"ID":"10a9","Attributes":{"containerExitCode":"5","name":"ev1-a"}},"scope":"local","time":1795431036,"timeNano":1795431036922745492}"#;
+
+    fn event(action: &str, time: i64) -> Line {
+        let action = action.to_owned();
+        Line::Event(PodmanEvent { action, time })
+    }
+
+    #[test]
+    fn a_line_cut_anywhere_is_put_together() {
+        let text = format!("{DIED}\n{DIED}\n");
+        for cut in 0..text.len() {
+            let mut lines = Lines::default();
+            let mut seen = lines.push(&text.as_bytes()[..cut]);
+            seen.extend(lines.push(&text.as_bytes()[cut..]));
+            let died = event("died", 1_795_431_036);
+            assert_eq!(seen, [died.clone(), died], "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn an_error_in_the_stream_is_told_from_an_event() {
+        let seen = Lines::default()
+            .push(b"{\"cause\":\"zzz is an invalid filter\",\"message\":\"x\",\"response\":500}\n");
+        assert_eq!(seen, [Line::Error("zzz is an invalid filter".to_owned())]);
+    }
+
+    #[test]
+    fn rubbish_is_passed_over_and_the_next_event_is_read() {
+        let mut lines = Lines::default();
+        let endless = vec![b'x'; MAX_LINE + 1];
+        assert_eq!(lines.push(&endless), [Line::Rubbish]);
+        let seen = lines.push(format!("tail\n\n[]\n{DIED}\n").as_bytes());
+        assert_eq!(
+            seen,
+            [Line::Rubbish, Line::Rubbish, event("died", 1_795_431_036)]
+        );
+    }
+
+    #[test]
+    fn a_health_check_does_not_count_as_a_change() {
+        let changes = |action: &str| {
+            let action = action.to_owned();
+            PodmanEvent { action, time: 0 }.changes_state()
+        };
+        assert!(changes("died") && changes("start") && changes("remove") && changes("unheard-of"));
+        assert!(!changes("health_status") && !changes("exec_died"));
+    }
+}

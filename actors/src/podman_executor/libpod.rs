@@ -1,0 +1,190 @@
+//! The shapes of libpod's JSON, as far as the agent reads or writes them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// libpod writes `null` for an empty list or map.
+fn null_is_empty<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// One row of `containers/json`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ContainerRow {
+    /// The container's id.
+    pub id: String,
+    /// Its names; podman gives one.
+    #[serde(deserialize_with = "null_is_empty")]
+    pub names: Vec<String>,
+    /// `running`, `exited`, `created` and so on.
+    pub state: String,
+    /// Its exit code, once it ended.
+    pub exit_code: i32,
+    /// When it ended, Unix seconds.
+    pub exited_at: i64,
+    /// When it started, Unix seconds; far below zero when it never did.
+    pub started_at: i64,
+    /// Its process as the podman service sees it; zero when there is none.
+    pub pid: i64,
+    /// The name of its pod.
+    pub pod_name: String,
+    /// The pod's labels.
+    #[serde(deserialize_with = "null_is_empty")]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// One row of `pods/json`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct PodRow {
+    /// Its name.
+    pub name: String,
+    /// `Running`, `Degraded`, `Created` and so on.
+    pub status: String,
+    /// Its labels.
+    #[serde(deserialize_with = "null_is_empty")]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// What `containers/{id}/json` says beyond the row.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ContainerDetail {
+    /// The state.
+    pub state: DetailState,
+    /// The settings at creation.
+    pub host_config: DetailHostConfig,
+}
+
+/// The state within [`ContainerDetail`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct DetailState {
+    /// The exit code.
+    pub exit_code: i32,
+    /// Killed for want of memory; podman 4.3 never says so.
+    #[serde(rename = "OOMKilled")]
+    pub oom_killed: bool,
+    /// What podman has to say about the end.
+    pub error: String,
+}
+
+/// The settings within [`ContainerDetail`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct DetailHostConfig {
+    /// Memory limit in bytes, zero for none.
+    pub memory: i64,
+}
+
+/// The answer of `info`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub(super) struct Info {
+    /// The host as podman sees it.
+    pub(super) host: HostInfo,
+}
+
+/// The host within [`Info`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct HostInfo {
+    /// `v1` or `v2`.
+    pub cgroup_version: String,
+    /// Privileges.
+    pub security: SecurityInfo,
+    /// A program for rootless networks.
+    pub slirp4netns: Program,
+    /// A newer program for rootless networks.
+    pub pasta: Program,
+}
+
+/// Privileges within [`HostInfo`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct SecurityInfo {
+    /// Whether podman runs without root.
+    pub rootless: bool,
+}
+
+/// A helper program within [`HostInfo`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Program {
+    /// Its path; empty when it is not installed.
+    pub executable: String,
+}
+
+/// The answer of `play/kube`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct PlayReport {
+    /// The pods that were made.
+    #[serde(deserialize_with = "null_is_empty")]
+    pub pods: Vec<PlayedPod>,
+}
+
+/// One pod of a [`PlayReport`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct PlayedPod {
+    /// Why containers did not start.
+    #[serde(deserialize_with = "null_is_empty")]
+    pub container_errors: Vec<String>,
+}
+
+/// An error answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub(super) struct ErrorAnswer {
+    /// The innermost reason; the same in all versions.
+    pub(super) cause: String,
+    /// The whole chain; differs between versions.
+    pub(super) message: String,
+    /// What pods answer instead: one line for each container.
+    #[serde(rename = "Errs", deserialize_with = "null_is_empty")]
+    pub(super) errs: Vec<String>,
+}
+
+/// One line of `images/pull`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub(super) struct PullLine {
+    /// The image's id: the pull succeeded.
+    pub(super) id: String,
+    /// Why the pull failed.
+    pub(super) error: String,
+}
+
+/// The body of `containers/{id}/update`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct UpdateBody {
+    /// CPU time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<UpdateCpu>,
+    /// Memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<UpdateMemory>,
+}
+
+/// CPU time within [`UpdateBody`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct UpdateCpu {
+    /// Microseconds in each period, -1 for no limit.
+    pub quota: i64,
+    /// The period in microseconds.
+    pub period: u64,
+}
+
+/// Memory within [`UpdateBody`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct UpdateMemory {
+    /// Bytes, -1 for no limit.
+    pub limit: i64,
+}

@@ -1,0 +1,145 @@
+//! Looks at podman: one listing, and the little that a listing does not tell.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_util::stream::{StreamExt as _, iter};
+use tracing::debug;
+
+use super::api::PodmanError;
+use super::libpod::{ContainerRow, PodRow};
+use super::pod_state::{EndKey, Knowledge, Phase, container_name, observed_pods, phase};
+use super::workbench::Workbench;
+use crate::clock::{Moment, Monotonic};
+use crate::pod_manifest::ID;
+use crate::workload::{ContainerEnd, ObservedPod};
+
+/// podman takes up to 3.3 s to note the end of a process; one gone for longer it will never note.
+const UNNOTICED_AFTER: Duration = Duration::from_secs(5);
+/// Ended containers that are looked into at once.
+const INSPECTIONS: usize = 8;
+/// The code of a process that was killed, by the kernel for want of memory for one.
+const SIGKILLED: i32 = 137;
+
+/// What was seen.
+#[derive(Debug)]
+pub(super) struct Observation {
+    /// When podman was asked.
+    pub(super) at: Moment,
+    /// Every pod of ours.
+    pub(super) pods: Vec<ObservedPod>,
+    /// A process is gone that podman may yet note: look again soon.
+    pub(super) unsettled: bool,
+}
+
+/// Looks at podman and remembers what need not be asked twice.
+pub(super) struct Observer {
+    bench: Rc<Workbench>,
+    memory: RefCell<Memory>,
+}
+
+#[derive(Default)]
+struct Memory {
+    ends: BTreeMap<EndKey, ContainerEnd>,
+    /// Since when the process of a container that runs by podman's word is gone.
+    gone: BTreeMap<String, Monotonic>,
+    pods: Vec<PodRow>,
+}
+
+impl Observer {
+    /// Returns an observer that has seen nothing yet.
+    pub(super) fn new(bench: Rc<Workbench>) -> Self {
+        let memory = RefCell::default();
+        Self { bench, memory }
+    }
+
+    /// Looks at all containers.
+    pub(super) async fn observe(&self) -> Result<Observation, PodmanError> {
+        let at = self.bench.clock.now();
+        let rows = self.bench.api.containers().await?;
+        self.look_into_ends(&rows).await;
+        let vanished = self.vanished(&rows, at.monotonic);
+        let memory = self.memory.borrow();
+        let known = Knowledge {
+            boot_id: &self.bench.boot_id,
+            ends: &memory.ends,
+            vanished: &vanished,
+        };
+        Ok(Observation {
+            at,
+            pods: observed_pods(&rows, &memory.pods, known),
+            unsettled: memory.gone.len() > vanished.len(),
+        })
+    }
+
+    /// Looks for pods that have no containers. Blocks while a pod is being stopped, so that it is
+    /// done seldom, and no observation waits for it.
+    pub(super) async fn look_for_half_made_pods(&self) -> Result<(), PodmanError> {
+        let pods = self.bench.api.pods().await?;
+        self.memory.borrow_mut().pods = pods;
+        Ok(())
+    }
+
+    /// Forgets a pod that was removed or made.
+    pub(super) fn forget_pod(&self, id: &str) {
+        let pods = &mut self.memory.borrow_mut().pods;
+        pods.retain(|pod| pod.labels.get(ID).is_none_or(|of| of != id));
+    }
+
+    /// Inspects each container that ended, once for each end.
+    async fn look_into_ends(&self, rows: &[ContainerRow]) {
+        let ended = rows.iter().filter(|row| phase(row) == Phase::Ended);
+        let keys: BTreeMap<EndKey, &ContainerRow> = ended
+            .map(|row| ((row.id.clone(), row.exited_at), row))
+            .collect();
+        let news: Vec<_> = {
+            let ends = &mut self.memory.borrow_mut().ends;
+            ends.retain(|key, _| keys.contains_key(key));
+            let news = keys.into_iter().filter(|(key, _)| !ends.contains_key(key));
+            news.collect()
+        };
+        let inspections = iter(news).map(|(key, row)| async move {
+            let detail = self.bench.api.inspect(&row.id).await;
+            (key, row, detail)
+        });
+        let mut inspections = std::pin::pin!(inspections.buffer_unordered(INSPECTIONS));
+        while let Some((key, row, detail)) = inspections.next().await {
+            match detail {
+                Ok(detail) => {
+                    let limited = detail.host_config.memory > 0;
+                    let hint = row.exit_code == SIGKILLED && limited && !detail.state.oom_killed;
+                    let hint = hint.then(|| "killed, perhaps for want of memory".to_owned());
+                    let said = Some(detail.state.error).filter(|error| !error.is_empty());
+                    let end = ContainerEnd {
+                        container: container_name(row).to_owned(),
+                        exit_code: detail.state.exit_code,
+                        oom_killed: detail.state.oom_killed,
+                        message: said.or(hint),
+                    };
+                    self.memory.borrow_mut().ends.insert(key, end);
+                }
+                // The row tells the exit code; the rest is asked for again next time.
+                Err(error) => debug!(error = error.chain(), "ended container was not inspected"),
+            }
+        }
+    }
+
+    /// Returns the containers whose process is gone for good although podman says that they run.
+    fn vanished(&self, rows: &[ContainerRow], now: Monotonic) -> BTreeSet<String> {
+        let running = rows.iter().filter(|row| phase(row) == Phase::Running);
+        let gone = running
+            .filter(|row| row.pid > 0 && self.bench.api.process_exists(row.pid) == Some(false));
+        let gone: BTreeSet<_> = gone.map(|row| row.id.clone()).collect();
+        let since = &mut self.memory.borrow_mut().gone;
+        since.retain(|id, _| gone.contains(id));
+        for id in gone {
+            since.entry(id).or_insert(now);
+        }
+        let unnoticed = since
+            .iter()
+            .filter(|(_, since)| now.saturating_since(**since) >= UNNOTICED_AFTER);
+        unnoticed.map(|(id, _)| id.clone()).collect()
+    }
+}

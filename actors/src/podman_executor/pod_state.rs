@@ -1,0 +1,280 @@
+//! podman's rows as the states that the scheduler knows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::DateTime;
+
+use super::libpod::{ContainerRow, PodRow};
+use crate::pod_manifest::{BOOT_ID, CONTAINERS, ID, WORKLOAD};
+use crate::workload::{ContainerEnd, CurrentState, ObservedPod, WorkloadId, WorkloadName};
+
+/// One end of one container: its id and when it ended.
+pub(super) type EndKey = (String, i64);
+
+/// What is known beyond the rows of one listing.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Knowledge<'a> {
+    /// The kernel's id of this boot.
+    pub boot_id: &'a str,
+    /// Ends that were looked into.
+    pub ends: &'a BTreeMap<EndKey, ContainerEnd>,
+    /// Containers, by id, whose process is gone although podman says that they run.
+    pub vanished: &'a BTreeSet<String>,
+}
+
+/// What a container is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// It never ran.
+    Created,
+    /// It runs.
+    Running,
+    /// It ended.
+    Ended,
+    /// It is between two states, or paused by somebody.
+    Unclear,
+}
+
+/// Returns what the container of `row` is doing by podman's word.
+pub(super) fn phase(row: &ContainerRow) -> Phase {
+    match row.state.as_str() {
+        "created" | "configured" | "initialized" => Phase::Created,
+        "running" => Phase::Running,
+        "exited" | "stopped" => Phase::Ended,
+        _ => Phase::Unclear,
+    }
+}
+
+/// Returns the name that the pod specification gives the container.
+pub(super) fn container_name(row: &ContainerRow) -> &str {
+    let name = row.names.first().map_or(row.id.as_str(), String::as_str);
+    let inner = name.strip_prefix(row.pod_name.as_str());
+    inner
+        .and_then(|inner| inner.strip_prefix('-'))
+        .unwrap_or(name)
+}
+
+/// Returns every pod of ours: those with containers, and `half_made` ones without.
+pub(super) fn observed_pods(
+    rows: &[ContainerRow],
+    half_made: &[PodRow],
+    known: Knowledge<'_>,
+) -> Vec<ObservedPod> {
+    let mut pods = BTreeMap::<&str, Vec<&ContainerRow>>::new();
+    for row in rows {
+        if let Some(id) = row.labels.get(ID) {
+            pods.entry(id).or_default().push(row);
+        }
+    }
+    let empty = half_made.iter().filter_map(|pod| {
+        let id = pod.labels.get(ID)?;
+        (!pods.contains_key(id.as_str())).then(|| ObservedPod {
+            id: WorkloadId::from(id.as_str()),
+            workload: workload_name(&pod.labels, id),
+            state: incomplete("the pod has no containers".to_owned()),
+            started_at: None,
+        })
+    });
+    let empty: Vec<_> = empty.collect();
+    let full = pods.iter().map(|(id, rows)| ObservedPod {
+        id: WorkloadId::from(*id),
+        workload: rows.first().map_or_else(
+            || WorkloadName::from(*id),
+            |row| workload_name(&row.labels, id),
+        ),
+        state: pod_state(rows, known),
+        started_at: started_at(rows),
+    });
+    full.chain(empty).collect()
+}
+
+/// Returns the state of the pod that `rows` make up.
+pub(super) fn pod_state(rows: &[&ContainerRow], known: Knowledge<'_>) -> CurrentState {
+    let phases: Vec<_> = rows.iter().map(|row| actual_phase(row, known)).collect();
+    let any = |wanted| phases.contains(&wanted);
+    let labels = rows.first().map(|row| &row.labels);
+    let label = |key| labels.and_then(|labels| labels.get(key));
+    let expected = label(CONTAINERS).and_then(|count| count.parse::<usize>().ok());
+    let of_this_boot = label(BOOT_ID).is_none_or(|boot| boot == known.boot_id);
+
+    if any(Phase::Unclear) {
+        return CurrentState::Unknown;
+    }
+    if !of_this_boot && !any(Phase::Running) {
+        return incomplete("the pod is from before the last boot".to_owned());
+    }
+    if any(Phase::Created) {
+        return incomplete("some containers never started".to_owned());
+    }
+    if let Some(expected) = expected.filter(|expected| rows.len() < *expected) {
+        return incomplete(format!("{} of {expected} containers exist", rows.len()));
+    }
+    let ended = rows.iter().zip(&phases);
+    let ended = ended.filter(|(_, phase)| **phase == Phase::Ended);
+    let ended: Vec<_> = ended.map(|(row, _)| end_of(row, known)).collect();
+    if ended.is_empty() {
+        CurrentState::Running
+    } else if any(Phase::Running) {
+        CurrentState::Degraded { ended }
+    } else {
+        CurrentState::Exited { ended }
+    }
+}
+
+fn actual_phase(row: &ContainerRow, known: Knowledge<'_>) -> Phase {
+    match phase(row) {
+        Phase::Running if known.vanished.contains(&row.id) => Phase::Ended,
+        phase @ (Phase::Created | Phase::Running | Phase::Ended | Phase::Unclear) => phase,
+    }
+}
+
+fn end_of(row: &ContainerRow, known: Knowledge<'_>) -> ContainerEnd {
+    let container = container_name(row).to_owned();
+    if known.vanished.contains(&row.id) {
+        return ContainerEnd {
+            container,
+            exit_code: -1,
+            oom_killed: false,
+            message: Some("its process is gone, and podman did not notice".to_owned()),
+        };
+    }
+    let looked_into = known.ends.get(&(row.id.clone(), row.exited_at));
+    looked_into.cloned().unwrap_or(ContainerEnd {
+        container,
+        exit_code: row.exit_code,
+        oom_killed: false,
+        message: None,
+    })
+}
+
+fn incomplete(message: String) -> CurrentState {
+    CurrentState::Incomplete { message }
+}
+
+fn workload_name(labels: &BTreeMap<String, String>, id: &str) -> WorkloadName {
+    WorkloadName::from(labels.get(WORKLOAD).map_or(id, String::as_str))
+}
+
+fn started_at(rows: &[&ContainerRow]) -> Option<DateTime<chrono::Utc>> {
+    let youngest = rows.iter().map(|row| row.started_at).max()?;
+    let started = DateTime::from_timestamp(youngest, 0);
+    started.filter(|started| started.timestamp() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOOT: &str = "boot-2";
+
+    fn row(name: &str, state: &str, exit_code: i32) -> ContainerRow {
+        let labels = [
+            (ID, "web-1"),
+            (WORKLOAD, "web"),
+            (BOOT_ID, BOOT),
+            (CONTAINERS, "2"),
+        ];
+        ContainerRow {
+            id: format!("id-{name}"),
+            names: vec![format!("web-1-{name}")],
+            state: state.to_owned(),
+            exit_code,
+            pod_name: "web-1".to_owned(),
+            labels: labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+            ..ContainerRow::default()
+        }
+    }
+
+    fn state(rows: &[ContainerRow], vanished: &[&str]) -> CurrentState {
+        let known = Knowledge {
+            boot_id: BOOT,
+            ends: &BTreeMap::new(),
+            vanished: &vanished.iter().map(|id| (*id).to_owned()).collect(),
+        };
+        pod_state(&rows.iter().collect::<Vec<_>>(), known)
+    }
+
+    fn word(state: &CurrentState) -> String {
+        let text = format!("{state:?}");
+        text.chars()
+            .take_while(char::is_ascii_alphanumeric)
+            .collect()
+    }
+
+    #[test]
+    fn states_of_containers_make_the_state_of_their_pod() {
+        let table = [
+            ("running", "running", "Running"),
+            ("running", "exited", "Degraded"),
+            ("exited", "exited", "Exited"),
+            ("stopped", "exited", "Exited"),
+            ("running", "created", "Incomplete"),
+            ("initialized", "exited", "Incomplete"),
+            ("running", "stopping", "Unknown"),
+            ("removing", "exited", "Unknown"),
+            ("paused", "running", "Unknown"),
+            ("a word of podman 6", "running", "Unknown"),
+        ];
+        for (a, b, expected) in table {
+            let state = state(&[row("a", a, 0), row("b", b, 0)], &[]);
+            assert_eq!(word(&state), expected, "{a} and {b}");
+        }
+    }
+
+    #[test]
+    fn exit_codes_come_with_the_names_of_the_specification() {
+        let CurrentState::Degraded { ended } =
+            state(&[row("a", "running", 0), row("b", "exited", 3)], &[])
+        else {
+            panic!("not degraded");
+        };
+        assert_eq!((ended[0].container.as_str(), ended[0].exit_code), ("b", 3));
+    }
+
+    #[test]
+    fn a_pod_that_lacks_a_container_is_incomplete() {
+        assert_eq!(word(&state(&[row("a", "running", 0)], &[])), "Incomplete");
+    }
+
+    #[test]
+    fn a_container_whose_process_vanished_has_ended_with_an_unknown_code() {
+        let rows = [row("a", "running", 0), row("b", "running", 0)];
+        let CurrentState::Degraded { ended } = state(&rows, &["id-b"]) else {
+            panic!("not degraded");
+        };
+        assert_eq!(ended[0].exit_code, -1);
+    }
+
+    #[test]
+    fn an_end_from_before_the_last_boot_completes_nothing() {
+        let old = |state| {
+            let mut row = row("a", state, 0);
+            row.labels.insert(BOOT_ID.to_owned(), "boot-1".to_owned());
+            row.labels.insert(CONTAINERS.to_owned(), "1".to_owned());
+            row
+        };
+        assert_eq!(word(&state(&[old("exited")], &[])), "Incomplete");
+        assert_eq!(word(&state(&[old("created")], &[])), "Incomplete");
+        assert_eq!(word(&state(&[old("running")], &[])), "Running");
+    }
+
+    #[test]
+    fn pods_without_containers_are_seen_and_strangers_are_not() {
+        let stranger = ContainerRow::default();
+        let labels = [(ID, "half-2"), (WORKLOAD, "half")];
+        let half = PodRow {
+            name: "half-2".to_owned(),
+            labels: labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+            ..PodRow::default()
+        };
+        let known = Knowledge {
+            boot_id: BOOT,
+            ends: &BTreeMap::new(),
+            vanished: &BTreeSet::new(),
+        };
+        let pods = observed_pods(&[stranger], &[half], known);
+        assert_eq!(pods.len(), 1);
+        assert_eq!(pods[0].workload, WorkloadName::from("half"));
+        assert_eq!(word(&pods[0].state), "Incomplete");
+    }
+}

@@ -1,0 +1,200 @@
+//! Bringing a workload's images to the device before its pod is touched.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::api::{PodmanError, PullRequest};
+use super::words::{is_unreachable, pull_reason};
+use super::workbench::{Workbench, unavailable};
+use crate::clock::Monotonic;
+use crate::messages::CommandError;
+use crate::workload::Workload;
+
+/// When an image is asked of its registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Policy {
+    /// Not at all.
+    Never,
+    /// When the device lacks it.
+    IfNotPresent,
+    /// Each time, because the tag moves; a copy on the device does while the registry is away.
+    Fresh,
+    /// Each time, because the author says so.
+    Always,
+}
+
+/// Brings every image of `workload` to the device. Returns what people should know.
+///
+/// # Errors
+/// An image did not come, or podman did not answer.
+pub(super) async fn pull(
+    bench: &Workbench,
+    workload: &Workload,
+    deadline: Monotonic,
+) -> Result<Vec<String>, CommandError> {
+    let mut warnings = Vec::new();
+    for (image, policy) in images(workload)? {
+        let exists = bench.api.image_exists(&image).await;
+        let exists = exists.map_err(|error| unavailable(&error))?;
+        match policy {
+            Policy::Never | Policy::IfNotPresent if exists => continue,
+            Policy::Never => {
+                let message = "the image is not on the device, and its pull policy is Never";
+                return Err(failed(image, message.to_owned()));
+            }
+            Policy::IfNotPresent | Policy::Fresh | Policy::Always => {}
+        }
+        let request = PullRequest {
+            verify_tls: !is_loopback(&image),
+            image: image.clone(),
+            registries: workload.registries.clone(),
+            timeout: bench.left(deadline),
+        };
+        let Err(error) = bench.api.pull(request).await else {
+            continue;
+        };
+        let error = pull_error(&error);
+        if policy == Policy::Fresh && exists && error.unreachable {
+            let why = error.message;
+            warnings.push(format!(
+                "image {image}: the copy on the device is used, as {why}"
+            ));
+            continue;
+        }
+        return Err(error.of(image));
+    }
+    Ok(warnings)
+}
+
+/// Why a pull failed.
+struct PullFailure {
+    message: String,
+    unreachable: bool,
+    runtime: bool,
+}
+
+impl PullFailure {
+    fn of(self, image: String) -> CommandError {
+        let message = self.message;
+        if self.runtime {
+            CommandError::Unavailable { message }
+        } else {
+            failed(image, message)
+        }
+    }
+}
+
+fn pull_error(error: &PodmanError) -> PullFailure {
+    match error {
+        PodmanError::Refused { cause, .. } => PullFailure {
+            message: pull_reason(cause),
+            unreachable: is_unreachable(cause),
+            runtime: false,
+        },
+        PodmanError::Timeout { after, .. } => PullFailure {
+            message: timed_out(*after),
+            unreachable: true,
+            runtime: false,
+        },
+        PodmanError::Connect { .. } | PodmanError::Cut { .. } | PodmanError::Garbled { .. } => {
+            PullFailure {
+                message: error.chain(),
+                unreachable: false,
+                runtime: true,
+            }
+        }
+    }
+}
+
+fn timed_out(after: Duration) -> String {
+    format!("the image did not come within {} s", after.as_secs())
+}
+
+fn failed(image: String, message: String) -> CommandError {
+    CommandError::Pull { image, message }
+}
+
+/// Returns each image once, with the strictest policy that a container asks for.
+fn images(workload: &Workload) -> Result<BTreeMap<String, Policy>, CommandError> {
+    let init = workload.pod.init_containers.iter().flatten();
+    let mut images = BTreeMap::new();
+    for container in init.chain(&workload.pod.containers) {
+        let Some(image) = container.image.clone().filter(|image| !image.is_empty()) else {
+            let message = format!("container {} names no image", container.name);
+            return Err(CommandError::Unsupported { message });
+        };
+        let policy = policy(&image, container.image_pull_policy.as_deref());
+        let known = images.entry(image).or_insert(policy);
+        *known = policy.max(*known);
+    }
+    Ok(images)
+}
+
+/// Kubernetes' rules; an image of `localhost/` has no registry.
+fn policy(image: &str, written: Option<&str>) -> Policy {
+    match written {
+        Some("Always") => Policy::Always,
+        Some("Never") => Policy::Never,
+        Some("IfNotPresent") => Policy::IfNotPresent,
+        _ if image.starts_with("localhost/") || image.contains('@') => Policy::IfNotPresent,
+        _ => match image
+            .rsplit('/')
+            .next()
+            .and_then(|name| name.split_once(':'))
+        {
+            None | Some((_, "latest")) => Policy::Fresh,
+            Some(_) => Policy::IfNotPresent,
+        },
+    }
+}
+
+/// Returns whether the image's registry is this device, which nobody can listen in on.
+fn is_loopback(image: &str) -> bool {
+    let registry = image.split('/').next().unwrap_or_default();
+    let host = registry.rsplit_once(':').map_or(registry, |(host, _)| host);
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pull_policies_are_those_of_kubernetes() {
+        let table = [
+            ("quay.io/a/b:1", None, Policy::IfNotPresent),
+            ("quay.io/a/b:latest", None, Policy::Fresh),
+            ("quay.io/a/b", None, Policy::Fresh),
+            ("quay.io:5000/b", None, Policy::Fresh),
+            ("quay.io/b@sha256:00", None, Policy::IfNotPresent),
+            ("localhost/b", None, Policy::IfNotPresent),
+            ("localhost/b:latest", Some("Always"), Policy::Always),
+            ("quay.io/a/b:1", Some("Always"), Policy::Always),
+            ("quay.io/a/b:latest", Some("Never"), Policy::Never),
+            (
+                "quay.io/a/b:latest",
+                Some("IfNotPresent"),
+                Policy::IfNotPresent,
+            ),
+        ];
+        for (image, written, expected) in table {
+            assert_eq!(policy(image, written), expected, "{image} {written:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_registry_on_the_device_goes_without_tls() {
+        for (image, expected) in [
+            ("127.0.0.1:5000/a:1", true),
+            ("[::1]:5000/a:1", true),
+            ("localhost:5000/a", true),
+            ("localhost.example.org/a", false),
+            ("10.0.0.1:5000/a", false),
+            ("quay.io/127.0.0.1/a", false),
+        ] {
+            assert_eq!(is_loopback(image), expected, "{image}");
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! Starting a pod: adopt it if it runs, else make it from nothing and look whether it really runs.
+//!
+//! `play/kube` is not atomic, answers 200 for pods that never started, and goes on when its caller
+//! is gone. So its answer is only a hint; the containers decide, and what failed is removed.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tracing::warn;
+
+use super::api::{PlayRequest, PodmanError};
+use super::libpod::{ContainerRow, HostInfo, PlayReport, UpdateBody, UpdateCpu, UpdateMemory};
+use super::pod_state::{Knowledge, Phase, container_name, phase, pod_state};
+use super::stop::remove_gently;
+use super::words::start_reason;
+use super::workbench::{Workbench, unavailable};
+use crate::clock::Monotonic;
+use crate::messages::CommandError;
+use crate::pod_manifest::{PodContext, PodPlan, container_limits, podman_pod};
+use crate::workload::{CurrentState, Limits, Workload};
+
+/// Kept from the command's time for the removal of what failed.
+const REMOVAL_RESERVE: Duration = Duration::from_secs(10);
+/// Time for containers to leave `created` after `play/kube` has answered.
+const SETTLING_TIME: Duration = Duration::from_secs(2);
+/// Time between two looks at what is being waited for.
+const POLL_PERIOD: Duration = Duration::from_millis(100);
+/// Grace for what still runs of a pod that is replaced.
+const REPLACEMENT_GRACE: Duration = Duration::from_secs(10);
+/// The period of a CPU quota, in microseconds.
+const CPU_PERIOD: u64 = 100_000;
+
+/// Creates and starts the pod of `workload`. Returns what people should know.
+///
+/// # Errors
+/// The pod does not run; nothing of it is left, unless podman does not answer.
+pub(super) async fn start(
+    bench: &Workbench,
+    workload: &Workload,
+    limits: Limits,
+    deadline: Monotonic,
+) -> Result<Vec<String>, CommandError> {
+    let silent = |error: PodmanError| unavailable(&error);
+    let rows = bench.containers_of(&workload.id).await.map_err(silent)?;
+    if runs(bench, &rows) {
+        return Ok(apply_limits(bench, workload, limits, &rows).await);
+    }
+    let host = bench.host().await.map_err(silent)?;
+    let plan = plan(bench, workload, limits, &host)?;
+    if !rows.is_empty() {
+        let removed = remove_gently(bench, &workload.id, REPLACEMENT_GRACE).await;
+        removed.map_err(|error| start_error(&error))?;
+    }
+    let written = bench
+        .write_volumes(&workload.id, plan.folders.clone())
+        .await;
+    written.map_err(|message| CommandError::Start { message })?;
+
+    match play(bench, workload, &plan, &host, deadline).await {
+        Ok(()) => Ok(plan.warnings),
+        Err(error @ CommandError::Start { .. }) => {
+            clean_up(bench, workload).await;
+            Err(error)
+        }
+        // Without podman nothing can be removed; the next start does.
+        Err(error) => Err(error),
+    }
+}
+
+fn plan(
+    bench: &Workbench,
+    workload: &Workload,
+    limits: Limits,
+    host: &HostInfo,
+) -> Result<PodPlan, CommandError> {
+    let context = PodContext {
+        device_id: &bench.device_id,
+        boot_id: &bench.boot_id,
+        volumes_root: &bench.volumes_root,
+        limits,
+        can_limit: can_limit(host),
+    };
+    podman_pod(workload, &context).map_err(|error| CommandError::Unsupported {
+        message: error.to_string(),
+    })
+}
+
+fn can_limit(host: &HostInfo) -> bool {
+    !(host.security.rootless && host.cgroup_version == "v1")
+}
+
+async fn play(
+    bench: &Workbench,
+    workload: &Workload,
+    plan: &PodPlan,
+    host: &HostInfo,
+    deadline: Monotonic,
+) -> Result<(), CommandError> {
+    let manifest = serde_json::to_vec(&plan.pod).map_err(|error| CommandError::Unsupported {
+        message: format!("the pod cannot be written as JSON: {error}"),
+    })?;
+    let request = || PlayRequest {
+        manifest: manifest.clone(),
+        network: (!plan.host_network).then(|| network(host)),
+        annotations: plan.long_annotations.clone(),
+        timeout: bench
+            .left(deadline)
+            .saturating_sub(REMOVAL_RESERVE)
+            .max(REMOVAL_RESERVE),
+    };
+    let mut played = bench.api.play(request()).await;
+    if is_name_taken(&played) {
+        remove_namesake(bench, workload).await?;
+        played = bench.api.play(request()).await;
+    }
+    let silent = |error: PodmanError| unavailable(&error);
+    match played {
+        Ok(report) => {
+            let mut errors = report.pods.into_iter().flat_map(|pod| pod.container_errors);
+            match errors.next() {
+                None => verify(bench, workload).await,
+                Some(error) => Err(failed(bench, workload, &error).await),
+            }
+        }
+        Err(PodmanError::Refused { message, cause, .. }) => {
+            let text = if message.contains(&cause) {
+                message
+            } else {
+                cause
+            };
+            Err(failed(bench, workload, &text).await)
+        }
+        // podman goes on without us: what counts is what it came to.
+        Err(error @ PodmanError::Timeout { .. }) => {
+            let rows = bench.containers_of(&workload.id).await.map_err(silent)?;
+            if runs(bench, &rows) {
+                return Ok(());
+            }
+            let message = error.chain();
+            Err(CommandError::Start { message })
+        }
+        Err(
+            error @ (PodmanError::Connect { .. }
+            | PodmanError::Cut { .. }
+            | PodmanError::Garbled { .. }),
+        ) => Err(unavailable(&error)),
+    }
+}
+
+fn is_name_taken(played: &Result<PlayReport, PodmanError>) -> bool {
+    match played {
+        Err(PodmanError::Refused { cause, .. }) => {
+            cause == "pod already exists" || cause == "container already exists"
+        }
+        Ok(_) | Err(_) => false,
+    }
+}
+
+/// Removes a pod without containers, which no listing of containers shows.
+async fn remove_namesake(bench: &Workbench, workload: &Workload) -> Result<(), CommandError> {
+    let name = workload.id.as_str();
+    let pod = bench
+        .api
+        .pod(name)
+        .await
+        .map_err(|error| unavailable(&error))?;
+    if pod.is_none() {
+        let message = format!("a pod called {name} exists that is not ours");
+        // Not a start error: nothing of ours is there to be removed.
+        return Err(CommandError::Unsupported { message });
+    }
+    let removed = bench.api.remove_pod(name).await;
+    removed.map_err(|error| start_error(&error))
+}
+
+/// Rootless networks need a helper; bridges stay broken for good once one failed half-way.
+fn network(host: &HostInfo) -> &'static str {
+    if !host.security.rootless {
+        "podman"
+    } else if !host.slirp4netns.executable.is_empty() {
+        "slirp4netns"
+    } else if !host.pasta.executable.is_empty() {
+        "pasta"
+    } else {
+        "podman"
+    }
+}
+
+/// Waits until every container of the pod has started.
+async fn verify(bench: &Workbench, workload: &Workload) -> Result<(), CommandError> {
+    let until = bench.clock.now().monotonic + SETTLING_TIME;
+    let wanted: BTreeSet<_> = workload
+        .pod
+        .containers
+        .iter()
+        .map(|c| c.name.as_str())
+        .collect();
+    loop {
+        let rows = bench.containers_of(&workload.id).await;
+        let rows = rows.map_err(|error| unavailable(&error))?;
+        let started = rows.iter().filter(|row| match phase(row) {
+            // One that ended already was started: how it ended is the scheduler's affair.
+            Phase::Running | Phase::Ended => true,
+            Phase::Created | Phase::Unclear => false,
+        });
+        let started: BTreeSet<_> = started.map(container_name).collect();
+        let missing: Vec<_> = wanted.difference(&started).copied().collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        if bench.left(until).is_zero() {
+            let message = format!("podman did not start container {}", missing.join(", "));
+            return Err(CommandError::Start { message });
+        }
+        tokio::time::sleep(POLL_PERIOD).await;
+    }
+}
+
+/// Returns whether `rows` are a pod that runs as it should.
+fn runs(bench: &Workbench, rows: &[ContainerRow]) -> bool {
+    let known = Knowledge {
+        boot_id: &bench.boot_id,
+        ends: &std::collections::BTreeMap::new(),
+        vanished: &BTreeSet::new(),
+    };
+    let rows: Vec<_> = rows.iter().collect();
+    let gone = |pid: i64| pid > 0 && bench.api.process_exists(pid) == Some(false);
+    !rows.is_empty()
+        && pod_state(&rows, known) == CurrentState::Running
+        && !rows.iter().any(|row| gone(row.pid))
+}
+
+async fn failed(bench: &Workbench, workload: &Workload, text: &str) -> CommandError {
+    let rows = bench.containers_of(&workload.id).await.unwrap_or_default();
+    let message = start_reason(text, &rows);
+    CommandError::Start { message }
+}
+
+async fn clean_up(bench: &Workbench, workload: &Workload) {
+    let pod = workload.id.as_str();
+    if let Err(error) = bench.api.remove_pod(pod).await {
+        warn!(
+            job_id = pod,
+            error = error.chain(),
+            "failed pod was not removed"
+        );
+    }
+    if let Err(error) = bench.remove_volumes(&workload.id).await {
+        warn!(
+            job_id = pod,
+            error, "volumes of a failed pod were not removed"
+        );
+    }
+}
+
+fn start_error(error: &PodmanError) -> CommandError {
+    if error.is_refusal() {
+        let message = error.chain();
+        CommandError::Start { message }
+    } else {
+        unavailable(error)
+    }
+}
+
+/// Brings the limits of a pod that runs to what they shall be.
+async fn apply_limits(
+    bench: &Workbench,
+    workload: &Workload,
+    limits: Limits,
+    rows: &[ContainerRow],
+) -> Vec<String> {
+    let can = bench.host().await.is_ok_and(|host| can_limit(&host));
+    if !can {
+        let wanted = limits != Limits::default();
+        let warning = "limits are ignored: rootless podman needs cgroup v2 for them";
+        return wanted.then(|| warning.to_owned()).into_iter().collect();
+    }
+    let mut warnings = Vec::new();
+    for wanted in container_limits(workload, limits) {
+        let Some(row) = rows
+            .iter()
+            .find(|row| container_name(row) == wanted.container)
+        else {
+            continue;
+        };
+        let amount =
+            |limit: Option<u64>| limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
+        let cpu = UpdateBody {
+            cpu: Some(UpdateCpu {
+                quota: amount(wanted.cpu),
+                period: CPU_PERIOD,
+            }),
+            memory: None,
+        };
+        let memory = UpdateBody {
+            cpu: None,
+            memory: Some(UpdateMemory {
+                limit: amount(wanted.memory),
+            }),
+        };
+        // Apart: a container that needs more memory than it shall have still gets its CPU limit.
+        for (what, change) in [("CPU", cpu), ("memory", memory)] {
+            if let Err(error) = bench.api.update(&row.id, change).await {
+                let (name, why) = (&wanted.container, error.chain());
+                warnings.push(format!("the {what} limit of container {name} stays: {why}"));
+            }
+        }
+    }
+    warnings
+}

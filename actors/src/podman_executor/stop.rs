@@ -1,0 +1,118 @@
+//! Stopping a pod: its containers first, each with its grace period, then the pod.
+//!
+//! `pods/stop` does nothing to a degraded pod and costs 3 s more on podman 5, so it is not used.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tracing::debug;
+
+use super::api::PodmanError;
+use super::libpod::ContainerRow;
+use super::pod_state::{Phase, phase};
+use super::workbench::{Workbench, unavailable};
+use crate::clock::Monotonic;
+use crate::messages::CommandError;
+use crate::workload::WorkloadId;
+
+/// Attempts within the deadline; podman 5.4 fails the first removal after a killed conmon.
+const ATTEMPTS: u32 = 3;
+/// Time between two attempts.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+/// Time for podman to clean up after the last container: removing before costs 3 s.
+const CLEANUP_TIME: Duration = Duration::from_secs(3);
+/// Time between two looks at what is being waited for.
+const POLL_PERIOD: Duration = Duration::from_millis(100);
+
+/// Stops and removes the pod `id` with its volumes.
+///
+/// # Errors
+/// podman did not answer, or did not remove the pod.
+pub(super) async fn stop(
+    bench: &Workbench,
+    id: &WorkloadId,
+    grace: Duration,
+    deadline: Monotonic,
+) -> Result<(), CommandError> {
+    let mut attempt = 1;
+    loop {
+        let Err(error) = remove_gently(bench, id, grace).await else {
+            break;
+        };
+        if attempt == ATTEMPTS || bench.left(deadline) <= RETRY_DELAY {
+            return Err(command_error(&error));
+        }
+        debug!(error = error.chain(), attempt, "stop is tried again");
+        attempt += 1;
+        tokio::time::sleep(RETRY_DELAY).await;
+    }
+    let removed = bench.remove_volumes(id).await;
+    removed.map_err(|message| CommandError::Stop { message })
+}
+
+/// Stops the containers of the pod `id`, then removes it.
+///
+/// # Errors
+/// podman did not answer, or refused to remove the pod.
+pub(super) async fn remove_gently(
+    bench: &Workbench,
+    id: &WorkloadId,
+    grace: Duration,
+) -> Result<(), PodmanError> {
+    let rows = bench.containers_of(id).await?;
+    if !rows.is_empty() {
+        stop_containers(bench, &rows, grace).await?;
+        wait_for_end(bench, id).await?;
+    }
+    // The removal kills, and names the pod only: it must be one of ours.
+    if rows.is_empty() && bench.api.pod(id.as_str()).await?.is_none() {
+        return Ok(());
+    }
+    bench.api.remove_pod(id.as_str()).await
+}
+
+async fn stop_containers(
+    bench: &Workbench,
+    rows: &[ContainerRow],
+    grace: Duration,
+) -> Result<(), PodmanError> {
+    let live = rows.iter().filter(|row| match phase(row) {
+        Phase::Running | Phase::Unclear => true,
+        Phase::Created | Phase::Ended => false,
+    });
+    let stops = live.map(|row| bench.api.stop_container(&row.id, grace));
+    for stopped in join_all(stops).await {
+        match stopped {
+            // One whose conmon is dead refuses; the removal of the pod takes it along.
+            Err(error) if error.is_refusal() => {
+                debug!(error = error.chain(), "container did not stop by itself");
+            }
+            other @ (Ok(()) | Err(_)) => other?,
+        }
+    }
+    Ok(())
+}
+
+/// Waits, not for ever, until podman has cleaned up behind the last container.
+async fn wait_for_end(bench: &Workbench, id: &WorkloadId) -> Result<(), PodmanError> {
+    let until = bench.clock.now().monotonic + CLEANUP_TIME;
+    while bench.left(until) > Duration::ZERO {
+        match bench.api.pod(id.as_str()).await {
+            Ok(Some(pod)) if pod.status == "Running" || pod.status == "Degraded" => {}
+            // Blocked on the pod's lock: the removal waits for it as well.
+            Ok(_) | Err(PodmanError::Timeout { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        tokio::time::sleep(POLL_PERIOD).await;
+    }
+    Ok(())
+}
+
+fn command_error(error: &PodmanError) -> CommandError {
+    if error.is_refusal() {
+        let message = error.chain();
+        CommandError::Stop { message }
+    } else {
+        unavailable(error)
+    }
+}

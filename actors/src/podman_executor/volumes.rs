@@ -1,0 +1,178 @@
+//! The agent's own volume folders on disk.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, chown};
+use std::path::{Path, PathBuf};
+
+use crate::pod_manifest::VolumeFolder;
+use crate::workload::WorkloadId;
+
+/// Only the agent, or the user of rootless podman, may look into the volumes of all workloads.
+const PRIVATE: u32 = 0o700;
+/// Begins the name of a folder that could not be removed and waits for it.
+const LEFT: &str = ".left-";
+
+/// Why the volumes of a pod are not as they should be.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to {action} {}", path.display())]
+pub(super) struct VolumeError {
+    action: &'static str,
+    path: PathBuf,
+    #[source]
+    source: io::Error,
+}
+
+/// Writes the volumes of the pod `id` afresh, handed to `owner` if there is one.
+///
+/// # Errors
+/// A folder or file cannot be written; what was written is left for [`remove`].
+pub(super) fn write(
+    root: &Path,
+    id: &WorkloadId,
+    folders: &[VolumeFolder],
+    owner: Option<(u32, u32)>,
+) -> Result<(), VolumeError> {
+    remove(root, id)?;
+    if folders.is_empty() {
+        return Ok(());
+    }
+    let home = root.join(id.as_str());
+    // Whoever could look into the root could look into secrets.
+    for folder in [root, &home] {
+        let made = DirBuilder::new()
+            .recursive(true)
+            .mode(PRIVATE)
+            .create(folder);
+        failing("create", folder, made)?;
+        settle(folder, PRIVATE, owner)?;
+    }
+    for folder in folders {
+        make_folder(&home, &folder.path, folder.mode, owner)?;
+        for file in &folder.files {
+            let path = folder.path.join(&file.path);
+            if let Some(parent) = path.parent() {
+                make_folder(&folder.path, parent, folder.mode, owner)?;
+            }
+            let mut options = OpenOptions::new();
+            options.write(true).create_new(true).mode(0o600);
+            let mut open: File = failing("create", &path, options.open(&path))?;
+            failing("write", &path, open.write_all(file.content.expose()))?;
+            settle(&path, file.mode, owner)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes the volumes of the pod `id`; absent ones are a success.
+///
+/// # Errors
+/// The folder can neither be removed nor moved out of the way.
+pub(super) fn remove(root: &Path, id: &WorkloadId) -> Result<(), VolumeError> {
+    let home = root.join(id.as_str());
+    match fs::remove_dir_all(&home) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        // Files of a container's other users belong to ids that an agent without root cannot touch.
+        Err(_) => {
+            let aside = (0_u32..).map(|n| root.join(format!("{LEFT}{n}-{id}")));
+            let free = aside.into_iter().find(|path| !path.exists());
+            let moved = free.map_or(Ok(()), |free| fs::rename(&home, free));
+            failing("remove", &home, moved)
+        }
+    }
+}
+
+/// Makes `folder` and every folder between it and `base`.
+fn make_folder(
+    base: &Path,
+    folder: &Path,
+    mode: u32,
+    owner: Option<(u32, u32)>,
+) -> Result<(), VolumeError> {
+    let inner = folder.strip_prefix(base).unwrap_or(Path::new(""));
+    let mut path = base.to_owned();
+    for part in inner.components() {
+        path.push(part);
+        match fs::create_dir(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+            made @ (Ok(()) | Err(_)) => failing("create", &path, made)?,
+        }
+        settle(&path, mode, owner)?;
+    }
+    Ok(())
+}
+
+/// Sets mode and owner; the umask has no say.
+fn settle(path: &Path, mode: u32, owner: Option<(u32, u32)>) -> Result<(), VolumeError> {
+    let set = fs::set_permissions(path, Permissions::from_mode(mode));
+    failing("set the mode of", path, set)?;
+    if let Some((user, group)) = owner {
+        failing("hand over", path, chown(path, Some(user), Some(group)))?;
+    }
+    Ok(())
+}
+
+fn failing<T>(action: &'static str, path: &Path, result: io::Result<T>) -> Result<T, VolumeError> {
+    result.map_err(|source| VolumeError {
+        action,
+        path: path.to_owned(),
+        source,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pod_manifest::volumes::VolumeFile;
+    use crate::workload::Confidential;
+
+    fn folder(root: &Path, id: &WorkloadId) -> VolumeFolder {
+        VolumeFolder {
+            path: root.join(id.as_str()).join("settings"),
+            mode: 0o755,
+            files: vec![VolumeFile {
+                path: "deep/er/key".into(),
+                mode: 0o640,
+                content: Confidential::new(b"value".to_vec()),
+            }],
+        }
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn files_stand_with_their_modes_behind_a_private_root() {
+        let dir = tempfile::tempdir().unwrap();
+        let (root, id) = (dir.path().join("volumes"), WorkloadId::from("web-1"));
+        write(&root, &id, &[folder(&root, &id)], None).unwrap();
+        let file = root.join("web-1/settings/deep/er/key");
+        assert_eq!(fs::read(&file).unwrap(), b"value");
+        assert_eq!(mode(&file), 0o640);
+        assert_eq!(mode(&root), 0o700);
+        assert_eq!(mode(&root.join("web-1/settings/deep")), 0o755);
+    }
+
+    #[test]
+    fn a_second_writing_starts_from_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let (root, id) = (dir.path(), WorkloadId::from("web-1"));
+        write(root, &id, &[folder(root, &id)], None).unwrap();
+        let stale = root.join("web-1/settings/stale");
+        fs::write(&stale, "x").unwrap();
+        write(root, &id, &[folder(root, &id)], None).unwrap();
+        assert!(!stale.exists());
+    }
+
+    #[test]
+    fn removing_leaves_nothing_and_may_be_repeated() {
+        let dir = tempfile::tempdir().unwrap();
+        let id = WorkloadId::from("web-1");
+        write(dir.path(), &id, &[folder(dir.path(), &id)], None).unwrap();
+        remove(dir.path(), &id).unwrap();
+        remove(dir.path(), &id).unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,132 @@
+//! podman's error texts in plain words.
+
+use super::libpod::ContainerRow;
+use super::pod_state::container_name;
+
+/// Longest reason that is passed on.
+const MAX_REASON: usize = 500;
+
+/// Returns why a pod did not start. `rows` give containers their names.
+pub(super) fn start_reason(text: &str, rows: &[ContainerRow]) -> String {
+    let text = named(text, rows);
+    let known = [
+        (
+            "command that was not found",
+            "a command is not in its image",
+        ),
+        ("address already in use", "a host port is in use"),
+        ("no space left on device", "the disk is full"),
+        ("image not known", "an image is not on the device"),
+        (
+            "/dev/net/tun",
+            "rootless networks need access to /dev/net/tun (chmod 666 /dev/net/tun)",
+        ),
+        (
+            "cannot set memory limit",
+            "limits of rootless pods need cgroup v2",
+        ),
+    ];
+    let plain = known.iter().find(|(part, _)| text.contains(part));
+    match plain {
+        Some((_, plain)) => shortened(&format!("{plain}: {}", relevant(&text))),
+        None => shortened(relevant(&text)),
+    }
+}
+
+/// Returns why an image did not come.
+pub(super) fn pull_reason(text: &str) -> String {
+    let known = [
+        ("manifest unknown", "the registry has no such image"),
+        ("name unknown", "the registry has no such image"),
+        ("unauthorized", "the registry wants other credentials"),
+        (
+            "authentication required",
+            "the registry wants other credentials",
+        ),
+        ("denied", "the registry denies access"),
+        ("no space left on device", "the disk is full"),
+        ("no such host", "the registry's name is not known"),
+        ("connection refused", "the registry does not answer"),
+        ("network is unreachable", "the network is unreachable"),
+        ("timeout", "the registry does not answer"),
+        ("short-name", "the image's name lacks its registry"),
+    ];
+    let plain = known.iter().find(|(part, _)| text.contains(part));
+    plain.map_or_else(|| shortened(text), |(_, plain)| (*plain).to_owned())
+}
+
+/// Returns whether a pull failed for want of a connection, so that a copy on the device may do.
+pub(super) fn is_unreachable(text: &str) -> bool {
+    [
+        "no such host",
+        "connection refused",
+        "network is unreachable",
+        "no route to host",
+        "timeout",
+        "server misbehaving",
+        "temporary failure",
+    ]
+    .iter()
+    .any(|part| text.contains(part))
+}
+
+/// Puts names in the place of ids.
+fn named(text: &str, rows: &[ContainerRow]) -> String {
+    let rows = rows.iter().filter(|row| !row.id.is_empty());
+    rows.fold(text.to_owned(), |text, row| {
+        text.replace(&row.id, container_name(row))
+    })
+}
+
+/// Cuts the runtime's preamble, which says nothing.
+fn relevant(text: &str) -> &str {
+    let preamble = ["container_linux.go", "process_linux.go"];
+    let start = text.rfind("exec: \"").or_else(|| {
+        let at = preamble.iter().filter_map(|part| text.rfind(part)).max()?;
+        text.get(at..)?.find(": ").map(|next| at + next + 2)
+    });
+    start.and_then(|start| text.get(start..)).unwrap_or(text)
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(MAX_REASON).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_command_is_named_without_the_runtimes_preamble() {
+        let text = "starting container 10a9: runc: runc create failed: unable to start container \
+            process: exec: \"/nope\": stat /nope: no such file or directory: OCI runtime attempted \
+            to invoke a command that was not found";
+        let reason = start_reason(text, &[]);
+        assert!(
+            reason.starts_with("a command is not in its image: exec: \"/nope\""),
+            "{reason}"
+        );
+    }
+
+    #[test]
+    fn a_failed_init_container_is_called_by_its_name() {
+        let row = ContainerRow {
+            id: "10a9".to_owned(),
+            names: vec!["web-1-migrate".to_owned()],
+            pod_name: "web-1".to_owned(),
+            ..ContainerRow::default()
+        };
+        let reason = start_reason("init container 10a9 exited with code 4", &[row]);
+        assert_eq!(reason, "init container migrate exited with code 4");
+    }
+
+    #[test]
+    fn reasons_of_failed_pulls_are_told_apart() {
+        let wrong = "reading manifest 1 in 127.0.0.1:5000/x: unauthorized: authentication required";
+        assert_eq!(pull_reason(wrong), "the registry wants other credentials");
+        assert!(!is_unreachable(wrong));
+        let away = "dial tcp 127.0.0.1:5000: connect: connection refused";
+        assert_eq!(pull_reason(away), "the registry does not answer");
+        assert!(is_unreachable(away));
+    }
+}

@@ -1,0 +1,113 @@
+//! What every sequence of calls needs: podman, the time, and the facts of this device.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::api::{PodmanApi, PodmanError};
+use super::libpod::{ContainerRow, HostInfo};
+use super::volumes::{self, VolumeError};
+use crate::clock::{Clock, Monotonic};
+use crate::messages::CommandError;
+use crate::pod_manifest::{ID, VolumeFolder};
+use crate::workload::{DeviceId, WorkloadId};
+
+/// The means of one executor.
+pub(super) struct Workbench {
+    /// podman.
+    pub(super) api: Rc<dyn PodmanApi>,
+    /// The time.
+    pub(super) clock: Clock,
+    /// The device's id.
+    pub(super) device_id: DeviceId,
+    /// The kernel's id of this boot.
+    pub(super) boot_id: String,
+    /// The folder below which volumes of ours live.
+    pub(super) volumes_root: PathBuf,
+    /// podman's facts, read once for each connection.
+    host: RefCell<Option<HostInfo>>,
+}
+
+impl Workbench {
+    /// Returns a workbench that has not spoken to podman yet.
+    pub(super) fn new(
+        api: Rc<dyn PodmanApi>,
+        clock: Clock,
+        device_id: DeviceId,
+        boot_id: String,
+        volumes_root: PathBuf,
+    ) -> Self {
+        Self {
+            api,
+            clock,
+            device_id,
+            boot_id,
+            volumes_root,
+            host: RefCell::default(),
+        }
+    }
+
+    /// Returns the time left until `deadline`.
+    pub(super) fn left(&self, deadline: Monotonic) -> Duration {
+        deadline.saturating_since(self.clock.now().monotonic)
+    }
+
+    /// Returns podman's facts.
+    pub(super) async fn host(&self) -> Result<HostInfo, PodmanError> {
+        if let Some(host) = self.host.borrow().clone() {
+            return Ok(host);
+        }
+        let host = self.api.host().await?;
+        *self.host.borrow_mut() = Some(host.clone());
+        Ok(host)
+    }
+
+    /// Forgets podman's facts: another podman may answer from now on.
+    pub(super) fn forget_host(&self) {
+        self.host.take();
+    }
+
+    /// Returns the containers of the pod `id`.
+    pub(super) async fn containers_of(
+        &self,
+        id: &WorkloadId,
+    ) -> Result<Vec<ContainerRow>, PodmanError> {
+        let mut rows = self.api.containers().await?;
+        rows.retain(|row| row.labels.get(ID).is_some_and(|of| of == id.as_str()));
+        Ok(rows)
+    }
+
+    /// Writes the volumes of the pod `id`, off the agent's thread.
+    pub(super) async fn write_volumes(
+        &self,
+        id: &WorkloadId,
+        folders: Vec<VolumeFolder>,
+    ) -> Result<(), String> {
+        let (root, id, owner) = (self.volumes_root.clone(), id.clone(), self.api.owner());
+        off_thread(move || volumes::write(&root, &id, &folders, owner)).await
+    }
+
+    /// Removes the volumes of the pod `id`, off the agent's thread.
+    pub(super) async fn remove_volumes(&self, id: &WorkloadId) -> Result<(), String> {
+        let (root, id) = (self.volumes_root.clone(), id.clone());
+        off_thread(move || volumes::remove(&root, &id)).await
+    }
+}
+
+async fn off_thread(
+    work: impl FnOnce() -> Result<(), VolumeError> + Send + 'static,
+) -> Result<(), String> {
+    let done = tokio::task::spawn_blocking(work).await;
+    let done = done.map_err(|error| error.to_string())?;
+    done.map_err(|error| {
+        let source = std::error::Error::source(&error).map(ToString::to_string);
+        format!("{error}: {}", source.unwrap_or_default())
+    })
+}
+
+/// Turns a podman that does not answer into its command error.
+pub(super) fn unavailable(error: &PodmanError) -> CommandError {
+    let message = error.chain();
+    CommandError::Unavailable { message }
+}

@@ -1,0 +1,326 @@
+//! podman as a table in memory, which can be told to fail.
+
+#![allow(
+    clippy::panic,
+    reason = "one of the faults that a test can order is a panic"
+)]
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_util::stream::{StreamExt as _, unfold};
+use k8s_openapi::api::core::v1::Pod;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::podman_executor::{
+    Answer, ContainerDetail, ContainerRow, DetailState, EventStream, HostInfo, PlayReport,
+    PlayRequest, PodRow, PodmanApi, PodmanError, PodmanEvent, PullRequest, UpdateBody,
+};
+
+/// What a call does instead of its work.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    /// Nobody listens on the socket.
+    Absent,
+    /// podman refuses, with this cause.
+    Refused(&'static str),
+    /// The answer never comes; the call ends by the client's deadline, given here.
+    Hang(Duration),
+    /// The call does its work, so much later.
+    Delay(Duration),
+    /// The caller panics.
+    Panic,
+    /// The caller waits for ever, past every deadline.
+    Stuck,
+}
+
+#[derive(Default)]
+struct State {
+    containers: Vec<ContainerRow>,
+    pods: Vec<PodRow>,
+    images: BTreeSet<String>,
+    dead_processes: BTreeSet<i64>,
+    faults: BTreeMap<&'static str, VecDeque<Fault>>,
+    lasting: BTreeMap<&'static str, Fault>,
+    calls: Vec<String>,
+    streams: Vec<UnboundedSender<PodmanEvent>>,
+}
+
+/// A podman service in memory. Clones share it.
+#[derive(Clone, Default)]
+pub struct FakePodman(Rc<RefCell<State>>);
+
+impl FakePodman {
+    /// Returns a service without pods.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Makes the next call of `method` fail.
+    pub fn fail_once(&self, method: &'static str, fault: Fault) {
+        let faults = &mut self.0.borrow_mut().faults;
+        faults.entry(method).or_default().push_back(fault);
+    }
+
+    /// Makes every call of `method` fail until [`Self::mend`].
+    pub fn fail(&self, method: &'static str, fault: Fault) {
+        self.0.borrow_mut().lasting.insert(method, fault);
+    }
+
+    /// Ends every fault.
+    pub fn mend(&self) {
+        let mut state = self.0.borrow_mut();
+        state.faults.clear();
+        state.lasting.clear();
+    }
+
+    /// Ends every event stream, as the end of the service does.
+    pub fn hang_up(&self) {
+        self.0.borrow_mut().streams.clear();
+    }
+
+    /// Ends each container of `pod` with `exit_code`, and tells it in the event stream.
+    pub fn end_containers(&self, pod: &str, exit_code: i32) {
+        self.change(pod, |row| {
+            row.state = "exited".to_owned();
+            row.exit_code = exit_code;
+            row.exited_at += 1;
+            row.pid = 0;
+        });
+        self.tell("died");
+    }
+
+    /// Makes the process of each container of `pod` disappear without a word.
+    pub fn lose_processes(&self, pod: &str) {
+        let mut state = self.0.borrow_mut();
+        let rows = state.containers.iter().filter(|row| row.pod_name == pod);
+        let pids: Vec<_> = rows.map(|row| row.pid).collect();
+        state.dead_processes.extend(pids);
+    }
+
+    /// Sends an event to every stream.
+    pub fn tell(&self, action: &str) {
+        let event = PodmanEvent {
+            action: action.to_owned(),
+            time: 1,
+        };
+        let streams = &mut self.0.borrow_mut().streams;
+        streams.retain(|stream| stream.send(event.clone()).is_ok());
+    }
+
+    /// Returns the calls so far, `method argument`.
+    #[must_use]
+    pub fn calls(&self) -> Vec<String> {
+        self.0.borrow().calls.clone()
+    }
+
+    /// Returns how often `method` was called.
+    #[must_use]
+    pub fn count(&self, method: &str) -> usize {
+        let calls = &self.0.borrow().calls;
+        calls
+            .iter()
+            .filter(|call| call.split(' ').next() == Some(method))
+            .count()
+    }
+
+    fn change(&self, pod: &str, mut change: impl FnMut(&mut ContainerRow)) {
+        let rows = &mut self.0.borrow_mut().containers;
+        rows.iter_mut()
+            .filter(|row| row.pod_name == pod)
+            .for_each(&mut change);
+    }
+
+    /// Notes the call and does what was ordered for it.
+    async fn enter(&self, method: &'static str, argument: &str) -> Result<(), PodmanError> {
+        let fault = {
+            let mut state = self.0.borrow_mut();
+            state.calls.push(format!("{method} {argument}"));
+            let once = state.faults.get_mut(method).and_then(VecDeque::pop_front);
+            once.or_else(|| state.lasting.get(method).cloned())
+        };
+        match fault {
+            None => Ok(()),
+            Some(Fault::Absent) => Err(PodmanError::Connect {
+                socket: "/fake/podman.sock".into(),
+                source: "no such file or directory".into(),
+            }),
+            Some(Fault::Refused(cause)) => Err(PodmanError::Refused {
+                call: method,
+                status: 500,
+                cause: cause.to_owned(),
+                message: cause.to_owned(),
+            }),
+            Some(Fault::Hang(after)) => {
+                tokio::time::sleep(after).await;
+                let call = method;
+                Err(PodmanError::Timeout { call, after })
+            }
+            Some(Fault::Delay(delay)) => {
+                tokio::time::sleep(delay).await;
+                Ok(())
+            }
+            Some(Fault::Panic) => panic!("ordered by the test"),
+            Some(Fault::Stuck) => std::future::pending().await,
+        }
+    }
+
+    fn make(&self, manifest: &[u8]) {
+        let pod: Pod = serde_json::from_slice(manifest).unwrap_or_default();
+        let name = pod.metadata.name.unwrap_or_default();
+        let labels = pod.metadata.labels.unwrap_or_default();
+        let mut state = self.0.borrow_mut();
+        for container in pod.spec.unwrap_or_default().containers {
+            let number = i64::try_from(state.calls.len()).unwrap_or(0);
+            state.containers.push(ContainerRow {
+                id: format!("id-{number}-{}", container.name),
+                names: vec![format!("{name}-{}", container.name)],
+                state: "running".to_owned(),
+                started_at: number,
+                pid: number,
+                pod_name: name.clone(),
+                labels: labels.clone(),
+                ..ContainerRow::default()
+            });
+        }
+        let status = "Running".to_owned();
+        state.pods.push(PodRow {
+            name,
+            status,
+            labels,
+        });
+    }
+}
+
+fn events_of(receiver: UnboundedReceiver<PodmanEvent>) -> EventStream {
+    let next = |mut receiver: UnboundedReceiver<PodmanEvent>| async move {
+        let event = receiver.recv().await?;
+        Some((Ok(event), receiver))
+    };
+    unfold(receiver, next).boxed_local()
+}
+
+impl PodmanApi for FakePodman {
+    fn host(&self) -> Answer<'_, HostInfo> {
+        Box::pin(async move {
+            self.enter("host", "").await?;
+            Ok(HostInfo::default())
+        })
+    }
+
+    fn events(&self, _: Option<i64>) -> Answer<'_, EventStream> {
+        Box::pin(async move {
+            self.enter("events", "").await?;
+            let (sender, receiver) = unbounded_channel();
+            self.0.borrow_mut().streams.push(sender);
+            Ok(events_of(receiver))
+        })
+    }
+
+    fn containers(&self) -> Answer<'_, Vec<ContainerRow>> {
+        Box::pin(async move {
+            self.enter("containers", "").await?;
+            Ok(self.0.borrow().containers.clone())
+        })
+    }
+
+    fn pods(&self) -> Answer<'_, Vec<PodRow>> {
+        Box::pin(async move {
+            self.enter("pods", "").await?;
+            Ok(self.0.borrow().pods.clone())
+        })
+    }
+
+    fn pod<'a>(&'a self, name: &'a str) -> Answer<'a, Option<PodRow>> {
+        Box::pin(async move {
+            self.enter("pod", name).await?;
+            let state = self.0.borrow();
+            let found = state.pods.iter().find(|pod| pod.name == name);
+            let live = |row: &ContainerRow| row.pod_name == name && row.state == "running";
+            Ok(found.cloned().map(|pod| PodRow {
+                status: match state.containers.iter().any(live) {
+                    true => "Running".to_owned(),
+                    false => "Exited".to_owned(),
+                },
+                ..pod
+            }))
+        })
+    }
+
+    fn inspect<'a>(&'a self, container: &'a str) -> Answer<'a, ContainerDetail> {
+        Box::pin(async move {
+            self.enter("inspect", container).await?;
+            let rows = &self.0.borrow().containers;
+            let row = rows.iter().find(|row| row.id == container);
+            let exit_code = row.map_or(0, |row| row.exit_code);
+            let state = DetailState {
+                exit_code,
+                ..DetailState::default()
+            };
+            Ok(ContainerDetail {
+                state,
+                ..ContainerDetail::default()
+            })
+        })
+    }
+
+    fn play(&self, request: PlayRequest) -> Answer<'_, PlayReport> {
+        Box::pin(async move {
+            self.enter("play", "").await?;
+            self.make(&request.manifest);
+            self.tell("start");
+            Ok(PlayReport::default())
+        })
+    }
+
+    fn stop_container<'a>(&'a self, container: &'a str, _: Duration) -> Answer<'a, ()> {
+        Box::pin(async move {
+            self.enter("stop_container", container).await?;
+            let rows = &mut self.0.borrow_mut().containers;
+            for row in rows.iter_mut().filter(|row| row.id == container) {
+                row.state = "exited".to_owned();
+            }
+            Ok(())
+        })
+    }
+
+    fn remove_pod<'a>(&'a self, name: &'a str) -> Answer<'a, ()> {
+        Box::pin(async move {
+            self.enter("remove_pod", name).await?;
+            let mut state = self.0.borrow_mut();
+            state.containers.retain(|row| row.pod_name != name);
+            state.pods.retain(|pod| pod.name != name);
+            Ok(())
+        })
+    }
+
+    fn update<'a>(&'a self, container: &'a str, _: UpdateBody) -> Answer<'a, ()> {
+        Box::pin(self.enter("update", container))
+    }
+
+    fn image_exists<'a>(&'a self, image: &'a str) -> Answer<'a, bool> {
+        Box::pin(async move {
+            self.enter("image_exists", image).await?;
+            Ok(self.0.borrow().images.contains(image))
+        })
+    }
+
+    fn pull(&self, request: PullRequest) -> Answer<'_, ()> {
+        Box::pin(async move {
+            self.enter("pull", &request.image).await?;
+            self.0.borrow_mut().images.insert(request.image);
+            Ok(())
+        })
+    }
+
+    fn process_exists(&self, pid: i64) -> Option<bool> {
+        Some(!self.0.borrow().dead_processes.contains(&pid))
+    }
+
+    fn owner(&self) -> Option<(u32, u32)> {
+        None
+    }
+}

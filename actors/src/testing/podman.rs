@@ -1,0 +1,477 @@
+//! Real podman for tests: services that share nothing with the machine's own, and a registry.
+//!
+//! Each service has its own storage, namespaces and socket in a temporary folder; dropping it ends
+//! every process in it and removes what it left. It needs root and Debian's packages; what is
+//! missing ends the test with the name of the package, never in silence. The rootless service runs
+//! as the user `dwtest`, which is made (with 65,536 subordinate ids) where it does not exist.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a fixture of tests, which waits for real processes in real time"
+)]
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// The service's script; see its head.
+const SCRIPT: &str = include_str!("hermetic_podman.sh");
+/// The user of the rootless service.
+const ROOTLESS_USER: &str = "dwtest";
+/// The image that each service has from the start: busybox with `sh`, `sleep` and the like.
+pub const IMAGE: &str = "localhost/busybox:test";
+/// The user that [`PrivateRegistry`] lets in.
+pub const REGISTRY_USER: &str = "bob";
+/// The password of [`REGISTRY_USER`].
+pub const REGISTRY_PASSWORD: &str = "s3cret";
+/// `bob:s3cret` for the registry.
+const HTPASSWD: &str = "bob:$2y$05$nprtT0aYfuf8opTTEBtWVuF5x//SjmpXeVtrv6puVQUCNj6/JfUUW\n";
+/// Where the registry listens, in the service's own network.
+const REGISTRY: &str = "127.0.0.1:5000";
+/// Time for anything here to come up.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Programs and the Debian packages that bring them.
+const PROGRAMS: [(&str, &str); 9] = [
+    ("podman", "podman"),
+    ("runc", "runc"),
+    ("conmon", "conmon"),
+    ("netavark", "netavark"),
+    ("catatonit", "catatonit"),
+    ("slirp4netns", "slirp4netns"),
+    ("newuidmap", "uidmap"),
+    ("busybox", "busybox-static"),
+    ("unshare", "util-linux"),
+];
+
+/// A podman service of its own.
+pub struct HermeticPodman {
+    wrapper: Child,
+    directory: TempDir,
+}
+
+impl HermeticPodman {
+    /// Starts a service as root, with [`IMAGE`] in its storage.
+    #[must_use]
+    pub fn rootful() -> Self {
+        Self::start(None)
+    }
+
+    /// Starts a service as an unprivileged user, with [`IMAGE`] in its storage.
+    #[must_use]
+    pub fn rootless() -> Self {
+        make_rootless_user();
+        Self::start(Some(ROOTLESS_USER))
+    }
+
+    fn start(user: Option<&str>) -> Self {
+        let root = rustix::process::geteuid().is_root();
+        assert!(root, "tests of real podman need root");
+        require(&PROGRAMS);
+        // Short: the path of a unix socket has at most 107 bytes.
+        let directory = tempfile::Builder::new().prefix("dw").tempdir().unwrap();
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let script = directory.path().join("hermetic_podman.sh");
+        fs::write(&script, SCRIPT).unwrap();
+        let log = fs::File::create(directory.path().join("log")).unwrap();
+        // A test that is killed takes its service along.
+        let wrapper = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "bash"])
+            .arg(&script)
+            .arg(directory.path().join("d"))
+            .args(user)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .expect("setpriv starts");
+        let podman = Self { wrapper, directory };
+        podman.wait_until_ready();
+        podman.import_image();
+        podman
+    }
+
+    /// Returns the service's socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.directory.path().join("d/podman.sock")
+    }
+
+    /// Returns a folder for the agent's volumes, which does not exist yet.
+    #[must_use]
+    pub fn volumes_root(&self) -> PathBuf {
+        self.directory.path().join("volumes")
+    }
+
+    /// Kills the service, not its containers; another one takes its place at once.
+    pub fn kill_service(&self) {
+        self.signal_service(Signal::KILL);
+    }
+
+    /// Kills the service, and lets no other one start until [`Self::restart`].
+    pub fn shut_down(&self) {
+        fs::write(self.directory.path().join("d/pause"), "").unwrap();
+        self.signal_service(Signal::KILL);
+    }
+
+    /// Starts the service that [`Self::shut_down`] ended and waits until it answers.
+    pub fn restart(&self) {
+        fs::remove_file(self.directory.path().join("d/pause")).unwrap();
+        self.wait_until_ready();
+    }
+
+    /// Halts the service: it takes connections and answers none, until [`Self::resume`].
+    pub fn hang(&self) {
+        self.signal_service(Signal::STOP);
+    }
+
+    /// Lets a halted service go on.
+    pub fn resume(&self) {
+        self.signal_service(Signal::CONT);
+    }
+
+    /// Kills the process that the service knows as `pid`: a container's, or its conmon.
+    pub fn kill_inside(&self, pid: i64) {
+        let init = self.init().to_string();
+        let killed = Command::new("nsenter")
+            .args(["-t", &init, "-p", "-m", "kill", "-9", &pid.to_string()])
+            .status();
+        assert!(killed.unwrap().success(), "process {pid} was not there");
+    }
+
+    /// Asks the service directly; `path` begins after `/v4.0.0/libpod/`.
+    ///
+    /// # Errors
+    /// Nobody listens, or the answer is cut short.
+    pub fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> std::io::Result<(u16, Vec<u8>)> {
+        let mut stream = UnixStream::connect(self.socket())?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        // HTTP/1.0: the answer comes in one piece and ends with the connection.
+        let mut head = format!("{method} /v4.0.0/libpod/{path} HTTP/1.0\r\nHost: podman\r\n");
+        for (name, value) in headers {
+            let _ = write!(head, "{name}: {value}\r\n");
+        }
+        let _ = write!(head, "Content-Length: {}\r\n\r\n", body.len());
+        stream.write_all(head.as_bytes())?;
+        stream.write_all(body)?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        let cut = || std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
+        let split = answer
+            .windows(4)
+            .position(|end| end == b"\r\n\r\n")
+            .ok_or_else(cut)?;
+        let head = String::from_utf8_lossy(&answer[..split]).into_owned();
+        let status = head
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok());
+        Ok((status.ok_or_else(cut)?, answer[split + 4..].to_vec()))
+    }
+
+    /// Asks the service for JSON.
+    #[must_use]
+    pub fn json(&self, path: &str) -> Value {
+        let (status, body) = self.ask("GET", path, &[], &[]).expect("podman answers");
+        let text = String::from_utf8_lossy(&body).into_owned();
+        assert!(status < 300, "{path}: {status} {text}");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// Returns what the container wrote, framing bytes left out.
+    #[must_use]
+    pub fn logs(&self, container: &str) -> String {
+        let path = format!("containers/{container}/logs?stdout=true&stderr=true");
+        let (_, body) = self.ask("GET", &path, &[], &[]).expect("podman answers");
+        let text = String::from_utf8_lossy(&body).into_owned();
+        text.chars()
+            .filter(|c| *c == '\n' || !c.is_control())
+            .collect()
+    }
+
+    fn wait_until_ready(&self) {
+        wait_for("podman's socket", || {
+            matches!(self.ask("GET", "_ping", &[], &[]), Ok((200, _)))
+        });
+    }
+
+    fn import_image(&self) {
+        let root = self.directory.path().join("rootfs");
+        for folder in ["bin", "tmp", "etc"] {
+            fs::create_dir_all(root.join(folder)).unwrap();
+        }
+        fs::copy(find("busybox").unwrap(), root.join("bin/busybox")).unwrap();
+        let applets = run(Command::new("busybox").arg("--list"));
+        let applets = String::from_utf8_lossy(&applets).into_owned();
+        for applet in applets.lines().filter(|applet| *applet != "busybox") {
+            let link = root.join("bin").join(applet);
+            std::os::unix::fs::symlink("busybox", link).unwrap();
+        }
+        let mut tar = Command::new("tar");
+        let tar = tar
+            .arg("-C")
+            .arg(&root)
+            .args(["--owner=0", "--group=0", "-cf", "-", "."]);
+        let tar = run(tar);
+        let changes =
+            "changes=CMD%20%5B%22sleep%22%2C%22infinity%22%5D&changes=ENV%20PATH%3D%2Fbin";
+        let path = format!("images/import?reference={IMAGE}&{changes}");
+        let kind = [("Content-Type", "application/x-tar")];
+        let (status, body) = self.ask("POST", &path, &kind, &tar).unwrap();
+        assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
+    }
+
+    /// The first process of the service's pid namespace, as the machine numbers it.
+    fn init(&self) -> i32 {
+        *children(pid_of(&self.wrapper))
+            .first()
+            .expect("the namespace lives")
+    }
+
+    fn signal_service(&self, signal: Signal) {
+        for pid in descendants(pid_of(&self.wrapper)) {
+            let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let arguments = String::from_utf8_lossy(&arguments).replace('\0', " ");
+            if arguments.contains("podman system service") && !arguments.contains("while") {
+                let _ = kill_process(Pid::from_raw(pid).unwrap(), signal);
+            }
+        }
+    }
+
+    /// Removes the empty control groups of pods that this service made, and no others.
+    fn remove_control_groups(&self) {
+        let log = self.directory.path().join("d/tmp/events/events.log");
+        let log = fs::read_to_string(log).unwrap_or_default();
+        let events = log
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let pods = events.filter(|event| event["Type"] == "pod");
+        let mut pods: Vec<_> = pods
+            .filter_map(|event| event["ID"].as_str().map(str::to_owned))
+            .collect();
+        pods.sort_unstable();
+        pods.dedup();
+        let hierarchies = fs::read_dir("/sys/fs/cgroup")
+            .into_iter()
+            .flatten()
+            .flatten();
+        let mut parents: Vec<_> = hierarchies.map(|entry| entry.path()).collect();
+        parents.push(PathBuf::from("/sys/fs/cgroup"));
+        for parent in parents {
+            for pod in &pods {
+                remove_group(&parent.join("libpod_parent").join(pod));
+            }
+        }
+    }
+}
+
+impl Drop for HermeticPodman {
+    fn drop(&mut self) {
+        let all = descendants(pid_of(&self.wrapper));
+        let _ = self.wrapper.kill();
+        let _ = self.wrapper.wait();
+        let gone = Instant::now() + PATIENCE;
+        let lives = |pid: &i32| Path::new(&format!("/proc/{pid}")).exists();
+        while all.iter().any(lives) && Instant::now() < gone {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.remove_control_groups();
+    }
+}
+
+/// A registry that wants credentials, in the network of one service.
+pub struct PrivateRegistry {
+    process: Child,
+    _directory: TempDir,
+}
+
+impl PrivateRegistry {
+    /// Starts the registry beside `podman` and pushes [`IMAGE`] to it as [`Self::image`].
+    #[must_use]
+    pub fn beside(podman: &HermeticPodman) -> Self {
+        require(&[("docker-registry", "docker-registry")]);
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        fs::write(at("htpasswd"), HTPASSWD).unwrap();
+        let settings = json!({
+            "version": "0.1",
+            "log": {"level": "error"},
+            "storage": {"filesystem": {"rootdirectory": at("storage")}},
+            "http": {"addr": REGISTRY},
+            "auth": {"htpasswd": {"realm": "test", "path": at("htpasswd")}},
+        });
+        // JSON is YAML.
+        fs::write(at("config.yml"), settings.to_string()).unwrap();
+        let log = fs::File::create(at("log")).unwrap();
+        let process = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "nsenter"])
+            .args([
+                "-t",
+                &podman.init().to_string(),
+                "-n",
+                "docker-registry",
+                "serve",
+            ])
+            .arg(at("config.yml"))
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .expect("setpriv starts");
+        let registry = Self {
+            process,
+            _directory: directory,
+        };
+        wait_for("the registry", || registry.push(podman));
+        registry
+    }
+
+    /// Returns the image that the registry has.
+    #[must_use]
+    pub fn image(&self) -> String {
+        format!("{REGISTRY}/edge/busybox:1")
+    }
+
+    /// Returns the key of its credentials.
+    #[must_use]
+    pub fn address(&self) -> &'static str {
+        REGISTRY
+    }
+
+    fn push(&self, podman: &HermeticPodman) -> bool {
+        let credentials = json!({REGISTRY: {
+            "username": REGISTRY_USER,
+            "password": REGISTRY_PASSWORD,
+        }});
+        let credentials = URL_SAFE.encode(credentials.to_string());
+        let path = format!(
+            "images/{IMAGE}/push?destination={}&tlsVerify=false",
+            self.image()
+        );
+        let header = [("X-Registry-Auth", credentials.as_str())];
+        let pushed = podman.ask("POST", &path, &header, &[]);
+        pushed.is_ok_and(|(status, body)| {
+            status == 200 && !String::from_utf8_lossy(&body).contains("error")
+        })
+    }
+}
+
+impl Drop for PrivateRegistry {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Waits, not for ever, until `ready`.
+fn wait_for(what: &str, mut ready: impl FnMut() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !ready() {
+        assert!(Instant::now() < until, "{what} did not come up");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Ends the test unless every program is there.
+fn require(programs: &[(&str, &str)]) {
+    let missing = programs
+        .iter()
+        .filter(|(program, _)| find(program).is_none());
+    let packages: Vec<_> = missing.map(|(_, package)| *package).collect();
+    assert!(
+        packages.is_empty(),
+        "packages are missing: apt-get install --no-install-recommends {}",
+        packages.join(" ")
+    );
+}
+
+fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let helpers = [
+        "/usr/sbin",
+        "/sbin",
+        "/usr/lib/podman",
+        "/usr/libexec/podman",
+    ];
+    let helpers = helpers.iter().map(PathBuf::from);
+    let mut folders = std::env::split_paths(&path).chain(helpers);
+    folders.find_map(|folder| Some(folder.join(program)).filter(|path| path.exists()))
+}
+
+fn run(command: &mut Command) -> Vec<u8> {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {output:?}");
+    output.stdout
+}
+
+fn make_rootless_user() {
+    let lock = fs::File::create(std::env::temp_dir().join("dw-rootless-user.lock")).unwrap();
+    lock.lock().unwrap();
+    let known = Command::new("id").arg(ROOTLESS_USER).output().unwrap();
+    if !known.status.success() {
+        let mut add = Command::new("useradd");
+        run(add.args([
+            "--no-create-home",
+            "--shell",
+            "/usr/sbin/nologin",
+            ROOTLESS_USER,
+        ]));
+    }
+    for file in ["/etc/subuid", "/etc/subgid"] {
+        let mut ids = fs::read_to_string(file).unwrap_or_default();
+        if !ids
+            .lines()
+            .any(|line| line.starts_with(&format!("{ROOTLESS_USER}:")))
+        {
+            let _ = writeln!(ids, "{ROOTLESS_USER}:100000:65536");
+            fs::write(file, ids).unwrap();
+        }
+    }
+}
+
+fn pid_of(child: &Child) -> i32 {
+    i32::try_from(child.id()).unwrap()
+}
+
+fn children(pid: i32) -> Vec<i32> {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    let children = children.unwrap_or_default();
+    children
+        .split_whitespace()
+        .filter_map(|child| child.parse().ok())
+        .collect()
+}
+
+fn descendants(pid: i32) -> Vec<i32> {
+    let children = children(pid).into_iter();
+    children
+        .flat_map(|child| [vec![child], descendants(child)].concat())
+        .collect()
+}
+
+fn remove_group(group: &Path) {
+    for inner in fs::read_dir(group).into_iter().flatten().flatten() {
+        if inner.path().is_dir() {
+            remove_group(&inner.path());
+        }
+    }
+    let _ = fs::remove_dir(group);
+}
