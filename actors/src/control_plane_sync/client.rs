@@ -11,7 +11,6 @@ use awc::http::{Method, header};
 use awc::{Client, Connector};
 use futures_util::future::LocalBoxFuture;
 use rustls::RootCertStore;
-use serde_json::Value;
 
 use super::certificate::ClientIdentity;
 use super::control_plane_error::{Call, ControlPlaneError};
@@ -172,7 +171,7 @@ impl HttpsClient {
     fn ask<T: 'static>(
         &self,
         call: Call,
-        body: Option<Value>,
+        body: Option<Vec<u8>>,
         read: impl FnOnce(&Inner, Reply) -> Result<T, ControlPlaneError> + 'static,
     ) -> Answer<T> {
         let inner = Rc::clone(&self.inner);
@@ -190,7 +189,11 @@ struct Reply {
 }
 
 impl Inner {
-    async fn exchange(&self, call: Call, body: Option<Value>) -> Result<Reply, ControlPlaneError> {
+    async fn exchange(
+        &self,
+        call: Call,
+        body: Option<Vec<u8>>,
+    ) -> Result<Reply, ControlPlaneError> {
         let after = match call {
             Call::Registration => REGISTRATION_TIMEOUT,
             Call::Enrolment | Call::Heartbeat | Call::Configuration | Call::Control => {
@@ -209,7 +212,7 @@ impl Inner {
     async fn round_trip(
         &self,
         call: Call,
-        body: Option<Value>,
+        body: Option<Vec<u8>>,
     ) -> Result<Reply, ControlPlaneError> {
         let client = self.client.borrow().clone();
         let client = client.ok_or_else(|| ControlPlaneError::Misconfigured {
@@ -224,8 +227,8 @@ impl Inner {
             .request(method, self.endpoint.url(call))
             .insert_header((header::ACCEPT, "application/json"));
         let sent = match body {
-            // `send_json` sets the content type, without which the server sees bytes only.
-            Some(body) => request.send_json(&body),
+            // Without its content type the server takes a body for mere bytes.
+            Some(body) => request.content_type("application/json").send_body(body),
             None => request.send(),
         };
         let host = &self.endpoint.host;

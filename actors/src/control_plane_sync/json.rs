@@ -6,15 +6,15 @@ use super::client::{ControlAnswer, Heartbeat};
 use super::control_plane_error::{Call, ControlPlaneError};
 use crate::workload::{Configuration, DeviceId};
 
-pub(crate) fn enrolment(namespace: &str) -> Value {
-    json!({"type": "command", "directive": "enrolment", "content": {"target_namespace": namespace, "features": {}}})
+pub(crate) fn enrolment(namespace: &str) -> Vec<u8> {
+    json!({"type": "command", "directive": "enrolment", "content": {"target_namespace": namespace, "features": {}}}).to_string().into_bytes()
 }
 
-pub(crate) fn registration(request: &str) -> Value {
-    json!({"type": "command", "directive": "registration", "content": {"certificate_request": request, "hardware": null}})
+pub(crate) fn registration(request: &str) -> Vec<u8> {
+    json!({"type": "command", "directive": "registration", "content": {"certificate_request": request, "hardware": null}}).to_string().into_bytes()
 }
 
-pub(crate) fn heartbeat(heartbeat: &Heartbeat) -> Value {
+pub(crate) fn heartbeat(heartbeat: &Heartbeat) -> Vec<u8> {
     let workloads: Vec<Value> = heartbeat
         .jobs
         .iter()
@@ -28,6 +28,8 @@ pub(crate) fn heartbeat(heartbeat: &Heartbeat) -> Value {
     json!({"type": "data", "directive": "heartbeat", "content": {
         "status": heartbeat.status.as_str(), "version": "0", "hardware": null,
         "workloads": workloads, "events": events}})
+    .to_string()
+    .into_bytes()
 }
 
 pub(crate) fn registration_answer(body: &[u8]) -> Result<String, ControlPlaneError> {

@@ -4,6 +4,7 @@ mod certificate;
 mod client;
 mod control_plane_error;
 mod endpoint;
+mod enrolment;
 mod event_ring;
 mod identity;
 mod json;

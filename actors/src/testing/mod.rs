@@ -1,1 +1,3 @@
 //! testing.
+
+pub mod edge_api;
