@@ -8,6 +8,14 @@ use serde::de::{Deserialize, DeserializeOwned};
 #[error(transparent)]
 pub struct YamlError(#[from] serde_yaml::Error);
 
+impl YamlError {
+    /// Returns the line (from 1) at which the text stopped making sense, where that is known.
+    #[must_use]
+    pub fn line(&self) -> Option<usize> {
+        self.0.location().map(|location| location.line())
+    }
+}
+
 /// Reads one YAML document.
 ///
 /// # Errors
@@ -29,6 +37,28 @@ pub fn documents<T: DeserializeOwned>(text: &str) -> Result<Vec<T>, YamlError> {
         }
     }
     Ok(documents)
+}
+
+/// Reads the document number `index` (from 0, the empty ones left out) of a YAML stream, directly,
+/// so that an error about its shape names line and column.
+///
+/// # Errors
+/// The text is not YAML up to there, or the document does not have the shape of `T`.
+pub fn document<T: DeserializeOwned>(text: &str, index: usize) -> Result<Option<T>, YamlError> {
+    let mut present = 0;
+    let looks = serde_yaml::Deserializer::from_str(text);
+    for (look, document) in looks.zip(serde_yaml::Deserializer::from_str(text)) {
+        if serde_yaml::Value::deserialize(look)?.is_null() {
+            continue;
+        }
+        if present == index {
+            return Ok(Some(T::deserialize(document)?));
+        }
+        present += 1;
+        // A document must be read before the next one can be.
+        serde::de::IgnoredAny::deserialize(document)?;
+    }
+    Ok(None)
 }
 
 /// Writes `value` as one YAML document.

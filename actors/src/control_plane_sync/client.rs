@@ -15,7 +15,10 @@ use rustls::RootCertStore;
 use super::certificate::ClientIdentity;
 use super::control_plane_error::{Call, ControlPlaneError};
 use super::endpoint::Endpoint;
-use super::{json, tls};
+use super::hardware::Hardware;
+use super::identity::described;
+use super::tls;
+use super::wire::{self, AgentStatus, ControlCommand, Stamp, WireError};
 use crate::clock::Clock;
 use crate::workload::{Configuration, DeviceId, Event, JobReport};
 
@@ -23,6 +26,8 @@ use crate::workload::{Configuration, DeviceId, Event, JobReport};
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// The same for a registration: its answer comes only once, so it is waited for.
 const REGISTRATION_TIMEOUT: Duration = Duration::from_secs(60);
+/// Time for reading the hardware facts, on a disk that may hang.
+const HARDWARE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Largest answer that is read, in bytes.
 const MAX_ANSWER: usize = 16 * 1024 * 1024;
 
@@ -95,26 +100,6 @@ pub struct Heartbeat {
     pub with_hardware: bool,
 }
 
-/// Whether the agent is whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AgentStatus {
-    /// Every actor works.
-    Up,
-    /// An actor is down, or waits for its restart.
-    Degraded,
-}
-
-impl AgentStatus {
-    /// Returns the protocol's word.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Up => "up",
-            Self::Degraded => "degraded",
-        }
-    }
-}
-
 /// Whom to ask, as whom, and whom to trust.
 #[derive(Clone, Debug)]
 pub struct ServerSettings {
@@ -172,12 +157,12 @@ impl HttpsClient {
         &self,
         call: Call,
         body: Option<Vec<u8>>,
-        read: impl FnOnce(&Inner, Reply) -> Result<T, ControlPlaneError> + 'static,
+        read: impl FnOnce(&DeviceId, &[u8]) -> Result<T, ControlPlaneError> + 'static,
     ) -> Answer<T> {
         let inner = Rc::clone(&self.inner);
         Box::pin(async move {
             let reply = inner.exchange(call, body).await?;
-            read(&inner, reply)
+            read(&inner.settings.device, &reply.body)
         })
     }
 }
@@ -189,6 +174,13 @@ struct Reply {
 }
 
 impl Inner {
+    fn stamp<'a>(&self, message_id: &'a str) -> Stamp<'a> {
+        Stamp {
+            message_id,
+            sent: self.clock.now().wall,
+        }
+    }
+
     async fn exchange(
         &self,
         call: Call,
@@ -260,8 +252,8 @@ fn body_failure(call: Call, error: &PayloadError) -> ControlPlaneError {
 
 impl ConfigurationSource for HttpsClient {
     fn configuration(&self) -> Answer<Configuration> {
-        self.ask(Call::Configuration, None, |inner, reply| {
-            json::configuration(&reply.body, &inner.settings.device)
+        self.ask(Call::Configuration, None, |device, body| {
+            wire::configuration(body, device).map_err(senseless(Call::Configuration))
         })
     }
 }
@@ -283,8 +275,15 @@ impl ControlPlaneApi for HttpsClient {
     }
 
     fn enrol(&self) -> Answer<EnrolmentAnswer> {
-        let body = json::enrolment(&self.inner.settings.namespace);
-        self.ask(Call::Enrolment, Some(body), |_, reply| {
+        let inner = Rc::clone(&self.inner);
+        Box::pin(async move {
+            let hardware = Hardware::read_within(HARDWARE_TIMEOUT).await;
+            let hardware = hardware.ok_or(ControlPlaneError::Misconfigured {
+                reason: "the hardware facts could not be read in time".to_owned(),
+            })?;
+            let namespace = &inner.settings.namespace;
+            let body = wire::enrolment(inner.stamp(&message_id()), namespace, &hardware);
+            let reply = inner.exchange(Call::Enrolment, Some(body)).await?;
             Ok(match reply.status {
                 208 => EnrolmentAnswer::Approved,
                 _ => EnrolmentAnswer::Pending,
@@ -293,20 +292,66 @@ impl ControlPlaneApi for HttpsClient {
     }
 
     fn register(&self, request: String) -> Answer<String> {
-        let body = json::registration(&request);
-        self.ask(Call::Registration, Some(body), |_, reply| {
-            json::registration_answer(&reply.body)
+        // Without hardware: facts that the server cannot store would spend the only chance.
+        let body = wire::registration(self.inner.stamp(&message_id()), &request, None);
+        self.ask(Call::Registration, Some(body), |_, body| {
+            wire::registration_answer(body).map_err(senseless(Call::Registration))
         })
     }
 
     fn heartbeat(&self, heartbeat: Heartbeat) -> Answer<()> {
-        let body = json::heartbeat(&heartbeat);
-        self.ask(Call::Heartbeat, Some(body), |_, _| Ok(()))
+        let inner = Rc::clone(&self.inner);
+        Box::pin(async move {
+            // A heartbeat without its hardware is better than none.
+            let hardware = match heartbeat.with_hardware {
+                true => Hardware::read_within(HARDWARE_TIMEOUT).await,
+                false => None,
+            };
+            let content = wire::Heartbeat {
+                status: heartbeat.status,
+                version: heartbeat.configuration_version.as_deref(),
+                jobs: &heartbeat.jobs,
+                events: &heartbeat.events,
+                hardware: hardware.as_ref(),
+            };
+            let body = wire::heartbeat(inner.stamp(&message_id()), &content);
+            inner.exchange(Call::Heartbeat, Some(body)).await.map(drop)
+        })
     }
 
     fn control(&self) -> Answer<ControlAnswer> {
-        self.ask(Call::Control, None, |_, reply| {
-            json::control_answer(&reply.body)
+        self.ask(Call::Control, None, |_, body| {
+            let command = wire::control_command(body).map_err(senseless(Call::Control))?;
+            Ok(match command {
+                Some(ControlCommand::Disconnect) => ControlAnswer::Disconnect,
+                None => ControlAnswer::Nothing,
+            })
         })
     }
 }
+
+/// Returns the error for a whole answer that makes no sense.
+fn senseless(call: Call) -> impl FnOnce(WireError) -> ControlPlaneError {
+    move |error| ControlPlaneError::Undecodable {
+        call,
+        reason: described(&error),
+    }
+}
+
+/// Returns a random UUID.
+fn message_id() -> String {
+    let random = format!("{:032x}", fastrand::u128(..));
+    let (head, tail) = random.split_at(12);
+    let (clock, node) = tail.split_at(8);
+    format!(
+        "{}-{}-4{}-a{}-{node}",
+        &head[..8],
+        &head[8..],
+        &clock[..3],
+        &clock[3..6]
+    )
+}
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

@@ -6,16 +6,19 @@ mod control_plane_error;
 mod endpoint;
 mod enrolment;
 mod event_ring;
+mod hardware;
 mod identity;
-mod json;
 mod pace;
+mod specification;
 mod tls;
 mod wipe_guard;
+mod wire;
 
 pub use certificate::{CertificateError, ClientIdentity, KeyFamily, Validity};
 pub use client::{
-    AgentStatus, Answer, ConfigurationSource, ControlAnswer, ControlPlaneApi, EnrolmentAnswer,
-    Heartbeat, HttpsClient, ServerSettings,
+    Answer, ConfigurationSource, ControlAnswer, ControlPlaneApi, EnrolmentAnswer, Heartbeat,
+    HttpsClient, ServerSettings,
 };
 pub use control_plane_error::{Call, ControlPlaneError, Message};
 pub use identity::{Identities, IdentityError, IdentityFiles};
+pub use wire::AgentStatus;

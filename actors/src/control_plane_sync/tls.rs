@@ -149,7 +149,8 @@ fn io_failure(call: Call, error: &io::Error) -> ControlPlaneError {
 
 fn server_problem(problem: &CertificateError) -> String {
     match problem {
-        CertificateError::UnknownIssuer => {
+        // Every operator's CA bears the same name, so that another one shows as a bad signature.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
             "it is not signed by the CA in CA_ROOT; fetch the operator's current CA".to_owned()
         }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {

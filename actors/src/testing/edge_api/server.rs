@@ -12,7 +12,7 @@ use actix_web::http::StatusCode;
 use actix_web::rt::net::TcpStream;
 use actix_web::web::{self, Bytes, Data, PayloadConfig};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{WebPkiSupportedAlgorithms, ring, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, UnixTime};
@@ -185,10 +185,13 @@ fn cut_off(body: String) -> impl MessageBody + 'static {
     let announced = body.len().max(2);
     let mut half = body;
     half.truncate(announced / 2);
-    let chunks = stream::iter([
-        Ok(Bytes::from(half)),
-        Err(io::Error::from(io::ErrorKind::ConnectionReset)),
-    ]);
+    let first = stream::once(async { Ok(Bytes::from(half)) });
+    let break_off = stream::once(async {
+        // Until the first half is on its way.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        Err(io::Error::from(io::ErrorKind::ConnectionReset))
+    });
+    let chunks = Box::pin(first.chain(break_off));
     SizedStream::new(u64::try_from(announced).unwrap_or(u64::MAX), chunks)
 }
 

@@ -1,0 +1,157 @@
+//! One workload as its author gave it, checked and turned into a [`Workload`]; the same for the
+//! control plane and for manifests.
+//!
+//! Whatever is wrong with a workload comes back as a reason in plain words. A reason never quotes
+//! a value of the specification: it ends in logs and events, and a value may be a secret.
+
+mod contents;
+mod decoding;
+mod names;
+mod pod;
+mod profiles;
+mod references;
+mod registries;
+mod retry;
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::PodSpec;
+
+pub(crate) use contents::{Contents, config_map, decode_secret};
+pub(crate) use decoding::{json, yaml_reason};
+pub(crate) use profiles::ProfileDraft;
+pub(crate) use registries::from_secret as registries_of_secret;
+pub(crate) use retry::RetryDraft;
+
+use crate::workload::{
+    Confidential, ExecutorKind, RegistryCredentials, RejectedWorkload, Workload, WorkloadName,
+};
+use crate::workload_id::{PodIdentity, workload_id};
+
+/// The namespace of a workload that names none.
+pub(crate) const DEFAULT_NAMESPACE: &str = "default";
+
+/// The name under which a workload is reported whose own could not be read. No workload can have
+/// it: it is not a valid name.
+pub(crate) const UNNAMED: &str = "(unnamed)";
+
+/// A workload as its author gave it.
+#[derive(Debug, Default)]
+pub(crate) struct Draft {
+    pub(crate) name: String,
+    pub(crate) namespace: Option<String>,
+    pub(crate) kind: Option<String>,
+    pub(crate) rootless: bool,
+    pub(crate) pod: PodSpec,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) annotations: BTreeMap<String, String>,
+    pub(crate) profiles: Vec<ProfileDraft>,
+    pub(crate) cron: Option<String>,
+    pub(crate) retry: Option<RetryDraft>,
+    /// The registries' credentials: the content of a docker `auth.json`.
+    pub(crate) auth_file: Option<Confidential<String>>,
+}
+
+/// Checks `draft` and gives it its identity. Config maps and secrets that the pod refers to are
+/// taken from `contents`.
+///
+/// # Errors
+/// The reason, in plain words, why the workload cannot be run as it stands.
+pub(crate) fn workload(draft: Draft, contents: &Contents) -> Result<Workload, String> {
+    names::check_subdomain("workload name", &draft.name)?;
+    let namespace = filled(draft.namespace).unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
+    names::check_label("namespace", &namespace)?;
+    let executor = executor(draft.kind.as_deref(), draft.rootless)?;
+    pod::check(&draft.pod)?;
+    let restart_policy = pod::restart_policy(&draft.pod)?;
+    let references = references::of_pod(&draft.pod);
+    let config_maps = references.config_maps(contents)?;
+    let secrets = references.secrets(contents)?;
+    let mut registries = references.pull_credentials(contents)?;
+    registries.extend(credentials(draft.auth_file.as_ref())?);
+    let id = workload_id(&PodIdentity {
+        name: &draft.name,
+        namespace: &namespace,
+        executor,
+        pod: &draft.pod,
+        labels: &draft.labels,
+        annotations: &draft.annotations,
+        config_maps: &config_maps,
+        secrets: &secrets,
+    });
+    Ok(Workload {
+        id,
+        name: WorkloadName::from(draft.name),
+        namespace,
+        executor,
+        pod: draft.pod,
+        labels: draft.labels,
+        annotations: draft.annotations,
+        config_maps,
+        secrets,
+        registries,
+        profiles: profiles::references(draft.profiles)?,
+        cron: filled(draft.cron).map(|cron| cron.trim().to_owned()),
+        retry: draft.retry.map_or(Ok(None), RetryDraft::policy)?,
+        restart_policy,
+    })
+}
+
+/// Returns the workloads and the rejected ones in their canonical order, each name once among the
+/// workloads, whatever the order in which they came.
+pub(crate) fn each_name_once(
+    mut accepted: Vec<Workload>,
+    mut rejected: Vec<RejectedWorkload>,
+) -> (Vec<std::sync::Arc<Workload>>, Vec<RejectedWorkload>) {
+    let order = |workload: &Workload| {
+        let rest = serde_json::to_string(workload).unwrap_or_default();
+        (workload.name.clone(), workload.id.clone(), rest)
+    };
+    accepted.sort_by_cached_key(order);
+    let mut workloads: Vec<std::sync::Arc<Workload>> = Vec::new();
+    for workload in accepted {
+        match workloads.last() {
+            Some(last) if last.name != workload.name => workloads.push(workload.into()),
+            None => workloads.push(workload.into()),
+            Some(last) if **last == workload => {}
+            Some(last) => rejected.push(RejectedWorkload {
+                reason: format!(
+                    "another workload has this name too (namespaces {} and {}); {} runs, give \
+                     the other one a name of its own",
+                    last.namespace, workload.namespace, last.id
+                ),
+                name: workload.name,
+            }),
+        }
+    }
+    rejected.sort_by(|a, b| (&a.name, &a.reason).cmp(&(&b.name, &b.reason)));
+    rejected.dedup();
+    (workloads, rejected)
+}
+
+fn executor(kind: Option<&str>, rootless: bool) -> Result<ExecutorKind, String> {
+    match (kind.unwrap_or_default(), rootless) {
+        ("" | "pod", false) => Ok(ExecutorKind::PodmanRootful),
+        ("" | "pod", true) => Ok(ExecutorKind::PodmanRootless),
+        ("k8s", _) => Ok(ExecutorKind::K8s),
+        (unknown, _) => Err(format!(
+            "its kind {unknown:?} is unknown; known kinds are \"pod\" and \"k8s\""
+        )),
+    }
+}
+
+fn credentials(
+    auth_file: Option<&Confidential<String>>,
+) -> Result<BTreeMap<String, RegistryCredentials>, String> {
+    match auth_file.map(|text| text.expose().as_str()) {
+        Some(text) if !text.trim().is_empty() => registries::from_auth_file(text),
+        Some(_) | None => Ok(BTreeMap::new()),
+    }
+}
+
+fn filled(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.trim().is_empty())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,51 @@
+//! Checks of the pod specification that hold for every runtime.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::core::v1::PodSpec;
+
+use super::names;
+use crate::workload::RestartPolicy;
+
+/// Checks that the pod has containers, each with an image and a name of its own.
+pub(super) fn check(pod: &PodSpec) -> Result<(), String> {
+    if pod.containers.is_empty() {
+        return Err("its pod specification has no containers".to_owned());
+    }
+    let mut names = BTreeSet::new();
+    let containers = pod.init_containers.iter().flatten().chain(&pod.containers);
+    for (index, container) in containers.enumerate() {
+        if container.name.is_empty() {
+            return Err(format!("container {} of its pod has no name", index + 1));
+        }
+        names::check_container(&container.name)?;
+        if container
+            .image
+            .as_deref()
+            .unwrap_or_default()
+            .trim()
+            .is_empty()
+        {
+            return Err(format!("container {:?} has no image", container.name));
+        }
+        if !names.insert(&container.name) {
+            return Err(format!(
+                "two containers of its pod are named {:?}",
+                container.name
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Reads the pod's restart policy.
+pub(super) fn restart_policy(pod: &PodSpec) -> Result<RestartPolicy, String> {
+    match pod.restart_policy.as_deref().unwrap_or_default() {
+        "" | "Always" => Ok(RestartPolicy::Always),
+        "OnFailure" => Ok(RestartPolicy::OnFailure),
+        "Never" => Ok(RestartPolicy::Never),
+        unknown => Err(format!(
+            "its restartPolicy {unknown:?} is unknown; use Always, OnFailure or Never"
+        )),
+    }
+}

@@ -1,0 +1,317 @@
+//! Behaviour of the checks that every workload passes, whatever its source.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::*;
+use crate::workload::{ConfigMap, RestartPolicy, Secret};
+
+fn pod(value: serde_json::Value) -> PodSpec {
+    serde_json::from_value(value).unwrap()
+}
+
+fn draft() -> Draft {
+    Draft {
+        name: "web".into(),
+        pod: pod(json!({"containers": [{"name": "a", "image": "i"}]})),
+        ..Draft::default()
+    }
+}
+
+fn with_pod(value: serde_json::Value) -> Draft {
+    Draft {
+        pod: pod(value),
+        ..draft()
+    }
+}
+
+fn build(draft: Draft) -> Result<Workload, String> {
+    workload(draft, &stock())
+}
+
+/// Has config map `settings` and secret `login`, each with a key `k`, and a broken secret.
+fn stock() -> Contents {
+    let settings = ConfigMap {
+        name: "settings".into(),
+        data: [("k".into(), b"v".to_vec())].into(),
+    };
+    let login = Secret {
+        name: "login".into(),
+        data: [("k".into(), Confidential::new(b"hunter2".to_vec()))].into(),
+    };
+    let pull = Secret {
+        name: "pull".into(),
+        data: [(
+            ".dockerconfigjson".into(),
+            Confidential::new(br#"{"auths":{"r":{"auth":"dXNlcjpwYXNz"}}}"#.to_vec()),
+        )]
+        .into(),
+    };
+    Contents {
+        config_maps: [("settings".into(), Ok(settings))].into(),
+        secrets: [
+            ("login".into(), Ok(login)),
+            ("pull".into(), Ok(pull)),
+            ("broken".into(), Err("secret \"broken\" is broken".into())),
+        ]
+        .into(),
+    }
+}
+
+#[test]
+fn kind_and_rootless_choose_the_executor() {
+    let cases = [
+        (None, false, ExecutorKind::PodmanRootful),
+        (Some(""), false, ExecutorKind::PodmanRootful),
+        (Some("pod"), false, ExecutorKind::PodmanRootful),
+        (None, true, ExecutorKind::PodmanRootless),
+        (Some("pod"), true, ExecutorKind::PodmanRootless),
+        (Some("k8s"), false, ExecutorKind::K8s),
+        (Some("k8s"), true, ExecutorKind::K8s),
+    ];
+    for (kind, rootless, expected) in cases {
+        let draft = Draft {
+            kind: kind.map(str::to_owned),
+            rootless,
+            ..draft()
+        };
+        assert_eq!(build(draft).unwrap().executor, expected, "{kind:?}");
+    }
+}
+
+#[test]
+fn an_unknown_kind_is_refused_and_the_known_ones_are_named() {
+    for kind in ["ansible", "Pod", "kubernetes"] {
+        let kind = Some(kind.to_owned());
+        let reason = build(Draft { kind, ..draft() }).unwrap_err();
+        assert!(
+            reason.contains("\"pod\"") && reason.contains("\"k8s\""),
+            "{reason}"
+        );
+    }
+}
+
+#[test]
+fn a_pod_that_no_runtime_could_run_is_refused() {
+    let cases = [
+        (json!({}), "no containers"),
+        (json!({"containers": []}), "no containers"),
+        (json!({"containers": [{"image": "i"}]}), "has no name"),
+        (json!({"containers": [{"name": "a"}]}), "has no image"),
+        (
+            json!({"containers": [{"name": "a", "image": " "}]}),
+            "has no image",
+        ),
+        (
+            json!({"containers": [{"name": "../a", "image": "i"}]}),
+            "container name",
+        ),
+        (
+            json!({"containers": [{"name": "a", "image": "i"}, {"name": "a", "image": "j"}]}),
+            "named \"a\"",
+        ),
+        (
+            json!({"initContainers": [{"name": "a", "image": "i"}],
+                "containers": [{"name": "a", "image": "j"}]}),
+            "named \"a\"",
+        ),
+        (
+            json!({"containers": [{"name": "a", "image": "i"}], "restartPolicy": "Sometimes"}),
+            "restartPolicy",
+        ),
+    ];
+    for (pod, expected) in cases {
+        let reason = build(with_pod(pod.clone())).unwrap_err();
+        assert!(reason.contains(expected), "{pod}: {reason}");
+    }
+}
+
+#[test]
+fn names_that_could_leave_a_folder_are_refused() {
+    for name in ["", "..", "../../etc/passwd", "a/b", "Web", "web_1"] {
+        let name = name.to_owned();
+        assert!(build(Draft { name, ..draft() }).is_err());
+    }
+    let namespace = Some("../x".to_owned());
+    assert!(
+        build(Draft {
+            namespace,
+            ..draft()
+        })
+        .is_err()
+    );
+}
+
+#[test]
+fn the_restart_policy_comes_from_the_pod() {
+    let cases = [
+        (json!(null), RestartPolicy::Always),
+        (json!("Always"), RestartPolicy::Always),
+        (json!("OnFailure"), RestartPolicy::OnFailure),
+        (json!("Never"), RestartPolicy::Never),
+    ];
+    for (policy, expected) in cases {
+        let pod = json!({"containers": [{"name": "a", "image": "i"}], "restartPolicy": policy});
+        assert_eq!(build(with_pod(pod)).unwrap().restart_policy, expected);
+    }
+}
+
+/// Returns a pod for each way in which it can refer to a config map or secret.
+fn ways_to_refer(
+    config_map: &str,
+    secret: &str,
+    key: &str,
+    optional: bool,
+) -> [serde_json::Value; 10] {
+    let env = |source| json!({"env": [{"name": "E", "valueFrom": source}]});
+    let from = |source| json!({"envFrom": [source]});
+    let items = json!([{"key": key, "path": "p"}]);
+    let container = |mut extra: serde_json::Value, place: &str| {
+        extra["name"] = json!("c");
+        extra["image"] = json!("i");
+        if place == "containers" {
+            json!({"containers": [extra]})
+        } else {
+            json!({"containers": [{"name": "a", "image": "i"}], place: [extra]})
+        }
+    };
+    let volume = |source: serde_json::Value| {
+        let mut volume = source;
+        volume["name"] = json!("v");
+        json!({"containers": [{"name": "a", "image": "i"}], "volumes": [volume]})
+    };
+    let of_map = json!({"name": config_map, "key": key, "optional": optional});
+    let of_secret = json!({"name": secret, "key": key, "optional": optional});
+    [
+        container(
+            env(json!({"configMapKeyRef": of_map.clone()})),
+            "containers",
+        ),
+        container(
+            env(json!({"secretKeyRef": of_secret.clone()})),
+            "containers",
+        ),
+        container(
+            env(json!({"secretKeyRef": of_secret.clone()})),
+            "initContainers",
+        ),
+        container(from(json!({"configMapRef": of_map})), "containers"),
+        container(from(json!({"secretRef": of_secret})), "initContainers"),
+        volume(json!({"configMap": {"name": config_map, "optional": optional, "items": items}})),
+        volume(json!({"secret": {"secretName": secret, "optional": optional, "items": items}})),
+        volume(json!({"secret": {"secretName": secret, "optional": optional}})),
+        volume(json!({"projected": {"sources": [
+            {"configMap": {"name": config_map, "optional": optional, "items": items}}]}})),
+        volume(json!({"projected": {"sources": [
+            {"secret": {"name": secret, "optional": optional, "items": items}}]}})),
+    ]
+}
+
+#[test]
+fn what_a_pod_refers_to_is_attached_and_nothing_else() {
+    for pod in ways_to_refer("settings", "login", "k", false) {
+        let workload = build(with_pod(pod.clone())).unwrap();
+        let attached: Vec<_> = workload
+            .config_maps
+            .iter()
+            .map(|map| map.name.as_str())
+            .chain(workload.secrets.iter().map(|secret| secret.name.as_str()))
+            .collect();
+        assert_eq!(attached.len(), 1, "{pod}");
+    }
+    let without = build(draft()).unwrap();
+    assert!(without.config_maps.is_empty() && without.secrets.is_empty());
+}
+
+#[test]
+fn a_missing_reference_is_refused_by_name_unless_it_is_optional() {
+    for pod in ways_to_refer("absent", "absent", "k", false) {
+        let reason = build(with_pod(pod.clone())).unwrap_err();
+        assert!(reason.contains("\"absent\""), "{pod}: {reason}");
+    }
+    for pod in ways_to_refer("absent", "absent", "k", true) {
+        assert!(build(with_pod(pod.clone())).is_ok(), "{pod}");
+    }
+    for pod in ways_to_refer("settings", "broken", "k", true) {
+        assert!(build(with_pod(pod.clone())).is_ok(), "{pod}");
+    }
+}
+
+#[test]
+fn a_missing_key_is_refused_by_name() {
+    let of = json!({"name": "login", "key": "user"});
+    let reason = build(with_pod(json!({"containers": [{"name": "a", "image": "i",
+        "env": [{"name": "E", "valueFrom": {"secretKeyRef": of}}]}]})))
+    .unwrap_err();
+    assert!(
+        reason.contains("\"user\"") && reason.contains("\"login\""),
+        "{reason}"
+    );
+}
+
+#[test]
+fn pull_secrets_and_the_auth_file_both_give_credentials() {
+    let workload = build(Draft {
+        auth_file: Some(Confidential::new(
+            r#"{"auths":{"s":{"auth":"dXNlcjpwYXNz"}}}"#.into(),
+        )),
+        ..with_pod(json!({"containers": [{"name": "a", "image": "i"}],
+            "imagePullSecrets": [{"name": "pull"}, {"name": "absent"}]}))
+    })
+    .unwrap();
+    assert_eq!(workload.registries.keys().collect::<Vec<_>>(), ["r", "s"]);
+    assert!(workload.secrets.is_empty());
+}
+
+#[test]
+fn debug_output_holds_no_secret() {
+    let pods = ways_to_refer("settings", "login", "k", false);
+    let draft = Draft {
+        auth_file: Some(Confidential::new(
+            r#"{"auths":{"s":{"username":"u","password":"hunter2"}}}"#.into(),
+        )),
+        ..with_pod(pods[1].clone())
+    };
+    let before = format!("{draft:?} {:?}", stock());
+    let shown = format!("{before} {:?}", build(draft).unwrap());
+    assert!(shown.contains("[confidential]"));
+    assert!(!shown.contains("hunter2"), "{shown}");
+    assert!(
+        !shown.contains(&format!("{:?}", b"hunter2".to_vec())),
+        "{shown}"
+    );
+}
+
+#[test]
+fn of_two_workloads_with_one_name_the_same_one_runs_in_any_order() {
+    let named = |namespace: &str| {
+        build(Draft {
+            namespace: Some(namespace.into()),
+            ..draft()
+        })
+        .unwrap()
+    };
+    let (a, b) = (named("a"), named("b"));
+    let first = each_name_once(vec![a.clone(), b.clone(), a.clone()], vec![]);
+    let second = each_name_once(vec![b, a.clone(), a], vec![]);
+    assert_eq!(first, second);
+    let (workloads, rejected) = first;
+    assert_eq!(workloads.len(), 1);
+    assert_eq!(rejected.len(), 1);
+    assert_eq!(rejected[0].name.as_str(), "web");
+}
+
+#[test]
+fn blank_optional_texts_count_as_absent() {
+    let workload = build(Draft {
+        namespace: Some(String::new()),
+        cron: Some("  ".into()),
+        auth_file: Some(Confidential::new(String::new())),
+        ..draft()
+    })
+    .unwrap();
+    assert_eq!(workload.namespace, "default");
+    assert_eq!(workload.cron, None);
+    assert_eq!(workload.registries, BTreeMap::new());
+}
