@@ -1,19 +1,26 @@
 //! ControlPlaneSync: what the control plane, or a folder of manifests, wants of this device.
 
+mod actor;
 mod certificate;
 mod client;
 mod control_plane_error;
+mod desired;
 mod endpoint;
 mod enrolment;
+mod errands;
 mod event_ring;
 mod hardware;
 mod identity;
+mod membership;
 mod pace;
+mod source;
 mod specification;
+mod status;
 mod tls;
 mod wipe_guard;
 mod wire;
 
+pub use actor::ControlPlaneSync;
 pub use certificate::{CertificateError, ClientIdentity, KeyFamily, Validity};
 pub use client::{
     Answer, ConfigurationSource, ControlAnswer, ControlPlaneApi, EnrolmentAnswer, Heartbeat,
@@ -21,4 +28,5 @@ pub use client::{
 };
 pub use control_plane_error::{Call, ControlPlaneError, Message};
 pub use identity::{Identities, IdentityError, IdentityFiles};
+pub use source::{ConfigurationStore, Source};
 pub use wire::AgentStatus;

@@ -3,7 +3,7 @@
 //! It answers as the recorded exchanges of a running operator do; `tests/edge_api.rs` replays
 //! them. It runs on its own thread, so that it serves a test's actor as well as a real process.
 
-mod authority;
+pub(crate) mod authority;
 mod devices;
 mod server;
 

@@ -1,3 +1,4 @@
 //! testing.
 
+pub mod control_plane;
 pub mod edge_api;

@@ -74,7 +74,11 @@ impl PublicKeyData for RequestedKey {
 )]
 impl Authority {
     pub(crate) fn new() -> Self {
-        let clock = Clock::system();
+        Self::with_clock(Clock::system())
+    }
+
+    /// Dates its certificates by `clock`.
+    pub(crate) fn with_clock(clock: Clock) -> Self {
         let mut parameters = parameters(&clock, None, None, 10 * YEAR, Duration::ZERO);
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         parameters.key_usages = vec![
