@@ -91,7 +91,7 @@ impl Actor for ControlPlaneSync {
                 let (membership, findings) = Membership::begin(identity, fastrand::f64());
                 self.membership = Some(membership);
                 for finding in findings {
-                    self.report(EventKind::Warn, "IdentityDamaged", finding);
+                    self.report(EventKind::Warn, "IdentityNeedsAttention", finding);
                 }
                 self.now(Errand::Enrolment, ctx);
                 self.ask_all(ctx);

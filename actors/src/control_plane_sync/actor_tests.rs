@@ -491,6 +491,12 @@ async fn a_certificate_that_is_always_refused_is_not_renewed_in_a_hurry() {
 #[actix::test]
 async fn a_certificate_is_renewed_after_two_thirds_of_its_life() {
     let bench = Bench::new();
+    bench.api.script(|it| {
+        it.configuration = Ok(Configuration {
+            heartbeat_period: 60 * MINUTE,
+            ..configuration(&["web"])
+        });
+    });
     let _actor = bench.start();
     after(60 * 60 * 24 * 17).await;
     assert_eq!(bench.count(Call::Registration), 1);

@@ -377,3 +377,7 @@ pub(crate) fn described(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+#[path = "identity_tests.rs"]
+mod tests;

@@ -1,6 +1,8 @@
 //! A control plane without a network, to be scripted, for tests in virtual time.
 
 use std::cell::RefCell;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
@@ -104,6 +106,7 @@ impl FakeControlPlane {
         let (certificate, key) = self.authority.registration_pair();
         std::fs::write(folder.join("cert.pem"), certificate)?;
         std::fs::write(folder.join("key.pem"), key)?;
+        std::fs::set_permissions(folder.join("key.pem"), Permissions::from_mode(0o600))?;
         Ok(IdentityFiles::new(
             folder.join("cert.pem"),
             folder.join("key.pem"),

@@ -48,10 +48,13 @@ pub(super) fn run(
             return;
         }
         let handle = server.handle();
-        tokio::select! {
-            _ = server => {}
-            _ = stopped => handle.stop(false).await,
-        }
+        let stop = async {
+            // An error means that the handle is gone, which is the same wish.
+            let _ = stopped.await;
+            handle.stop(false).await;
+        };
+        // The server must be polled while it stops, so that its threads end with it.
+        let (_, ()) = tokio::join!(server, stop);
     });
 }
 
