@@ -237,6 +237,10 @@ impl Inner {
     }
 }
 
+#[allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "the errors of a library, which grow"
+)]
 fn body_failure(call: Call, error: &PayloadError) -> ControlPlaneError {
     match error {
         PayloadError::Overflow => ControlPlaneError::TooLarge {

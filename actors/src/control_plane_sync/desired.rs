@@ -49,11 +49,6 @@ impl Desired {
         period.unwrap_or(DEFAULT_PERIOD).max(MIN_PERIOD)
     }
 
-    /// Returns whether an answer that would empty the device waits to be believed.
-    pub(crate) const fn is_doubting(&self) -> bool {
-        self.empty.is_doubting()
-    }
-
     /// Takes a server's answer; one that would empty the device must be repeated.
     pub(crate) fn adopt_guarded(&mut self, new: Configuration, now: Monotonic) -> Adoption {
         let is_wipe = is_empty(&new) && !self.current.as_ref().is_some_and(is_empty);

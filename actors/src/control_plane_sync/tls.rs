@@ -103,6 +103,10 @@ impl fmt::Debug for CredibleTime {
 }
 
 /// Returns what a failed request means, TLS alerts in plain words.
+#[allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "the errors of a library, too many to list"
+)]
 pub(crate) fn failure(call: Call, host: &str, error: &SendRequestError) -> ControlPlaneError {
     match error {
         SendRequestError::Connect(ConnectError::Resolver(reason)) => {
@@ -147,6 +151,10 @@ fn io_failure(call: Call, error: &io::Error) -> ControlPlaneError {
     }
 }
 
+#[allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "the errors of a library, too many to list"
+)]
 fn server_problem(problem: &CertificateError) -> String {
     match problem {
         // Every operator's CA bears the same name, so that another one shows as a bad signature.
@@ -166,6 +174,10 @@ fn server_problem(problem: &CertificateError) -> String {
     }
 }
 
+#[allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "the errors of a library, too many to list"
+)]
 fn alert_text(alert: AlertDescription) -> String {
     match alert {
         AlertDescription::CertificateRequired => "it wants a client certificate".to_owned(),

@@ -38,11 +38,6 @@ impl WipeGuard {
     pub(crate) const fn clear(&mut self) {
         self.seen = None;
     }
-
-    /// Returns whether there is a doubt.
-    pub(crate) const fn is_doubting(&self) -> bool {
-        self.seen.is_some()
-    }
 }
 
 #[cfg(test)]
@@ -78,7 +73,6 @@ mod tests {
         guard.doubts(at(0));
         guard.doubts(at(20));
         guard.clear();
-        assert!(!guard.is_doubting());
         assert!(!guard.doubts(at(40)));
     }
 }

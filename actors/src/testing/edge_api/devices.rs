@@ -70,7 +70,11 @@ impl Devices {
         self.version += 1;
         self.configuration = match content {
             Value::Object(content) => content,
-            _ => Map::new(),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_) => Map::new(),
         };
     }
 
