@@ -1,14 +1,39 @@
 //! ControlPlaneSync: what the control plane, or a folder of manifests, wants of this device.
 
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "the actor that uses these modules joins them next; goes away with it"
-)]
-
+mod actor;
+mod certificate;
+mod client;
+mod control_plane_error;
+mod desired;
+mod endpoint;
+mod enrolment;
+mod errands;
+mod event_ring;
 mod hardware;
+<<<<<<< HEAD
 mod manifest_folder;
 mod manifests;
 mod specification;
 mod store;
+=======
+mod identity;
+mod membership;
+mod pace;
+mod source;
+mod specification;
+mod status;
+mod tls;
+mod wipe_guard;
+>>>>>>> wt-controlplane
 mod wire;
+
+pub use actor::ControlPlaneSync;
+pub use certificate::{CertificateError, ClientIdentity, KeyFamily, Validity};
+pub use client::{
+    Answer, ConfigurationSource, ControlAnswer, ControlPlaneApi, EnrolmentAnswer, Heartbeat,
+    HttpsClient, ServerSettings,
+};
+pub use control_plane_error::{Call, ControlPlaneError, Message};
+pub use identity::{Identities, IdentityError, IdentityFiles};
+pub use source::{ConfigurationStore, Source};
+pub use wire::AgentStatus;

@@ -6,7 +6,8 @@ mod request;
 
 pub(crate) use answer::{ControlCommand, control_command, registration_answer};
 pub(crate) use configuration::configuration;
-pub(crate) use request::{AgentStatus, Heartbeat, Stamp, enrolment, heartbeat, registration};
+pub use request::AgentStatus;
+pub(crate) use request::{Heartbeat, Stamp, enrolment, heartbeat, registration};
 
 use crate::workload::DeviceId;
 

@@ -1,5 +1,7 @@
 //! Fakes, builders and stand-ins for tests; compiled only with the feature `testing`.
 
+pub mod control_plane;
+pub mod edge_api;
 pub mod fake_cluster;
 pub mod fake_podman;
 pub mod podman;

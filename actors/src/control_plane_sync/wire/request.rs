@@ -21,7 +21,7 @@ pub(crate) struct Stamp<'a> {
 /// How the agent is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum AgentStatus {
+pub enum AgentStatus {
     /// Every actor works.
     Up,
     /// Some actor is down or waits for its restart.

@@ -1,0 +1,632 @@
+//! The actor between a scripted control plane and its two listeners, in virtual time.
+
+use std::cell::RefCell;
+use std::error::Error;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::control_plane_sync::control_plane_error::{Call, Message};
+use crate::control_plane_sync::{AgentStatus, EnrolmentAnswer};
+use crate::messages::ActorHealth;
+use crate::testing::control_plane::FakeControlPlane;
+use crate::workload::{DeviceId, JobReport, RejectedWorkload, WorkloadName, WorkloadStatus};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Notes what the actor publishes: the names of the workloads.
+#[derive(Clone, Default)]
+struct Listener(Rc<RefCell<Vec<Vec<String>>>>);
+
+impl Actor for Listener {
+    type Context = Context<Self>;
+}
+
+impl Handler<WorkloadsConfigured> for Listener {
+    type Result = ();
+
+    fn handle(&mut self, message: WorkloadsConfigured, _ctx: &mut Self::Context) {
+        let names = message.rejected.iter().map(|it| it.name.to_string());
+        self.0.borrow_mut().push(names.collect());
+    }
+}
+
+impl Handler<ProfilesConfigured> for Listener {
+    type Result = ();
+
+    fn handle(&mut self, _message: ProfilesConfigured, _ctx: &mut Self::Context) {}
+}
+
+/// Keeps a configuration in memory, or fails.
+#[derive(Clone, Default)]
+struct Shelf(Rc<RefCell<ShelfContents>>);
+
+#[derive(Default)]
+struct ShelfContents {
+    kept: Option<Configuration>,
+    saves: usize,
+    is_broken: bool,
+}
+
+impl ConfigurationStore for Shelf {
+    fn load(&mut self) -> Result<Option<Configuration>, Box<dyn Error>> {
+        Ok(self.0.borrow().kept.clone())
+    }
+
+    fn save(&mut self, configuration: &Configuration) -> Result<(), Box<dyn Error>> {
+        let mut contents = self.0.borrow_mut();
+        if contents.is_broken {
+            return Err("no space left on device".into());
+        }
+        contents.kept = Some(configuration.clone());
+        contents.saves += 1;
+        Ok(())
+    }
+}
+
+struct Bench {
+    api: FakeControlPlane,
+    listener: Listener,
+    shelf: Shelf,
+    clock: Clock,
+    folder: TempDir,
+}
+
+impl Bench {
+    /// A control plane that approves at once and configures workload `web`; time is virtual.
+    fn new() -> Self {
+        tokio::time::pause();
+        let clock = Clock::simulated("2026-11-23T12:00:00Z".parse().unwrap());
+        let device = DeviceId::from("cam-01");
+        Self {
+            api: FakeControlPlane::new(device, configuration(&["web"]), clock.clone()),
+            listener: Listener::default(),
+            shelf: Shelf::default(),
+            clock,
+            folder: TempDir::new().unwrap(),
+        }
+    }
+
+    fn start(&self) -> Addr<ControlPlaneSync> {
+        let identity = self.api.identity_files(self.folder.path()).unwrap();
+        self.start_with(Source::Server {
+            api: Rc::new(self.api.clone()),
+            identity,
+        })
+    }
+
+    fn start_with(&self, source: Source) -> Addr<ControlPlaneSync> {
+        let listener = self.listener.clone().start();
+        ControlPlaneSync::new(
+            source,
+            Box::new(self.shelf.clone()),
+            listener.clone().recipient(),
+            listener.recipient(),
+            self.clock.clone(),
+            Vitals::unwatched(self.clock.clone()),
+        )
+        .start()
+    }
+
+    fn published(&self) -> Vec<Vec<String>> {
+        self.listener.0.borrow().clone()
+    }
+
+    /// What was published last.
+    fn in_force(&self) -> Option<Vec<String>> {
+        self.published().pop()
+    }
+
+    fn count(&self, call: Call) -> usize {
+        self.api.times(call).len()
+    }
+
+    fn events(&self) -> Vec<&'static str> {
+        let record = self.api.record();
+        let events = record.heartbeats.iter().flat_map(|it| &it.events);
+        events.map(|event| event.reason).collect()
+    }
+}
+
+/// A configuration whose workloads are told apart by name only.
+fn configuration(workloads: &[&str]) -> Configuration {
+    Configuration {
+        version: Some("1".to_owned()),
+        heartbeat_period: MINUTE,
+        hardware_in_heartbeat: false,
+        profiles: Vec::new(),
+        workloads: Vec::new(),
+        rejected: workloads
+            .iter()
+            .map(|name| RejectedWorkload {
+                name: WorkloadName::from(*name),
+                reason: String::new(),
+            })
+            .collect(),
+    }
+}
+
+fn jobs(status: WorkloadStatus) -> JobsReported {
+    let job = JobReport {
+        workload: WorkloadName::from("web"),
+        id: None,
+        executor: None,
+        status,
+        reason: None,
+        restarts: 0,
+        next_start: None,
+    };
+    JobsReported {
+        jobs: Arc::from([job]),
+    }
+}
+
+fn event(bench: &Bench) -> EventRecorded {
+    let event = Event {
+        kind: EventKind::Warn,
+        reason: "Tested",
+        workload: None,
+        message: String::new(),
+        at: bench.clock.now().wall,
+    };
+    EventRecorded { event }
+}
+
+fn failure(call: Call, status: u16) -> ControlPlaneError {
+    ControlPlaneError::of_status(call, status, b"").unwrap()
+}
+
+fn unreachable(call: Call) -> ControlPlaneError {
+    ControlPlaneError::Unreachable {
+        call,
+        reason: "connection refused".to_owned(),
+    }
+}
+
+async fn after(seconds: u64) {
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+}
+
+#[actix::test]
+async fn a_new_device_enrols_registers_and_publishes_its_configuration() {
+    let bench = Bench::new();
+    let _actor = bench.start();
+    after(5).await;
+    assert_eq!(bench.in_force(), Some(vec!["web".to_owned()]));
+    assert_eq!(bench.api.record().shown_own, [false, true]);
+    assert_eq!(bench.count(Call::Heartbeat), 1);
+    assert_eq!(bench.count(Call::Control), 1);
+}
+
+#[actix::test]
+async fn the_stored_configuration_is_published_before_any_answer() {
+    let bench = Bench::new();
+    bench.shelf.0.borrow_mut().kept = Some(configuration(&["stored"]));
+    bench
+        .api
+        .script(|it| it.enrolment = Err(unreachable(Call::Enrolment)));
+    let _actor = bench.start();
+    after(1).await;
+    assert_eq!(bench.in_force(), Some(vec!["stored".to_owned()]));
+    assert_eq!(bench.count(Call::Configuration), 0);
+}
+
+#[actix::test]
+async fn nothing_is_published_while_nothing_is_known() {
+    let bench = Bench::new();
+    bench
+        .api
+        .script(|it| it.enrolment = Err(unreachable(Call::Enrolment)));
+    let _actor = bench.start();
+    after(600).await;
+    assert_eq!(bench.published(), Vec::<Vec<String>>::new());
+}
+
+#[actix::test]
+async fn a_device_that_waits_for_approval_asks_again_ever_more_slowly() {
+    let bench = Bench::new();
+    bench
+        .api
+        .script(|it| it.enrolment = Ok(EnrolmentAnswer::Pending));
+    let _actor = bench.start();
+    after(3600).await;
+    let asked = bench.count(Call::Enrolment);
+    assert!((15..=40).contains(&asked), "{asked}");
+    bench
+        .api
+        .script(|it| it.enrolment = Ok(EnrolmentAnswer::Approved));
+    after(310).await;
+    assert_eq!(bench.count(Call::Configuration) > 0, true);
+}
+
+#[actix::test]
+async fn each_period_brings_a_heartbeat_a_configuration_and_a_control_question() {
+    let bench = Bench::new();
+    let _actor = bench.start();
+    after(605).await;
+    for call in [Call::Heartbeat, Call::Configuration, Call::Control] {
+        let asked = bench.count(call);
+        assert!((9..=12).contains(&asked), "{call}: {asked}");
+    }
+}
+
+#[actix::test]
+async fn the_configuration_in_force_is_published_again_each_period() {
+    let bench = Bench::new();
+    let _actor = bench.start();
+    after(5).await;
+    let before = bench.published().len();
+    bench
+        .api
+        .script(|it| it.configuration = Err(unreachable(Call::Configuration)));
+    after(600).await;
+    let again = bench.published().len() - before;
+    assert!((9..=11).contains(&again), "{again}");
+}
+
+#[actix::test]
+async fn an_unchanged_configuration_with_a_new_version_is_not_written() {
+    let bench = Bench::new();
+    let _actor = bench.start();
+    after(5).await;
+    bench.api.script(|it| {
+        it.configuration = Ok(Configuration {
+            version: Some("2".to_owned()),
+            ..configuration(&["web"])
+        });
+    });
+    after(200).await;
+    assert_eq!(bench.shelf.0.borrow().saves, 1);
+    let last = bench.api.record().heartbeats.pop().unwrap();
+    assert_eq!(last.configuration_version.as_deref(), Some("2"));
+}
+
+#[actix::test]
+async fn an_undecodable_configuration_changes_nothing_and_is_one_event() {
+    let bench = Bench::new();
+    let _actor = bench.start();
+    after(5).await;
+    let (call, reason) = (Call::Configuration, "no JSON".to_owned());
+    let senseless = ControlPlaneError::Undecodable { call, reason };
+    bench.api.script(|it| it.configuration = Err(senseless));
+    after(1800).await;
+    assert_eq!(bench.in_force(), Some(vec!["web".to_owned()]));
+    assert_eq!(bench.events(), ["ConfigurationRefused"]);
+}
+
+#[actix::test]
+async fn a_store_that_fails_is_an_event_and_not_a_stop() {
+    let bench = Bench::new();
+    bench.shelf.0.borrow_mut().is_broken = true;
+    let _actor = bench.start();
+    after(90).await;
+    assert_eq!(bench.in_force(), Some(vec!["web".to_owned()]));
+    assert_eq!(bench.events(), ["ConfigurationNotStored"]);
+}
+
+#[actix::test]
+async fn events_of_a_failed_heartbeat_go_with_the_next() {
+    let bench = Bench::new();
+    let actor = bench.start();
+    after(5).await;
+    bench
+        .api
+        .script(|it| it.heartbeat = Err(failure(Call::Heartbeat, 503)));
+    actor.send(event(&bench)).await.unwrap();
+    after(120).await;
+    assert_eq!(bench.events(), Vec::<&str>::new());
+    bench.api.script(|it| it.heartbeat = Ok(()));
+    after(600).await;
+    assert_eq!(bench.events(), ["Tested"]);
+}
+
+#[actix::test]
+async fn a_changed_status_is_told_within_a_second_but_not_more_often() {
+    let bench = Bench::new();
+    let actor = bench.start();
+    after(5).await;
+    let before = bench.count(Call::Heartbeat);
+    actor.send(jobs(WorkloadStatus::Deploying)).await.unwrap();
+    after(1).await;
+    assert_eq!(bench.count(Call::Heartbeat), before + 1);
+    for _ in 0..10 {
+        actor.send(jobs(WorkloadStatus::Running)).await.unwrap();
+        actor.send(jobs(WorkloadStatus::Crashed)).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let burst = bench.count(Call::Heartbeat) - before - 1;
+    assert!((1..=2).contains(&burst), "{burst}");
+    after(2).await;
+    let last = bench.api.record().heartbeats.pop().unwrap();
+    assert_eq!(last.jobs.first().unwrap().status, WorkloadStatus::Crashed);
+}
+
+#[actix::test]
+async fn the_status_is_degraded_while_an_actor_is_down() {
+    let bench = Bench::new();
+    let actor = bench.start();
+    let health = |health| ActorHealthChanged {
+        actor: "podman_rootful",
+        health,
+    };
+    let cause = "panicked".to_owned();
+    let down = ActorHealth::Restarting { cause, failures: 1 };
+    actor.send(health(down)).await.unwrap();
+    after(5).await;
+    actor.send(health(ActorHealth::Up)).await.unwrap();
+    after(70).await;
+    let statuses: Vec<_> = bench
+        .api
+        .record()
+        .heartbeats
+        .iter()
+        .map(|it| it.status)
+        .collect();
+    assert_eq!(statuses, [AgentStatus::Degraded, AgentStatus::Up]);
+}
+
+#[actix::test]
+async fn only_the_first_heartbeat_carries_the_hardware() {
+    let bench = Bench::new();
+    let _actor = bench.start();
+    after(190).await;
+    let record = bench.api.record();
+    let hardware: Vec<_> = record
+        .heartbeats
+        .iter()
+        .map(|it| it.with_hardware)
+        .collect();
+    assert!(hardware.len() >= 3);
+    assert!(hardware.first().unwrap());
+    assert!(!hardware.iter().skip(1).any(|with| *with));
+}
+
+#[actix::test]
+async fn a_heartbeat_that_fails_hinders_no_configuration() {
+    let bench = Bench::new();
+    bench
+        .api
+        .script(|it| it.heartbeat = Err(failure(Call::Heartbeat, 403)));
+    let _actor = bench.start();
+    after(605).await;
+    assert!(bench.count(Call::Configuration) >= 9);
+}
+
+#[actix::test]
+async fn one_disconnect_or_404_is_not_believed() {
+    let bench = Bench::new();
+    let _actor = bench.start();
+    after(5).await;
+    bench.api.script(|it| {
+        it.control = Ok(ControlAnswer::Disconnect);
+        it.configuration = Err(failure(Call::Configuration, 404));
+    });
+    after(62).await;
+    bench.api.script(|it| {
+        it.control = Ok(ControlAnswer::Nothing);
+        it.configuration = Ok(configuration(&["web"]));
+    });
+    after(300).await;
+    assert_eq!(bench.in_force(), Some(vec!["web".to_owned()]));
+    assert_eq!(bench.count(Call::Enrolment), 1);
+}
+
+#[actix::test]
+async fn a_deletion_said_for_half_a_minute_empties_the_device_and_enrols_again() {
+    let bench = Bench::new();
+    let _actor = bench.start();
+    after(5).await;
+    bench.api.script(|it| {
+        it.control = Ok(ControlAnswer::Disconnect);
+        it.configuration = Err(failure(Call::Configuration, 404));
+        it.enrolment = Ok(EnrolmentAnswer::Pending);
+    });
+    after(130).await;
+    assert_eq!(bench.in_force(), Some(Vec::new()));
+    assert!(bench.count(Call::Enrolment) > 1);
+    assert!(!bench.folder.path().join("identity/device.crt").exists());
+    let kept = bench.shelf.0.borrow().kept.clone().unwrap();
+    assert!(kept.rejected.is_empty());
+    bench.api.script(|it| {
+        it.control = Ok(ControlAnswer::Nothing);
+        it.configuration = Ok(configuration(&["again"]));
+        it.enrolment = Ok(EnrolmentAnswer::Approved);
+    });
+    after(310).await;
+    assert_eq!(bench.in_force(), Some(vec!["again".to_owned()]));
+    assert!(bench.events().contains(&"DeviceDeleted"));
+}
+
+#[actix::test]
+async fn an_empty_configuration_is_believed_after_half_a_minute_and_keeps_the_membership() {
+    let bench = Bench::new();
+    let _actor = bench.start();
+    after(5).await;
+    bench
+        .api
+        .script(|it| it.configuration = Ok(configuration(&[])));
+    let started = bench.count(Call::Configuration);
+    while bench.count(Call::Configuration) < started + 2 {
+        after(1).await;
+    }
+    assert_eq!(bench.in_force(), Some(vec!["web".to_owned()]));
+    after(60).await;
+    assert_eq!(bench.in_force(), Some(Vec::new()));
+    assert_eq!(bench.count(Call::Enrolment), 1);
+}
+
+#[actix::test]
+async fn a_401_for_the_configuration_renews_the_certificate_at_once() {
+    let bench = Bench::new();
+    let _actor = bench.start();
+    after(5).await;
+    let refusal = failure(Call::Configuration, 401);
+    bench.api.script(|it| it.configuration = Err(refusal));
+    while bench.count(Call::Registration) < 2 {
+        after(1).await;
+    }
+    bench
+        .api
+        .script(|it| it.configuration = Ok(configuration(&["renewed"])));
+    after(10).await;
+    assert_eq!(bench.in_force(), Some(vec!["renewed".to_owned()]));
+    assert_eq!(bench.count(Call::Enrolment), 1);
+    let requests = bench.api.record().requests;
+    assert_ne!(requests.first(), requests.get(1));
+}
+
+#[actix::test]
+async fn a_certificate_that_is_always_refused_is_not_renewed_in_a_hurry() {
+    let bench = Bench::new();
+    let refusal = failure(Call::Configuration, 401);
+    bench.api.script(|it| it.configuration = Err(refusal));
+    let _actor = bench.start();
+    after(3600).await;
+    let renewals = bench.count(Call::Registration);
+    assert!(renewals < 50, "{renewals}");
+}
+
+#[actix::test]
+async fn a_certificate_is_renewed_after_two_thirds_of_its_life() {
+    let bench = Bench::new();
+    bench.api.script(|it| {
+        it.configuration = Ok(Configuration {
+            heartbeat_period: 60 * MINUTE,
+            ..configuration(&["web"])
+        });
+    });
+    let _actor = bench.start();
+    after(60 * 60 * 24 * 17).await;
+    assert_eq!(bench.count(Call::Registration), 1);
+    after(60 * 60 * 24 * 4).await;
+    assert_eq!(bench.count(Call::Registration), 2);
+}
+
+#[actix::test]
+async fn a_lost_registration_is_repeated_with_the_same_key_and_a_500_is_explained() {
+    let bench = Bench::new();
+    bench
+        .api
+        .script(|it| it.registration = Err(unreachable(Call::Registration)));
+    let actor = bench.start();
+    after(1).await;
+    let key = std::fs::read(bench.folder.path().join("identity/next.key")).unwrap();
+    bench
+        .api
+        .script(|it| it.registration = Err(failure(Call::Registration, 500)));
+    after(900).await;
+    assert_eq!(
+        std::fs::read(bench.folder.path().join("identity/next.key")).unwrap(),
+        key
+    );
+    let asked = bench.count(Call::Registration);
+    assert!((4..=10).contains(&asked), "{asked}");
+    bench.api.script(|it| it.registration = Ok(()));
+    after(310).await;
+    assert_eq!(bench.events(), ["RegistrationForbidden"]);
+    drop(actor);
+}
+
+#[actix::test]
+async fn registrations_never_overlap() {
+    let bench = Bench::new();
+    bench.api.script(|it| it.delay = Duration::from_secs(59));
+    let _actor = bench.start();
+    after(3600).await;
+    let times = bench.api.times(Call::Registration);
+    assert_eq!(times.len(), 1);
+}
+
+#[actix::test]
+async fn a_device_with_an_identity_asks_at_once_after_a_restart() {
+    let bench = Bench::new();
+    let first = bench.start();
+    after(5).await;
+    drop(first);
+    let enrolments = bench.count(Call::Enrolment);
+    let identity = IdentityFilesOf(&bench).files();
+    let _second = bench.start_with(Source::Server {
+        api: Rc::new(bench.api.clone()),
+        identity,
+    });
+    after(5).await;
+    assert_eq!(bench.count(Call::Enrolment), enrolments);
+    assert_eq!(bench.api.record().shown_own.last(), Some(&true));
+}
+
+/// The files as they are, without a new registration pair.
+struct IdentityFilesOf<'a>(&'a Bench);
+
+impl IdentityFilesOf<'_> {
+    fn files(&self) -> crate::control_plane_sync::IdentityFiles {
+        let folder = self.0.folder.path();
+        crate::control_plane_sync::IdentityFiles::new(
+            folder.join("cert.pem"),
+            folder.join("key.pem"),
+            folder,
+            DeviceId::from("cam-01"),
+        )
+    }
+}
+
+#[actix::test]
+async fn a_missing_registration_pair_is_explained_and_found_when_it_appears() {
+    let bench = Bench::new();
+    let identity = IdentityFilesOf(&bench).files();
+    let _actor = bench.start_with(Source::Server {
+        api: Rc::new(bench.api.clone()),
+        identity,
+    });
+    after(60).await;
+    assert_eq!(bench.count(Call::Enrolment), 0);
+    bench.api.identity_files(bench.folder.path()).unwrap();
+    after(310).await;
+    assert_eq!(bench.in_force(), Some(vec!["web".to_owned()]));
+    assert_eq!(bench.events(), ["IdentityUnusable"]);
+}
+
+#[actix::test]
+async fn a_folder_is_published_without_enrolment_or_heartbeat() {
+    let bench = Bench::new();
+    let _actor = bench.start_with(Source::Folder(Rc::new(bench.api.clone())));
+    after(200).await;
+    assert_eq!(bench.in_force(), Some(vec!["web".to_owned()]));
+    assert!(bench.count(Call::Configuration) >= 3);
+    for call in [
+        Call::Enrolment,
+        Call::Registration,
+        Call::Heartbeat,
+        Call::Control,
+    ] {
+        assert_eq!(bench.count(call), 0);
+    }
+}
+
+#[actix::test]
+async fn devices_do_not_come_back_together_after_an_outage() {
+    let bench = Bench::new();
+    let _actor = bench.start();
+    after(5).await;
+    bench.api.script(|it| {
+        it.heartbeat = Err(ControlPlaneError::ServerFailed {
+            call: Call::Heartbeat,
+            status: 503,
+            message: Message::default(),
+        });
+    });
+    after(6 * 3600).await;
+    let times = bench.api.times(Call::Heartbeat);
+    let gaps: Vec<Duration> = times
+        .windows(2)
+        .rev()
+        .take(10)
+        .filter_map(|pair| Some(pair.get(1)?.saturating_since(*pair.first()?)))
+        .collect();
+    let longest = gaps.iter().max().unwrap();
+    let shortest = gaps.iter().min().unwrap();
+    assert!(*longest <= Duration::from_secs(301));
+    assert!(*shortest >= Duration::from_secs(150));
+    assert!(*longest - *shortest > Duration::from_secs(5));
+}

@@ -1,0 +1,361 @@
+//! What the agent asks of a control plane, and how it asks over HTTPS.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use awc::error::PayloadError;
+use awc::http::{Method, header};
+use awc::{Client, Connector};
+use futures_util::future::LocalBoxFuture;
+use rustls::RootCertStore;
+
+use super::certificate::ClientIdentity;
+use super::control_plane_error::{Call, ControlPlaneError};
+use super::endpoint::Endpoint;
+use super::hardware::Hardware;
+use super::identity::described;
+use super::tls;
+use super::wire::{self, AgentStatus, ControlCommand, Stamp, WireError};
+use crate::clock::Clock;
+use crate::workload::{Configuration, DeviceId, Event, JobReport};
+
+/// Time for one question, from the host name's resolution to the last byte of the answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// The same for a registration: its answer comes only once, so it is waited for.
+const REGISTRATION_TIMEOUT: Duration = Duration::from_secs(60);
+/// Time for reading the hardware facts, on a disk that may hang.
+const HARDWARE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Largest answer that is read, in bytes.
+const MAX_ANSWER: usize = 16 * 1024 * 1024;
+
+/// An answer to come. Everything runs on one thread.
+pub type Answer<T> = LocalBoxFuture<'static, Result<T, ControlPlaneError>>;
+
+/// Where the device's configuration comes from.
+pub trait ConfigurationSource {
+    /// Reads the configuration, whole.
+    fn configuration(&self) -> Answer<Configuration>;
+
+    /// Resolves when the configuration may have changed; never, where only asking can tell.
+    fn changed(&self) -> LocalBoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
+}
+
+/// A control plane's server.
+pub trait ControlPlaneApi: ConfigurationSource {
+    /// Shows `identity` from now on.
+    ///
+    /// # Errors
+    ///
+    /// When no connection can be made with it at all.
+    fn present(&self, identity: &ClientIdentity) -> Result<(), ControlPlaneError>;
+
+    /// Asks to be admitted.
+    fn enrol(&self) -> Answer<EnrolmentAnswer>;
+
+    /// Sends a request for a certificate, in PEM form; answers the certificate, in PEM form.
+    fn register(&self, request: String) -> Answer<String>;
+
+    /// Tells how the device is.
+    fn heartbeat(&self, heartbeat: Heartbeat) -> Answer<()>;
+
+    /// Asks whether the device is still wanted.
+    fn control(&self) -> Answer<ControlAnswer>;
+}
+
+/// What became of the wish to be admitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EnrolmentAnswer {
+    /// The wish is kept; somebody must approve it.
+    Pending,
+    /// The device is admitted and may register.
+    Approved,
+}
+
+/// What the control channel says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ControlAnswer {
+    /// Nothing: the device is wanted.
+    Nothing,
+    /// The device is deleted or never was.
+    Disconnect,
+}
+
+/// How the device is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Heartbeat {
+    /// Whether the agent is whole.
+    pub status: AgentStatus,
+    /// The version of the configuration in force, as the server gave it.
+    pub configuration_version: Option<String>,
+    /// The reports on all workloads.
+    pub jobs: Arc<[JobReport]>,
+    /// What happened since the last heartbeat.
+    pub events: Vec<Event>,
+    /// Whether the hardware facts go along.
+    pub with_hardware: bool,
+}
+
+/// Whom to ask, as whom, and whom to trust.
+#[derive(Clone, Debug)]
+pub struct ServerSettings {
+    /// SERVER: `https://host:port`, with or without the API's path.
+    pub url: String,
+    /// CA_ROOT: the file with the CA that signed the server's certificate.
+    pub ca_root: PathBuf,
+    /// The device.
+    pub device: DeviceId,
+    /// The namespace that the device wants to belong to.
+    pub namespace: String,
+}
+
+/// The Flotta edge API over HTTPS.
+pub struct HttpsClient {
+    inner: Rc<Inner>,
+}
+
+struct Inner {
+    endpoint: Endpoint,
+    settings: ServerSettings,
+    clock: Clock,
+    /// Made anew with each identity; none before the first.
+    client: RefCell<Option<Client>>,
+}
+
+impl HttpsClient {
+    /// Prepares a client; it can be used once an identity was presented.
+    ///
+    /// # Errors
+    ///
+    /// When the URL cannot be asked.
+    pub fn new(settings: ServerSettings, clock: Clock) -> Result<Self, ControlPlaneError> {
+        let endpoint = Endpoint::new(&settings.url, &settings.device)?;
+        Ok(Self {
+            inner: Rc::new(Inner {
+                endpoint,
+                settings,
+                clock,
+                client: RefCell::default(),
+            }),
+        })
+    }
+
+    fn roots(&self) -> Result<Arc<RootCertStore>, ControlPlaneError> {
+        let path = &self.inner.settings.ca_root;
+        let pem = std::fs::read(path).map_err(|error| ControlPlaneError::Misconfigured {
+            reason: format!("CA_ROOT {} cannot be read: {error}", path.display()),
+        })?;
+        tls::trusted_roots(&pem)
+    }
+
+    /// Asks, and turns the body of a good answer into `T`.
+    fn ask<T: 'static>(
+        &self,
+        call: Call,
+        body: Option<Vec<u8>>,
+        read: impl FnOnce(&DeviceId, &[u8]) -> Result<T, ControlPlaneError> + 'static,
+    ) -> Answer<T> {
+        let inner = Rc::clone(&self.inner);
+        Box::pin(async move {
+            let reply = inner.exchange(call, body).await?;
+            read(&inner.settings.device, &reply.body)
+        })
+    }
+}
+
+/// A good answer.
+struct Reply {
+    status: u16,
+    body: Vec<u8>,
+}
+
+impl Inner {
+    fn stamp<'a>(&self, message_id: &'a str) -> Stamp<'a> {
+        Stamp {
+            message_id,
+            sent: self.clock.now().wall,
+        }
+    }
+
+    async fn exchange(
+        &self,
+        call: Call,
+        body: Option<Vec<u8>>,
+    ) -> Result<Reply, ControlPlaneError> {
+        let after = match call {
+            Call::Registration => REGISTRATION_TIMEOUT,
+            Call::Enrolment | Call::Heartbeat | Call::Configuration | Call::Control => {
+                ANSWER_TIMEOUT
+            }
+        };
+        let reply = tokio::time::timeout(after, self.round_trip(call, body))
+            .await
+            .map_err(|_| ControlPlaneError::TimedOut { call, after })??;
+        match ControlPlaneError::of_status(call, reply.status, &reply.body) {
+            Some(error) => Err(error),
+            None => Ok(reply),
+        }
+    }
+
+    async fn round_trip(
+        &self,
+        call: Call,
+        body: Option<Vec<u8>>,
+    ) -> Result<Reply, ControlPlaneError> {
+        let client = self.client.borrow().clone();
+        let client = client.ok_or_else(|| ControlPlaneError::Misconfigured {
+            reason: "there is no identity to show".to_owned(),
+        })?;
+        let method = if body.is_some() {
+            Method::POST
+        } else {
+            Method::GET
+        };
+        let request = client
+            .request(method, self.endpoint.url(call))
+            .insert_header((header::ACCEPT, "application/json"));
+        let sent = match body {
+            // Without its content type the server takes a body for mere bytes.
+            Some(body) => request.content_type("application/json").send_body(body),
+            None => request.send(),
+        };
+        let host = &self.endpoint.host;
+        let mut response = sent
+            .await
+            .map_err(|error| tls::failure(call, host, &error))?;
+        let status = response.status().as_u16();
+        let body = response.body().limit(MAX_ANSWER).await;
+        let body = body.map_err(|error| body_failure(call, &error))?;
+        Ok(Reply {
+            status,
+            body: body.to_vec(),
+        })
+    }
+}
+
+#[allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "the errors of a library, which grow"
+)]
+fn body_failure(call: Call, error: &PayloadError) -> ControlPlaneError {
+    match error {
+        PayloadError::Overflow => ControlPlaneError::TooLarge {
+            call,
+            limit: MAX_ANSWER,
+        },
+        other => ControlPlaneError::Unreachable {
+            call,
+            reason: format!("the answer was cut off: {other}"),
+        },
+    }
+}
+
+impl ConfigurationSource for HttpsClient {
+    fn configuration(&self) -> Answer<Configuration> {
+        self.ask(Call::Configuration, None, |device, body| {
+            wire::configuration(body, device).map_err(senseless(Call::Configuration))
+        })
+    }
+}
+
+impl ControlPlaneApi for HttpsClient {
+    fn present(&self, identity: &ClientIdentity) -> Result<(), ControlPlaneError> {
+        let config = tls::client_config(&self.roots()?, identity, &self.inner.clock)?;
+        let connector = Connector::new()
+            .rustls_0_23(Arc::new(config))
+            .timeout(ANSWER_TIMEOUT)
+            .handshake_timeout(ANSWER_TIMEOUT);
+        let client = Client::builder()
+            .connector(connector)
+            .disable_redirects()
+            .disable_timeout()
+            .finish();
+        *self.inner.client.borrow_mut() = Some(client);
+        Ok(())
+    }
+
+    fn enrol(&self) -> Answer<EnrolmentAnswer> {
+        let inner = Rc::clone(&self.inner);
+        Box::pin(async move {
+            let hardware = Hardware::read_within(HARDWARE_TIMEOUT).await;
+            let hardware = hardware.ok_or(ControlPlaneError::Misconfigured {
+                reason: "the hardware facts could not be read in time".to_owned(),
+            })?;
+            let namespace = &inner.settings.namespace;
+            let body = wire::enrolment(inner.stamp(&message_id()), namespace, &hardware);
+            let reply = inner.exchange(Call::Enrolment, Some(body)).await?;
+            Ok(match reply.status {
+                208 => EnrolmentAnswer::Approved,
+                _ => EnrolmentAnswer::Pending,
+            })
+        })
+    }
+
+    fn register(&self, request: String) -> Answer<String> {
+        // Without hardware: facts that the server cannot store would spend the only chance.
+        let body = wire::registration(self.inner.stamp(&message_id()), &request, None);
+        self.ask(Call::Registration, Some(body), |_, body| {
+            wire::registration_answer(body).map_err(senseless(Call::Registration))
+        })
+    }
+
+    fn heartbeat(&self, heartbeat: Heartbeat) -> Answer<()> {
+        let inner = Rc::clone(&self.inner);
+        Box::pin(async move {
+            // A heartbeat without its hardware is better than none.
+            let hardware = match heartbeat.with_hardware {
+                true => Hardware::read_within(HARDWARE_TIMEOUT).await,
+                false => None,
+            };
+            let content = wire::Heartbeat {
+                status: heartbeat.status,
+                version: heartbeat.configuration_version.as_deref(),
+                jobs: &heartbeat.jobs,
+                events: &heartbeat.events,
+                hardware: hardware.as_ref(),
+            };
+            let body = wire::heartbeat(inner.stamp(&message_id()), &content);
+            inner.exchange(Call::Heartbeat, Some(body)).await.map(drop)
+        })
+    }
+
+    fn control(&self) -> Answer<ControlAnswer> {
+        self.ask(Call::Control, None, |_, body| {
+            let command = wire::control_command(body).map_err(senseless(Call::Control))?;
+            Ok(match command {
+                Some(ControlCommand::Disconnect) => ControlAnswer::Disconnect,
+                None => ControlAnswer::Nothing,
+            })
+        })
+    }
+}
+
+/// Returns the error for a whole answer that makes no sense.
+fn senseless(call: Call) -> impl FnOnce(WireError) -> ControlPlaneError {
+    move |error| ControlPlaneError::Undecodable {
+        call,
+        reason: described(&error),
+    }
+}
+
+/// Returns a random UUID.
+fn message_id() -> String {
+    let random = format!("{:032x}", fastrand::u128(..));
+    let (head, tail) = random.split_at(12);
+    let (clock, node) = tail.split_at(8);
+    format!(
+        "{}-{}-4{}-a{}-{node}",
+        &head[..8],
+        &head[8..],
+        &clock[..3],
+        &clock[3..6]
+    )
+}
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

@@ -1,0 +1,372 @@
+//! The real client against the stand-in edge API, in real time.
+
+use futures_util::FutureExt;
+use tempfile::TempDir;
+
+use super::*;
+use crate::control_plane_sync::IdentityFiles;
+use crate::testing::edge_api::{EdgeApi, Fault};
+
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// A device with its files, and the server that it talks to.
+struct Bench {
+    edge: EdgeApi,
+    files: IdentityFiles,
+    client: HttpsClient,
+    folder: TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let edge = EdgeApi::start();
+        let folder = TempDir::new().unwrap();
+        let (certificate, key) = edge.registration_pair();
+        std::fs::write(folder.path().join("cert.pem"), certificate).unwrap();
+        std::fs::write(folder.path().join("key.pem"), key).unwrap();
+        std::fs::write(folder.path().join("ca.pem"), edge.ca_pem()).unwrap();
+        let files = IdentityFiles::new(
+            folder.path().join("cert.pem"),
+            folder.path().join("key.pem"),
+            folder.path(),
+            DeviceId::from("cam-01"),
+        );
+        let client = HttpsClient::new(settings(&edge.url(), &folder), Clock::system()).unwrap();
+        client.present(&files.load().registration.unwrap()).unwrap();
+        Self {
+            edge,
+            files,
+            client,
+            folder,
+        }
+    }
+
+    /// Enrols and registers the device.
+    async fn registered() -> Self {
+        let bench = Self::new();
+        while bench.client.enrol().await.unwrap() == EnrolmentAnswer::Pending {}
+        bench.register().await.unwrap();
+        bench
+    }
+
+    async fn register(&self) -> Result<(), ControlPlaneError> {
+        let request = self
+            .files
+            .request(crate::control_plane_sync::KeyFamily::P256);
+        let pem = self.client.register(request.unwrap()).await?;
+        self.client
+            .present(&self.files.adopt(&pem).unwrap())
+            .unwrap();
+        self.files.confirm().unwrap();
+        Ok(())
+    }
+}
+
+fn settings(url: &str, folder: &TempDir) -> ServerSettings {
+    ServerSettings {
+        url: url.to_owned(),
+        ca_root: folder.path().join("ca.pem"),
+        device: DeviceId::from("cam-01"),
+        namespace: "default".to_owned(),
+    }
+}
+
+fn heartbeat() -> Heartbeat {
+    Heartbeat {
+        status: AgentStatus::Up,
+        configuration_version: None,
+        jobs: Arc::default(),
+        events: Vec::new(),
+        with_hardware: true,
+    }
+}
+
+#[actix::test]
+async fn a_device_enrols_registers_and_is_answered() {
+    let bench = Bench::registered().await;
+    let configuration = bench.client.configuration().await.unwrap();
+    assert_eq!(configuration.heartbeat_period, Duration::from_secs(60));
+    assert!(configuration.workloads.is_empty());
+    bench.client.heartbeat(heartbeat()).await.unwrap();
+    assert_eq!(
+        bench.client.control().await.unwrap(),
+        ControlAnswer::Nothing
+    );
+    let last = bench.edge.last_heartbeat().unwrap();
+    assert_eq!(last["status"], "up");
+    assert!(last["hardware"]["cpu"]["flags"].is_array());
+}
+
+#[actix::test]
+async fn a_registration_certificate_opens_no_configuration() {
+    let bench = Bench::new();
+    let error = bench.client.configuration().await.unwrap_err();
+    let call = Call::Configuration;
+    assert_eq!(error, ControlPlaneError::Unauthorized { call });
+}
+
+#[actix::test]
+async fn a_second_registration_with_the_registration_certificate_fails() {
+    let bench = Bench::registered().await;
+    let identities = bench.files.load();
+    bench
+        .client
+        .present(&identities.registration.unwrap())
+        .unwrap();
+    let error = bench.register().await.unwrap_err();
+    assert!(
+        matches!(error, ControlPlaneError::ServerFailed { status: 500, .. }),
+        "{error}"
+    );
+}
+
+#[actix::test]
+async fn the_device_certificate_renews_itself() {
+    let bench = Bench::registered().await;
+    bench.register().await.unwrap();
+    bench.client.configuration().await.unwrap();
+}
+
+#[actix::test]
+async fn an_expired_certificate_reads_nothing_but_renews_itself() {
+    let bench = Bench::new();
+    bench.edge.set_certificate_lifetime(Duration::ZERO);
+    while bench.client.enrol().await.unwrap() == EnrolmentAnswer::Pending {}
+    bench.register().await.unwrap();
+    // A certificate holds through its last second.
+    let expired = tokio::time::timeout(LIMIT, async {
+        loop {
+            match bench.client.configuration().await {
+                Ok(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                Err(error) => return error,
+            }
+        }
+    });
+    let call = Call::Configuration;
+    assert_eq!(
+        expired.await.unwrap(),
+        ControlPlaneError::Unauthorized { call }
+    );
+    bench.client.heartbeat(heartbeat()).await.unwrap();
+    bench
+        .edge
+        .set_certificate_lifetime(Duration::from_secs(600));
+    bench.register().await.unwrap();
+    bench.client.configuration().await.unwrap();
+}
+
+#[actix::test]
+async fn a_deleted_device_is_unknown_and_told_to_disconnect() {
+    let bench = Bench::registered().await;
+    bench.edge.delete_device("cam-01");
+    let call = Call::Configuration;
+    let error = bench.client.configuration().await.unwrap_err();
+    assert_eq!(error, ControlPlaneError::DeviceUnknown { call });
+    assert_eq!(
+        bench.client.control().await.unwrap(),
+        ControlAnswer::Disconnect
+    );
+}
+
+#[actix::test]
+async fn each_fault_is_told_from_the_others() {
+    let bench = Bench::registered().await;
+    let table = [
+        (
+            Fault::Status(503),
+            "the control plane failed at configuration (503)",
+        ),
+        (
+            Fault::CutBody,
+            "failed to reach the control plane for configuration: the answer was cut off",
+        ),
+        (
+            Fault::Cut,
+            "failed to reach the control plane for configuration: the answer was cut off",
+        ),
+        (
+            Fault::WrongJson,
+            "failed to understand the answer to configuration: failed to read the answer as JSON",
+        ),
+        (
+            Fault::ForeignDevice,
+            "failed to understand the answer to configuration: failed to accept the configuration",
+        ),
+        (
+            Fault::Huge,
+            "the answer to configuration is larger than 16777216 bytes",
+        ),
+        (
+            Fault::Status(302),
+            "the control plane answered configuration with an unexpected status 302",
+        ),
+    ];
+    for (fault, expected) in table {
+        bench.edge.fault(Call::Configuration, fault);
+        let error = bench.client.configuration().await.unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{fault:?}: {error}");
+    }
+    bench.edge.heal(Call::Configuration);
+    bench.client.configuration().await.unwrap();
+}
+
+#[actix::test]
+async fn null_lists_and_random_order_are_the_same_configuration() {
+    let bench = Bench::registered().await;
+    let workload = |name: &str| {
+        serde_json::json!({"name": name, "kind": "pod", "namespace": "default", "profiles": [],
+            "specification": "containers:\n- name: c\n  image: i\n"})
+    };
+    bench
+        .edge
+        .set_workloads(["a", "b", "c", "d"].map(workload).to_vec());
+    let proper = bench.client.configuration().await.unwrap();
+    assert_eq!(proper.workloads.len(), 4);
+    bench.edge.fault(Call::Configuration, Fault::RandomOrder);
+    for _ in 0..5 {
+        let shuffled = bench.client.configuration().await.unwrap();
+        assert_eq!(shuffled.workloads, proper.workloads);
+    }
+    bench.edge.fault(Call::Configuration, Fault::NullArrays);
+    let nulls = bench.client.configuration().await.unwrap();
+    assert_eq!(nulls.workloads, proper.workloads);
+}
+
+#[actix::test]
+async fn a_slow_answer_is_waited_for() {
+    let bench = Bench::registered().await;
+    bench
+        .edge
+        .fault(Call::Configuration, Fault::Slow(Duration::from_millis(300)));
+    bench.client.configuration().await.unwrap();
+}
+
+#[actix::test]
+async fn an_answer_that_never_comes_ends_at_the_deadline() {
+    let bench = Bench::registered().await;
+    bench.edge.fault(Call::Heartbeat, Fault::NeverAnswer);
+    let mut asked = bench.client.heartbeat(heartbeat()).boxed_local();
+    let arrived = |edge: &EdgeApi| edge.received().iter().any(|received| received.status == 0);
+    tokio::select! {
+        answer = &mut asked => panic!("{answer:?}"),
+        arrived = bench.edge.wait_until(LIMIT, arrived) => assert!(arrived),
+    }
+    // The request is with the server; from here the deadline is the only thing that can happen.
+    tokio::time::pause();
+    let after = ANSWER_TIMEOUT;
+    let call = Call::Heartbeat;
+    assert_eq!(
+        asked.await,
+        Err(ControlPlaneError::TimedOut { call, after })
+    );
+}
+
+#[actix::test]
+async fn a_lost_answer_to_the_registration_leaves_the_key_for_the_next_attempt() {
+    let bench = Bench::new();
+    while bench.client.enrol().await.unwrap() == EnrolmentAnswer::Pending {}
+    bench.edge.fault(Call::Registration, Fault::CutBody);
+    let family = crate::control_plane_sync::KeyFamily::P256;
+    let first = bench.files.request(family).unwrap();
+    let lost = bench.client.register(first).await.unwrap_err();
+    assert!(lost.may_have_taken_effect(), "{lost}");
+    assert!(bench.files.has_pending_request());
+    let key = std::fs::read(bench.folder.path().join("identity/next.key")).unwrap();
+    bench.files.request(family).unwrap();
+    assert_eq!(
+        std::fs::read(bench.folder.path().join("identity/next.key")).unwrap(),
+        key
+    );
+}
+
+#[actix::test]
+async fn a_server_of_another_ca_is_not_trusted() {
+    let bench = Bench::new();
+    std::fs::write(
+        bench.folder.path().join("ca.pem"),
+        EdgeApi::start().ca_pem(),
+    )
+    .unwrap();
+    bench
+        .client
+        .present(&bench.files.load().registration.unwrap())
+        .unwrap();
+    let error = bench.client.enrol().await.unwrap_err().to_string();
+    assert!(error.contains("CA_ROOT"), "{error}");
+}
+
+#[actix::test]
+async fn a_host_name_that_is_not_in_the_certificate_is_not_trusted() {
+    let bench = Bench::new();
+    let url = bench.edge.url().replace("127.0.0.1", "localhost");
+    let client = HttpsClient::new(settings(&url, &bench.folder), Clock::system()).unwrap();
+    client
+        .present(&bench.files.load().registration.unwrap())
+        .unwrap();
+    let error = client.enrol().await.unwrap_err().to_string();
+    assert!(error.contains("SERVER uses a host name"), "{error}");
+}
+
+#[actix::test]
+async fn a_client_certificate_of_another_ca_is_unauthorized() {
+    let bench = Bench::new();
+    let other = EdgeApi::start().registration_pair();
+    std::fs::write(bench.folder.path().join("cert.pem"), other.0).unwrap();
+    std::fs::write(bench.folder.path().join("key.pem"), other.1).unwrap();
+    bench
+        .client
+        .present(&bench.files.load().registration.unwrap())
+        .unwrap();
+    let error = bench.client.enrol().await.unwrap_err();
+    let call = Call::Enrolment;
+    assert_eq!(error, ControlPlaneError::Unauthorized { call });
+}
+
+#[actix::test]
+async fn a_server_that_is_not_there_is_unreachable() {
+    let bench = Bench::new();
+    let Bench { edge, client, .. } = bench;
+    drop(edge);
+    let error = client.enrol().await.unwrap_err();
+    assert!(
+        matches!(error, ControlPlaneError::Unreachable { .. }),
+        "{error}"
+    );
+}
+
+#[actix::test]
+async fn a_host_that_does_not_exist_is_named() {
+    let bench = Bench::new();
+    let client = HttpsClient::new(
+        settings("https://nowhere.invalid:8043", &bench.folder),
+        Clock::system(),
+    );
+    let client = client.unwrap();
+    client
+        .present(&bench.files.load().registration.unwrap())
+        .unwrap();
+    let error = client.enrol().await.unwrap_err().to_string();
+    assert!(
+        error.starts_with("failed to find host nowhere.invalid"),
+        "{error}"
+    );
+}
+
+#[actix::test]
+async fn a_clock_that_was_never_set_trusts_by_the_certificate_s_own_dates() {
+    let bench = Bench::new();
+    let clock = Clock::simulated(chrono::DateTime::UNIX_EPOCH);
+    let client = HttpsClient::new(settings(&bench.edge.url(), &bench.folder), clock).unwrap();
+    client
+        .present(&bench.files.load().registration.unwrap())
+        .unwrap();
+    client.enrol().await.unwrap();
+}
+
+#[test]
+fn message_ids_are_random_uuids() {
+    let id = message_id();
+    let lengths: Vec<usize> = id.split('-').map(str::len).collect();
+    assert_eq!(lengths, [8, 4, 4, 4, 12]);
+    assert_ne!(id, message_id());
+}

@@ -1,0 +1,159 @@
+//! The configuration in force, and whether an answer replaces it.
+
+use std::time::Duration;
+
+use super::wipe_guard::WipeGuard;
+use crate::clock::Monotonic;
+use crate::workload::Configuration;
+
+/// Period of all calls until a configuration says otherwise.
+const DEFAULT_PERIOD: Duration = Duration::from_secs(60);
+/// Shortest period, whatever a configuration says.
+const MIN_PERIOD: Duration = Duration::from_secs(1);
+
+/// What an answer comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Adoption {
+    /// It says what is in force already.
+    Unchanged,
+    /// It is in force now.
+    Changed,
+    /// It would empty the device and is not believed yet.
+    Doubted,
+}
+
+/// The configuration in force; none before the first.
+#[derive(Debug, Default)]
+pub(crate) struct Desired {
+    current: Option<Configuration>,
+    empty: WipeGuard,
+}
+
+impl Desired {
+    /// Starts with what was kept on the disk.
+    pub(crate) fn restored(current: Option<Configuration>) -> Self {
+        Self {
+            current,
+            empty: WipeGuard::default(),
+        }
+    }
+
+    /// Returns the configuration in force.
+    pub(crate) const fn current(&self) -> Option<&Configuration> {
+        self.current.as_ref()
+    }
+
+    /// Returns the time between two calls of one kind.
+    pub(crate) fn period(&self) -> Duration {
+        let period = self.current.as_ref().map(|it| it.heartbeat_period);
+        period.unwrap_or(DEFAULT_PERIOD).max(MIN_PERIOD)
+    }
+
+    /// Takes a server's answer; one that would empty the device must be repeated.
+    pub(crate) fn adopt_guarded(&mut self, new: Configuration, now: Monotonic) -> Adoption {
+        let is_wipe = is_empty(&new) && !self.current.as_ref().is_some_and(is_empty);
+        if is_wipe && !self.empty.doubts(now) {
+            return Adoption::Doubted;
+        }
+        self.adopt(new)
+    }
+
+    /// Takes an answer as it is.
+    pub(crate) fn adopt(&mut self, new: Configuration) -> Adoption {
+        self.empty.clear();
+        let is_same = self
+            .current
+            .as_ref()
+            .is_some_and(|it| means_the_same(it, &new));
+        self.current = Some(new);
+        if is_same {
+            Adoption::Unchanged
+        } else {
+            Adoption::Changed
+        }
+    }
+
+    /// Leaves the device without workloads, because it was deleted.
+    pub(crate) fn clear(&mut self) {
+        let heartbeat_period = self.period();
+        self.adopt(Configuration {
+            version: None,
+            heartbeat_period,
+            hardware_in_heartbeat: false,
+            profiles: Vec::new(),
+            workloads: Vec::new(),
+            rejected: Vec::new(),
+        });
+    }
+}
+
+fn is_empty(configuration: &Configuration) -> bool {
+    configuration.workloads.is_empty() && configuration.rejected.is_empty()
+}
+
+/// Compares all but the version, which the server counts up with each heartbeat.
+fn means_the_same(old: &Configuration, new: &Configuration) -> bool {
+    old.heartbeat_period == new.heartbeat_period
+        && old.hardware_in_heartbeat == new.hardware_in_heartbeat
+        && old.profiles == new.profiles
+        && old.workloads == new.workloads
+        && old.rejected == new.rejected
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workload::{RejectedWorkload, WorkloadName};
+
+    fn configuration(version: &str, rejected: &[&str]) -> Configuration {
+        Configuration {
+            version: Some(version.to_owned()),
+            heartbeat_period: Duration::from_secs(2),
+            hardware_in_heartbeat: false,
+            profiles: Vec::new(),
+            workloads: Vec::new(),
+            rejected: rejected
+                .iter()
+                .map(|name| RejectedWorkload {
+                    name: WorkloadName::from(*name),
+                    reason: String::new(),
+                })
+                .collect(),
+        }
+    }
+
+    fn at(seconds: u64) -> Monotonic {
+        Monotonic::from_start(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn a_new_version_alone_changes_nothing() {
+        let mut desired = Desired::restored(Some(configuration("1", &["a"])));
+        let adoption = desired.adopt_guarded(configuration("2", &["a"]), at(0));
+        assert_eq!(adoption, Adoption::Unchanged);
+        let version = desired.current().and_then(|it| it.version.as_deref());
+        assert_eq!(version, Some("2"));
+    }
+
+    #[test]
+    fn an_empty_configuration_is_believed_the_third_time() {
+        let mut desired = Desired::restored(Some(configuration("1", &["a"])));
+        let adoptions = [0, 15, 30].map(|s| desired.adopt_guarded(configuration("2", &[]), at(s)));
+        let expected = [Adoption::Doubted, Adoption::Doubted, Adoption::Changed];
+        assert_eq!(adoptions, expected);
+    }
+
+    #[test]
+    fn an_empty_configuration_after_an_empty_one_is_no_wipe() {
+        let mut desired = Desired::restored(Some(configuration("1", &[])));
+        let adoption = desired.adopt_guarded(configuration("2", &[]), at(0));
+        assert_eq!(adoption, Adoption::Unchanged);
+    }
+
+    #[test]
+    fn the_period_is_a_minute_until_it_is_known() {
+        assert_eq!(Desired::default().period(), DEFAULT_PERIOD);
+        let desired = Desired::restored(Some(configuration("1", &[])));
+        assert_eq!(desired.period(), Duration::from_secs(2));
+    }
+}

@@ -1,0 +1,383 @@
+//! The device's certificates and keys on disk.
+//!
+//! ```text
+//! CERT, KEY                   the registration pair, the administrator's: read, never written
+//! STATE_DIR/identity/
+//!   next.key                  written before a registration is sent
+//!   next.crt                  the answer to it
+//!   device.key, device.crt    the same two, renamed once the control plane has accepted them
+//! ```
+//!
+//! Which key belongs to which certificate is told by the keys themselves and not by the names, so
+//! that a power cut between two renames loses nothing: of all pairs that fit, the one whose
+//! certificate was issued last is the device's.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use super::certificate::{
+    CertificateChain, CertificateError, ClientIdentity, ClientKey, KeyFamily, RequestKey,
+};
+use crate::workload::DeviceId;
+
+/// Names in the identity's folder.
+const NEXT_KEY: &str = "next.key";
+const NEXT_CERTIFICATE: &str = "next.crt";
+const DEVICE_KEY: &str = "device.key";
+const DEVICE_CERTIFICATE: &str = "device.crt";
+
+/// Why an identity could not be read or kept.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// A file could not be read.
+    #[error("failed to read {}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file could not be written, renamed or removed.
+    #[error("failed to write {}", path.display())]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file does not hold what it should.
+    #[error("failed to use {}", path.display())]
+    Content {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: CertificateError,
+    },
+    /// A key and a certificate do not belong together.
+    #[error("key {} does not belong to certificate {}", key.display(), certificate.display())]
+    Mismatch {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+    },
+    /// The control plane wants an RSA key, which the agent cannot make.
+    #[error(
+        "failed to make an RSA key: the agent makes ECDSA keys only; make one with \
+         `openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out {}`",
+        path.display()
+    )]
+    RsaKeyNeeded {
+        /// Where the agent looks for it.
+        path: PathBuf,
+    },
+    /// The request for a certificate could not be made.
+    #[error("failed to make the request for a certificate")]
+    Request {
+        /// Why.
+        source: CertificateError,
+    },
+    /// The control plane's answer is no certificate for this device and key.
+    #[error("failed to accept the certificate that the control plane sent: {reason}")]
+    Answer {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Both identities of the device, as far as they exist.
+#[derive(Debug)]
+pub struct Identities {
+    /// The pair that the administrator provided, or what is wrong with it.
+    pub registration: Result<ClientIdentity, IdentityError>,
+    /// The device's own.
+    pub device: Option<ClientIdentity>,
+    /// What should be looked at, in plain words.
+    pub findings: Vec<String>,
+}
+
+/// The files of one device's identity.
+#[derive(Clone, Debug)]
+pub struct IdentityFiles {
+    certificate: PathBuf,
+    key: PathBuf,
+    folder: PathBuf,
+    device: DeviceId,
+}
+
+impl IdentityFiles {
+    /// Names the registration pair, and the state directory in which the device's own pair lives.
+    /// Touches nothing.
+    #[must_use]
+    pub fn new(certificate: PathBuf, key: PathBuf, state_dir: &Path, device: DeviceId) -> Self {
+        Self {
+            certificate,
+            key,
+            folder: state_dir.join("identity"),
+            device,
+        }
+    }
+
+    /// Reads what there is. A registration pair that already is this device's own counts as both.
+    #[must_use]
+    pub fn load(&self) -> Identities {
+        let mut findings = Vec::new();
+        let registration = self.registration(&mut findings);
+        let provided = registration
+            .as_ref()
+            .ok()
+            .filter(|identity| identity.is_for(&self.device))
+            .cloned();
+        let device = self.own(&mut findings).or(provided);
+        Identities {
+            registration,
+            device,
+            findings,
+        }
+    }
+
+    /// Returns a request for a certificate, in PEM form, whose key is on the disk by then: that of
+    /// the last request if its answer never came, so that a late answer is of use.
+    ///
+    /// # Errors
+    ///
+    /// When no key of the wanted family can be made or kept.
+    pub fn request(&self, family: KeyFamily) -> Result<String, IdentityError> {
+        let key = match self.pending_key(family) {
+            Some(key) => key,
+            None => self.new_key(family)?,
+        };
+        key.request(&self.device)
+            .map_err(|source| IdentityError::Request { source })
+    }
+
+    /// Returns whether a request was sent of which no answer is known.
+    #[must_use]
+    pub fn has_pending_request(&self) -> bool {
+        self.path(NEXT_KEY).exists() && !self.path(NEXT_CERTIFICATE).exists()
+    }
+
+    /// Keeps the answer to [`Self::request`] and returns the new identity. The old one stays on
+    /// the disk until [`Self::confirm`].
+    ///
+    /// # Errors
+    ///
+    /// When it is not a certificate for this device and the key of the request, or cannot be
+    /// written.
+    pub fn adopt(&self, certificate_pem: &str) -> Result<ClientIdentity, IdentityError> {
+        let answer = |reason: &str| IdentityError::Answer {
+            reason: reason.to_owned(),
+        };
+        let chain = CertificateChain::from_pem(certificate_pem.as_bytes())
+            .map_err(|error| answer(&error.to_string()))?;
+        if !chain.is_for(&self.device) {
+            return Err(answer("it is for another device"));
+        }
+        let key = read_key(&self.path(NEXT_KEY))?;
+        let identity = ClientIdentity::pair(chain, key)
+            .ok_or_else(|| answer("it is for another key than the request's"))?;
+        self.write(NEXT_CERTIFICATE, certificate_pem.as_bytes())?;
+        Ok(identity)
+    }
+
+    /// Makes the adopted identity the only one, because the control plane has accepted it.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be renamed; nothing is lost then.
+    pub fn confirm(&self) -> Result<(), IdentityError> {
+        if !self.path(NEXT_CERTIFICATE).exists() {
+            return Ok(());
+        }
+        self.rename(NEXT_KEY, DEVICE_KEY)?;
+        self.rename(NEXT_CERTIFICATE, DEVICE_CERTIFICATE)?;
+        self.sync_folder()
+    }
+
+    /// Removes the device's own identity; the registration pair stays.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be removed.
+    pub fn forget(&self) -> Result<(), IdentityError> {
+        for name in [NEXT_CERTIFICATE, DEVICE_CERTIFICATE, NEXT_KEY, DEVICE_KEY] {
+            let path = self.path(name);
+            match fs::remove_file(&path) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(source) => return Err(IdentityError::Write { path, source }),
+            }
+        }
+        if self.folder.exists() {
+            self.sync_folder()?;
+        }
+        Ok(())
+    }
+
+    fn registration(&self, findings: &mut Vec<String>) -> Result<ClientIdentity, IdentityError> {
+        let chain = read_chain(&self.certificate)?;
+        let key = read_key(&self.key)?;
+        if is_open_to_others(&self.key) {
+            findings.push(format!(
+                "key {} can be read by others than its owner: chmod 600",
+                self.key.display()
+            ));
+        }
+        ClientIdentity::pair(chain, key).ok_or_else(|| IdentityError::Mismatch {
+            certificate: self.certificate.clone(),
+            key: self.key.clone(),
+        })
+    }
+
+    /// Returns the device's own pair that was issued last.
+    fn own(&self, findings: &mut Vec<String>) -> Option<ClientIdentity> {
+        let keys: Vec<ClientKey> = [NEXT_KEY, DEVICE_KEY]
+            .into_iter()
+            .filter_map(|name| kept(read_key(&self.path(name)), findings))
+            .collect();
+        let chains: Vec<CertificateChain> = [NEXT_CERTIFICATE, DEVICE_CERTIFICATE]
+            .into_iter()
+            .filter_map(|name| kept(read_chain(&self.path(name)), findings))
+            .filter(|chain| chain.is_for(&self.device))
+            .collect();
+        let pair_of = |chain: &CertificateChain| {
+            keys.iter()
+                .find_map(|key| ClientIdentity::pair(chain.clone(), key.clone()))
+        };
+        let newest = chains
+            .iter()
+            .filter_map(pair_of)
+            .max_by_key(|identity| identity.validity().not_after);
+        if newest.is_none() && !chains.is_empty() {
+            findings.push(format!(
+                "no key in {} belongs to the device's certificate",
+                self.folder.display()
+            ));
+        }
+        newest
+    }
+
+    /// Returns the key of a request that was never answered. A damaged one is of no use to anybody.
+    fn pending_key(&self, family: KeyFamily) -> Option<RequestKey> {
+        if self.path(NEXT_CERTIFICATE).exists() {
+            return None;
+        }
+        let pem = fs::read_to_string(self.path(NEXT_KEY)).ok()?;
+        let key = RequestKey::from_pem(&pem).ok()?;
+        (key.family() == Some(family)).then_some(key)
+    }
+
+    fn new_key(&self, family: KeyFamily) -> Result<RequestKey, IdentityError> {
+        let path = self.path(NEXT_KEY);
+        let key = RequestKey::generate(family)
+            .map_err(|source| IdentityError::Request { source })?
+            .ok_or(IdentityError::RsaKeyNeeded { path })?;
+        // An answer that was never used must not lose its key to the new one.
+        self.confirm()?;
+        self.write(NEXT_KEY, key.to_pem().as_bytes())?;
+        Ok(key)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<(), IdentityError> {
+        let to = self.path(to);
+        match fs::rename(self.path(from), &to) {
+            Ok(()) => Ok(()),
+            // The power was cut after this rename and before the next.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && to.exists() => Ok(()),
+            Err(source) => Err(IdentityError::Write { path: to, source }),
+        }
+    }
+
+    /// Writes a file so that a power cut leaves either the old or the new one.
+    fn write(&self, name: &str, content: &[u8]) -> Result<(), IdentityError> {
+        let path = self.path(name);
+        let temporary = self.path(&format!(".{name}.tmp"));
+        let write = || -> io::Result<()> {
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&self.folder)?;
+            fs::set_permissions(&self.folder, Permissions::from_mode(0o700))?;
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&temporary)?;
+            file.set_permissions(Permissions::from_mode(0o600))?;
+            file.write_all(content)?;
+            file.sync_all()?;
+            fs::rename(&temporary, &path)?;
+            File::open(&self.folder)?.sync_all()
+        };
+        write().map_err(|source| IdentityError::Write { path, source })
+    }
+
+    fn sync_folder(&self) -> Result<(), IdentityError> {
+        File::open(&self.folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(|source| IdentityError::Write {
+                path: self.folder.clone(),
+                source,
+            })
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, IdentityError> {
+    fs::read(path).map_err(|source| IdentityError::Read {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn read_chain(path: &Path) -> Result<CertificateChain, IdentityError> {
+    CertificateChain::from_pem(&read(path)?).map_err(|source| IdentityError::Content {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn read_key(path: &Path) -> Result<ClientKey, IdentityError> {
+    ClientKey::from_pem(&read(path)?).map_err(|source| IdentityError::Content {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn is_open_to_others(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
+}
+
+/// Returns what was read. An absent file is no finding, a damaged one is.
+fn kept<T>(result: Result<T, IdentityError>, findings: &mut Vec<String>) -> Option<T> {
+    match result {
+        Ok(found) => Some(found),
+        Err(IdentityError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => {
+            findings.push(described(&error));
+            None
+        }
+    }
+}
+
+/// Returns an error with its causes, as one line.
+pub(crate) fn described(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+#[path = "identity_tests.rs"]
+mod tests;

@@ -1,0 +1,249 @@
+//! The identity's files, damaged in every way that a power cut or an administrator can.
+
+use rcgen::{CertificateParams, KeyPair};
+use tempfile::TempDir;
+
+use super::*;
+use crate::testing::edge_api::authority::Authority;
+use std::time::Duration;
+
+const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+struct Bench {
+    authority: Authority,
+    folder: TempDir,
+    files: IdentityFiles,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let authority = Authority::new();
+        let folder = TempDir::new().unwrap();
+        let (certificate, key) = authority.registration_pair();
+        let path = folder.path();
+        fs::write(path.join("cert.pem"), certificate).unwrap();
+        fs::write(path.join("key.pem"), key).unwrap();
+        fs::set_permissions(path.join("key.pem"), Permissions::from_mode(0o600)).unwrap();
+        let (certificate, key) = (path.join("cert.pem"), path.join("key.pem"));
+        let files = IdentityFiles::new(certificate, key, path, DeviceId::from("cam-01"));
+        Self {
+            authority,
+            folder,
+            files,
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Answers a request as the control plane does.
+    fn certificate(&self, lifetime: Duration) -> String {
+        let request = self.files.request(KeyFamily::P256).unwrap();
+        self.authority
+            .sign(&request, "cam-01", "default", lifetime)
+            .unwrap()
+    }
+
+    fn register(&self, lifetime: Duration) {
+        let certificate = self.certificate(lifetime);
+        self.files.adopt(&certificate).unwrap();
+    }
+
+    fn mode(&self, name: &str) -> u32 {
+        fs::metadata(self.path(name)).unwrap().permissions().mode() & 0o777
+    }
+
+    /// What is wrong with the registration pair.
+    fn complaint(&self) -> String {
+        let error = self.files.load().registration.unwrap_err();
+        described(&error).replace(&self.folder.path().display().to_string(), "")
+    }
+}
+
+#[test]
+fn a_registration_pair_with_a_sec1_key_is_read_and_not_the_device_s_own() {
+    let identities = Bench::new().files.load();
+    assert_eq!(identities.registration.unwrap().family(), KeyFamily::P256);
+    assert!(identities.device.is_none());
+    assert_eq!(identities.findings, Vec::<String>::new());
+}
+
+#[test]
+fn keys_in_pkcs8_and_of_p384_are_read() {
+    let bench = Bench::new();
+    let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
+    let certificate = CertificateParams::default().self_signed(&key).unwrap();
+    fs::write(bench.path("cert.pem"), certificate.pem()).unwrap();
+    fs::write(bench.path("key.pem"), key.serialize_pem()).unwrap();
+    let registration = bench.files.load().registration.unwrap();
+    assert_eq!(registration.family(), KeyFamily::P384);
+    let request = bench.files.request(KeyFamily::P384).unwrap();
+    assert!(request.starts_with("-----BEGIN CERTIFICATE REQUEST-----"));
+}
+
+#[test]
+fn a_key_that_others_can_read_is_a_finding() {
+    let bench = Bench::new();
+    fs::set_permissions(bench.path("key.pem"), Permissions::from_mode(0o640)).unwrap();
+    let findings = bench.files.load().findings;
+    assert!(findings.first().unwrap().contains("chmod 600"));
+}
+
+#[test]
+fn what_is_wrong_with_the_registration_pair_names_the_file() {
+    let missing = Bench::new();
+    fs::remove_file(missing.path("key.pem")).unwrap();
+    let complaint = missing.complaint();
+    assert_eq!(
+        complaint,
+        "failed to read /key.pem: No such file or directory (os error 2)"
+    );
+
+    let empty = Bench::new();
+    fs::write(empty.path("cert.pem"), "no PEM").unwrap();
+    let complaint = empty.complaint();
+    assert_eq!(
+        complaint,
+        "failed to use /cert.pem: no certificate in PEM form is in it"
+    );
+
+    let swapped = Bench::new();
+    fs::copy(swapped.path("cert.pem"), swapped.path("key.pem")).unwrap();
+    assert!(
+        swapped
+            .complaint()
+            .starts_with("failed to use /key.pem: no private key")
+    );
+
+    let foreign = Bench::new();
+    fs::write(
+        foreign.path("key.pem"),
+        Authority::new().registration_pair().1,
+    )
+    .unwrap();
+    assert_eq!(
+        foreign.complaint(),
+        "key /key.pem does not belong to certificate /cert.pem"
+    );
+}
+
+#[test]
+fn an_adopted_identity_is_found_again_before_and_after_its_confirmation() {
+    let bench = Bench::new();
+    bench.register(MONTH);
+    assert!(bench.files.load().device.is_some());
+    bench.files.confirm().unwrap();
+    assert!(bench.files.load().device.is_some());
+    assert!(!bench.path("identity/next.key").exists());
+    assert_eq!(bench.mode("identity"), 0o700);
+    assert_eq!(bench.mode("identity/device.key"), 0o600);
+    assert_eq!(bench.mode("identity/device.crt"), 0o600);
+}
+
+#[test]
+fn the_key_is_on_the_disk_before_the_request_and_the_same_until_it_is_answered() {
+    let bench = Bench::new();
+    bench.files.request(KeyFamily::P256).unwrap();
+    assert!(bench.files.has_pending_request());
+    let key = fs::read(bench.path("identity/next.key")).unwrap();
+    bench.register(MONTH);
+    assert_eq!(fs::read(bench.path("identity/next.key")).unwrap(), key);
+    assert!(!bench.files.has_pending_request());
+}
+
+#[test]
+fn the_old_pair_stays_until_the_new_one_is_confirmed() {
+    let bench = Bench::new();
+    bench.register(MONTH);
+    bench.files.confirm().unwrap();
+    let old = fs::read(bench.path("identity/device.crt")).unwrap();
+    bench.register(2 * MONTH);
+    assert_eq!(fs::read(bench.path("identity/device.crt")).unwrap(), old);
+    bench.files.confirm().unwrap();
+    assert_ne!(fs::read(bench.path("identity/device.crt")).unwrap(), old);
+}
+
+#[test]
+fn a_power_cut_between_the_two_renames_loses_nothing() {
+    let bench = Bench::new();
+    bench.register(MONTH);
+    bench.files.confirm().unwrap();
+    bench.register(2 * MONTH);
+    let new = fs::read(bench.path("identity/next.crt")).unwrap();
+    fs::rename(
+        bench.path("identity/next.key"),
+        bench.path("identity/device.key"),
+    )
+    .unwrap();
+    assert!(bench.files.load().device.is_some());
+    bench.files.confirm().unwrap();
+    assert_eq!(fs::read(bench.path("identity/device.crt")).unwrap(), new);
+    assert!(bench.files.load().device.is_some());
+}
+
+#[test]
+fn a_damaged_new_certificate_leaves_the_old_identity_in_use() {
+    let bench = Bench::new();
+    bench.register(MONTH);
+    bench.files.confirm().unwrap();
+    bench.register(2 * MONTH);
+    fs::write(bench.path("identity/next.crt"), "").unwrap();
+    let identities = bench.files.load();
+    assert!(identities.device.is_some());
+    assert_eq!(identities.findings.len(), 1);
+}
+
+#[test]
+fn a_damaged_pending_key_is_replaced() {
+    let bench = Bench::new();
+    bench.files.request(KeyFamily::P256).unwrap();
+    fs::write(bench.path("identity/next.key"), "torn").unwrap();
+    bench.register(MONTH);
+    assert!(bench.files.load().device.is_some());
+}
+
+#[test]
+fn an_answer_for_another_key_or_device_is_refused() {
+    let bench = Bench::new();
+    let foreign = Bench::new().certificate(MONTH);
+    bench.files.request(KeyFamily::P256).unwrap();
+    let refused = bench.files.adopt(&foreign).unwrap_err().to_string();
+    assert!(
+        refused.ends_with("it is for another key than the request's"),
+        "{refused}"
+    );
+    let request = bench.files.request(KeyFamily::P256).unwrap();
+    let other = bench.authority.sign(&request, "cam-02", "default", MONTH);
+    let refused = bench.files.adopt(&other.unwrap()).unwrap_err().to_string();
+    assert!(refused.ends_with("it is for another device"), "{refused}");
+    assert!(bench.files.load().device.is_none());
+}
+
+#[test]
+fn an_rsa_key_is_asked_for_with_the_way_out() {
+    let error = Bench::new().files.request(KeyFamily::Rsa).unwrap_err();
+    assert!(error.to_string().contains("openssl genpkey -algorithm RSA"));
+}
+
+#[test]
+fn a_cert_that_is_the_device_s_own_is_used_as_it_is() {
+    let bench = Bench::new();
+    bench.register(MONTH);
+    fs::copy(bench.path("identity/next.crt"), bench.path("cert.pem")).unwrap();
+    fs::copy(bench.path("identity/next.key"), bench.path("key.pem")).unwrap();
+    bench.files.forget().unwrap();
+    assert!(bench.files.load().device.is_some());
+}
+
+#[test]
+fn a_forgotten_identity_is_gone_and_the_registration_pair_is_not() {
+    let bench = Bench::new();
+    bench.register(MONTH);
+    bench.files.confirm().unwrap();
+    bench.files.forget().unwrap();
+    let identities = bench.files.load();
+    assert!(identities.device.is_none());
+    assert!(identities.registration.is_ok());
+    assert!(!bench.files.has_pending_request());
+}

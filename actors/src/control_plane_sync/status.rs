@@ -1,0 +1,99 @@
+//! What the next heartbeat says.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::client::Heartbeat;
+use super::event_ring::EventRing;
+use super::wire::AgentStatus;
+use crate::clock::Monotonic;
+use crate::messages::ActorHealth;
+use crate::workload::{Configuration, Event, JobReport};
+
+/// A changed status is told early, but not more often than this.
+const MIN_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Everything that was reported since the last heartbeat, and stands until the next report.
+#[derive(Debug, Default)]
+pub(crate) struct Status {
+    jobs: Arc<[JobReport]>,
+    events: EventRing,
+    down: BTreeSet<&'static str>,
+    knows_hardware: bool,
+    has_news: bool,
+    last_sent: Option<Monotonic>,
+}
+
+impl Status {
+    /// Takes the reports on all workloads; returns whether the status of one changed.
+    pub(crate) fn report(&mut self, jobs: Arc<[JobReport]>) -> bool {
+        let statuses = |jobs: &[JobReport]| {
+            jobs.iter()
+                .map(|job| (job.workload.clone(), job.status))
+                .collect::<Vec<_>>()
+        };
+        let is_news = statuses(&jobs) != statuses(&self.jobs);
+        self.jobs = jobs;
+        self.has_news |= is_news;
+        is_news
+    }
+
+    /// Keeps an event for the next heartbeat.
+    pub(crate) fn record(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    /// Takes note of an actor's health.
+    pub(crate) fn actor_health(&mut self, actor: &'static str, health: &ActorHealth) {
+        match health {
+            ActorHealth::Up => self.down.remove(actor),
+            ActorHealth::Restarting { .. } => self.down.insert(actor),
+        };
+    }
+
+    /// Returns how long a changed status waits, none when nothing changed.
+    pub(crate) fn early(&self, now: Monotonic) -> Option<Duration> {
+        let since = self.last_sent.map(|sent| now.saturating_since(sent));
+        let wait = since.map_or(Duration::ZERO, |since| MIN_INTERVAL.saturating_sub(since));
+        self.has_news.then_some(wait)
+    }
+
+    /// Takes what the next heartbeat says.
+    pub(crate) fn take(
+        &mut self,
+        configuration: Option<&Configuration>,
+        now: Monotonic,
+    ) -> Heartbeat {
+        self.has_news = false;
+        self.last_sent = Some(now);
+        Heartbeat {
+            status: if self.down.is_empty() {
+                AgentStatus::Up
+            } else {
+                AgentStatus::Degraded
+            },
+            configuration_version: configuration.and_then(|it| it.version.clone()),
+            jobs: Arc::clone(&self.jobs),
+            events: self.events.take(),
+            with_hardware: !self.knows_hardware
+                || configuration.is_some_and(|it| it.hardware_in_heartbeat),
+        }
+    }
+
+    /// Takes note that a heartbeat arrived.
+    pub(crate) const fn delivered(&mut self) {
+        self.knows_hardware = true;
+    }
+
+    /// Puts the events of a heartbeat back that did not arrive.
+    pub(crate) fn put_back(&mut self, events: Vec<Event>) {
+        self.events.put_back(events);
+        self.has_news = false;
+    }
+
+    /// Sends the hardware facts again, to a control plane that knows nothing of the device.
+    pub(crate) const fn introduce(&mut self) {
+        self.knows_hardware = false;
+    }
+}
