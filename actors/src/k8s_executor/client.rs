@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 use std::future::Future;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -13,30 +13,23 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::{Client, Config, Resource, ResourceExt as _};
+use kube::runtime::watcher;
+use kube::{Client, Resource, ResourceExt as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use super::deployment::{MANAGER, Objects, device_selector, workload_selector};
+use super::deployment::{MANAGER, Objects, workload_selector};
 use crate::workload::{DeviceId, WorkloadId};
 
 pub use self::error::{ClusterError, Refusal};
 
 mod error;
+mod events;
+mod kubeconfig;
 
 /// Time for one call to the cluster.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time for a connection to open.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Time after which the cluster ends a watch, to be resumed where it ended. A connection that died
-/// without a word is noticed five seconds later.
-const WATCH_PERIOD: Duration = Duration::from_secs(60);
-/// Silence after which a connection counts as dead; longer than a quiet watch is silent.
-const READ_TIMEOUT: Duration = Duration::from_secs(75);
-
 /// A connection to a cluster. Every call ends within a bounded time.
 pub trait ClusterApi {
     /// Makes the cluster hold `objects` as they are. Changes nothing if it does already.
@@ -73,41 +66,11 @@ pub fn kubernetes(kubeconfig: Option<PathBuf>, device: DeviceId) -> Connect {
     Rc::new(move || {
         let (kubeconfig, device) = (kubeconfig.clone(), device.clone());
         async move {
-            let client = client(kubeconfig).await?;
+            let client = kubeconfig::client(kubeconfig).await?;
             Ok(Rc::new(KubeClient { client, device }) as Rc<dyn ClusterApi>)
         }
         .boxed_local()
     })
-}
-
-async fn client(kubeconfig: Option<PathBuf>) -> Result<Client, ClusterError> {
-    // Off the actors' thread: files are read, and a kubeconfig may name a program to run.
-    let making = tokio::task::spawn_blocking(move || {
-        let mut config = match &kubeconfig {
-            Some(path) => read_kubeconfig(path)?,
-            None => Config::incluster().map_err(ClusterError::in_cluster)?,
-        };
-        config.connect_timeout = Some(CONNECT_TIMEOUT);
-        config.read_timeout = Some(READ_TIMEOUT);
-        config.reset_reader_on_write = true;
-        // The scheduler retries, and knows how often.
-        config.default_retry = false;
-        Client::try_from(config).map_err(|error| ClusterError::call("make a client", error))
-    });
-    let call = "read the kubeconfig";
-    let made = timeout(CALL_TIMEOUT, making).await;
-    let made = made.map_err(|_| ClusterError::timed_out(call, CALL_TIMEOUT))?;
-    made.map_err(|error| ClusterError::unreachable(call, error))?
-}
-
-fn read_kubeconfig(path: &Path) -> Result<Config, ClusterError> {
-    let unreadable = |error| ClusterError::kubeconfig(path, error);
-    let kubeconfig = Kubeconfig::read_from(path).map_err(unreadable)?;
-    let options = KubeConfigOptions::default();
-    let config = Config::from_custom_kubeconfig(kubeconfig, &options);
-    tokio::runtime::Handle::current()
-        .block_on(config)
-        .map_err(unreadable)
 }
 
 /// A connection to a real cluster.
@@ -156,10 +119,10 @@ impl ClusterApi for KubeClient {
 
     fn watch(&self) -> LocalBoxStream<'static, Result<ClusterEvent, ClusterError>> {
         let deployments = self
-            .watch_kind::<Deployment>("watch Deployments")
+            .events::<Deployment>("watch Deployments")
             .map_ok(|event| ClusterEvent::Deployment(Box::new(event)));
         let pods = self
-            .watch_kind::<Pod>("watch Pods")
+            .events::<Pod>("watch Pods")
             .map_ok(|event| ClusterEvent::Pod(Box::new(event)));
         let events = select(deployments, pods).boxed_local();
         unfold(Some(events), async |events| {
@@ -268,45 +231,6 @@ impl KubeClient {
             .map(|one| (one.namespace().unwrap_or_default(), one.name_any()))
             .collect())
     }
-
-    fn watch_kind<K: Object>(
-        &self,
-        call: &'static str,
-    ) -> impl futures_util::Stream<Item = Result<watcher::Event<K>, ClusterError>> + use<K> {
-        let period = u32::try_from(WATCH_PERIOD.as_secs()).unwrap_or(u32::MAX);
-        let config = watcher::Config::default()
-            .labels(&device_selector(&self.device))
-            .timeout(period);
-        let events = watcher(Api::<K>::all(self.client.clone()), config)
-            // Nobody reads them, and they are the largest part of an object.
-            .modify(|object| object.managed_fields_mut().clear())
-            .filter(|event| std::future::ready(!is_expired(event)))
-            .boxed();
-        // A list is silent only when the cluster hangs; a watch is silent when nothing happens.
-        unfold((events, false), move |(mut events, listed)| async move {
-            let event = if listed {
-                events.next().await?
-            } else {
-                match timeout(CALL_TIMEOUT, events.next()).await {
-                    Ok(event) => event?,
-                    Err(_) => {
-                        return Some((
-                            Err(ClusterError::timed_out(call, CALL_TIMEOUT)),
-                            (events, listed),
-                        ));
-                    }
-                }
-            };
-            let listed = listed || matches!(event, Ok(watcher::Event::InitDone));
-            let event = event.map_err(|error| ClusterError::watch(call, error));
-            Some((event, (events, listed)))
-        })
-    }
-}
-
-/// Returns whether a watch was resumed from too long ago; the watcher then lists again by itself.
-fn is_expired<K>(event: &Result<watcher::Event<K>, watcher::Error>) -> bool {
-    matches!(event, Err(watcher::Error::WatchError(status)) if status.code == 410)
 }
 
 /// An object that lives in a namespace.
