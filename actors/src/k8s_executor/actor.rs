@@ -11,12 +11,11 @@ use actix::prelude::{
     WrapFuture,
 };
 use exponential_backoff::Backoff;
-use futures_util::future::{FutureExt as _, LocalBoxFuture};
-use tokio::time::timeout;
+use futures_util::future::FutureExt as _;
 use tracing::{Instrument, info, info_span, warn};
 
 use super::client::{ClusterApi, ClusterError, ClusterEvent, Connect};
-use super::command;
+use super::command::{self, Working, in_time};
 use super::deployment::objects;
 use super::mirror::Mirror;
 use crate::clock::Clock;
@@ -39,9 +38,6 @@ const COALESCE: Duration = Duration::from_millis(100);
 const MIN_RECONNECT_DELAY: Duration = Duration::from_secs(1);
 /// Longest such wait.
 const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(30);
-/// A command is answered so long before its deadline, lest the executor count as hung.
-const ANSWER_MARGIN: Duration = Duration::from_secs(1);
-
 /// What [`K8sExecutor`] needs.
 pub struct K8sDeps {
     /// Whose objects are looked at on the cluster.
@@ -218,9 +214,6 @@ impl K8sExecutor {
     }
 }
 
-/// A command under way.
-type Working = LocalBoxFuture<'static, Result<(), CommandError>>;
-
 fn reconnect_delays() -> exponential_backoff::IntoIter {
     let mut backoff = Backoff::new(u32::MAX, MIN_RECONNECT_DELAY, MAX_RECONNECT_DELAY);
     backoff.set_factor(2);
@@ -281,15 +274,6 @@ impl Handler<ExecutorCommand> for K8sExecutor {
             ticket.finish(result);
         }));
     }
-}
-
-/// Ends a command before its deadline does.
-async fn in_time(working: Working, left: Duration) -> Result<(), CommandError> {
-    let limit = left.saturating_sub(ANSWER_MARGIN).max(left / 2);
-    timeout(limit, working).await.unwrap_or_else(|_| {
-        let message = format!("the cluster did not do it within {} s", limit.as_secs());
-        Err(CommandError::Unavailable { message })
-    })
 }
 
 #[cfg(test)]

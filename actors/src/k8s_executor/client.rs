@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 use std::future::Future;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -13,30 +13,23 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::{Client, Config, Resource, ResourceExt as _};
+use kube::runtime::watcher;
+use kube::{Client, Resource, ResourceExt as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use super::deployment::{MANAGER, Objects, device_selector, workload_selector};
+use super::deployment::{MANAGER, Objects, workload_selector};
 use crate::workload::{DeviceId, WorkloadId};
 
 pub use self::error::{ClusterError, Refusal};
 
 mod error;
+mod events;
+mod kubeconfig;
 
 /// Time for one call to the cluster.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time for a connection to open.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Time after which the cluster ends a watch, to be resumed where it ended. A connection that died
-/// without a word is noticed five seconds later.
-const WATCH_PERIOD: Duration = Duration::from_secs(60);
-/// Silence after which a connection counts as dead; longer than a quiet watch is silent.
-const READ_TIMEOUT: Duration = Duration::from_secs(75);
-
 /// A connection to a cluster. Every call ends within a bounded time.
 pub trait ClusterApi {
     /// Makes the cluster hold `objects` as they are. Changes nothing if it does already.
@@ -73,13 +66,14 @@ pub fn kubernetes(kubeconfig: Option<PathBuf>, device: DeviceId) -> Connect {
     Rc::new(move || {
         let (kubeconfig, device) = (kubeconfig.clone(), device.clone());
         async move {
-            let client = client(kubeconfig).await?;
+            let client = kubeconfig::client(kubeconfig).await?;
             Ok(Rc::new(KubeClient { client, device }) as Rc<dyn ClusterApi>)
         }
         .boxed_local()
     })
 }
 
+<<<<<<< HEAD
 async fn client(kubeconfig: Option<PathBuf>) -> Result<Client, ClusterError> {
     // Off the actors' thread: files are read, and a kubeconfig may name a program to run.
     let making = tokio::task::spawn_blocking(move || {
@@ -108,6 +102,8 @@ fn read_kubeconfig(path: &Path) -> Result<Config, ClusterError> {
     tokio::runtime::Handle::current().block_on(config).map_err(unreadable)
 }
 
+=======
+>>>>>>> wt-k8s
 /// A connection to a real cluster.
 #[derive(Clone)]
 struct KubeClient {
@@ -154,10 +150,16 @@ impl ClusterApi for KubeClient {
 
     fn watch(&self) -> LocalBoxStream<'static, Result<ClusterEvent, ClusterError>> {
         let deployments = self
-            .watch_kind::<Deployment>("watch Deployments")
+            .events::<Deployment>("watch Deployments")
             .map_ok(|event| ClusterEvent::Deployment(Box::new(event)));
+<<<<<<< HEAD
         let pods =
             self.watch_kind::<Pod>("watch Pods").map_ok(|event| ClusterEvent::Pod(Box::new(event)));
+=======
+        let pods = self
+            .events::<Pod>("watch Pods")
+            .map_ok(|event| ClusterEvent::Pod(Box::new(event)));
+>>>>>>> wt-k8s
         let events = select(deployments, pods).boxed_local();
         unfold(Some(events), async |events| {
             let mut events = events?;
@@ -263,6 +265,7 @@ impl KubeClient {
         let found = found.items.into_iter();
         Ok(found.map(|one| (one.namespace().unwrap_or_default(), one.name_any())).collect())
     }
+<<<<<<< HEAD
 
     fn watch_kind<K: Object>(
         &self,
@@ -301,6 +304,8 @@ impl KubeClient {
 /// Returns whether a watch was resumed from too long ago; the watcher then lists again by itself.
 fn is_expired<K>(event: &Result<watcher::Event<K>, watcher::Error>) -> bool {
     matches!(event, Err(watcher::Error::WatchError(status)) if status.code == 410)
+=======
+>>>>>>> wt-k8s
 }
 
 /// An object that lives in a namespace.

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use futures_util::future::LocalBoxFuture;
 use tokio::time::{sleep, timeout};
 
 use super::client::{ClusterApi, ClusterError};
@@ -17,6 +18,12 @@ const GONE_POLL: Duration = Duration::from_secs(1);
 const SETTLE_POLL: Duration = Duration::from_millis(50);
 /// Time for the mirror to show what the cluster has confirmed; longer only when its watch broke.
 const SETTLE_LIMIT: Duration = Duration::from_secs(5);
+
+/// A command is answered so long before its deadline, lest the executor count as hung.
+const ANSWER_MARGIN: Duration = Duration::from_secs(1);
+
+/// A command under way.
+pub(super) type Working = LocalBoxFuture<'static, Result<(), CommandError>>;
 
 /// Makes the cluster hold `objects`, and waits until the mirror shows it.
 pub(super) async fn start(
@@ -50,6 +57,15 @@ pub(super) async fn stop(
     }
     settle(|| !view.exists(&id)).await;
     Ok(())
+}
+
+/// Ends a command before its deadline does.
+pub(super) async fn in_time(working: Working, left: Duration) -> Result<(), CommandError> {
+    let limit = left.saturating_sub(ANSWER_MARGIN).max(left / 2);
+    timeout(limit, working).await.unwrap_or_else(|_| {
+        let message = format!("the cluster did not do it within {} s", limit.as_secs());
+        Err(CommandError::Unavailable { message })
+    })
 }
 
 /// Waits for the mirror, so that the report before the answer agrees with it.

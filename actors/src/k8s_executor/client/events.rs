@@ -1,0 +1,58 @@
+//! The events of one kind of object.
+
+use std::future::ready;
+use std::time::Duration;
+
+use futures_util::stream::{Stream, StreamExt as _, unfold};
+use kube::ResourceExt as _;
+use kube::api::Api;
+use kube::runtime::{WatchStreamExt as _, watcher};
+use tokio::time::timeout;
+
+use super::{CALL_TIMEOUT, ClusterError, KubeClient, Object};
+use crate::k8s_executor::deployment::device_selector;
+
+/// Time after which the cluster ends a watch, to be resumed where it ended. A connection that died
+/// without a word is noticed five seconds later.
+const WATCH_PERIOD: Duration = Duration::from_secs(60);
+impl KubeClient {
+    /// Returns all objects of one kind of this device, and then each change.
+    pub(super) fn events<K: Object>(
+        &self,
+        call: &'static str,
+    ) -> impl Stream<Item = Result<watcher::Event<K>, ClusterError>> + use<K> {
+        let period = u32::try_from(WATCH_PERIOD.as_secs()).unwrap_or(u32::MAX);
+        let config = watcher::Config::default()
+            .labels(&device_selector(&self.device))
+            .timeout(period);
+        let events = watcher(Api::<K>::all(self.client.clone()), config)
+            // Nobody reads them, and they are the largest part of an object.
+            .modify(|object| object.managed_fields_mut().clear())
+            .filter(|event| ready(!is_expired(event)))
+            .boxed();
+        // A list is silent only when the cluster hangs; a watch is silent when nothing happens.
+        unfold((events, false), move |(mut events, listed)| async move {
+            let event = if listed {
+                events.next().await?
+            } else {
+                match timeout(CALL_TIMEOUT, events.next()).await {
+                    Ok(event) => event?,
+                    Err(_) => {
+                        return Some((
+                            Err(ClusterError::timed_out(call, CALL_TIMEOUT)),
+                            (events, listed),
+                        ));
+                    }
+                }
+            };
+            let listed = listed || matches!(event, Ok(watcher::Event::InitDone));
+            let event = event.map_err(|error| ClusterError::watch(call, error));
+            Some((event, (events, listed)))
+        })
+    }
+}
+
+/// Returns whether a watch was resumed from too long ago; the watcher then lists again by itself.
+fn is_expired<K>(event: &Result<watcher::Event<K>, watcher::Error>) -> bool {
+    matches!(event, Err(watcher::Error::WatchError(status)) if status.code == 410)
+}
