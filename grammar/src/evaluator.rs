@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::ast::{Comparison, Expr, Metric, Operand, Operator, Window};
 use crate::condition::Condition;
 use crate::truth::Truth;
-use crate::unit::{Unit, compare};
+use crate::unit::{Unit, UnitsDoNotFit, compare};
 use crate::window::SampleWindow;
 
 /// Where an evaluation finds its values.
@@ -60,26 +60,24 @@ pub enum History {
 #[derive(Clone, Copy)]
 pub struct EvaluationError<'a> {
     condition: &'a Condition,
-    misfit: Misfit<'a>,
-}
-
-/// A comparison of what cannot be compared.
-#[derive(Clone, Copy)]
-pub(crate) struct Misfit<'a> {
     comparison: &'a Comparison,
-    left: &'a Unit,
-    right: &'a Unit,
+    left: Option<&'a Unit>,
+    right: Option<&'a Unit>,
 }
 
 impl fmt::Display for EvaluationError<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+<<<<<<< HEAD
         let Misfit { comparison, left, right } = self.misfit;
+=======
+        let describe = |unit: Option<&Unit>| unit.map_or_else(String::new, Unit::describe);
+>>>>>>> wt-grammar
         write!(
             f,
             "`{}` compares {} with {}: the units do not fit",
-            self.condition.written(comparison),
-            left.describe(),
-            right.describe()
+            self.condition.written(self.comparison),
+            describe(self.left),
+            describe(self.right)
         )
     }
 }
@@ -102,19 +100,53 @@ impl Condition {
     /// Says which comparison is between units that do not fit.
     #[inline]
     pub fn evaluate<'a>(&'a self, lookup: &'a impl Lookup) -> Result<Truth, EvaluationError<'a>> {
+<<<<<<< HEAD
         self.truth(&self.expr, lookup).map_err(|misfit| EvaluationError { condition: self, misfit })
+=======
+        self.truth(&self.expr, lookup)
+            .map_err(|comparison| self.misfit(comparison, lookup))
+>>>>>>> wt-grammar
     }
 
-    fn truth<'a>(&'a self, expr: &'a Expr, lookup: &'a impl Lookup) -> Result<Truth, Misfit<'a>> {
+    /// Fails with the comparison that cannot be made: small enough for a register, unlike all that
+    /// is to be said about it.
+    fn truth<'a>(
+        &'a self,
+        expr: &'a Expr,
+        lookup: &'a impl Lookup,
+    ) -> Result<Truth, &'a Comparison> {
         match expr {
             Expr::Comparison(comparison) => self.compare(comparison, lookup),
-            Expr::Not(negated) => self.truth(negated, lookup).map(|truth| !truth),
-            Expr::And(terms) => terms.iter().try_fold(Truth::True, |truth, term| {
-                self.truth(term, lookup).map(|term| truth.and(term))
-            }),
-            Expr::Or(terms) => terms.iter().try_fold(Truth::False, |truth, term| {
-                self.truth(term, lookup).map(|term| truth.or(term))
-            }),
+            Expr::Not(negated) => Ok(!self.truth(negated, lookup)?),
+            Expr::And(terms) => {
+                let mut truth = Truth::True;
+                for term in terms {
+                    truth = truth.and(self.truth(term, lookup)?);
+                }
+                Ok(truth)
+            }
+            Expr::Or(terms) => {
+                let mut truth = Truth::False;
+                for term in terms {
+                    truth = truth.or(self.truth(term, lookup)?);
+                }
+                Ok(truth)
+            }
+        }
+    }
+
+    #[cold]
+    fn misfit<'a>(
+        &'a self,
+        comparison: &'a Comparison,
+        lookup: &'a impl Lookup,
+    ) -> EvaluationError<'a> {
+        let unit = |operand: &'a Operand| self.value(operand, lookup).and_then(|value| value.unit);
+        EvaluationError {
+            condition: self,
+            comparison,
+            left: unit(&comparison.left),
+            right: unit(&comparison.right),
         }
     }
 
@@ -123,8 +155,17 @@ impl Condition {
         &'a self,
         comparison: &'a Comparison,
         lookup: &'a impl Lookup,
+<<<<<<< HEAD
     ) -> Result<Truth, Misfit<'a>> {
         let Comparison { left, operator, right } = comparison;
+=======
+    ) -> Result<Truth, &'a Comparison> {
+        let Comparison {
+            left,
+            operator,
+            right,
+        } = comparison;
+>>>>>>> wt-grammar
         let left_reading = self.value(left, lookup);
         let right_reading = self.value(right, lookup);
         let (Some(a), Some(b)) = (left_reading, right_reading) else {
@@ -137,7 +178,11 @@ impl Condition {
         match compare((a.value, a.unit), (b.value, b.unit)) {
             Ok(Some(ordering)) => Ok(Truth::from(operator.accepts(ordering))),
             Ok(None) => Ok(Truth::Unknown),
+<<<<<<< HEAD
             Err((left, right)) => Err(Misfit { comparison, left, right }),
+=======
+            Err(UnitsDoNotFit) => Err(comparison),
+>>>>>>> wt-grammar
         }
     }
 

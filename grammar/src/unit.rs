@@ -141,13 +141,17 @@ impl fmt::Display for Unit {
     }
 }
 
+/// Two units of which neither can be converted into the other.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct UnitsDoNotFit;
+
 /// Compares two numbers. Where one has no unit, the bare numbers are compared. `Ok(None)` is for
-/// what is not a number, `Err` for units that do not fit.
+/// what is not a number.
 #[inline]
-pub(crate) fn compare<'a>(
-    (left, left_unit): (f64, Option<&'a Unit>),
-    (right, right_unit): (f64, Option<&'a Unit>),
-) -> Result<Option<Ordering>, (&'a Unit, &'a Unit)> {
+pub(crate) fn compare(
+    (left, left_unit): (f64, Option<&Unit>),
+    (right, right_unit): (f64, Option<&Unit>),
+) -> Result<Option<Ordering>, UnitsDoNotFit> {
     match (left_unit, right_unit) {
         (Some(left_unit), Some(right_unit)) => {
             compare_measured((left, left_unit), (right, right_unit))
@@ -156,10 +160,10 @@ pub(crate) fn compare<'a>(
     }
 }
 
-fn compare_measured<'a>(
-    (left, left_unit): (f64, &'a Unit),
-    (right, right_unit): (f64, &'a Unit),
-) -> Result<Option<Ordering>, (&'a Unit, &'a Unit)> {
+fn compare_measured(
+    (left, left_unit): (f64, &Unit),
+    (right, right_unit): (f64, &Unit),
+) -> Result<Option<Ordering>, UnitsDoNotFit> {
     if left_unit.text == right_unit.text {
         return Ok(left.partial_cmp(&right));
     }
@@ -168,9 +172,7 @@ fn compare_measured<'a>(
             // Both in the smallest unit: multiplied only, for a division would not be exact.
             Ok((left * from.factor).partial_cmp(&(right * to.factor)))
         }
-        (Some(_), Some(_)) | (Some(_), None) | (None, Some(_)) | (None, None) => {
-            Err((left_unit, right_unit))
-        }
+        (Some(_), Some(_)) | (Some(_), None) | (None, Some(_)) | (None, None) => Err(UnitsDoNotFit),
     }
 }
 

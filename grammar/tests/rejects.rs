@@ -107,6 +107,12 @@ fn brackets_may_nest_64_deep() {
 }
 
 #[test]
+fn any_number_of_brackets_may_stand_side_by_side() {
+    let text = vec!["(x > 3)"; 1_000].join(" && ");
+    assert!(Condition::parse(&text).is_ok());
+}
+
+#[test]
 fn deep_nesting_is_an_error_and_no_stack_overflow() {
     for text in [
         "(".repeat(10_000),

@@ -177,6 +177,20 @@ fn a_metric_without_news_becomes_nil_by_the_default_time_to_live() {
 }
 
 #[test]
+fn a_time_to_live_of_its_own_beats_the_default() {
+    in_virtual_time(async {
+        let scene = Scene::with_ttl(Some(Duration::from_secs(60)));
+        scene.configure(&[("c", "x > 3")]).await;
+        let mut message = posted("x", 5.0);
+        message.samples[0].ttl = Some(Duration::from_secs(10));
+        let taken = scene.evaluator.send(message).await;
+        taken.expect("alive").expect("taken");
+        wait(Duration::from_secs(11)).await;
+        assert_eq!(scene.told(), [["c Unknown"], ["c True"], ["c Unknown"]]);
+    });
+}
+
+#[test]
 fn an_earlier_moment_replaces_a_later_one() {
     in_virtual_time(async {
         let scene = Scene::new();

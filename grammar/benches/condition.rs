@@ -1,0 +1,146 @@
+//! What conditions cost: reading them, evaluating them, and one posted metric.
+
+#![allow(
+    missing_docs,
+    clippy::expect_used,
+    reason = "criterion's macros write undocumented functions; a benchmark fails by a panic"
+)]
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use grammar::{Condition, Lookup, Metric, Reading, SampleWindow, Watch, Window, WindowFunction};
+
+/// Values by slot, and one window.
+struct Slots {
+    values: Vec<Option<f64>>,
+    window: SampleWindow,
+}
+
+impl Slots {
+    fn new(values: &[Option<f64>]) -> Self {
+        Self {
+            values: values.to_vec(),
+            window: SampleWindow::new(Duration::from_secs(60)),
+        }
+    }
+}
+
+impl Lookup for Slots {
+    fn reading(&self, metric: &Metric) -> Option<Reading<'_>> {
+        let value = (*self.values.get(metric.slot() as usize)?)?;
+        Some(Reading { value, unit: None })
+    }
+
+    fn samples(&self, _: &Window) -> Option<&SampleWindow> {
+        Some(&self.window)
+    }
+}
+
+fn parse(text: &str) -> Condition {
+    Condition::parse(text).expect("a condition")
+}
+
+fn fifty_terms() -> String {
+    let terms: Vec<String> = (0..25)
+        .map(|index| format!("m{index} > {index} && m{index} < 100"))
+        .collect();
+    terms.join(" || ")
+}
+
+fn texts() -> [(&'static str, String); 5] {
+    [
+        ("one", "cpu > 23%".to_owned()),
+        ("two", "cpu < 5% || cpu > 40%".to_owned()),
+        ("nil", "x<3% || x == nil".to_owned()),
+        ("fifty", fifty_terms()),
+        ("window", "avg(cpu, 1m) > 80% for 30s".to_owned()),
+    ]
+}
+
+fn parsing(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("parse");
+    for (name, text) in texts() {
+        group.throughput(Throughput::Bytes(text.len() as u64));
+        group.bench_function(name, |bencher| bencher.iter(|| parse(black_box(&text))));
+    }
+    group.finish();
+}
+
+fn evaluating(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("evaluate");
+    let mut slots = Slots::new(&[Some(20.0); 25]);
+    for second in 0..100 {
+        let now = Duration::from_secs(second);
+        slots.window.push(now, second as f64, None);
+    }
+    for (name, text) in texts() {
+        let condition = parse(&text);
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| black_box(&condition).evaluate(black_box(&slots)).is_ok());
+        });
+    }
+    let condition = parse("cpu > 80% for 30s");
+    let mut watch = Watch::default();
+    group.bench_function("watch", |bencher| {
+        bencher.iter(|| {
+            let now = black_box(Duration::from_secs(100));
+            watch.evaluate(&condition, black_box(&slots), now).is_ok()
+        });
+    });
+    group.finish();
+}
+
+fn windows(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("window");
+    for (name, span) in [("1s", 1), ("1m", 60), ("1h", 3_600)] {
+        let mut window = SampleWindow::new(Duration::from_secs(span));
+        let mut index = 0_u64;
+        group.bench_function(format!("{name} at 10 kHz: push and average"), |bencher| {
+            bencher.iter(|| {
+                index += 1;
+                window.push(Duration::from_micros(index * 100), 1.5, None);
+                window.result(WindowFunction::Average)
+            });
+        });
+    }
+    group.finish();
+}
+
+/// One posted metric, with 1,000 conditions over 100 metrics: ten of them name it.
+fn posting(criterion: &mut Criterion) {
+    let mut slots = Slots::new(&[Some(20.0); 100]);
+    let conditions: Vec<Condition> = (0..1_000_u32)
+        .map(|index| {
+            let metric = index % 100;
+            let mut condition = parse(&format!("m{metric} < 5% || m{metric} > {index}%"));
+            condition.assign_slots(|_| metric, |_| 0);
+            condition
+        })
+        .collect();
+    let mut by_slot = vec![Vec::new(); 100];
+    for (place, condition) in conditions.iter().enumerate() {
+        for metric in condition.metrics() {
+            by_slot[metric.slot() as usize].push(place);
+        }
+    }
+    let mut post = 0_usize;
+    criterion.bench_function("post/10 of 1,000 conditions", |bencher| {
+        bencher.iter(|| {
+            post += 1;
+            let slot = post % 100;
+            slots.values[slot] = Some(post as f64);
+            by_slot[slot]
+                .iter()
+                .filter(|place| {
+                    let outcome = conditions[**place].evaluate(&slots);
+                    outcome.is_ok_and(|truth| truth.is_true())
+                })
+                .count()
+        });
+    });
+}
+
+criterion_group!(benches, parsing, evaluating, windows, posting);
+criterion_main!(benches);
