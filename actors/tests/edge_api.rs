@@ -35,11 +35,7 @@ impl Exchange {
         };
         let mut response = message.send_body(body).await.unwrap();
         let body = response.body().await.unwrap();
-        let json = if body.is_empty() {
-            json!("")
-        } else {
-            serde_json::from_slice(&body).unwrap()
-        };
+        let json = if body.is_empty() { json!("") } else { serde_json::from_slice(&body).unwrap() };
         (u64::from(response.status().as_u16()), json)
     }
 
@@ -135,11 +131,8 @@ async fn the_recorded_life_of_a_device_is_answered_as_recorded() {
                 | "11-heartbeat-with-registration-cert"
                 | "17-register-twice-with-registration-cert"
         );
-        let client_of_exchange = if shows_registration {
-            &registration
-        } else {
-            own.as_ref().unwrap()
-        };
+        let client_of_exchange =
+            if shows_registration { &registration } else { own.as_ref().unwrap() };
         let (status, body) = exchange.replay(&edge, client_of_exchange).await;
         assert_eq!(status, exchange.status(), "{name}");
         let recorded = &exchange.0["response"]["body"];

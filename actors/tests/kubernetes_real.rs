@@ -97,10 +97,7 @@ impl Cluster {
             ],
         );
         let client = cluster.client().await;
-        eventually("the API server", async || {
-            client.apiserver_version().await.ok()
-        })
-        .await;
+        eventually("the API server", async || client.apiserver_version().await.ok()).await;
         cluster.run(
             "kube-controller-manager",
             &[
@@ -252,14 +249,7 @@ fn workload() -> Workload {
 fn send(commands: &Recipient<ExecutorCommand>, clock: &Clock, id: u64, action: Action) {
     let deadline = clock.now().monotonic + LIMIT;
     let id = CommandId(id);
-    tell(
-        commands,
-        ExecutorCommand {
-            id,
-            deadline,
-            action,
-        },
-    );
+    tell(commands, ExecutorCommand { id, deadline, action });
 }
 
 /// Says what a kubelet would say of the only pod.
@@ -276,9 +266,7 @@ async fn play_kubelet(pods: &Api<Pod>, container: Value, ready: &str) {
     }});
     let params = PatchParams::default();
     let patch = Patch::Merge(&status);
-    pods.patch_status(&pod.name_any(), &params, &patch)
-        .await
-        .unwrap();
+    pods.patch_status(&pod.name_any(), &params, &patch).await.unwrap();
 }
 
 fn container(state: &Value, ready: bool) -> Value {
@@ -312,23 +300,18 @@ async fn a_workload_starts_runs_crashes_and_goes_on_a_real_cluster() {
         let limits = Limits::default();
         send(&commands, &clock, id, Action::Start { workload, limits });
     };
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "stands for the agent's main task"
-    )]
+    #[allow(clippy::disallowed_methods, reason = "stands for the agent's main task")]
     let running = actix::spawn(slot.supervise(executor, address.recipient()));
     eventually("the first list", async || peer.pods.borrow().clone()).await;
 
     start(1);
     peer.hears_of(1).await;
-    peer.sees("starting", |state| *state == CurrentState::Starting)
-        .await;
+    peer.sees("starting", |state| *state == CurrentState::Starting).await;
 
     let pods = Api::<Pod>::namespaced(client.clone(), NAMESPACE);
     let up = json!({"running": {"startedAt": "2024-05-01T10:00:00Z"}});
     play_kubelet(&pods, container(&up, true), "True").await;
-    peer.sees("running", |state| *state == CurrentState::Running)
-        .await;
+    peer.sees("running", |state| *state == CurrentState::Running).await;
 
     // Once more changes nothing: the pod is the same.
     let before = pods.list(&ListParams::default()).await.unwrap().items[0].uid();
@@ -342,21 +325,12 @@ async fn a_workload_starts_runs_crashes_and_goes_on_a_real_cluster() {
     let is_crash = |state: &CurrentState| matches!(state, CurrentState::Crashing { .. });
     peer.sees("crashing", is_crash).await;
 
-    let stop = Action::Stop {
-        id: workload().id,
-        workload: "web".into(),
-        grace: Duration::from_secs(10),
-    };
+    let stop =
+        Action::Stop { id: workload().id, workload: "web".into(), grace: Duration::from_secs(10) };
     send(&commands, &clock, 3, stop);
     peer.hears_of(3).await;
     assert_eq!(*peer.pods.borrow(), Some(Vec::new()));
-    assert!(
-        pods.list(&ListParams::default())
-            .await
-            .unwrap()
-            .items
-            .is_empty()
-    );
+    assert!(pods.list(&ListParams::default()).await.unwrap().items.is_empty());
     // What the Deployment owned is collected after it.
     let secrets = Api::<Secret>::namespaced(client, NAMESPACE);
     eventually("the end of the secret", async || {

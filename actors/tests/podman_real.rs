@@ -48,10 +48,7 @@ fn pod(containers: Vec<Value>) -> Value {
 }
 
 fn serving_workload(name: &str) -> Arc<Workload> {
-    Arc::new(workload(
-        name,
-        pod(vec![container("main", &serving("true"))]),
-    ))
+    Arc::new(workload(name, pod(vec![container("main", &serving("true"))])))
 }
 
 fn is_running(state: &CurrentState) -> bool {
@@ -91,8 +88,7 @@ async fn pod_lives_and_dies(podman: HermeticPodman, kind: ExecutorKind) {
     assert_eq!(container_id(&podman, &web), first);
 
     desk.run_stop(&web).await.unwrap();
-    desk.observe(|seen| seen.pods.as_ref().is_ok_and(Vec::is_empty))
-        .await;
+    desk.observe(|seen| seen.pods.as_ref().is_ok_and(Vec::is_empty)).await;
     assert_eq!(podman.json("pods/json"), json!([]));
     // Stopping what is not there is a success.
     desk.run_stop(&web).await.unwrap();
@@ -156,10 +152,7 @@ async fn pods_get_their_configuration(podman: HermeticPodman, kind: ExecutorKind
     for workload in &workloads {
         desk.run_start(workload).await.unwrap();
         let logs = logged(&podman, &container_name(workload, "main"), "done").await;
-        assert!(
-            logs.contains("mode=fast user=alice missing=unset device=device-1"),
-            "{logs}"
-        );
+        assert!(logs.contains("mode=fast user=alice missing=unset device=device-1"), "{logs}");
         assert_eq!(logs.matches("from-config-map").count(), 2, "{logs}");
         assert!(logs.contains("hush-hush"), "{logs}");
         // The second pod's scratch folder is its own although it has the same name.
@@ -197,18 +190,12 @@ async fn half_made_pod_is_replaced() {
             "imagePullPolicy": "Never"}]}});
     let json = [("Content-Type", "application/json")];
     let body = manifest.to_string();
-    let (status, _) = podman
-        .ask("POST", "play/kube", &json, body.as_bytes())
-        .unwrap();
+    let (status, _) = podman.ask("POST", "play/kube", &json, body.as_bytes()).unwrap();
     assert_eq!(status, 500);
 
     // A fresh executor sees it at its start.
     let mut other = rootful(&podman);
-    other
-        .observe_state(&web.id, |state| {
-            matches!(state, CurrentState::Incomplete { .. })
-        })
-        .await;
+    other.observe_state(&web.id, |state| matches!(state, CurrentState::Incomplete { .. })).await;
     desk.run_start(&web).await.unwrap();
     desk.observe_state(&web.id, is_running).await;
 }
@@ -225,11 +212,7 @@ async fn half_made_pod_is_removed_by_a_stop() {
         if message.contains("not on the device")),
         "{error}"
     );
-    assert_eq!(
-        podman.json("pods/json"),
-        json!([]),
-        "nothing is left of a failed start"
-    );
+    assert_eq!(podman.json("pods/json"), json!([]), "nothing is left of a failed start");
     desk.run_stop(&web).await.unwrap();
 }
 
@@ -291,11 +274,7 @@ async fn failed_starts_say_why_and_leave_nothing() {
     let nope = json!({"name": "bad", "image": IMAGE, "command": ["/nope"]});
     no_command["containers"].as_array_mut().unwrap().push(nope);
     for (name, pod, reason) in [
-        (
-            "init",
-            init_fails,
-            "init container migrate exited with code 4",
-        ),
+        ("init", init_fails, "init container migrate exited with code 4"),
         ("command", no_command, "a command is not in its image"),
     ] {
         let workload = Arc::new(workload(name, pod));
@@ -322,20 +301,13 @@ async fn crash_is_seen_at_once_with_its_exit_code() {
     exec(&podman, &name, &["touch", "/go"]);
     desk.observe_state(&crashing.id, |state| match state {
         CurrentState::Exited { ended } => {
-            assert_eq!(
-                (ended[0].container.as_str(), ended[0].exit_code),
-                ("main", 7)
-            );
+            assert_eq!((ended[0].container.as_str(), ended[0].exit_code), ("main", 7));
             true
         }
         _ => false,
     })
     .await;
-    assert!(
-        began.elapsed() < Duration::from_secs(10),
-        "{:?}",
-        began.elapsed()
-    );
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     // An ended pod is replaced by the next start.
     desk.run_start(&crashing).await.unwrap();
     desk.observe_state(&crashing.id, is_running).await;
@@ -350,12 +322,7 @@ fn exec(podman: &HermeticPodman, container: &str, command: &[&str]) {
     assert_eq!(status, 201);
     let answer: Value = serde_json::from_slice(&answer).unwrap();
     let path = format!("exec/{}/start", answer["Id"].as_str().unwrap());
-    let _ = podman.ask(
-        "POST",
-        &path,
-        &json,
-        json!({"Detach": true}).to_string().as_bytes(),
-    );
+    let _ = podman.ask("POST", &path, &json, json!({"Detach": true}).to_string().as_bytes());
 }
 
 #[actix::test]
@@ -381,18 +348,13 @@ async fn container_over_its_memory_limit_ends_as_killed() {
 async fn one_container_of_two_that_ends_degrades_the_pod() {
     let podman = HermeticPodman::rootful();
     let mut desk = rootful(&podman);
-    let containers = vec![
-        container("stays", &serving("true")),
-        container("ends", "sleep 0.3; exit 3"),
-    ];
+    let containers =
+        vec![container("stays", &serving("true")), container("ends", "sleep 0.3; exit 3")];
     let both = Arc::new(workload("both", pod(containers)));
     desk.run_start(&both).await.unwrap();
     desk.observe_state(&both.id, |state| match state {
         CurrentState::Degraded { ended } => {
-            assert_eq!(
-                (ended[0].container.as_str(), ended[0].exit_code),
-                ("ends", 3)
-            );
+            assert_eq!((ended[0].container.as_str(), ended[0].exit_code), ("ends", 3));
             true
         }
         _ => false,
@@ -430,11 +392,7 @@ async fn pods_survive_a_killed_service_and_their_ends_are_seen_after_it() {
             && state_in(seen, &ending.id).is_some_and(ended)
     })
     .await;
-    assert!(
-        began.elapsed() < Duration::from_secs(10),
-        "{:?}",
-        began.elapsed()
-    );
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     assert_eq!(container_id(&podman, &web), first, "the pod was left alone");
 }
 
@@ -447,17 +405,11 @@ async fn hung_service_is_reported_and_commands_to_it_end_in_time() {
     let id = desk.send(start_of(&serving_workload("web")), Duration::from_secs(8));
     let finished = desk.finished.recv().await.unwrap();
     assert_eq!(finished.id, id);
-    assert!(matches!(
-        finished.result,
-        Err(CommandError::Unavailable { .. })
-    ));
+    assert!(matches!(finished.result, Err(CommandError::Unavailable { .. })));
     desk.observe(|seen| seen.pods.is_err()).await;
     podman.resume();
     desk.observe(|seen| seen.pods.is_ok()).await;
-    assert!(
-        desk.health.try_recv().is_err(),
-        "the executor was not restarted"
-    );
+    assert!(desk.health.try_recv().is_err(), "the executor was not restarted");
 }
 
 #[actix::test]
@@ -470,11 +422,7 @@ async fn executor_connects_when_the_socket_appears() {
     podman.restart();
     let began = Instant::now();
     desk.observe(|seen| seen.pods.is_ok()).await;
-    assert!(
-        began.elapsed() < Duration::from_secs(3),
-        "{:?}",
-        began.elapsed()
-    );
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
 }
 
 async fn host_network_is_honoured(podman: HermeticPodman, kind: ExecutorKind) {
@@ -488,11 +436,7 @@ async fn host_network_is_honoured(podman: HermeticPodman, kind: ExecutorKind) {
     let pods = podman.json("pods/json");
     let pod = pods[0]["Name"].as_str().unwrap();
     let detail = podman.json(&format!("pods/{pod}/json"));
-    assert_eq!(
-        detail["InfraConfig"]["HostNetwork"],
-        json!(true),
-        "{detail}"
-    );
+    assert_eq!(detail["InfraConfig"]["HostNetwork"], json!(true), "{detail}");
 }
 
 #[actix::test]
@@ -529,10 +473,8 @@ async fn limits_are_set_at_start_and_changed_while_the_pod_runs() {
     let podman = HermeticPodman::rootful();
     let mut desk = rootful(&podman);
     let web = serving_workload("web");
-    let start = |cpu| Action::Start {
-        workload: Arc::clone(&web),
-        limits: Limits { cpu, memory: None },
-    };
+    let start =
+        |cpu| Action::Start { workload: Arc::clone(&web), limits: Limits { cpu, memory: None } };
     let quota = || {
         let path = format!("containers/{}/json", container_name(&web, "main"));
         let detail = podman.json(&path);

@@ -20,10 +20,7 @@ struct Slots {
 
 impl Slots {
     fn new(values: &[Option<f64>]) -> Self {
-        Self {
-            values: values.to_vec(),
-            window: SampleWindow::new(Duration::from_secs(60)),
-        }
+        Self { values: values.to_vec(), window: SampleWindow::new(Duration::from_secs(60)) }
     }
 }
 
@@ -43,9 +40,8 @@ fn parse(text: &str) -> Condition {
 }
 
 fn fifty_terms() -> String {
-    let terms: Vec<String> = (0..25)
-        .map(|index| format!("m{index} > {index} && m{index} < 100"))
-        .collect();
+    let terms: Vec<String> =
+        (0..25).map(|index| format!("m{index} > {index} && m{index} < 100")).collect();
     terms.join(" || ")
 }
 

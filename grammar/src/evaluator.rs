@@ -67,11 +67,7 @@ pub struct EvaluationError<'a> {
 
 impl fmt::Display for EvaluationError<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-<<<<<<< HEAD
-        let Misfit { comparison, left, right } = self.misfit;
-=======
         let describe = |unit: Option<&Unit>| unit.map_or_else(String::new, Unit::describe);
->>>>>>> wt-grammar
         write!(
             f,
             "`{}` compares {} with {}: the units do not fit",
@@ -100,12 +96,7 @@ impl Condition {
     /// Says which comparison is between units that do not fit.
     #[inline]
     pub fn evaluate<'a>(&'a self, lookup: &'a impl Lookup) -> Result<Truth, EvaluationError<'a>> {
-<<<<<<< HEAD
-        self.truth(&self.expr, lookup).map_err(|misfit| EvaluationError { condition: self, misfit })
-=======
-        self.truth(&self.expr, lookup)
-            .map_err(|comparison| self.misfit(comparison, lookup))
->>>>>>> wt-grammar
+        self.truth(&self.expr, lookup).map_err(|comparison| self.misfit(comparison, lookup))
     }
 
     /// Fails with the comparison that cannot be made: small enough for a register, unlike all that
@@ -155,17 +146,8 @@ impl Condition {
         &'a self,
         comparison: &'a Comparison,
         lookup: &'a impl Lookup,
-<<<<<<< HEAD
-    ) -> Result<Truth, Misfit<'a>> {
-        let Comparison { left, operator, right } = comparison;
-=======
     ) -> Result<Truth, &'a Comparison> {
-        let Comparison {
-            left,
-            operator,
-            right,
-        } = comparison;
->>>>>>> wt-grammar
+        let Comparison { left, operator, right } = comparison;
         let left_reading = self.value(left, lookup);
         let right_reading = self.value(right, lookup);
         let (Some(a), Some(b)) = (left_reading, right_reading) else {
@@ -178,11 +160,7 @@ impl Condition {
         match compare((a.value, a.unit), (b.value, b.unit)) {
             Ok(Some(ordering)) => Ok(Truth::from(operator.accepts(ordering))),
             Ok(None) => Ok(Truth::Unknown),
-<<<<<<< HEAD
-            Err((left, right)) => Err(Misfit { comparison, left, right }),
-=======
             Err(UnitsDoNotFit) => Err(comparison),
->>>>>>> wt-grammar
         }
     }
 

@@ -202,9 +202,7 @@ impl ControlPlaneSync {
         ctx: &mut Context<Self>,
         take: impl FnOnce(&mut Self, Result<T, ControlPlaneError>, &mut Context<Self>) + 'static,
     ) {
-        let due = self
-            .vitals
-            .due_by(self.clock.now().monotonic + ERRAND_DEADLINE);
+        let due = self.vitals.due_by(self.clock.now().monotonic + ERRAND_DEADLINE);
         self.errands.of(errand).is_under_way = true;
         let answer = answer.into_actor(self).map(move |answer, actor, ctx| {
             drop(due);
@@ -323,11 +321,7 @@ impl ControlPlaneSync {
             }
             Err(error) => {
                 if let ControlPlaneError::Undecodable { .. } = error {
-                    self.trouble(
-                        Errand::Configuration,
-                        "ConfigurationRefused",
-                        error.to_string(),
-                    );
+                    self.trouble(Errand::Configuration, "ConfigurationRefused", error.to_string());
                 }
                 self.again(Errand::Configuration, false, ctx);
             }
@@ -388,19 +382,14 @@ impl ControlPlaneSync {
             return;
         };
         let answer = api.control();
-        self.await_answer(
-            Errand::Control,
-            answer,
-            ctx,
-            |actor, answer, ctx| match answer {
-                Ok(ControlAnswer::Nothing) => {
-                    actor.deleted.clear();
-                    actor.again(Errand::Control, true, ctx);
-                }
-                Ok(ControlAnswer::Disconnect) => actor.hear_of_deletion(Errand::Control, ctx),
-                Err(_) => actor.again(Errand::Control, false, ctx),
-            },
-        );
+        self.await_answer(Errand::Control, answer, ctx, |actor, answer, ctx| match answer {
+            Ok(ControlAnswer::Nothing) => {
+                actor.deleted.clear();
+                actor.again(Errand::Control, true, ctx);
+            }
+            Ok(ControlAnswer::Disconnect) => actor.hear_of_deletion(Errand::Control, ctx),
+            Err(_) => actor.again(Errand::Control, false, ctx),
+        });
     }
 
     /// Takes an answer that says that the device was deleted.
@@ -486,11 +475,9 @@ impl ControlPlaneSync {
     fn restore(&mut self) {
         match self.store.load() {
             Ok(stored) => self.desired = Desired::restored(stored),
-            Err(error) => self.report(
-                EventKind::Warn,
-                "StoredConfigurationLost",
-                described(&*error),
-            ),
+            Err(error) => {
+                self.report(EventKind::Warn, "StoredConfigurationLost", described(&*error))
+            }
         }
     }
 
@@ -500,11 +487,7 @@ impl ControlPlaneSync {
             return;
         };
         if let Err(error) = self.store.save(configuration) {
-            self.report(
-                EventKind::Warn,
-                "ConfigurationNotStored",
-                described(&*error),
-            );
+            self.report(EventKind::Warn, "ConfigurationNotStored", described(&*error));
         }
     }
 

@@ -91,10 +91,7 @@ impl Bench {
 
     fn start(&self) -> Addr<ControlPlaneSync> {
         let identity = self.api.identity_files(self.folder.path()).unwrap();
-        self.start_with(Source::Server {
-            api: Rc::new(self.api.clone()),
-            identity,
-        })
+        self.start_with(Source::Server { api: Rc::new(self.api.clone()), identity })
     }
 
     fn start_with(&self, source: Source) -> Addr<ControlPlaneSync> {
@@ -140,10 +137,7 @@ fn configuration(workloads: &[&str]) -> Configuration {
         workloads: Vec::new(),
         rejected: workloads
             .iter()
-            .map(|name| RejectedWorkload {
-                name: WorkloadName::from(*name),
-                reason: String::new(),
-            })
+            .map(|name| RejectedWorkload { name: WorkloadName::from(*name), reason: String::new() })
             .collect(),
     }
 }
@@ -158,9 +152,7 @@ fn jobs(status: WorkloadStatus) -> JobsReported {
         restarts: 0,
         next_start: None,
     };
-    JobsReported {
-        jobs: Arc::from([job]),
-    }
+    JobsReported { jobs: Arc::from([job]) }
 }
 
 fn event(bench: &Bench) -> EventRecorded {
@@ -179,10 +171,7 @@ fn failure(call: Call, status: u16) -> ControlPlaneError {
 }
 
 fn unreachable(call: Call) -> ControlPlaneError {
-    ControlPlaneError::Unreachable {
-        call,
-        reason: "connection refused".to_owned(),
-    }
+    ControlPlaneError::Unreachable { call, reason: "connection refused".to_owned() }
 }
 
 async fn after(seconds: u64) {
@@ -204,9 +193,7 @@ async fn a_new_device_enrols_registers_and_publishes_its_configuration() {
 async fn the_stored_configuration_is_published_before_any_answer() {
     let bench = Bench::new();
     bench.shelf.0.borrow_mut().kept = Some(configuration(&["stored"]));
-    bench
-        .api
-        .script(|it| it.enrolment = Err(unreachable(Call::Enrolment)));
+    bench.api.script(|it| it.enrolment = Err(unreachable(Call::Enrolment)));
     let _actor = bench.start();
     after(1).await;
     assert_eq!(bench.in_force(), Some(vec!["stored".to_owned()]));
@@ -216,9 +203,7 @@ async fn the_stored_configuration_is_published_before_any_answer() {
 #[actix::test]
 async fn nothing_is_published_while_nothing_is_known() {
     let bench = Bench::new();
-    bench
-        .api
-        .script(|it| it.enrolment = Err(unreachable(Call::Enrolment)));
+    bench.api.script(|it| it.enrolment = Err(unreachable(Call::Enrolment)));
     let _actor = bench.start();
     after(600).await;
     assert_eq!(bench.published(), Vec::<Vec<String>>::new());
@@ -227,16 +212,12 @@ async fn nothing_is_published_while_nothing_is_known() {
 #[actix::test]
 async fn a_device_that_waits_for_approval_asks_again_ever_more_slowly() {
     let bench = Bench::new();
-    bench
-        .api
-        .script(|it| it.enrolment = Ok(EnrolmentAnswer::Pending));
+    bench.api.script(|it| it.enrolment = Ok(EnrolmentAnswer::Pending));
     let _actor = bench.start();
     after(3600).await;
     let asked = bench.count(Call::Enrolment);
     assert!((15..=40).contains(&asked), "{asked}");
-    bench
-        .api
-        .script(|it| it.enrolment = Ok(EnrolmentAnswer::Approved));
+    bench.api.script(|it| it.enrolment = Ok(EnrolmentAnswer::Approved));
     after(310).await;
     assert_eq!(bench.count(Call::Configuration) > 0, true);
 }
@@ -258,9 +239,7 @@ async fn the_configuration_in_force_is_published_again_each_period() {
     let _actor = bench.start();
     after(5).await;
     let before = bench.published().len();
-    bench
-        .api
-        .script(|it| it.configuration = Err(unreachable(Call::Configuration)));
+    bench.api.script(|it| it.configuration = Err(unreachable(Call::Configuration)));
     after(600).await;
     let again = bench.published().len() - before;
     assert!((9..=11).contains(&again), "{again}");
@@ -272,10 +251,8 @@ async fn an_unchanged_configuration_with_a_new_version_is_not_written() {
     let _actor = bench.start();
     after(5).await;
     bench.api.script(|it| {
-        it.configuration = Ok(Configuration {
-            version: Some("2".to_owned()),
-            ..configuration(&["web"])
-        });
+        it.configuration =
+            Ok(Configuration { version: Some("2".to_owned()), ..configuration(&["web"]) });
     });
     after(200).await;
     assert_eq!(bench.shelf.0.borrow().saves, 1);
@@ -311,9 +288,7 @@ async fn events_of_a_failed_heartbeat_go_with_the_next() {
     let bench = Bench::new();
     let actor = bench.start();
     after(5).await;
-    bench
-        .api
-        .script(|it| it.heartbeat = Err(failure(Call::Heartbeat, 503)));
+    bench.api.script(|it| it.heartbeat = Err(failure(Call::Heartbeat, 503)));
     actor.send(event(&bench)).await.unwrap();
     after(120).await;
     assert_eq!(bench.events(), Vec::<&str>::new());
@@ -347,23 +322,14 @@ async fn a_changed_status_is_told_within_a_second_but_not_more_often() {
 async fn the_status_is_degraded_while_an_actor_is_down() {
     let bench = Bench::new();
     let actor = bench.start();
-    let health = |health| ActorHealthChanged {
-        actor: "podman_rootful",
-        health,
-    };
+    let health = |health| ActorHealthChanged { actor: "podman_rootful", health };
     let cause = "panicked".to_owned();
     let down = ActorHealth::Restarting { cause, failures: 1 };
     actor.send(health(down)).await.unwrap();
     after(5).await;
     actor.send(health(ActorHealth::Up)).await.unwrap();
     after(70).await;
-    let statuses: Vec<_> = bench
-        .api
-        .record()
-        .heartbeats
-        .iter()
-        .map(|it| it.status)
-        .collect();
+    let statuses: Vec<_> = bench.api.record().heartbeats.iter().map(|it| it.status).collect();
     assert_eq!(statuses, [AgentStatus::Degraded, AgentStatus::Up]);
 }
 
@@ -373,11 +339,7 @@ async fn only_the_first_heartbeat_carries_the_hardware() {
     let _actor = bench.start();
     after(190).await;
     let record = bench.api.record();
-    let hardware: Vec<_> = record
-        .heartbeats
-        .iter()
-        .map(|it| it.with_hardware)
-        .collect();
+    let hardware: Vec<_> = record.heartbeats.iter().map(|it| it.with_hardware).collect();
     assert!(hardware.len() >= 3);
     assert!(hardware.first().unwrap());
     assert!(!hardware.iter().skip(1).any(|with| *with));
@@ -386,9 +348,7 @@ async fn only_the_first_heartbeat_carries_the_hardware() {
 #[actix::test]
 async fn a_heartbeat_that_fails_hinders_no_configuration() {
     let bench = Bench::new();
-    bench
-        .api
-        .script(|it| it.heartbeat = Err(failure(Call::Heartbeat, 403)));
+    bench.api.script(|it| it.heartbeat = Err(failure(Call::Heartbeat, 403)));
     let _actor = bench.start();
     after(605).await;
     assert!(bench.count(Call::Configuration) >= 9);
@@ -444,9 +404,7 @@ async fn an_empty_configuration_is_believed_after_half_a_minute_and_keeps_the_me
     let bench = Bench::new();
     let _actor = bench.start();
     after(5).await;
-    bench
-        .api
-        .script(|it| it.configuration = Ok(configuration(&[])));
+    bench.api.script(|it| it.configuration = Ok(configuration(&[])));
     let started = bench.count(Call::Configuration);
     while bench.count(Call::Configuration) < started + 2 {
         after(1).await;
@@ -467,9 +425,7 @@ async fn a_401_for_the_configuration_renews_the_certificate_at_once() {
     while bench.count(Call::Registration) < 2 {
         after(1).await;
     }
-    bench
-        .api
-        .script(|it| it.configuration = Ok(configuration(&["renewed"])));
+    bench.api.script(|it| it.configuration = Ok(configuration(&["renewed"])));
     after(10).await;
     assert_eq!(bench.in_force(), Some(vec!["renewed".to_owned()]));
     assert_eq!(bench.count(Call::Enrolment), 1);
@@ -492,10 +448,8 @@ async fn a_certificate_that_is_always_refused_is_not_renewed_in_a_hurry() {
 async fn a_certificate_is_renewed_after_two_thirds_of_its_life() {
     let bench = Bench::new();
     bench.api.script(|it| {
-        it.configuration = Ok(Configuration {
-            heartbeat_period: 60 * MINUTE,
-            ..configuration(&["web"])
-        });
+        it.configuration =
+            Ok(Configuration { heartbeat_period: 60 * MINUTE, ..configuration(&["web"]) });
     });
     let _actor = bench.start();
     after(60 * 60 * 24 * 17).await;
@@ -507,20 +461,13 @@ async fn a_certificate_is_renewed_after_two_thirds_of_its_life() {
 #[actix::test]
 async fn a_lost_registration_is_repeated_with_the_same_key_and_a_500_is_explained() {
     let bench = Bench::new();
-    bench
-        .api
-        .script(|it| it.registration = Err(unreachable(Call::Registration)));
+    bench.api.script(|it| it.registration = Err(unreachable(Call::Registration)));
     let actor = bench.start();
     after(1).await;
     let key = std::fs::read(bench.folder.path().join("identity/next.key")).unwrap();
-    bench
-        .api
-        .script(|it| it.registration = Err(failure(Call::Registration, 500)));
+    bench.api.script(|it| it.registration = Err(failure(Call::Registration, 500)));
     after(900).await;
-    assert_eq!(
-        std::fs::read(bench.folder.path().join("identity/next.key")).unwrap(),
-        key
-    );
+    assert_eq!(std::fs::read(bench.folder.path().join("identity/next.key")).unwrap(), key);
     let asked = bench.count(Call::Registration);
     assert!((4..=10).contains(&asked), "{asked}");
     bench.api.script(|it| it.registration = Ok(()));
@@ -547,10 +494,7 @@ async fn a_device_with_an_identity_asks_at_once_after_a_restart() {
     drop(first);
     let enrolments = bench.count(Call::Enrolment);
     let identity = IdentityFilesOf(&bench).files();
-    let _second = bench.start_with(Source::Server {
-        api: Rc::new(bench.api.clone()),
-        identity,
-    });
+    let _second = bench.start_with(Source::Server { api: Rc::new(bench.api.clone()), identity });
     after(5).await;
     assert_eq!(bench.count(Call::Enrolment), enrolments);
     assert_eq!(bench.api.record().shown_own.last(), Some(&true));
@@ -575,10 +519,7 @@ impl IdentityFilesOf<'_> {
 async fn a_missing_registration_pair_is_explained_and_found_when_it_appears() {
     let bench = Bench::new();
     let identity = IdentityFilesOf(&bench).files();
-    let _actor = bench.start_with(Source::Server {
-        api: Rc::new(bench.api.clone()),
-        identity,
-    });
+    let _actor = bench.start_with(Source::Server { api: Rc::new(bench.api.clone()), identity });
     after(60).await;
     assert_eq!(bench.count(Call::Enrolment), 0);
     bench.api.identity_files(bench.folder.path()).unwrap();
@@ -594,12 +535,7 @@ async fn a_folder_is_published_without_enrolment_or_heartbeat() {
     after(200).await;
     assert_eq!(bench.in_force(), Some(vec!["web".to_owned()]));
     assert!(bench.count(Call::Configuration) >= 3);
-    for call in [
-        Call::Enrolment,
-        Call::Registration,
-        Call::Heartbeat,
-        Call::Control,
-    ] {
+    for call in [Call::Enrolment, Call::Registration, Call::Heartbeat, Call::Control] {
         assert_eq!(bench.count(call), 0);
     }
 }

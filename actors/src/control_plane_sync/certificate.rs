@@ -109,13 +109,7 @@ impl CertificateChain {
             .to_owned();
         let family = family(&certificate)?;
         let public_key = certificate.public_key().raw.to_vec();
-        Ok(Self {
-            common_name,
-            validity,
-            family,
-            public_key,
-            der,
-        })
+        Ok(Self { common_name, validity, family, public_key, der })
     }
 
     /// Returns whether it is a certificate for this device; registration certificates are not.
@@ -131,10 +125,7 @@ fn family(certificate: &X509Certificate<'_>) -> Result<KeyFamily, CertificateErr
         .as_ref()
         .and_then(|parameters| parameters.as_oid().ok())
         .map(|oid| oid.to_id_string());
-    match (
-        algorithm.algorithm.to_id_string().as_str(),
-        curve.as_deref(),
-    ) {
+    match (algorithm.algorithm.to_id_string().as_str(), curve.as_deref()) {
         (EC, Some(P256)) => Ok(KeyFamily::P256),
         (EC, Some(P384)) => Ok(KeyFamily::P384),
         (RSA, _) => Ok(KeyFamily::Rsa),
@@ -164,10 +155,7 @@ impl ClientKey {
 
 impl Clone for ClientKey {
     fn clone(&self) -> Self {
-        Self {
-            der: self.der.clone_key(),
-            public_key: self.public_key.clone(),
-        }
+        Self { der: self.der.clone_key(), public_key: self.public_key.clone() }
     }
 }
 

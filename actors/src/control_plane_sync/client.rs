@@ -134,14 +134,7 @@ impl HttpsClient {
     /// When the URL cannot be asked.
     pub fn new(settings: ServerSettings, clock: Clock) -> Result<Self, ControlPlaneError> {
         let endpoint = Endpoint::new(&settings.url, &settings.device)?;
-        Ok(Self {
-            inner: Rc::new(Inner {
-                endpoint,
-                settings,
-                clock,
-                client: RefCell::default(),
-            }),
-        })
+        Ok(Self { inner: Rc::new(Inner { endpoint, settings, clock, client: RefCell::default() }) })
     }
 
     fn roots(&self) -> Result<Arc<RootCertStore>, ControlPlaneError> {
@@ -175,10 +168,7 @@ struct Reply {
 
 impl Inner {
     fn stamp<'a>(&self, message_id: &'a str) -> Stamp<'a> {
-        Stamp {
-            message_id,
-            sent: self.clock.now().wall,
-        }
+        Stamp { message_id, sent: self.clock.now().wall }
     }
 
     async fn exchange(
@@ -210,11 +200,7 @@ impl Inner {
         let client = client.ok_or_else(|| ControlPlaneError::Misconfigured {
             reason: "there is no identity to show".to_owned(),
         })?;
-        let method = if body.is_some() {
-            Method::POST
-        } else {
-            Method::GET
-        };
+        let method = if body.is_some() { Method::POST } else { Method::GET };
         let request = client
             .request(method, self.endpoint.url(call))
             .insert_header((header::ACCEPT, "application/json"));
@@ -224,29 +210,18 @@ impl Inner {
             None => request.send(),
         };
         let host = &self.endpoint.host;
-        let mut response = sent
-            .await
-            .map_err(|error| tls::failure(call, host, &error))?;
+        let mut response = sent.await.map_err(|error| tls::failure(call, host, &error))?;
         let status = response.status().as_u16();
         let body = response.body().limit(MAX_ANSWER).await;
         let body = body.map_err(|error| body_failure(call, &error))?;
-        Ok(Reply {
-            status,
-            body: body.to_vec(),
-        })
+        Ok(Reply { status, body: body.to_vec() })
     }
 }
 
-#[allow(
-    clippy::wildcard_enum_match_arm,
-    reason = "the errors of a library, which grow"
-)]
+#[allow(clippy::wildcard_enum_match_arm, reason = "the errors of a library, which grow")]
 fn body_failure(call: Call, error: &PayloadError) -> ControlPlaneError {
     match error {
-        PayloadError::Overflow => ControlPlaneError::TooLarge {
-            call,
-            limit: MAX_ANSWER,
-        },
+        PayloadError::Overflow => ControlPlaneError::TooLarge { call, limit: MAX_ANSWER },
         other => ControlPlaneError::Unreachable {
             call,
             reason: format!("the answer was cut off: {other}"),
@@ -269,11 +244,8 @@ impl ControlPlaneApi for HttpsClient {
             .rustls_0_23(Arc::new(config))
             .timeout(ANSWER_TIMEOUT)
             .handshake_timeout(ANSWER_TIMEOUT);
-        let client = Client::builder()
-            .connector(connector)
-            .disable_redirects()
-            .disable_timeout()
-            .finish();
+        let client =
+            Client::builder().connector(connector).disable_redirects().disable_timeout().finish();
         *self.inner.client.borrow_mut() = Some(client);
         Ok(())
     }
@@ -336,10 +308,7 @@ impl ControlPlaneApi for HttpsClient {
 
 /// Returns the error for a whole answer that makes no sense.
 fn senseless(call: Call) -> impl FnOnce(WireError) -> ControlPlaneError {
-    move |error| ControlPlaneError::Undecodable {
-        call,
-        reason: described(&error),
-    }
+    move |error| ControlPlaneError::Undecodable { call, reason: described(&error) }
 }
 
 /// Returns a random UUID.
@@ -347,13 +316,7 @@ fn message_id() -> String {
     let random = format!("{:032x}", fastrand::u128(..));
     let (head, tail) = random.split_at(12);
     let (clock, node) = tail.split_at(8);
-    format!(
-        "{}-{}-4{}-a{}-{node}",
-        &head[..8],
-        &head[8..],
-        &clock[..3],
-        &clock[3..6]
-    )
+    format!("{}-{}-4{}-a{}-{node}", &head[..8], &head[8..], &clock[..3], &clock[3..6])
 }
 
 #[cfg(test)]

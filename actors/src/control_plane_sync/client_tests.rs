@@ -33,12 +33,7 @@ impl Bench {
         );
         let client = HttpsClient::new(settings(&edge.url(), &folder), Clock::system()).unwrap();
         client.present(&files.load().registration.unwrap()).unwrap();
-        Self {
-            edge,
-            files,
-            client,
-            folder,
-        }
+        Self { edge, files, client, folder }
     }
 
     /// Enrols and registers the device.
@@ -50,13 +45,9 @@ impl Bench {
     }
 
     async fn register(&self) -> Result<(), ControlPlaneError> {
-        let request = self
-            .files
-            .request(crate::control_plane_sync::KeyFamily::P256);
+        let request = self.files.request(crate::control_plane_sync::KeyFamily::P256);
         let pem = self.client.register(request.unwrap()).await?;
-        self.client
-            .present(&self.files.adopt(&pem).unwrap())
-            .unwrap();
+        self.client.present(&self.files.adopt(&pem).unwrap()).unwrap();
         self.files.confirm().unwrap();
         Ok(())
     }
@@ -88,10 +79,7 @@ async fn a_device_enrols_registers_and_is_answered() {
     assert_eq!(configuration.heartbeat_period, Duration::from_secs(60));
     assert!(configuration.workloads.is_empty());
     bench.client.heartbeat(heartbeat()).await.unwrap();
-    assert_eq!(
-        bench.client.control().await.unwrap(),
-        ControlAnswer::Nothing
-    );
+    assert_eq!(bench.client.control().await.unwrap(), ControlAnswer::Nothing);
     let last = bench.edge.last_heartbeat().unwrap();
     assert_eq!(last["status"], "up");
     assert!(last["hardware"]["cpu"]["flags"].is_array());
@@ -109,15 +97,9 @@ async fn a_registration_certificate_opens_no_configuration() {
 async fn a_second_registration_with_the_registration_certificate_fails() {
     let bench = Bench::registered().await;
     let identities = bench.files.load();
-    bench
-        .client
-        .present(&identities.registration.unwrap())
-        .unwrap();
+    bench.client.present(&identities.registration.unwrap()).unwrap();
     let error = bench.register().await.unwrap_err();
-    assert!(
-        matches!(error, ControlPlaneError::ServerFailed { status: 500, .. }),
-        "{error}"
-    );
+    assert!(matches!(error, ControlPlaneError::ServerFailed { status: 500, .. }), "{error}");
 }
 
 #[actix::test]
@@ -143,14 +125,9 @@ async fn an_expired_certificate_reads_nothing_but_renews_itself() {
         }
     });
     let call = Call::Configuration;
-    assert_eq!(
-        expired.await.unwrap(),
-        ControlPlaneError::Unauthorized { call }
-    );
+    assert_eq!(expired.await.unwrap(), ControlPlaneError::Unauthorized { call });
     bench.client.heartbeat(heartbeat()).await.unwrap();
-    bench
-        .edge
-        .set_certificate_lifetime(Duration::from_secs(600));
+    bench.edge.set_certificate_lifetime(Duration::from_secs(600));
     bench.register().await.unwrap();
     bench.client.configuration().await.unwrap();
 }
@@ -162,28 +139,19 @@ async fn a_deleted_device_is_unknown_and_told_to_disconnect() {
     let call = Call::Configuration;
     let error = bench.client.configuration().await.unwrap_err();
     assert_eq!(error, ControlPlaneError::DeviceUnknown { call });
-    assert_eq!(
-        bench.client.control().await.unwrap(),
-        ControlAnswer::Disconnect
-    );
+    assert_eq!(bench.client.control().await.unwrap(), ControlAnswer::Disconnect);
 }
 
 #[actix::test]
 async fn each_fault_is_told_from_the_others() {
     let bench = Bench::registered().await;
     let table = [
-        (
-            Fault::Status(503),
-            "the control plane failed at configuration (503)",
-        ),
+        (Fault::Status(503), "the control plane failed at configuration (503)"),
         (
             Fault::CutBody,
             "failed to reach the control plane for configuration: the answer was cut off",
         ),
-        (
-            Fault::Cut,
-            "failed to reach the control plane for configuration: the answer was cut off",
-        ),
+        (Fault::Cut, "failed to reach the control plane for configuration: the answer was cut off"),
         (
             Fault::WrongJson,
             "failed to understand the answer to configuration: failed to read the answer as JSON",
@@ -192,10 +160,7 @@ async fn each_fault_is_told_from_the_others() {
             Fault::ForeignDevice,
             "failed to understand the answer to configuration: failed to accept the configuration",
         ),
-        (
-            Fault::Huge,
-            "the answer to configuration is larger than 16777216 bytes",
-        ),
+        (Fault::Huge, "the answer to configuration is larger than 16777216 bytes"),
         (
             Fault::Status(302),
             "the control plane answered configuration with an unexpected status 302",
@@ -217,9 +182,7 @@ async fn null_lists_and_random_order_are_the_same_configuration() {
         serde_json::json!({"name": name, "kind": "pod", "namespace": "default", "profiles": [],
             "specification": "containers:\n- name: c\n  image: i\n"})
     };
-    bench
-        .edge
-        .set_workloads(["a", "b", "c", "d"].map(workload).to_vec());
+    bench.edge.set_workloads(["a", "b", "c", "d"].map(workload).to_vec());
     let proper = bench.client.configuration().await.unwrap();
     assert_eq!(proper.workloads.len(), 4);
     bench.edge.fault(Call::Configuration, Fault::RandomOrder);
@@ -235,9 +198,7 @@ async fn null_lists_and_random_order_are_the_same_configuration() {
 #[actix::test]
 async fn a_slow_answer_is_waited_for() {
     let bench = Bench::registered().await;
-    bench
-        .edge
-        .fault(Call::Configuration, Fault::Slow(Duration::from_millis(300)));
+    bench.edge.fault(Call::Configuration, Fault::Slow(Duration::from_millis(300)));
     bench.client.configuration().await.unwrap();
 }
 
@@ -255,10 +216,7 @@ async fn an_answer_that_never_comes_ends_at_the_deadline() {
     tokio::time::pause();
     let after = ANSWER_TIMEOUT;
     let call = Call::Heartbeat;
-    assert_eq!(
-        asked.await,
-        Err(ControlPlaneError::TimedOut { call, after })
-    );
+    assert_eq!(asked.await, Err(ControlPlaneError::TimedOut { call, after }));
 }
 
 #[actix::test]
@@ -273,24 +231,14 @@ async fn a_lost_answer_to_the_registration_leaves_the_key_for_the_next_attempt()
     assert!(bench.files.has_pending_request());
     let key = std::fs::read(bench.folder.path().join("identity/next.key")).unwrap();
     bench.files.request(family).unwrap();
-    assert_eq!(
-        std::fs::read(bench.folder.path().join("identity/next.key")).unwrap(),
-        key
-    );
+    assert_eq!(std::fs::read(bench.folder.path().join("identity/next.key")).unwrap(), key);
 }
 
 #[actix::test]
 async fn a_server_of_another_ca_is_not_trusted() {
     let bench = Bench::new();
-    std::fs::write(
-        bench.folder.path().join("ca.pem"),
-        EdgeApi::start().ca_pem(),
-    )
-    .unwrap();
-    bench
-        .client
-        .present(&bench.files.load().registration.unwrap())
-        .unwrap();
+    std::fs::write(bench.folder.path().join("ca.pem"), EdgeApi::start().ca_pem()).unwrap();
+    bench.client.present(&bench.files.load().registration.unwrap()).unwrap();
     let error = bench.client.enrol().await.unwrap_err().to_string();
     assert!(error.contains("CA_ROOT"), "{error}");
 }
@@ -300,9 +248,7 @@ async fn a_host_name_that_is_not_in_the_certificate_is_not_trusted() {
     let bench = Bench::new();
     let url = bench.edge.url().replace("127.0.0.1", "localhost");
     let client = HttpsClient::new(settings(&url, &bench.folder), Clock::system()).unwrap();
-    client
-        .present(&bench.files.load().registration.unwrap())
-        .unwrap();
+    client.present(&bench.files.load().registration.unwrap()).unwrap();
     let error = client.enrol().await.unwrap_err().to_string();
     assert!(error.contains("SERVER uses a host name"), "{error}");
 }
@@ -313,10 +259,7 @@ async fn a_client_certificate_of_another_ca_is_unauthorized() {
     let other = EdgeApi::start().registration_pair();
     std::fs::write(bench.folder.path().join("cert.pem"), other.0).unwrap();
     std::fs::write(bench.folder.path().join("key.pem"), other.1).unwrap();
-    bench
-        .client
-        .present(&bench.files.load().registration.unwrap())
-        .unwrap();
+    bench.client.present(&bench.files.load().registration.unwrap()).unwrap();
     let error = bench.client.enrol().await.unwrap_err();
     let call = Call::Enrolment;
     assert_eq!(error, ControlPlaneError::Unauthorized { call });
@@ -328,28 +271,18 @@ async fn a_server_that_is_not_there_is_unreachable() {
     let Bench { edge, client, .. } = bench;
     drop(edge);
     let error = client.enrol().await.unwrap_err();
-    assert!(
-        matches!(error, ControlPlaneError::Unreachable { .. }),
-        "{error}"
-    );
+    assert!(matches!(error, ControlPlaneError::Unreachable { .. }), "{error}");
 }
 
 #[actix::test]
 async fn a_host_that_does_not_exist_is_named() {
     let bench = Bench::new();
-    let client = HttpsClient::new(
-        settings("https://nowhere.invalid:8043", &bench.folder),
-        Clock::system(),
-    );
+    let client =
+        HttpsClient::new(settings("https://nowhere.invalid:8043", &bench.folder), Clock::system());
     let client = client.unwrap();
-    client
-        .present(&bench.files.load().registration.unwrap())
-        .unwrap();
+    client.present(&bench.files.load().registration.unwrap()).unwrap();
     let error = client.enrol().await.unwrap_err().to_string();
-    assert!(
-        error.starts_with("failed to find host nowhere.invalid"),
-        "{error}"
-    );
+    assert!(error.starts_with("failed to find host nowhere.invalid"), "{error}");
 }
 
 #[actix::test]
@@ -357,9 +290,7 @@ async fn a_clock_that_was_never_set_trusts_by_the_certificate_s_own_dates() {
     let bench = Bench::new();
     let clock = Clock::simulated(chrono::DateTime::UNIX_EPOCH);
     let client = HttpsClient::new(settings(&bench.edge.url(), &bench.folder), clock).unwrap();
-    client
-        .present(&bench.files.load().registration.unwrap())
-        .unwrap();
+    client.present(&bench.files.load().registration.unwrap()).unwrap();
     client.enrol().await.unwrap();
 }
 

@@ -198,21 +198,9 @@ impl ControlPlaneError {
             401 => Some(Self::Unauthorized { call }),
             403 => Some(Self::Forbidden { call }),
             404 if body.is_empty() => Some(Self::DeviceUnknown { call }),
-            404 | 405 => Some(Self::NotTheApi {
-                call,
-                status,
-                message: message(),
-            }),
-            400..=499 => Some(Self::Rejected {
-                call,
-                status,
-                message: message(),
-            }),
-            500..=599 => Some(Self::ServerFailed {
-                call,
-                status,
-                message: message(),
-            }),
+            404 | 405 => Some(Self::NotTheApi { call, status, message: message() }),
+            400..=499 => Some(Self::Rejected { call, status, message: message() }),
+            500..=599 => Some(Self::ServerFailed { call, status, message: message() }),
             _ => Some(Self::UnexpectedStatus { call, status }),
         }
     }
@@ -313,18 +301,8 @@ mod tests {
                 b"<html>",
                 "configuration met something else than the Flotta API (405: a body of 6 bytes): check SERVER and proxies",
             ),
-            (
-                Call::Enrolment,
-                400,
-                b"",
-                "the control plane rejected enrolment (400)",
-            ),
-            (
-                Call::Registration,
-                500,
-                b"",
-                "the control plane failed at registration (500)",
-            ),
+            (Call::Enrolment, 400, b"", "the control plane rejected enrolment (400)"),
+            (Call::Registration, 500, b"", "the control plane failed at registration (500)"),
             (
                 Call::Configuration,
                 302,

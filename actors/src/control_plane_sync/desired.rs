@@ -32,10 +32,7 @@ pub(crate) struct Desired {
 impl Desired {
     /// Starts with what was kept on the disk.
     pub(crate) fn restored(current: Option<Configuration>) -> Self {
-        Self {
-            current,
-            empty: WipeGuard::default(),
-        }
+        Self { current, empty: WipeGuard::default() }
     }
 
     /// Returns the configuration in force.
@@ -61,16 +58,9 @@ impl Desired {
     /// Takes an answer as it is.
     pub(crate) fn adopt(&mut self, new: Configuration) -> Adoption {
         self.empty.clear();
-        let is_same = self
-            .current
-            .as_ref()
-            .is_some_and(|it| means_the_same(it, &new));
+        let is_same = self.current.as_ref().is_some_and(|it| means_the_same(it, &new));
         self.current = Some(new);
-        if is_same {
-            Adoption::Unchanged
-        } else {
-            Adoption::Changed
-        }
+        if is_same { Adoption::Unchanged } else { Adoption::Changed }
     }
 
     /// Leaves the device without workloads, because it was deleted.

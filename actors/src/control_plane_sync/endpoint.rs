@@ -26,10 +26,8 @@ impl Endpoint {
         let invalid = |reason: String| ControlPlaneError::Misconfigured {
             reason: format!("SERVER {server} {reason}"),
         };
-        let uri: Uri = server
-            .trim()
-            .parse()
-            .map_err(|error| invalid(format!("is not a URL: {error}")))?;
+        let uri: Uri =
+            server.trim().parse().map_err(|error| invalid(format!("is not a URL: {error}")))?;
         let host = match (uri.scheme_str(), uri.host()) {
             (Some("https"), Some(host)) => host.to_owned(),
             _ => return Err(invalid("is not of the form https://host:port".to_owned())),
@@ -44,10 +42,7 @@ impl Endpoint {
         let root = server.trim().trim_end_matches('/');
         let root = root.strip_suffix(BASE_PATH).unwrap_or(root);
         let path = |channel: &str, direction: &str| {
-            format!(
-                "{root}{BASE_PATH}/{channel}/{}/{direction}",
-                encoded(device)
-            )
+            format!("{root}{BASE_PATH}/{channel}/{}/{direction}", encoded(device))
         };
         Ok(Self {
             host,
@@ -126,10 +121,7 @@ mod tests {
             "https://h/?x=1",
         ] {
             let result = Endpoint::new(server, &DeviceId::from("a"));
-            assert!(
-                matches!(result, Err(ControlPlaneError::Misconfigured { .. })),
-                "{server}"
-            );
+            assert!(matches!(result, Err(ControlPlaneError::Misconfigured { .. })), "{server}");
         }
     }
 }

@@ -87,11 +87,7 @@ impl Enrolment {
         random: f64,
     ) -> Self {
         Self {
-            stage: if certificate.is_some() {
-                Stage::Registered
-            } else {
-                Stage::Unenrolled
-            },
+            stage: if certificate.is_some() { Stage::Registered } else { Stage::Unenrolled },
             certificate,
             registration_unanswered,
             is_refused: false,
@@ -118,11 +114,7 @@ impl Enrolment {
             (Stage::Registered, None) => Step::Enrol,
         };
         let wait = self.not_before.saturating_since(now.monotonic);
-        if wait.is_zero() {
-            Next::Now(step)
-        } else {
-            Next::After(wait)
-        }
+        if wait.is_zero() { Next::Now(step) } else { Next::After(wait) }
     }
 
     /// Takes the answer to an enrolment.
@@ -223,9 +215,7 @@ impl Enrolment {
         if !is_credible(wall) {
             return Some(CLOCK_CHECK);
         }
-        let life = (validity.not_after - validity.not_before)
-            .to_std()
-            .unwrap_or_default();
+        let life = (validity.not_after - validity.not_before).to_std().unwrap_or_default();
         let used = TimeDelta::from_std(life.mul_f64(self.renewal_share)).unwrap_or_default();
         let wait = (validity.not_before + used - wall).to_std().ok()?;
         (!wait.is_zero()).then(|| wait.min(CLOCK_CHECK))

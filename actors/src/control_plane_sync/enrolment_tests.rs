@@ -7,11 +7,7 @@ const DAY: u64 = 24 * 60 * 60;
 
 fn at(seconds: u64) -> Moment {
     let start: DateTime<Utc> = "2026-11-23T12:00:00Z".parse().unwrap();
-    Moment {
-        monotonic: Monotonic::default(),
-        wall: start,
-    }
-    .after(Duration::from_secs(seconds))
+    Moment { monotonic: Monotonic::default(), wall: start }.after(Duration::from_secs(seconds))
 }
 
 fn error(call: Call, status: u16) -> ControlPlaneError {
@@ -20,10 +16,7 @@ fn error(call: Call, status: u16) -> ControlPlaneError {
 
 /// A certificate of 30 days, issued at second 0.
 fn month() -> Validity {
-    Validity {
-        not_before: at(0).wall,
-        not_after: at(30 * DAY).wall,
-    }
+    Validity { not_before: at(0).wall, not_after: at(30 * DAY).wall }
 }
 
 fn enrolled() -> Enrolment {
@@ -62,20 +55,14 @@ fn a_device_with_a_certificate_only_waits_for_its_renewal() {
 #[test]
 fn renewal_comes_up_to_a_twentieth_of_life_earlier_at_random() {
     let enrolment = Enrolment::new(Some(month()), false, 1.0);
-    assert_eq!(
-        enrolment.next(at(18 * DAY + DAY / 2 + 1)),
-        Next::Now(Step::Renew)
-    );
+    assert_eq!(enrolment.next(at(18 * DAY + DAY / 2 + 1)), Next::Now(Step::Renew));
     assert_ne!(enrolment.next(at(18 * DAY)), Next::Now(Step::Renew));
 }
 
 #[test]
 fn a_clock_that_was_never_set_renews_nothing() {
     let enrolment = Enrolment::new(Some(month()), false, 0.0);
-    let never_set = Moment {
-        wall: DateTime::UNIX_EPOCH,
-        ..at(0)
-    };
+    let never_set = Moment { wall: DateTime::UNIX_EPOCH, ..at(0) };
     assert_eq!(enrolment.next(never_set), Next::After(CLOCK_CHECK));
 }
 
@@ -112,10 +99,8 @@ fn a_registration_that_is_not_approved_yet_enrols_again() {
 #[test]
 fn a_500_after_a_lost_answer_is_reported_as_forbidden_and_retried_at_the_cap() {
     let mut enrolment = enrolled();
-    let lost = ControlPlaneError::TimedOut {
-        call: Call::Registration,
-        after: Duration::from_secs(60),
-    };
+    let lost =
+        ControlPlaneError::TimedOut { call: Call::Registration, after: Duration::from_secs(60) };
     assert_eq!(enrolment.failed(Step::Register, &lost, at(0), 0.0), None);
     let notice = enrolment.failed(Step::Register, &error(Call::Registration, 500), at(1), 0.0);
     assert_eq!(notice, Some(Notice::RegistrationForbidden));

@@ -112,12 +112,7 @@ impl IdentityFiles {
     /// Touches nothing.
     #[must_use]
     pub fn new(certificate: PathBuf, key: PathBuf, state_dir: &Path, device: DeviceId) -> Self {
-        Self {
-            certificate,
-            key,
-            folder: state_dir.join("identity"),
-            device,
-        }
+        Self { certificate, key, folder: state_dir.join("identity"), device }
     }
 
     /// Reads what there is. A registration pair that already is this device's own counts as both.
@@ -125,17 +120,10 @@ impl IdentityFiles {
     pub fn load(&self) -> Identities {
         let mut findings = Vec::new();
         let registration = self.registration(&mut findings);
-        let provided = registration
-            .as_ref()
-            .ok()
-            .filter(|identity| identity.is_for(&self.device))
-            .cloned();
+        let provided =
+            registration.as_ref().ok().filter(|identity| identity.is_for(&self.device)).cloned();
         let device = self.own(&mut findings).or(provided);
-        Identities {
-            registration,
-            device,
-            findings,
-        }
+        Identities { registration, device, findings }
     }
 
     /// Returns a request for a certificate, in PEM form, whose key is on the disk by then: that of
@@ -149,8 +137,7 @@ impl IdentityFiles {
             Some(key) => key,
             None => self.new_key(family)?,
         };
-        key.request(&self.device)
-            .map_err(|source| IdentityError::Request { source })
+        key.request(&self.device).map_err(|source| IdentityError::Request { source })
     }
 
     /// Returns whether a request was sent of which no answer is known.
@@ -167,9 +154,7 @@ impl IdentityFiles {
     /// When it is not a certificate for this device and the key of the request, or cannot be
     /// written.
     pub fn adopt(&self, certificate_pem: &str) -> Result<ClientIdentity, IdentityError> {
-        let answer = |reason: &str| IdentityError::Answer {
-            reason: reason.to_owned(),
-        };
+        let answer = |reason: &str| IdentityError::Answer { reason: reason.to_owned() };
         let chain = CertificateChain::from_pem(certificate_pem.as_bytes())
             .map_err(|error| answer(&error.to_string()))?;
         if !chain.is_for(&self.device) {
@@ -243,13 +228,10 @@ impl IdentityFiles {
             .filter(|chain| chain.is_for(&self.device))
             .collect();
         let pair_of = |chain: &CertificateChain| {
-            keys.iter()
-                .find_map(|key| ClientIdentity::pair(chain.clone(), key.clone()))
+            keys.iter().find_map(|key| ClientIdentity::pair(chain.clone(), key.clone()))
         };
-        let newest = chains
-            .iter()
-            .filter_map(pair_of)
-            .max_by_key(|identity| identity.validity().not_after);
+        let newest =
+            chains.iter().filter_map(pair_of).max_by_key(|identity| identity.validity().not_after);
         if newest.is_none() && !chains.is_empty() {
             findings.push(format!(
                 "no key in {} belongs to the device's certificate",
@@ -299,10 +281,7 @@ impl IdentityFiles {
         let path = self.path(name);
         let temporary = self.path(&format!(".{name}.tmp"));
         let write = || -> io::Result<()> {
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(&self.folder)?;
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
             fs::set_permissions(&self.folder, Permissions::from_mode(0o700))?;
             let mut file = OpenOptions::new()
                 .write(true)
@@ -322,32 +301,22 @@ impl IdentityFiles {
     fn sync_folder(&self) -> Result<(), IdentityError> {
         File::open(&self.folder)
             .and_then(|folder| folder.sync_all())
-            .map_err(|source| IdentityError::Write {
-                path: self.folder.clone(),
-                source,
-            })
+            .map_err(|source| IdentityError::Write { path: self.folder.clone(), source })
     }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, IdentityError> {
-    fs::read(path).map_err(|source| IdentityError::Read {
-        path: path.to_owned(),
-        source,
-    })
+    fs::read(path).map_err(|source| IdentityError::Read { path: path.to_owned(), source })
 }
 
 fn read_chain(path: &Path) -> Result<CertificateChain, IdentityError> {
-    CertificateChain::from_pem(&read(path)?).map_err(|source| IdentityError::Content {
-        path: path.to_owned(),
-        source,
-    })
+    CertificateChain::from_pem(&read(path)?)
+        .map_err(|source| IdentityError::Content { path: path.to_owned(), source })
 }
 
 fn read_key(path: &Path) -> Result<ClientKey, IdentityError> {
-    ClientKey::from_pem(&read(path)?).map_err(|source| IdentityError::Content {
-        path: path.to_owned(),
-        source,
-    })
+    ClientKey::from_pem(&read(path)?)
+        .map_err(|source| IdentityError::Content { path: path.to_owned(), source })
 }
 
 fn is_open_to_others(path: &Path) -> bool {

@@ -26,11 +26,7 @@ impl Bench {
         fs::set_permissions(path.join("key.pem"), Permissions::from_mode(0o600)).unwrap();
         let (certificate, key) = (path.join("cert.pem"), path.join("key.pem"));
         let files = IdentityFiles::new(certificate, key, path, DeviceId::from("cam-01"));
-        Self {
-            authority,
-            folder,
-            files,
-        }
+        Self { authority, folder, files }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -40,9 +36,7 @@ impl Bench {
     /// Answers a request as the control plane does.
     fn certificate(&self, lifetime: Duration) -> String {
         let request = self.files.request(KeyFamily::P256).unwrap();
-        self.authority
-            .sign(&request, "cam-01", "default", lifetime)
-            .unwrap()
+        self.authority.sign(&request, "cam-01", "default", lifetime).unwrap()
     }
 
     fn register(&self, lifetime: Duration) {
@@ -95,37 +89,20 @@ fn what_is_wrong_with_the_registration_pair_names_the_file() {
     let missing = Bench::new();
     fs::remove_file(missing.path("key.pem")).unwrap();
     let complaint = missing.complaint();
-    assert_eq!(
-        complaint,
-        "failed to read /key.pem: No such file or directory (os error 2)"
-    );
+    assert_eq!(complaint, "failed to read /key.pem: No such file or directory (os error 2)");
 
     let empty = Bench::new();
     fs::write(empty.path("cert.pem"), "no PEM").unwrap();
     let complaint = empty.complaint();
-    assert_eq!(
-        complaint,
-        "failed to use /cert.pem: no certificate in PEM form is in it"
-    );
+    assert_eq!(complaint, "failed to use /cert.pem: no certificate in PEM form is in it");
 
     let swapped = Bench::new();
     fs::copy(swapped.path("cert.pem"), swapped.path("key.pem")).unwrap();
-    assert!(
-        swapped
-            .complaint()
-            .starts_with("failed to use /key.pem: no private key")
-    );
+    assert!(swapped.complaint().starts_with("failed to use /key.pem: no private key"));
 
     let foreign = Bench::new();
-    fs::write(
-        foreign.path("key.pem"),
-        Authority::new().registration_pair().1,
-    )
-    .unwrap();
-    assert_eq!(
-        foreign.complaint(),
-        "key /key.pem does not belong to certificate /cert.pem"
-    );
+    fs::write(foreign.path("key.pem"), Authority::new().registration_pair().1).unwrap();
+    assert_eq!(foreign.complaint(), "key /key.pem does not belong to certificate /cert.pem");
 }
 
 #[test]
@@ -171,11 +148,7 @@ fn a_power_cut_between_the_two_renames_loses_nothing() {
     bench.files.confirm().unwrap();
     bench.register(2 * MONTH);
     let new = fs::read(bench.path("identity/next.crt")).unwrap();
-    fs::rename(
-        bench.path("identity/next.key"),
-        bench.path("identity/device.key"),
-    )
-    .unwrap();
+    fs::rename(bench.path("identity/next.key"), bench.path("identity/device.key")).unwrap();
     assert!(bench.files.load().device.is_some());
     bench.files.confirm().unwrap();
     assert_eq!(fs::read(bench.path("identity/device.crt")).unwrap(), new);
@@ -209,10 +182,7 @@ fn an_answer_for_another_key_or_device_is_refused() {
     let foreign = Bench::new().certificate(MONTH);
     bench.files.request(KeyFamily::P256).unwrap();
     let refused = bench.files.adopt(&foreign).unwrap_err().to_string();
-    assert!(
-        refused.ends_with("it is for another key than the request's"),
-        "{refused}"
-    );
+    assert!(refused.ends_with("it is for another key than the request's"), "{refused}");
     let request = bench.files.request(KeyFamily::P256).unwrap();
     let other = bench.authority.sign(&request, "cam-02", "default", MONTH);
     let refused = bench.files.adopt(&other.unwrap()).unwrap_err().to_string();

@@ -10,21 +10,17 @@ mod enrolment;
 mod errands;
 mod event_ring;
 mod hardware;
-<<<<<<< HEAD
+mod identity;
 mod manifest_folder;
 mod manifests;
-mod specification;
-mod store;
-=======
-mod identity;
 mod membership;
 mod pace;
 mod source;
 mod specification;
 mod status;
+mod store;
 mod tls;
 mod wipe_guard;
->>>>>>> wt-controlplane
 mod wire;
 
 pub use actor::ControlPlaneSync;

@@ -53,11 +53,7 @@ pub(crate) fn capped(random: f64) -> Duration {
 
 /// Keeps a random number in its bounds, whatever its source.
 fn share(random: f64) -> f64 {
-    if random.is_nan() {
-        0.0
-    } else {
-        random.clamp(0.0, 1.0)
-    }
+    if random.is_nan() { 0.0 } else { random.clamp(0.0, 1.0) }
 }
 
 #[cfg(test)]

@@ -29,9 +29,7 @@ impl Status {
     /// Takes the reports on all workloads; returns whether the status of one changed.
     pub(crate) fn report(&mut self, jobs: Arc<[JobReport]>) -> bool {
         let statuses = |jobs: &[JobReport]| {
-            jobs.iter()
-                .map(|job| (job.workload.clone(), job.status))
-                .collect::<Vec<_>>()
+            jobs.iter().map(|job| (job.workload.clone(), job.status)).collect::<Vec<_>>()
         };
         let is_news = statuses(&jobs) != statuses(&self.jobs);
         self.jobs = jobs;
@@ -68,11 +66,7 @@ impl Status {
         self.has_news = false;
         self.last_sent = Some(now);
         Heartbeat {
-            status: if self.down.is_empty() {
-                AgentStatus::Up
-            } else {
-                AgentStatus::Degraded
-            },
+            status: if self.down.is_empty() { AgentStatus::Up } else { AgentStatus::Degraded },
             configuration_version: configuration.and_then(|it| it.version.clone()),
             jobs: Arc::clone(&self.jobs),
             events: self.events.take(),

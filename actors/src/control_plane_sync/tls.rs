@@ -53,9 +53,8 @@ pub(crate) fn client_config(
     identity: &ClientIdentity,
     clock: &Clock,
 ) -> Result<ClientConfig, ControlPlaneError> {
-    let unusable = |error: &dyn fmt::Display| ControlPlaneError::Misconfigured {
-        reason: error.to_string(),
-    };
+    let unusable =
+        |error: &dyn fmt::Display| ControlPlaneError::Misconfigured { reason: error.to_string() };
     let provider = Arc::new(ring::default_provider());
     let verifier =
         WebPkiServerVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(&provider))
@@ -86,11 +85,7 @@ struct CredibleTime {
 impl TimeProvider for CredibleTime {
     fn current_time(&self) -> Option<UnixTime> {
         let wall = self.clock.now().wall;
-        let wall = if is_credible(wall) {
-            wall
-        } else {
-            self.at_least
-        };
+        let wall = if is_credible(wall) { wall } else { self.at_least };
         let seconds = u64::try_from(wall.timestamp()).ok()?;
         Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
     }
@@ -103,17 +98,11 @@ impl fmt::Debug for CredibleTime {
 }
 
 /// Returns what a failed request means, TLS alerts in plain words.
-#[allow(
-    clippy::wildcard_enum_match_arm,
-    reason = "the errors of a library, too many to list"
-)]
+#[allow(clippy::wildcard_enum_match_arm, reason = "the errors of a library, too many to list")]
 pub(crate) fn failure(call: Call, host: &str, error: &SendRequestError) -> ControlPlaneError {
     match error {
         SendRequestError::Connect(ConnectError::Resolver(reason)) => {
-            ControlPlaneError::NoSuchHost {
-                host: host.to_owned(),
-                reason: reason.to_string(),
-            }
+            ControlPlaneError::NoSuchHost { host: host.to_owned(), reason: reason.to_string() }
         }
         SendRequestError::Connect(ConnectError::NoRecords) => ControlPlaneError::NoSuchHost {
             host: host.to_owned(),
@@ -126,35 +115,24 @@ pub(crate) fn failure(call: Call, host: &str, error: &SendRequestError) -> Contr
             call,
             reason: "the connection was closed before the answer".to_owned(),
         },
-        other => ControlPlaneError::Unreachable {
-            call,
-            reason: other.to_string(),
-        },
+        other => ControlPlaneError::Unreachable { call, reason: other.to_string() },
     }
 }
 
 fn io_failure(call: Call, error: &io::Error) -> ControlPlaneError {
-    let tls = error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<Error>());
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
     match tls {
-        Some(Error::InvalidCertificate(problem)) => ControlPlaneError::ServerNotTrusted {
-            reason: server_problem(problem),
-        },
-        Some(Error::AlertReceived(alert)) => ControlPlaneError::HandshakeRefused {
-            reason: alert_text(*alert),
-        },
-        Some(_) | None => ControlPlaneError::Unreachable {
-            call,
-            reason: error.to_string(),
-        },
+        Some(Error::InvalidCertificate(problem)) => {
+            ControlPlaneError::ServerNotTrusted { reason: server_problem(problem) }
+        }
+        Some(Error::AlertReceived(alert)) => {
+            ControlPlaneError::HandshakeRefused { reason: alert_text(*alert) }
+        }
+        Some(_) | None => ControlPlaneError::Unreachable { call, reason: error.to_string() },
     }
 }
 
-#[allow(
-    clippy::wildcard_enum_match_arm,
-    reason = "the errors of a library, too many to list"
-)]
+#[allow(clippy::wildcard_enum_match_arm, reason = "the errors of a library, too many to list")]
 fn server_problem(problem: &CertificateError) -> String {
     match problem {
         // Every operator's CA bears the same name, so that another one shows as a bad signature.
@@ -174,10 +152,7 @@ fn server_problem(problem: &CertificateError) -> String {
     }
 }
 
-#[allow(
-    clippy::wildcard_enum_match_arm,
-    reason = "the errors of a library, too many to list"
-)]
+#[allow(clippy::wildcard_enum_match_arm, reason = "the errors of a library, too many to list")]
 fn alert_text(alert: AlertDescription) -> String {
     match alert {
         AlertDescription::CertificateRequired => "it wants a client certificate".to_owned(),

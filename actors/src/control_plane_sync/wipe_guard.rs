@@ -26,10 +26,7 @@ struct Doubt {
 impl WipeGuard {
     /// Counts an answer that would empty the device; returns whether to believe it.
     pub(crate) fn doubts(&mut self, now: Monotonic) -> bool {
-        let doubt = self.seen.get_or_insert(Doubt {
-            since: now,
-            answers: 0,
-        });
+        let doubt = self.seen.get_or_insert(Doubt { since: now, answers: 0 });
         doubt.answers = doubt.answers.saturating_add(1);
         doubt.answers >= ANSWERS && now.saturating_since(doubt.since) >= SPAN
     }
@@ -59,10 +56,7 @@ mod tests {
         ];
         for (answers, believed) in table {
             let mut guard = WipeGuard::default();
-            let last = answers
-                .iter()
-                .map(|&second| guard.doubts(at(second)))
-                .last();
+            let last = answers.iter().map(|&second| guard.doubts(at(second))).last();
             assert_eq!(last, Some(believed), "{answers:?}");
         }
     }

@@ -73,37 +73,6 @@ pub fn kubernetes(kubeconfig: Option<PathBuf>, device: DeviceId) -> Connect {
     })
 }
 
-<<<<<<< HEAD
-async fn client(kubeconfig: Option<PathBuf>) -> Result<Client, ClusterError> {
-    // Off the actors' thread: files are read, and a kubeconfig may name a program to run.
-    let making = tokio::task::spawn_blocking(move || {
-        let mut config = match &kubeconfig {
-            Some(path) => read_kubeconfig(path)?,
-            None => Config::incluster().map_err(ClusterError::in_cluster)?,
-        };
-        config.connect_timeout = Some(CONNECT_TIMEOUT);
-        config.read_timeout = Some(READ_TIMEOUT);
-        config.reset_reader_on_write = true;
-        // The scheduler retries, and knows how often.
-        config.default_retry = false;
-        Client::try_from(config).map_err(|error| ClusterError::call("make a client", error))
-    });
-    let call = "read the kubeconfig";
-    let made = timeout(CALL_TIMEOUT, making).await;
-    let made = made.map_err(|_| ClusterError::timed_out(call, CALL_TIMEOUT))?;
-    made.map_err(|error| ClusterError::unreachable(call, error))?
-}
-
-fn read_kubeconfig(path: &Path) -> Result<Config, ClusterError> {
-    let unreadable = |error| ClusterError::kubeconfig(path, error);
-    let kubeconfig = Kubeconfig::read_from(path).map_err(unreadable)?;
-    let options = KubeConfigOptions::default();
-    let config = Config::from_custom_kubeconfig(kubeconfig, &options);
-    tokio::runtime::Handle::current().block_on(config).map_err(unreadable)
-}
-
-=======
->>>>>>> wt-k8s
 /// A connection to a real cluster.
 #[derive(Clone)]
 struct KubeClient {
@@ -152,14 +121,8 @@ impl ClusterApi for KubeClient {
         let deployments = self
             .events::<Deployment>("watch Deployments")
             .map_ok(|event| ClusterEvent::Deployment(Box::new(event)));
-<<<<<<< HEAD
         let pods =
-            self.watch_kind::<Pod>("watch Pods").map_ok(|event| ClusterEvent::Pod(Box::new(event)));
-=======
-        let pods = self
-            .events::<Pod>("watch Pods")
-            .map_ok(|event| ClusterEvent::Pod(Box::new(event)));
->>>>>>> wt-k8s
+            self.events::<Pod>("watch Pods").map_ok(|event| ClusterEvent::Pod(Box::new(event)));
         let events = select(deployments, pods).boxed_local();
         unfold(Some(events), async |events| {
             let mut events = events?;
@@ -265,47 +228,6 @@ impl KubeClient {
         let found = found.items.into_iter();
         Ok(found.map(|one| (one.namespace().unwrap_or_default(), one.name_any())).collect())
     }
-<<<<<<< HEAD
-
-    fn watch_kind<K: Object>(
-        &self,
-        call: &'static str,
-    ) -> impl futures_util::Stream<Item = Result<watcher::Event<K>, ClusterError>> + use<K> {
-        let period = u32::try_from(WATCH_PERIOD.as_secs()).unwrap_or(u32::MAX);
-        let config =
-            watcher::Config::default().labels(&device_selector(&self.device)).timeout(period);
-        let events = watcher(Api::<K>::all(self.client.clone()), config)
-            // Nobody reads them, and they are the largest part of an object.
-            .modify(|object| object.managed_fields_mut().clear())
-            .filter(|event| std::future::ready(!is_expired(event)))
-            .boxed();
-        // A list is silent only when the cluster hangs; a watch is silent when nothing happens.
-        unfold((events, false), move |(mut events, listed)| async move {
-            let event = if listed {
-                events.next().await?
-            } else {
-                match timeout(CALL_TIMEOUT, events.next()).await {
-                    Ok(event) => event?,
-                    Err(_) => {
-                        return Some((
-                            Err(ClusterError::timed_out(call, CALL_TIMEOUT)),
-                            (events, listed),
-                        ));
-                    }
-                }
-            };
-            let listed = listed || matches!(event, Ok(watcher::Event::InitDone));
-            let event = event.map_err(|error| ClusterError::watch(call, error));
-            Some((event, (events, listed)))
-        })
-    }
-}
-
-/// Returns whether a watch was resumed from too long ago; the watcher then lists again by itself.
-fn is_expired<K>(event: &Result<watcher::Event<K>, watcher::Error>) -> bool {
-    matches!(event, Err(watcher::Error::WatchError(status)) if status.code == 410)
-=======
->>>>>>> wt-k8s
 }
 
 /// An object that lives in a namespace.

@@ -58,11 +58,7 @@ pub(super) fn resolve(
     device_id: &DeviceId,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<EnvVar>, ManifestError> {
-    let resolver = Resolver {
-        container: &container.name,
-        workload,
-        device_id,
-    };
+    let resolver = Resolver { container: &container.name, workload, device_id };
     let mut values = resolver.imported(container, warnings)?;
     for variable in container.env.iter().flatten() {
         let value = match &variable.value_from {
@@ -133,14 +129,7 @@ impl Resolver<'_> {
     ) -> Result<Option<String>, ManifestError> {
         if let Some(key) = &source.config_map_key_ref {
             let data = config_map(self.workload, &key.name, key.optional)?;
-            return self.pick(
-                variable,
-                data,
-                CONFIG_MAP,
-                &key.name,
-                &key.key,
-                key.optional,
-            );
+            return self.pick(variable, data, CONFIG_MAP, &key.name, &key.key, key.optional);
         }
         if let Some(key) = &source.secret_key_ref {
             let data = secret(self.workload, &key.name, key.optional)?;
@@ -167,11 +156,9 @@ impl Resolver<'_> {
         match value {
             Some(value) => self.text(variable, value).map(Some),
             None if optional.unwrap_or(false) => Ok(None),
-            None => Err(ManifestError::MissingKey {
-                kind,
-                name: name.to_owned(),
-                key: key.to_owned(),
-            }),
+            None => {
+                Err(ManifestError::MissingKey { kind, name: name.to_owned(), key: key.to_owned() })
+            }
         }
     }
 
@@ -188,24 +175,24 @@ impl Resolver<'_> {
             "metadata.name" => Some(self.workload.id.as_str().to_owned()),
             "metadata.namespace" => Some(self.workload.namespace.clone()),
             "spec.nodeName" => Some(self.device_id.as_str().to_owned()),
-            _ => inner("metadata.labels['")
-                .map(|key| keyed(&self.workload.labels, key))
-                .or_else(|| {
+            _ => inner("metadata.labels['").map(|key| keyed(&self.workload.labels, key)).or_else(
+                || {
                     inner("metadata.annotations['")
                         .map(|key| keyed(&self.workload.annotations, key))
-                }),
+                },
+            ),
         };
         known.ok_or_else(|| self.unknown(variable, path))
     }
 
     fn text(&self, variable: &str, value: &[u8]) -> Result<String, ManifestError> {
         let text = std::str::from_utf8(value).ok();
-        text.filter(|text| !text.contains('\0'))
-            .map(str::to_owned)
-            .ok_or_else(|| ManifestError::NotText {
+        text.filter(|text| !text.contains('\0')).map(str::to_owned).ok_or_else(|| {
+            ManifestError::NotText {
                 container: self.container.to_owned(),
                 variable: variable.to_owned(),
-            })
+            }
+        })
     }
 
     fn unknown(&self, variable: &str, field: &str) -> ManifestError {

@@ -202,9 +202,7 @@ fn label_value(text: &str) -> &str {
         .take_while(|end| *end <= MAX_VALUE)
         .last()
         .unwrap_or(0);
-    text.get(..end)
-        .unwrap_or_default()
-        .trim_end_matches(['-', '.', '_'])
+    text.get(..end).unwrap_or_default().trim_end_matches(['-', '.', '_'])
 }
 
 /// Returns what podman is given for `workload`.
@@ -252,13 +250,7 @@ pub(crate) fn podman_pod(
         spec: Some(spec),
         status: None,
     };
-    Ok(PodPlan {
-        pod,
-        folders,
-        long_annotations,
-        host_network,
-        warnings,
-    })
+    Ok(PodPlan { pod, folders, long_annotations, host_network, warnings })
 }
 
 fn pod_labels(
@@ -316,10 +308,8 @@ fn split_annotations(
     annotations: &BTreeMap<String, String>,
     warnings: &mut Vec<String>,
 ) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
-    let (short, mut long): (BTreeMap<_, _>, BTreeMap<_, _>) = annotations
-        .clone()
-        .into_iter()
-        .partition(|(_, value)| value.len() <= MAX_VALUE);
+    let (short, mut long): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        annotations.clone().into_iter().partition(|(_, value)| value.len() <= MAX_VALUE);
     let mut size = 0;
     long.retain(|key, value| {
         size += key.len() + value.len();

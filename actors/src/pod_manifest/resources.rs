@@ -42,17 +42,9 @@ pub(super) fn apply(
         for container in &mut spec.containers {
             let cpu = limit(container, "cpu", cpu_micros);
             let memory = limit(container, "memory", bytes);
-            if let Some(micros) = context
-                .limits
-                .cpu
-                .and(narrowed(cpu, context.limits.cpu, count))
-            {
+            if let Some(micros) = context.limits.cpu.and(narrowed(cpu, context.limits.cpu, count)) {
                 // 100 µs in 100 ms are a thousandth of a core.
-                set_limit(
-                    container,
-                    "cpu",
-                    format!("{}m", micros.div_ceil(100).max(1)),
-                );
+                set_limit(container, "cpu", format!("{}m", micros.div_ceil(100).max(1)));
             }
             let memory = narrowed(memory, context.limits.memory, count);
             if let Some(bytes) = context.limits.memory.and(memory) {

@@ -84,9 +84,7 @@ impl Rewritten {
         let name = volume.name.clone();
         let (mode, files) = if let Some(scratch) = &volume.empty_dir {
             if scratch.medium.is_some() || scratch.size_limit.is_some() {
-                warnings.push(format!(
-                    "volume {name}: emptyDir is kept on disk, without a limit"
-                ));
+                warnings.push(format!("volume {name}: emptyDir is kept on disk, without a limit"));
             }
             (SCRATCH_MODE, Vec::new())
         } else if let Some(source) = &volume.config_map {
@@ -119,8 +117,7 @@ impl Rewritten {
         };
         let path = home.join(within(&name, &name)?);
         self.volumes.push(host_path(&name, &path, "Directory"));
-        self.folders
-            .insert(name, vec![VolumeFolder { path, mode, files }]);
+        self.folders.insert(name, vec![VolumeFolder { path, mode, files }]);
         Ok(())
     }
 
@@ -161,17 +158,10 @@ impl Rewritten {
             let path = folder.path.join(&inner);
             let scratch = folder.mode == SCRATCH_MODE;
             let is_file = folder.files.iter().any(|file| file.path == inner);
-            let is_folder = folder
-                .files
-                .iter()
-                .any(|file| file.path.starts_with(&inner));
+            let is_folder = folder.files.iter().any(|file| file.path.starts_with(&inner));
             if scratch {
                 let (mode, files) = (SCRATCH_MODE, Vec::new());
-                folders.push(VolumeFolder {
-                    path: path.clone(),
-                    mode,
-                    files,
-                });
+                folders.push(VolumeFolder { path: path.clone(), mode, files });
             } else if !is_folder {
                 return Err(missing_part(container, mount, part));
             }
@@ -222,9 +212,7 @@ impl Origin<'_> {
     ) -> Result<Vec<VolumeFile>, ManifestError> {
         let data = data.unwrap_or_default();
         let mode = |own: Option<i32>| {
-            let mode = own
-                .or(default_mode)
-                .and_then(|mode| u32::try_from(mode).ok());
+            let mode = own.or(default_mode).and_then(|mode| u32::try_from(mode).ok());
             mode.unwrap_or(DEFAULT_FILE_MODE) & 0o777
         };
         let file = |path: &str, own, content: &[u8]| {
@@ -236,9 +224,7 @@ impl Origin<'_> {
         };
         let Some(items) = items.filter(|items| !items.is_empty()) else {
             let entries = data.into_iter();
-            return entries
-                .map(|(key, content)| file(key, None, content))
-                .collect();
+            return entries.map(|(key, content)| file(key, None, content)).collect();
         };
         let mut files = Vec::new();
         for item in items {
@@ -261,14 +247,9 @@ impl Origin<'_> {
 /// Returns `path` if it can only lead to something within its folder.
 fn within(volume: &str, path: &str) -> Result<PathBuf, ManifestError> {
     let safe = !path.contains('\0')
-        && Path::new(path)
-            .components()
-            .all(|part| matches!(part, Component::Normal(_)));
+        && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
     if path.is_empty() || !safe {
-        return Err(ManifestError::UnsafePath {
-            volume: volume.to_owned(),
-            path: path.to_owned(),
-        });
+        return Err(ManifestError::UnsafePath { volume: volume.to_owned(), path: path.to_owned() });
     }
     Ok(Path::new(path).components().collect())
 }
@@ -276,10 +257,7 @@ fn within(volume: &str, path: &str) -> Result<PathBuf, ManifestError> {
 /// Names the kind of a volume as its manifest does.
 fn kind_of(volume: &Volume) -> String {
     let value = serde_json::to_value(volume).unwrap_or_default();
-    let keys = value
-        .as_object()
-        .into_iter()
-        .flat_map(|object| object.keys());
+    let keys = value.as_object().into_iter().flat_map(|object| object.keys());
     let kind = keys.filter(|key| *key != "name").map(String::as_str).next();
     kind.unwrap_or("none at all").to_owned()
 }

@@ -185,12 +185,7 @@ impl Handler<ExecutorCommand> for PodmanExecutor {
             workload = %command.action.workload_name(),
             executor = %self.deps.kind,
         );
-        let work = work(
-            Rc::clone(&self.bench),
-            Rc::clone(&self.observer),
-            command,
-            left,
-        );
+        let work = work(Rc::clone(&self.bench), Rc::clone(&self.observer), command, left);
         let work = work.instrument(span).into_actor(self);
         ctx.spawn(work.map(|done, actor, ctx| actor.answer(ticket, done, ctx)));
     }
@@ -235,19 +230,12 @@ async fn work(
     let action = command.action;
     let result = timeout(allowed, execute(&bench, &action, until)).await;
     let result = result.unwrap_or_else(|_| {
-        let error = PodmanError::Timeout {
-            call: "finish the command",
-            after: allowed,
-        };
+        let error = PodmanError::Timeout { call: "finish the command", after: allowed };
         Err(unavailable(&error))
     });
     observer.forget_pod(action.workload_id().as_str());
     let seen = timeout(reserve * 3 / 4, observer.observe()).await.ok();
-    Done {
-        action,
-        result,
-        seen,
-    }
+    Done { action, result, seen }
 }
 
 async fn execute(
@@ -287,9 +275,7 @@ impl PodmanExecutor {
             Ok(_) => info!(job_id, %workload, executor, "command finished"),
             Err(error) => warn!(job_id, %workload, executor, %error, "command failed"),
         }
-        let result = done
-            .result
-            .map(|warnings| self.warn(id, workload, warnings));
+        let result = done.result.map(|warnings| self.warn(id, workload, warnings));
         ticket.finish(result);
         // A state that changed since that look is seen without waiting for its event.
         self.observe_soon(ctx);
@@ -304,8 +290,7 @@ impl PodmanExecutor {
             self.record(EventKind::Warn, "SpecificationAdjusted", workload, message);
         }
         // One entry for each workload that is or was here: bounded by its other versions' removal.
-        self.warned
-            .retain(|other, _| other == id || !same_workload(other, id));
+        self.warned.retain(|other, _| other == id || !same_workload(other, id));
         self.warned.entry(id.clone()).or_default().extend(warnings);
         if let Some(known) = self.warned.get_mut(id) {
             known.sort();
@@ -327,14 +312,10 @@ impl PodmanExecutor {
     fn connect(&mut self, ctx: &mut Context<Self>) {
         let (api, since) = (Rc::clone(&self.deps.api), self.since);
         let opening = async move { api.events(since).await };
-        ctx.spawn(
-            opening
-                .into_actor(self)
-                .map(|opened, actor, ctx| match opened {
-                    Ok(stream) => actor.connected(stream, ctx),
-                    Err(error) => actor.not_connected(&error, ctx),
-                }),
-        );
+        ctx.spawn(opening.into_actor(self).map(|opened, actor, ctx| match opened {
+            Ok(stream) => actor.connected(stream, ctx),
+            Err(error) => actor.not_connected(&error, ctx),
+        }));
     }
 
     fn connected(&mut self, stream: EventStream, ctx: &mut Context<Self>) {
@@ -439,10 +420,7 @@ impl PodmanExecutor {
     /// Tells what was seen, unless something younger was told.
     fn seen(&mut self, seen: Result<Observation, PodmanError>, ctx: &mut Context<Self>) {
         match seen {
-            Ok(seen)
-                if self
-                    .observed_at
-                    .is_some_and(|last| last > seen.at.monotonic) => {}
+            Ok(seen) if self.observed_at.is_some_and(|last| last > seen.at.monotonic) => {}
             Ok(seen) => {
                 self.observed_at = Some(seen.at.monotonic);
                 self.available();
@@ -464,14 +442,11 @@ impl PodmanExecutor {
     fn look_for_half_made_pods(&mut self, ctx: &mut Context<Self>) {
         let observer = Rc::clone(&self.observer);
         let look = async move { observer.look_for_half_made_pods().await };
-        ctx.spawn(
-            look.into_actor(self)
-                .map(|looked, actor, ctx| match looked {
-                    Ok(()) => actor.observe_soon(ctx),
-                    // A pod is being stopped, or podman is away: the next period does.
-                    Err(error) => debug!(error = error.chain(), "pods were not listed"),
-                }),
-        );
+        ctx.spawn(look.into_actor(self).map(|looked, actor, ctx| match looked {
+            Ok(()) => actor.observe_soon(ctx),
+            // A pod is being stopped, or podman is away: the next period does.
+            Err(error) => debug!(error = error.chain(), "pods were not listed"),
+        }));
     }
 
     // ---- availability -------------------------------------------------------------------------
@@ -494,10 +469,7 @@ impl PodmanExecutor {
         let now = self.deps.clock.now();
         let message = error.chain();
         match &self.availability {
-            Availability::Unavailable {
-                message: told,
-                told_at,
-            } if *told == message => {
+            Availability::Unavailable { message: told, told_at } if *told == message => {
                 if now.monotonic.saturating_since(*told_at) < OBSERVATION_PERIOD {
                     return;
                 }
@@ -507,10 +479,8 @@ impl PodmanExecutor {
                 self.record(EventKind::Warn, "RuntimeUnavailable", None, message.clone());
             }
         }
-        self.availability = Availability::Unavailable {
-            message: message.clone(),
-            told_at: now.monotonic,
-        };
+        self.availability =
+            Availability::Unavailable { message: message.clone(), told_at: now.monotonic };
         let observed = WorkloadsObserved {
             executor: self.deps.kind,
             observed_at: now,
@@ -526,24 +496,14 @@ impl PodmanExecutor {
         workload: Option<WorkloadName>,
         message: String,
     ) {
-        let event = Event {
-            kind,
-            reason,
-            workload,
-            message,
-            at: self.deps.clock.now().wall,
-        };
+        let event = Event { kind, reason, workload, message, at: self.deps.clock.now().wall };
         tell(&self.deps.events, EventRecorded { event });
     }
 }
 
 /// Returns whether two ids are versions of one workload.
 fn same_workload(a: &WorkloadId, b: &WorkloadId) -> bool {
-    let name = |id: &WorkloadId| {
-        id.as_str()
-            .rsplit_once('-')
-            .map(|(name, _)| name.to_owned())
-    };
+    let name = |id: &WorkloadId| id.as_str().rsplit_once('-').map(|(name, _)| name.to_owned());
     name(a) == name(b)
 }
 

@@ -66,10 +66,7 @@ impl PodmanApi for LibpodClient {
             query.extend(since.as_deref().map(|since| ("since", since)));
             let request = with_query(call, self.request(Method::GET, "events"), &query)?;
             let sent = timeout(LIST_TIMEOUT, request.timeout(LIST_TIMEOUT * 2).send()).await;
-            let sent = sent.map_err(|_| PodmanError::Timeout {
-                call,
-                after: LIST_TIMEOUT,
-            })?;
+            let sent = sent.map_err(|_| PodmanError::Timeout { call, after: LIST_TIMEOUT })?;
             let mut response = sent.map_err(|error| self.send_failed(call, error))?;
             if !response.status().is_success() {
                 let status = response.status().as_u16();
@@ -110,8 +107,7 @@ impl PodmanApi for LibpodClient {
         Box::pin(async move {
             let path = format!("containers/{container}/json");
             let request = Ok(self.request(Method::GET, &path));
-            self.read("inspect the container", request, SINGLE_TIMEOUT)
-                .await
+            self.read("inspect the container", request, SINGLE_TIMEOUT).await
         })
     }
 
@@ -217,9 +213,7 @@ impl PodmanApi for LibpodClient {
 /// Decides by the last line whether an image came.
 fn pulled(call: &'static str, body: &[u8]) -> Result<(), PodmanError> {
     let lines = body.split(|byte| *byte == b'\n');
-    let mut lines = lines
-        .map(<[u8]>::trim_ascii)
-        .filter(|line| !line.is_empty());
+    let mut lines = lines.map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
     let last: PullLine = decoded(call, lines.next_back().unwrap_or_default())?;
     if !last.id.is_empty() && last.error.is_empty() {
         return Ok(());
@@ -228,12 +222,7 @@ fn pulled(call: &'static str, body: &[u8]) -> Result<(), PodmanError> {
         true => "podman ended the pull without a result".to_owned(),
         false => last.error,
     };
-    Err(PodmanError::Refused {
-        call,
-        status: 200,
-        message: cause.clone(),
-        cause,
-    })
+    Err(PodmanError::Refused { call, status: 200, message: cause.clone(), cause })
 }
 
 fn read_lines<B: AsRef<[u8]>>(
@@ -251,12 +240,9 @@ fn read_lines<B: AsRef<[u8]>>(
     let lines = lines.push(chunk.as_ref()).into_iter();
     let read = lines.filter_map(|line| match line {
         Line::Event(event) => Some(Ok(event)),
-        Line::Error(cause) => Some(Err(PodmanError::Refused {
-            call,
-            status: 200,
-            message: cause.clone(),
-            cause,
-        })),
+        Line::Error(cause) => {
+            Some(Err(PodmanError::Refused { call, status: 200, message: cause.clone(), cause }))
+        }
         Line::Rubbish => None,
     });
     read.collect()

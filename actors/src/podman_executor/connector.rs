@@ -35,15 +35,8 @@ impl Service<ConnectInfo<Uri>> for UnixConnector {
         let uri = request.request().clone();
         let Self { socket, peer } = self.clone();
         Box::pin(async move {
-            let stream = UnixStream::connect(socket)
-                .await
-                .map_err(ConnectError::Io)?;
-            peer.set(
-                stream
-                    .peer_cred()
-                    .ok()
-                    .and_then(|credentials| credentials.pid()),
-            );
+            let stream = UnixStream::connect(socket).await.map_err(ConnectError::Io)?;
+            peer.set(stream.peer_cred().ok().and_then(|credentials| credentials.pid()));
             Ok(Connection::new(uri, stream))
         })
     }

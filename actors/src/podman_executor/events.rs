@@ -123,10 +123,7 @@ mod tests {
         let endless = vec![b'x'; MAX_LINE + 1];
         assert_eq!(lines.push(&endless), [Line::Rubbish]);
         let seen = lines.push(format!("tail\n\n[]\n{DIED}\n").as_bytes());
-        assert_eq!(
-            seen,
-            [Line::Rubbish, Line::Rubbish, event("died", 1_795_431_036)]
-        );
+        assert_eq!(seen, [Line::Rubbish, Line::Rubbish, event("died", 1_795_431_036)]);
     }
 
     #[test]

@@ -41,11 +41,7 @@ impl LibpodClient {
             .connector(Connector::new().connector(connector).timeout(LIST_TIMEOUT))
             .disable_redirects()
             .finish();
-        Self {
-            socket,
-            client,
-            peer,
-        }
+        Self { socket, client, peer }
     }
 
     pub(super) fn request(&self, method: Method, path: &str) -> ClientRequest {
@@ -69,10 +65,7 @@ impl LibpodClient {
             let sent = request.send_body(body).await;
             let mut response = sent.map_err(|error| self.send_failed(call, error))?;
             let body = response.body().limit(MAX_ANSWER).await;
-            let body = body.map_err(|source| PodmanError::Cut {
-                call,
-                source: source.into(),
-            })?;
+            let body = body.map_err(|source| PodmanError::Cut { call, source: source.into() })?;
             Ok((response.status(), body.to_vec()))
         };
         let timed_out = |_| PodmanError::Timeout { call, after };
@@ -87,14 +80,12 @@ impl LibpodClient {
         use awc::error::SendRequestError as E;
         let socket = self.socket.clone();
         match error {
-            E::Connect(awc::error::ConnectError::Io(source)) => PodmanError::Connect {
-                socket,
-                source: source.into(),
-            },
-            E::Connect(source) => PodmanError::Connect {
-                socket,
-                source: source.to_string().into(),
-            },
+            E::Connect(awc::error::ConnectError::Io(source)) => {
+                PodmanError::Connect { socket, source: source.into() }
+            }
+            E::Connect(source) => {
+                PodmanError::Connect { socket, source: source.to_string().into() }
+            }
             error @ (E::Url(_)
             | E::Send(_)
             | E::Response(_)
@@ -104,10 +95,7 @@ impl LibpodClient {
             | E::TunnelNotSupported
             | E::Body(_)
             | E::Custom(..)
-            | _) => PodmanError::Cut {
-                call,
-                source: error.to_string().into(),
-            },
+            | _) => PodmanError::Cut { call, source: error.to_string().into() },
         }
     }
 
@@ -134,9 +122,7 @@ impl LibpodClient {
         request: Result<ClientRequest, PodmanError>,
         after: Duration,
     ) -> Result<T, PodmanError> {
-        let (_, body) = self
-            .expect(call, request, Vec::new(), after, &[200])
-            .await?;
+        let (_, body) = self.expect(call, request, Vec::new(), after, &[200]).await?;
         decoded(call, &body)
     }
 
@@ -161,10 +147,7 @@ pub(super) fn with_query(
     query: &[(&str, &str)],
 ) -> Result<ClientRequest, PodmanError> {
     let request = request.query(&query);
-    request.map_err(|source| PodmanError::Garbled {
-        call,
-        source: source.into(),
-    })
+    request.map_err(|source| PodmanError::Garbled { call, source: source.into() })
 }
 
 /// Reads JSON.
@@ -172,10 +155,8 @@ pub(super) fn decoded<T: DeserializeOwned>(
     call: &'static str,
     body: &[u8],
 ) -> Result<T, PodmanError> {
-    serde_json::from_slice(body).map_err(|source| PodmanError::Garbled {
-        call,
-        source: source.into(),
-    })
+    serde_json::from_slice(body)
+        .map_err(|source| PodmanError::Garbled { call, source: source.into() })
 }
 
 /// Reads an error answer.
@@ -183,19 +164,10 @@ pub(super) fn refused(call: &'static str, status: u16, body: &[u8]) -> PodmanErr
     let answer: ErrorAnswer = serde_json::from_slice(body).unwrap_or_default();
     let fallback = || {
         let text = answer.errs.join("; ");
-        if text.is_empty() {
-            format!("podman answered {status}")
-        } else {
-            text
-        }
+        if text.is_empty() { format!("podman answered {status}") } else { text }
     };
     let cause = Some(answer.cause.clone()).filter(|cause| !cause.is_empty());
     let cause = cause.unwrap_or_else(fallback);
     let message = Some(answer.message).filter(|message| !message.is_empty());
-    PodmanError::Refused {
-        call,
-        status,
-        message: message.unwrap_or_else(|| cause.clone()),
-        cause,
-    }
+    PodmanError::Refused { call, status, message: message.unwrap_or_else(|| cause.clone()), cause }
 }

@@ -62,11 +62,8 @@ impl Observer {
         self.look_into_ends(&rows).await;
         let vanished = self.vanished(&rows, at.monotonic);
         let memory = self.memory.borrow();
-        let known = Knowledge {
-            boot_id: &self.bench.boot_id,
-            ends: &memory.ends,
-            vanished: &vanished,
-        };
+        let known =
+            Knowledge { boot_id: &self.bench.boot_id, ends: &memory.ends, vanished: &vanished };
         Ok(Observation {
             at,
             pods: observed_pods(&rows, &memory.pods, known),
@@ -91,9 +88,8 @@ impl Observer {
     /// Inspects each container that ended, once for each end.
     async fn look_into_ends(&self, rows: &[ContainerRow]) {
         let ended = rows.iter().filter(|row| phase(row) == Phase::Ended);
-        let keys: BTreeMap<EndKey, &ContainerRow> = ended
-            .map(|row| ((row.id.clone(), row.exited_at), row))
-            .collect();
+        let keys: BTreeMap<EndKey, &ContainerRow> =
+            ended.map(|row| ((row.id.clone(), row.exited_at), row)).collect();
         let news: Vec<_> = {
             let ends = &mut self.memory.borrow_mut().ends;
             ends.retain(|key, _| keys.contains_key(key));
@@ -137,9 +133,8 @@ impl Observer {
         for id in gone {
             since.entry(id).or_insert(now);
         }
-        let unnoticed = since
-            .iter()
-            .filter(|(_, since)| now.saturating_since(**since) >= UNNOTICED_AFTER);
+        let unnoticed =
+            since.iter().filter(|(_, since)| now.saturating_since(**since) >= UNNOTICED_AFTER);
         unnoticed.map(|(id, _)| id.clone()).collect()
     }
 }

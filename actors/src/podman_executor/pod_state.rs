@@ -49,9 +49,7 @@ pub(super) fn phase(row: &ContainerRow) -> Phase {
 pub(super) fn container_name(row: &ContainerRow) -> &str {
     let name = row.names.first().map_or(row.id.as_str(), String::as_str);
     let inner = name.strip_prefix(row.pod_name.as_str());
-    inner
-        .and_then(|inner| inner.strip_prefix('-'))
-        .unwrap_or(name)
+    inner.and_then(|inner| inner.strip_prefix('-')).unwrap_or(name)
 }
 
 /// Returns every pod of ours: those with containers, and `half_made` ones without.
@@ -78,10 +76,9 @@ pub(super) fn observed_pods(
     let empty: Vec<_> = empty.collect();
     let full = pods.iter().map(|(id, rows)| ObservedPod {
         id: WorkloadId::from(*id),
-        workload: rows.first().map_or_else(
-            || WorkloadName::from(*id),
-            |row| workload_name(&row.labels, id),
-        ),
+        workload: rows
+            .first()
+            .map_or_else(|| WorkloadName::from(*id), |row| workload_name(&row.labels, id)),
         state: pod_state(rows, known),
         started_at: started_at(rows),
     });
@@ -168,12 +165,7 @@ mod tests {
     const BOOT: &str = "boot-2";
 
     fn row(name: &str, state: &str, exit_code: i32) -> ContainerRow {
-        let labels = [
-            (ID, "web-1"),
-            (WORKLOAD, "web"),
-            (BOOT_ID, BOOT),
-            (CONTAINERS, "2"),
-        ];
+        let labels = [(ID, "web-1"), (WORKLOAD, "web"), (BOOT_ID, BOOT), (CONTAINERS, "2")];
         ContainerRow {
             id: format!("id-{name}"),
             names: vec![format!("web-1-{name}")],
@@ -196,9 +188,7 @@ mod tests {
 
     fn word(state: &CurrentState) -> String {
         let text = format!("{state:?}");
-        text.chars()
-            .take_while(char::is_ascii_alphanumeric)
-            .collect()
+        text.chars().take_while(char::is_ascii_alphanumeric).collect()
     }
 
     #[test]
@@ -267,11 +257,7 @@ mod tests {
             labels: labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
             ..PodRow::default()
         };
-        let known = Knowledge {
-            boot_id: BOOT,
-            ends: &BTreeMap::new(),
-            vanished: &BTreeSet::new(),
-        };
+        let known = Knowledge { boot_id: BOOT, ends: &BTreeMap::new(), vanished: &BTreeSet::new() };
         let pods = observed_pods(&[stranger], &[half], known);
         assert_eq!(pods.len(), 1);
         assert_eq!(pods[0].workload, WorkloadName::from("half"));

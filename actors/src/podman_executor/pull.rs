@@ -57,9 +57,7 @@ pub(super) async fn pull(
         let error = pull_error(&error);
         if policy == Policy::Fresh && exists && error.unreachable {
             let why = error.message;
-            warnings.push(format!(
-                "image {image}: the copy on the device is used, as {why}"
-            ));
+            warnings.push(format!("image {image}: the copy on the device is used, as {why}"));
             continue;
         }
         return Err(error.of(image));
@@ -77,11 +75,7 @@ struct PullFailure {
 impl PullFailure {
     fn of(self, image: String) -> CommandError {
         let message = self.message;
-        if self.runtime {
-            CommandError::Unavailable { message }
-        } else {
-            failed(image, message)
-        }
+        if self.runtime { CommandError::Unavailable { message } } else { failed(image, message) }
     }
 }
 
@@ -92,17 +86,11 @@ fn pull_error(error: &PodmanError) -> PullFailure {
             unreachable: is_unreachable(cause),
             runtime: false,
         },
-        PodmanError::Timeout { after, .. } => PullFailure {
-            message: timed_out(*after),
-            unreachable: true,
-            runtime: false,
-        },
+        PodmanError::Timeout { after, .. } => {
+            PullFailure { message: timed_out(*after), unreachable: true, runtime: false }
+        }
         PodmanError::Connect { .. } | PodmanError::Cut { .. } | PodmanError::Garbled { .. } => {
-            PullFailure {
-                message: error.chain(),
-                unreachable: false,
-                runtime: true,
-            }
+            PullFailure { message: error.chain(), unreachable: false, runtime: true }
         }
     }
 }
@@ -138,11 +126,7 @@ fn policy(image: &str, written: Option<&str>) -> Policy {
         Some("Never") => Policy::Never,
         Some("IfNotPresent") => Policy::IfNotPresent,
         _ if image.starts_with("localhost/") || image.contains('@') => Policy::IfNotPresent,
-        _ => match image
-            .rsplit('/')
-            .next()
-            .and_then(|name| name.split_once(':'))
-        {
+        _ => match image.rsplit('/').next().and_then(|name| name.split_once(':')) {
             None | Some((_, "latest")) => Policy::Fresh,
             Some(_) => Policy::IfNotPresent,
         },
@@ -173,11 +157,7 @@ mod tests {
             ("localhost/b:latest", Some("Always"), Policy::Always),
             ("quay.io/a/b:1", Some("Always"), Policy::Always),
             ("quay.io/a/b:latest", Some("Never"), Policy::Never),
-            (
-                "quay.io/a/b:latest",
-                Some("IfNotPresent"),
-                Policy::IfNotPresent,
-            ),
+            ("quay.io/a/b:latest", Some("IfNotPresent"), Policy::IfNotPresent),
         ];
         for (image, written, expected) in table {
             assert_eq!(policy(image, written), expected, "{image} {written:?}");

@@ -51,9 +51,7 @@ pub(super) async fn start(
         let removed = remove_gently(bench, &workload.id, REPLACEMENT_GRACE).await;
         removed.map_err(|error| start_error(&error))?;
     }
-    let written = bench
-        .write_volumes(&workload.id, plan.folders.clone())
-        .await;
+    let written = bench.write_volumes(&workload.id, plan.folders.clone()).await;
     written.map_err(|message| CommandError::Start { message })?;
 
     match play(bench, workload, &plan, &host, deadline).await {
@@ -80,9 +78,8 @@ fn plan(
         limits,
         can_limit: can_limit(host),
     };
-    podman_pod(workload, &context).map_err(|error| CommandError::Unsupported {
-        message: error.to_string(),
-    })
+    podman_pod(workload, &context)
+        .map_err(|error| CommandError::Unsupported { message: error.to_string() })
 }
 
 fn can_limit(host: &HostInfo) -> bool {
@@ -103,10 +100,7 @@ async fn play(
         manifest: manifest.clone(),
         network: (!plan.host_network).then(|| network(host)),
         annotations: plan.long_annotations.clone(),
-        timeout: bench
-            .left(deadline)
-            .saturating_sub(REMOVAL_RESERVE)
-            .max(REMOVAL_RESERVE),
+        timeout: bench.left(deadline).saturating_sub(REMOVAL_RESERVE).max(REMOVAL_RESERVE),
     };
     let mut played = bench.api.play(request()).await;
     if is_name_taken(&played) {
@@ -123,11 +117,7 @@ async fn play(
             }
         }
         Err(PodmanError::Refused { message, cause, .. }) => {
-            let text = if message.contains(&cause) {
-                message
-            } else {
-                cause
-            };
+            let text = if message.contains(&cause) { message } else { cause };
             Err(failed(bench, workload, &text).await)
         }
         // podman goes on without us: what counts is what it came to.
@@ -159,11 +149,7 @@ fn is_name_taken(played: &Result<PlayReport, PodmanError>) -> bool {
 /// Removes a pod without containers, which no listing of containers shows.
 async fn remove_namesake(bench: &Workbench, workload: &Workload) -> Result<(), CommandError> {
     let name = workload.id.as_str();
-    let pod = bench
-        .api
-        .pod(name)
-        .await
-        .map_err(|error| unavailable(&error))?;
+    let pod = bench.api.pod(name).await.map_err(|error| unavailable(&error))?;
     if pod.is_none() {
         let message = format!("a pod called {name} exists that is not ours");
         // Not a start error: nothing of ours is there to be removed.
@@ -189,12 +175,7 @@ fn network(host: &HostInfo) -> &'static str {
 /// Waits until every container of the pod has started.
 async fn verify(bench: &Workbench, workload: &Workload) -> Result<(), CommandError> {
     let until = bench.clock.now().monotonic + SETTLING_TIME;
-    let wanted: BTreeSet<_> = workload
-        .pod
-        .containers
-        .iter()
-        .map(|c| c.name.as_str())
-        .collect();
+    let wanted: BTreeSet<_> = workload.pod.containers.iter().map(|c| c.name.as_str()).collect();
     loop {
         let rows = bench.containers_of(&workload.id).await;
         let rows = rows.map_err(|error| unavailable(&error))?;
@@ -239,17 +220,10 @@ async fn failed(bench: &Workbench, workload: &Workload, text: &str) -> CommandEr
 async fn clean_up(bench: &Workbench, workload: &Workload) {
     let pod = workload.id.as_str();
     if let Err(error) = bench.api.remove_pod(pod).await {
-        warn!(
-            job_id = pod,
-            error = error.chain(),
-            "failed pod was not removed"
-        );
+        warn!(job_id = pod, error = error.chain(), "failed pod was not removed");
     }
     if let Err(error) = bench.remove_volumes(&workload.id).await {
-        warn!(
-            job_id = pod,
-            error, "volumes of a failed pod were not removed"
-        );
+        warn!(job_id = pod, error, "volumes of a failed pod were not removed");
     }
 }
 
@@ -277,27 +251,17 @@ async fn apply_limits(
     }
     let mut warnings = Vec::new();
     for wanted in container_limits(workload, limits) {
-        let Some(row) = rows
-            .iter()
-            .find(|row| container_name(row) == wanted.container)
-        else {
+        let Some(row) = rows.iter().find(|row| container_name(row) == wanted.container) else {
             continue;
         };
         let amount =
             |limit: Option<u64>| limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
         let cpu = UpdateBody {
-            cpu: Some(UpdateCpu {
-                quota: amount(wanted.cpu),
-                period: CPU_PERIOD,
-            }),
+            cpu: Some(UpdateCpu { quota: amount(wanted.cpu), period: CPU_PERIOD }),
             memory: None,
         };
-        let memory = UpdateBody {
-            cpu: None,
-            memory: Some(UpdateMemory {
-                limit: amount(wanted.memory),
-            }),
-        };
+        let memory =
+            UpdateBody { cpu: None, memory: Some(UpdateMemory { limit: amount(wanted.memory) }) };
         // Apart: a container that needs more memory than it shall have still gets its CPU limit.
         for (what, change) in [("CPU", cpu), ("memory", memory)] {
             if let Err(error) = bench.api.update(&row.id, change).await {

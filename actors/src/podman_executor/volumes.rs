@@ -40,10 +40,7 @@ pub(super) fn write(
     let home = root.join(id.as_str());
     // Whoever could look into the root could look into secrets.
     for folder in [root, &home] {
-        let made = DirBuilder::new()
-            .recursive(true)
-            .mode(PRIVATE)
-            .create(folder);
+        let made = DirBuilder::new().recursive(true).mode(PRIVATE).create(folder);
         failing("create", folder, made)?;
         settle(folder, PRIVATE, owner)?;
     }
@@ -114,11 +111,7 @@ fn settle(path: &Path, mode: u32, owner: Option<(u32, u32)>) -> Result<(), Volum
 }
 
 fn failing<T>(action: &'static str, path: &Path, result: io::Result<T>) -> Result<T, VolumeError> {
-    result.map_err(|source| VolumeError {
-        action,
-        path: path.to_owned(),
-        source,
-    })
+    result.map_err(|source| VolumeError { action, path: path.to_owned(), source })
 }
 
 #[cfg(test)]

@@ -10,21 +10,12 @@ const MAX_REASON: usize = 500;
 pub(super) fn start_reason(text: &str, rows: &[ContainerRow]) -> String {
     let text = named(text, rows);
     let known = [
-        (
-            "command that was not found",
-            "a command is not in its image",
-        ),
+        ("command that was not found", "a command is not in its image"),
         ("address already in use", "a host port is in use"),
         ("no space left on device", "the disk is full"),
         ("image not known", "an image is not on the device"),
-        (
-            "/dev/net/tun",
-            "rootless networks need access to /dev/net/tun (chmod 666 /dev/net/tun)",
-        ),
-        (
-            "cannot set memory limit",
-            "limits of rootless pods need cgroup v2",
-        ),
+        ("/dev/net/tun", "rootless networks need access to /dev/net/tun (chmod 666 /dev/net/tun)"),
+        ("cannot set memory limit", "limits of rootless pods need cgroup v2"),
     ];
     let plain = known.iter().find(|(part, _)| text.contains(part));
     match plain {
@@ -39,10 +30,7 @@ pub(super) fn pull_reason(text: &str) -> String {
         ("manifest unknown", "the registry has no such image"),
         ("name unknown", "the registry has no such image"),
         ("unauthorized", "the registry wants other credentials"),
-        (
-            "authentication required",
-            "the registry wants other credentials",
-        ),
+        ("authentication required", "the registry wants other credentials"),
         ("denied", "the registry denies access"),
         ("no space left on device", "the disk is full"),
         ("no such host", "the registry's name is not known"),
@@ -73,9 +61,7 @@ pub(super) fn is_unreachable(text: &str) -> bool {
 /// Puts names in the place of ids.
 fn named(text: &str, rows: &[ContainerRow]) -> String {
     let rows = rows.iter().filter(|row| !row.id.is_empty());
-    rows.fold(text.to_owned(), |text, row| {
-        text.replace(&row.id, container_name(row))
-    })
+    rows.fold(text.to_owned(), |text, row| text.replace(&row.id, container_name(row)))
 }
 
 /// Cuts the runtime's preamble, which says nothing.
@@ -102,10 +88,7 @@ mod tests {
             process: exec: \"/nope\": stat /nope: no such file or directory: OCI runtime attempted \
             to invoke a command that was not found";
         let reason = start_reason(text, &[]);
-        assert!(
-            reason.starts_with("a command is not in its image: exec: \"/nope\""),
-            "{reason}"
-        );
+        assert!(reason.starts_with("a command is not in its image: exec: \"/nope\""), "{reason}");
     }
 
     #[test]

@@ -38,14 +38,7 @@ impl Workbench {
         boot_id: String,
         volumes_root: PathBuf,
     ) -> Self {
-        Self {
-            api,
-            clock,
-            device_id,
-            boot_id,
-            volumes_root,
-            host: RefCell::default(),
-        }
+        Self { api, clock, device_id, boot_id, volumes_root, host: RefCell::default() }
     }
 
     /// Returns the time left until `deadline`.

@@ -92,10 +92,7 @@ impl EdgeApi {
     #[must_use]
     pub fn start() -> Self {
         let authority = Arc::new(Authority::new());
-        let state = Arc::new(State {
-            devices: Mutex::default(),
-            news: watch::Sender::new(0),
-        });
+        let state = Arc::new(State { devices: Mutex::default(), news: watch::Sender::new(0) });
         let (stop, stopped) = oneshot::channel();
         let (port_sender, port) = mpsc::channel();
         let shared = (Arc::clone(&authority), Arc::clone(&state));
@@ -103,13 +100,7 @@ impl EdgeApi {
             std::thread::spawn(move || server::run(shared.0, shared.1, &port_sender, stopped));
         let port = port.recv().unwrap_or_default();
         assert!(port != 0, "the stand-in edge API did not start");
-        Self {
-            port,
-            authority,
-            state,
-            stop: Some(stop),
-            thread: Some(thread),
-        }
+        Self { port, authority, state, stop: Some(stop), thread: Some(thread) }
     }
 
     /// Returns the value for SERVER.
@@ -210,10 +201,7 @@ impl EdgeApi {
         let found = workloads
             .iter()
             .find(|entry| entry.get("name").and_then(Value::as_str) == Some(workload))?;
-        found
-            .get("status")
-            .and_then(Value::as_str)
-            .map(str::to_owned)
+        found.get("status").and_then(Value::as_str).map(str::to_owned)
     }
 
     /// Waits in real time until `condition` holds, looking again after each request; returns

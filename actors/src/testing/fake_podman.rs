@@ -1,9 +1,6 @@
 //! podman as a table in memory, which can be told to fail.
 
-#![allow(
-    clippy::panic,
-    reason = "one of the faults that a test can order is a panic"
-)]
+#![allow(clippy::panic, reason = "one of the faults that a test can order is a panic")]
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -103,10 +100,7 @@ impl FakePodman {
 
     /// Sends an event to every stream.
     pub fn tell(&self, action: &str) {
-        let event = PodmanEvent {
-            action: action.to_owned(),
-            time: 1,
-        };
+        let event = PodmanEvent { action: action.to_owned(), time: 1 };
         let streams = &mut self.0.borrow_mut().streams;
         streams.retain(|stream| stream.send(event.clone()).is_ok());
     }
@@ -121,17 +115,12 @@ impl FakePodman {
     #[must_use]
     pub fn count(&self, method: &str) -> usize {
         let calls = &self.0.borrow().calls;
-        calls
-            .iter()
-            .filter(|call| call.split(' ').next() == Some(method))
-            .count()
+        calls.iter().filter(|call| call.split(' ').next() == Some(method)).count()
     }
 
     fn change(&self, pod: &str, mut change: impl FnMut(&mut ContainerRow)) {
         let rows = &mut self.0.borrow_mut().containers;
-        rows.iter_mut()
-            .filter(|row| row.pod_name == pod)
-            .for_each(&mut change);
+        rows.iter_mut().filter(|row| row.pod_name == pod).for_each(&mut change);
     }
 
     /// Notes the call and does what was ordered for it.
@@ -187,11 +176,7 @@ impl FakePodman {
             });
         }
         let status = "Running".to_owned();
-        state.pods.push(PodRow {
-            name,
-            status,
-            labels,
-        });
+        state.pods.push(PodRow { name, status, labels });
     }
 }
 
@@ -256,14 +241,8 @@ impl PodmanApi for FakePodman {
             let rows = &self.0.borrow().containers;
             let row = rows.iter().find(|row| row.id == container);
             let exit_code = row.map_or(0, |row| row.exit_code);
-            let state = DetailState {
-                exit_code,
-                ..DetailState::default()
-            };
-            Ok(ContainerDetail {
-                state,
-                ..ContainerDetail::default()
-            })
+            let state = DetailState { exit_code, ..DetailState::default() };
+            Ok(ContainerDetail { state, ..ContainerDetail::default() })
         })
     }
 

@@ -176,15 +176,9 @@ impl HermeticPodman {
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer)?;
         let cut = || std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
-        let split = answer
-            .windows(4)
-            .position(|end| end == b"\r\n\r\n")
-            .ok_or_else(cut)?;
+        let split = answer.windows(4).position(|end| end == b"\r\n\r\n").ok_or_else(cut)?;
         let head = String::from_utf8_lossy(&answer[..split]).into_owned();
-        let status = head
-            .split(' ')
-            .nth(1)
-            .and_then(|status| status.parse().ok());
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
         Ok((status.ok_or_else(cut)?, answer[split + 4..].to_vec()))
     }
 
@@ -203,15 +197,11 @@ impl HermeticPodman {
         let path = format!("containers/{container}/logs?stdout=true&stderr=true");
         let (_, body) = self.ask("GET", &path, &[], &[]).expect("podman answers");
         let text = String::from_utf8_lossy(&body).into_owned();
-        text.chars()
-            .filter(|c| *c == '\n' || !c.is_control())
-            .collect()
+        text.chars().filter(|c| *c == '\n' || !c.is_control()).collect()
     }
 
     fn wait_until_ready(&self) {
-        wait_for("podman's socket", || {
-            matches!(self.ask("GET", "_ping", &[], &[]), Ok((200, _)))
-        });
+        wait_for("podman's socket", || matches!(self.ask("GET", "_ping", &[], &[]), Ok((200, _))));
     }
 
     fn import_image(&self) {
@@ -227,10 +217,7 @@ impl HermeticPodman {
             std::os::unix::fs::symlink("busybox", link).unwrap();
         }
         let mut tar = Command::new("tar");
-        let tar = tar
-            .arg("-C")
-            .arg(&root)
-            .args(["--owner=0", "--group=0", "-cf", "-", "."]);
+        let tar = tar.arg("-C").arg(&root).args(["--owner=0", "--group=0", "-cf", "-", "."]);
         let tar = run(tar);
         let changes =
             "changes=CMD%20%5B%22sleep%22%2C%22infinity%22%5D&changes=ENV%20PATH%3D%2Fbin";
@@ -242,9 +229,7 @@ impl HermeticPodman {
 
     /// The first process of the service's pid namespace, as the machine numbers it.
     fn init(&self) -> i32 {
-        *children(pid_of(&self.wrapper))
-            .first()
-            .expect("the namespace lives")
+        *children(pid_of(&self.wrapper)).first().expect("the namespace lives")
     }
 
     fn signal_service(&self, signal: Signal) {
@@ -261,19 +246,13 @@ impl HermeticPodman {
     fn remove_control_groups(&self) {
         let log = self.directory.path().join("d/tmp/events/events.log");
         let log = fs::read_to_string(log).unwrap_or_default();
-        let events = log
-            .lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let pods = events.filter(|event| event["Type"] == "pod");
-        let mut pods: Vec<_> = pods
-            .filter_map(|event| event["ID"].as_str().map(str::to_owned))
-            .collect();
+        let mut pods: Vec<_> =
+            pods.filter_map(|event| event["ID"].as_str().map(str::to_owned)).collect();
         pods.sort_unstable();
         pods.dedup();
-        let hierarchies = fs::read_dir("/sys/fs/cgroup")
-            .into_iter()
-            .flatten()
-            .flatten();
+        let hierarchies = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten();
         let mut parents: Vec<_> = hierarchies.map(|entry| entry.path()).collect();
         parents.push(PathBuf::from("/sys/fs/cgroup"));
         for parent in parents {
@@ -324,22 +303,13 @@ impl PrivateRegistry {
         let log = fs::File::create(at("log")).unwrap();
         let process = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "nsenter"])
-            .args([
-                "-t",
-                &podman.init().to_string(),
-                "-n",
-                "docker-registry",
-                "serve",
-            ])
+            .args(["-t", &podman.init().to_string(), "-n", "docker-registry", "serve"])
             .arg(at("config.yml"))
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
             .expect("setpriv starts");
-        let registry = Self {
-            process,
-            _directory: directory,
-        };
+        let registry = Self { process, _directory: directory };
         wait_for("the registry", || registry.push(podman));
         registry
     }
@@ -362,10 +332,7 @@ impl PrivateRegistry {
             "password": REGISTRY_PASSWORD,
         }});
         let credentials = URL_SAFE.encode(credentials.to_string());
-        let path = format!(
-            "images/{IMAGE}/push?destination={}&tlsVerify=false",
-            self.image()
-        );
+        let path = format!("images/{IMAGE}/push?destination={}&tlsVerify=false", self.image());
         let header = [("X-Registry-Auth", credentials.as_str())];
         let pushed = podman.ask("POST", &path, &header, &[]);
         pushed.is_ok_and(|(status, body)| {
@@ -392,9 +359,7 @@ fn wait_for(what: &str, mut ready: impl FnMut() -> bool) {
 
 /// Ends the test unless every program is there.
 fn require(programs: &[(&str, &str)]) {
-    let missing = programs
-        .iter()
-        .filter(|(program, _)| find(program).is_none());
+    let missing = programs.iter().filter(|(program, _)| find(program).is_none());
     let packages: Vec<_> = missing.map(|(_, package)| *package).collect();
     assert!(
         packages.is_empty(),
@@ -405,12 +370,7 @@ fn require(programs: &[(&str, &str)]) {
 
 fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let helpers = [
-        "/usr/sbin",
-        "/sbin",
-        "/usr/lib/podman",
-        "/usr/libexec/podman",
-    ];
+    let helpers = ["/usr/sbin", "/sbin", "/usr/lib/podman", "/usr/libexec/podman"];
     let helpers = helpers.iter().map(PathBuf::from);
     let mut folders = std::env::split_paths(&path).chain(helpers);
     folders.find_map(|folder| Some(folder.join(program)).filter(|path| path.exists()))
@@ -428,19 +388,11 @@ fn make_rootless_user() {
     let known = Command::new("id").arg(ROOTLESS_USER).output().unwrap();
     if !known.status.success() {
         let mut add = Command::new("useradd");
-        run(add.args([
-            "--no-create-home",
-            "--shell",
-            "/usr/sbin/nologin",
-            ROOTLESS_USER,
-        ]));
+        run(add.args(["--no-create-home", "--shell", "/usr/sbin/nologin", ROOTLESS_USER]));
     }
     for file in ["/etc/subuid", "/etc/subgid"] {
         let mut ids = fs::read_to_string(file).unwrap_or_default();
-        if !ids
-            .lines()
-            .any(|line| line.starts_with(&format!("{ROOTLESS_USER}:")))
-        {
+        if !ids.lines().any(|line| line.starts_with(&format!("{ROOTLESS_USER}:"))) {
             let _ = writeln!(ids, "{ROOTLESS_USER}:100000:65536");
             fs::write(file, ids).unwrap();
         }
@@ -454,17 +406,12 @@ fn pid_of(child: &Child) -> i32 {
 fn children(pid: i32) -> Vec<i32> {
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
     let children = children.unwrap_or_default();
-    children
-        .split_whitespace()
-        .filter_map(|child| child.parse().ok())
-        .collect()
+    children.split_whitespace().filter_map(|child| child.parse().ok()).collect()
 }
 
 fn descendants(pid: i32) -> Vec<i32> {
     let children = children(pid).into_iter();
-    children
-        .flat_map(|child| [vec![child], descendants(child)].concat())
-        .collect()
+    children.flat_map(|child| [vec![child], descendants(child)].concat()).collect()
 }
 
 fn remove_group(group: &Path) {

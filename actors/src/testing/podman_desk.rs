@@ -1,10 +1,6 @@
 //! A supervised podman executor with every message that it sends in reach of a test.
 
-#![allow(
-    clippy::expect_used,
-    clippy::disallowed_methods,
-    reason = "a fixture of tests"
-)]
+#![allow(clippy::expect_used, clippy::disallowed_methods, reason = "a fixture of tests")]
 
 use std::cell::Cell;
 use std::path::PathBuf;
@@ -95,15 +91,7 @@ impl PodmanDesk {
             vitals: slot.vitals(),
         });
         actix::spawn(slot.supervise(actor, health_sender));
-        Self {
-            executor,
-            finished,
-            observed,
-            events,
-            health,
-            clock,
-            commands: Cell::new(0),
-        }
+        Self { executor, finished, observed, events, health, clock, commands: Cell::new(0) }
     }
 
     /// Sends a command without waiting for its answer.
@@ -111,11 +99,7 @@ impl PodmanDesk {
         self.commands.set(self.commands.get() + 1);
         let id = CommandId(self.commands.get());
         let deadline = self.clock.now().monotonic + within;
-        let command = ExecutorCommand {
-            id,
-            deadline,
-            action,
-        };
+        let command = ExecutorCommand { id, deadline, action };
         tell(&self.executor, command);
         id
     }
@@ -125,9 +109,7 @@ impl PodmanDesk {
         let id = self.send(action, PATIENCE);
         loop {
             let finished = tokio::time::timeout(PATIENCE * 2, self.finished.recv()).await;
-            let finished = finished
-                .expect("every command is answered")
-                .expect("it lives");
+            let finished = finished.expect("every command is answered").expect("it lives");
             if finished.id == id {
                 return finished.result;
             }
@@ -154,10 +136,7 @@ impl PodmanDesk {
             }
             false
         });
-        assert!(
-            seen.await.unwrap_or(false),
-            "what was expected was not seen"
-        );
+        assert!(seen.await.unwrap_or(false), "what was expected was not seen");
     }
 
     /// Waits until the pod of `id` is seen in a state that fits.
@@ -181,10 +160,7 @@ pub fn state_in<'a>(seen: &'a WorkloadsObserved, id: &WorkloadId) -> Option<&'a 
 /// Returns a command to start `workload` without limits.
 #[must_use]
 pub fn start_of(workload: &Arc<Workload>) -> Action {
-    Action::Start {
-        workload: Arc::clone(workload),
-        limits: Limits::default(),
-    }
+    Action::Start { workload: Arc::clone(workload), limits: Limits::default() }
 }
 
 /// Returns a command to stop `workload` with a grace period of 2 s.

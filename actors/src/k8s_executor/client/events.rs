@@ -22,9 +22,8 @@ impl KubeClient {
         call: &'static str,
     ) -> impl Stream<Item = Result<watcher::Event<K>, ClusterError>> + use<K> {
         let period = u32::try_from(WATCH_PERIOD.as_secs()).unwrap_or(u32::MAX);
-        let config = watcher::Config::default()
-            .labels(&device_selector(&self.device))
-            .timeout(period);
+        let config =
+            watcher::Config::default().labels(&device_selector(&self.device)).timeout(period);
         let events = watcher(Api::<K>::all(self.client.clone()), config)
             // Nobody reads them, and they are the largest part of an object.
             .modify(|object| object.managed_fields_mut().clear())

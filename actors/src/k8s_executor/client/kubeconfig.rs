@@ -40,7 +40,5 @@ fn read_kubeconfig(path: &Path) -> Result<Config, ClusterError> {
     let kubeconfig = Kubeconfig::read_from(path).map_err(unreadable)?;
     let options = KubeConfigOptions::default();
     let config = Config::from_custom_kubeconfig(kubeconfig, &options);
-    tokio::runtime::Handle::current()
-        .block_on(config)
-        .map_err(unreadable)
+    tokio::runtime::Handle::current().block_on(config).map_err(unreadable)
 }

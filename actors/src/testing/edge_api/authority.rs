@@ -68,10 +68,7 @@ impl PublicKeyData for RequestedKey {
     }
 }
 
-#[allow(
-    clippy::expect_used,
-    reason = "a stand-in that cannot start fails the test"
-)]
+#[allow(clippy::expect_used, reason = "a stand-in that cannot start fails the test")]
 impl Authority {
     pub(crate) fn new() -> Self {
         Self::with_clock(Clock::system())
@@ -81,10 +78,8 @@ impl Authority {
     pub(crate) fn with_clock(clock: Clock) -> Self {
         let mut parameters = parameters(&clock, None, None, 10 * YEAR, Duration::ZERO);
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        parameters.key_usages = vec![
-            KeyUsagePurpose::DigitalSignature,
-            KeyUsagePurpose::KeyCertSign,
-        ];
+        parameters.key_usages =
+            vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign];
         let key = KeyPair::generate().expect("a key");
         let ca = CertifiedIssuer::self_signed(parameters, key).expect("a CA certificate");
         let mut roots = RootCertStore::empty();
@@ -93,11 +88,7 @@ impl Authority {
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
             .build()
             .expect("a verifier");
-        Self {
-            ca,
-            verifier,
-            clock,
-        }
+        Self { ca, verifier, clock }
     }
 
     pub(crate) fn ca_pem(&self) -> String {
@@ -156,9 +147,7 @@ impl Authority {
         let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
         let holds_at = |seconds: i64| {
             let time = UnixTime::since_unix_epoch(Duration::from_secs(seconds.unsigned_abs()));
-            self.verifier
-                .verify_client_cert(certificate, &[], time)
-                .is_ok()
+            self.verifier.verify_client_cert(certificate, &[], time).is_ok()
         };
         let trust = if holds_at(self.clock.now().wall.timestamp()) {
             Trust::Valid
@@ -209,10 +198,8 @@ fn parameters(
     parameters.not_after = epoch + (now + lifetime);
     parameters.serial_number = Some(SerialNumber::from(SHARED_SERIAL));
     parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    parameters.extended_key_usages = vec![
-        ExtendedKeyUsagePurpose::ClientAuth,
-        ExtendedKeyUsagePurpose::ServerAuth,
-    ];
+    parameters.extended_key_usages =
+        vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
     parameters.use_authority_key_identifier_extension = true;
     parameters
 }

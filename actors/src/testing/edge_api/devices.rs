@@ -80,8 +80,7 @@ impl Devices {
 
     pub(crate) fn set_workloads(&mut self, workloads: Vec<Value>) {
         self.version += 1;
-        self.configuration
-            .insert("workloads".to_owned(), Value::Array(workloads));
+        self.configuration.insert("workloads".to_owned(), Value::Array(workloads));
     }
 
     pub(crate) fn delete(&mut self, device: &str) {
@@ -191,14 +190,8 @@ impl Devices {
             );
         };
         const TYPES: [&str; 4] = ["connection-status", "command", "event", "data"];
-        if message
-            .get("type")
-            .is_some_and(|kind| !TYPES.iter().any(|known| kind == known))
-        {
-            return error(
-                422,
-                "message.type in body should be one of the known types".to_owned(),
-            );
+        if message.get("type").is_some_and(|kind| !TYPES.iter().any(|known| kind == known)) {
+            return error(422, "message.type in body should be one of the known types".to_owned());
         }
         let content = message.get("content").unwrap_or(&Value::Null);
         match message.get("directive").and_then(Value::as_str) {
@@ -214,9 +207,8 @@ impl Devices {
         let Some(features) = content.get("features").filter(|value| value.is_object()) else {
             return Reply::Cut;
         };
-        let is_name = id
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c));
+        let is_name =
+            id.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c));
         if !is_name || has_null_lists(features.get("hardware")) {
             return Reply::Empty(400);
         }
@@ -226,9 +218,7 @@ impl Devices {
         if device.approved {
             return Reply::Empty(208);
         }
-        namespace
-            .unwrap_or("default")
-            .clone_into(&mut device.namespace);
+        namespace.unwrap_or("default").clone_into(&mut device.namespace);
         device.enrolments += 1;
         // Approval comes after the answer, so that this one still says "pending".
         device.approved = approval_after.is_some_and(|limit| device.enrolments >= limit);
@@ -293,9 +283,7 @@ impl Devices {
         if !self.is_approved(id) {
             return Reply::Empty(404);
         }
-        let empty_upgrade = content
-            .get("upgrade")
-            .is_some_and(|upgrade| *upgrade == json!({}));
+        let empty_upgrade = content.get("upgrade").is_some_and(|upgrade| *upgrade == json!({}));
         if empty_upgrade || has_null_lists(content.get("hardware")) {
             return Reply::Empty(500);
         }

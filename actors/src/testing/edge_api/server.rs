@@ -104,9 +104,7 @@ async fn handle(
     authority: Data<Authority>,
     state: Data<State>,
 ) -> HttpResponse {
-    let holder = request
-        .conn_data::<Shown>()
-        .and_then(|shown| authority.judge(&shown.0));
+    let holder = request.conn_data::<Shown>().and_then(|shown| authority.judge(&shown.0));
     let Some(holder) = holder else {
         return HttpResponse::Unauthorized().finish();
     };
