@@ -6,6 +6,7 @@ pub mod cli;
 pub mod config;
 pub mod logging;
 pub mod notify;
+pub mod runtimes;
 pub mod settings;
 pub mod signals;
 pub mod system;

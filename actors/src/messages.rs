@@ -266,6 +266,14 @@ pub struct EventRecorded {
     pub event: Event,
 }
 
+// ---- the wiring -----------------------------------------------------------------------------
+
+/// The wiring → Scheduler, when the agent stops: send no more commands. Answers how many are in
+/// flight; the pods are left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Message)]
+#[rtype(result = "usize")]
+pub struct Drain;
+
 // ---- Supervisor -----------------------------------------------------------------------------
 
 /// Supervisor → ControlPlaneSync, on each change: whether an actor works.

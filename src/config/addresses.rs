@@ -1,11 +1,11 @@
 //! Addresses: the control plane's, and those on which metrics are taken.
 
+use actors::metrics_ingest::{InvalidListen, Listen};
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use super::values::{ValueError, is_label, refuse, socket};
+use super::values::{ValueError, is_label, refuse};
 
 /// The control plane's address: https, a host and a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,62 +92,12 @@ fn is_host(host: &str) -> bool {
     host.len() <= 253 && host.split('.').all(|label| is_label(&label.to_ascii_lowercase()))
 }
 
-/// An address on which metrics are taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Listen {
-    /// One address.
-    Tcp(SocketAddr),
-    /// The loopback addresses of both families, with this port.
-    Localhost(u16),
-    /// A unix socket.
-    Unix(PathBuf),
-}
-
-impl Listen {
-    /// Returns whether only this machine can reach it.
-    #[must_use]
-    pub fn is_local(&self) -> bool {
-        match self {
-            Self::Tcp(address) => address.ip().is_loopback(),
-            Self::Localhost(_) | Self::Unix(_) => true,
-        }
-    }
-}
-
-impl fmt::Display for Listen {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => address.fmt(f),
-            Self::Localhost(port) => write!(f, "localhost:{port}"),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
-
-impl FromStr for Listen {
-    type Err = ValueError;
-
-    fn from_str(text: &str) -> Result<Self, ValueError> {
-        if let Some(path) = text.strip_prefix("unix:") {
-            return Ok(Self::Unix(socket(path)?));
-        }
-        let listen = match text.strip_prefix("localhost:") {
-            Some(port) => port.parse().map(Self::Localhost).ok(),
-            None => text.parse().map(Self::Tcp).ok(),
-        };
-        listen.ok_or_else(|| {
-            ValueError(format!(
-                "\"{text}\" is none of localhost:8080, 127.0.0.1:8080, [::1]:8080, unix:/path"
-            ))
-        })
-    }
-}
-
 /// Reads addresses separated by commas.
 pub(super) fn addresses(text: &str) -> Result<Vec<Listen>, ValueError> {
     let mut addresses: Vec<Listen> = Vec::new();
     for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-        let address = part.parse()?;
+        let address: Listen =
+            part.parse().map_err(|error: InvalidListen| ValueError(error.to_string()))?;
         if addresses.contains(&address) {
             return refuse(&format!("names {part} twice"));
         }

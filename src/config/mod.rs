@@ -14,9 +14,10 @@ mod values;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use actors::metrics_ingest::Listen;
 use actors::workload::{DeviceId, RetryPolicy};
 
-pub use addresses::{Listen, ServerUrl};
+pub use addresses::ServerUrl;
 pub use log_level::{LogFormat, LogLevel};
 pub use problems::{ConfigErrors, Problem, Source, Warning};
 pub use sources::Sources;
@@ -57,6 +58,10 @@ pub struct Config {
     pub namespace: String,
     /// Where state is kept: there, and writable.
     pub state_dir: PathBuf,
+    /// Whether the agent runs as root.
+    pub is_root: bool,
+    /// Whether it may use root's podman: as root, or because a socket was named.
+    pub may_use_rootful_podman: bool,
     /// Socket of root's podman; may be absent.
     pub podman_socket: PathBuf,
     /// Socket of the user's podman, may be absent; `None` when no user was named.

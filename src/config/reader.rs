@@ -4,14 +4,13 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use actors::metrics_ingest::Listen;
 use actors::workload::{DeviceId, RetryPolicy};
 
 use super::problems::{ConfigErrors, Problem, Source, Warning};
 use super::sources::{Layers, Sources, Spelt};
 use super::values::{self, ValueError};
-use super::{
-    Config, Effective, Listen, Loaded, LogFormat, LogLevel, Machine, addresses, state_dir,
-};
+use super::{Config, Effective, Loaded, LogFormat, LogLevel, Machine, addresses, state_dir};
 use crate::settings::{self, Fallback};
 
 /// State directory of the agent that runs as root.
@@ -87,6 +86,8 @@ impl<'a> Reader<'a> {
             device_id: device_id?,
             namespace: namespace?,
             state_dir: state_dir?,
+            is_root: machine.is_root,
+            may_use_rootful_podman: machine.is_root || self.source("PODMAN_SOCKET").is_some(),
             podman_socket: podman_socket?,
             podman_rootless_socket,
             xdg_runtime_dir,

@@ -24,6 +24,15 @@ impl Default for Listen {
 }
 
 impl Listen {
+    /// Returns whether only this machine can reach it.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Tcp(address) => address.ip().is_loopback(),
+            Self::Localhost(_) | Self::Unix(_) => true,
+        }
+    }
+
     /// Returns the addresses that it stands for; none for a unix socket.
     pub(super) fn addresses(&self) -> Vec<SocketAddr> {
         match self {

@@ -13,7 +13,7 @@ use tracing::{debug, info, warn};
 use super::jobs::{Jobs, SchedulerSettings};
 use crate::clock::{Clock, Monotonic};
 use crate::messages::{
-    CommandFinished, EventRecorded, ExecutorCommand, GetJobs, JobsReported, ProfilesEvaluated,
+    CommandFinished, Drain, EventRecorded, ExecutorCommand, GetJobs, JobsReported, ProfilesEvaluated,
     WorkloadsConfigured, WorkloadsObserved, tell,
 };
 use crate::workload::{Event, EventKind, ExecutorKind, JobReport};
@@ -188,6 +188,14 @@ impl Handler<CommandFinished> for Scheduler {
     fn handle(&mut self, finished: CommandFinished, ctx: &mut Context<Self>) {
         self.jobs.finish(finished, self.deps.clock.now());
         self.act(ctx);
+    }
+}
+
+impl Handler<Drain> for Scheduler {
+    type Result = MessageResult<Drain>;
+
+    fn handle(&mut self, _: Drain, _: &mut Context<Self>) -> Self::Result {
+        MessageResult(self.jobs.drain())
     }
 }
 

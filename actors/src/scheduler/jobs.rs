@@ -40,6 +40,8 @@ pub(crate) struct Jobs {
     rejected: BTreeMap<WorkloadName, String>,
     /// Nothing is decided before a configuration is known.
     pub(super) configured: bool,
+    /// The agent stops: no command is sent any more.
+    pub(super) draining: bool,
     pub(super) agenda: Agenda,
     pub(super) budget: StartBudget,
     pub(super) next_command: u64,
@@ -59,6 +61,7 @@ impl Jobs {
             verdicts: None,
             rejected: BTreeMap::new(),
             configured: false,
+            draining: false,
             agenda: Agenda::default(),
             next_command: 1,
             random: fastrand::Rng::with_seed(seed),
@@ -71,6 +74,7 @@ impl Jobs {
     pub(crate) fn reset(&mut self) {
         let mut fresh = Self::new(self.settings.clone(), self.random.u64(..));
         fresh.next_command = self.next_command;
+        fresh.draining = self.draining;
         fresh.seen = std::mem::take(&mut self.seen);
         std::mem::swap(&mut fresh.runtimes, &mut self.runtimes);
         std::mem::swap(&mut fresh.budget, &mut self.budget);

@@ -40,7 +40,7 @@ impl Jobs {
         now: Moment,
         zone: &Z,
     ) -> Vec<(ExecutorKind, ExecutorCommand)> {
-        if !self.configured {
+        if !self.configured || self.draining {
             return Vec::new();
         }
         self.notices.set_time(now.wall);
@@ -112,9 +112,15 @@ impl Jobs {
         command
     }
 
+    /// Lets no further command be planned; returns how many are in flight.
+    pub(crate) fn drain(&mut self) -> usize {
+        self.draining = true;
+        self.jobs.values().filter(|job| job.in_flight.is_some()).count()
+    }
+
     /// Returns when [`Self::plan`] has to be called though nothing happens.
     pub(crate) fn next_alarm(&self) -> Option<Monotonic> {
-        if !self.configured {
+        if !self.configured || self.draining {
             return None;
         }
         [self.agenda.next_alarm(), self.budget.next_alarm()].into_iter().flatten().min()

@@ -642,6 +642,20 @@ fn scheduler_that_was_reset_waits_for_the_command_in_flight() {
     assert!(world.log().is_empty());
 }
 
+#[test]
+fn stopping_agent_sends_no_more_commands_and_leaves_pods_alone() {
+    let mut world = World::new();
+    let workloads = vec![workload("a").build(), workload("b").build()];
+    let configured = WorkloadsConfigured { workloads, rejected: Vec::new() };
+    world.jobs.configure(&configured, world.now);
+    world.plan();
+    assert_eq!(world.jobs.drain(), 2);
+    world.run();
+    world.pass(10 * MINUTE);
+    assert_eq!(world.log(), ["0s pull a", "0s pull b"]);
+    assert_eq!(world.jobs.drain(), 0);
+}
+
 // ---- cron -------------------------------------------------------------------------------------
 
 #[test]
