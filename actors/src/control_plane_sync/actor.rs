@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use actix::prelude::*;
+use tokio::time::error::Elapsed;
 use tracing::{info, warn};
 
 use super::client::{Answer, ControlAnswer, Heartbeat};
@@ -26,6 +27,19 @@ use crate::workload::{Configuration, Event, EventKind};
 /// Longer than the client takes for any answer; past it the actor counts as hung.
 const ERRAND_DEADLINE: Duration = Duration::from_secs(120);
 
+/// Time for writing a configuration; past it the agent works on without.
+const STORE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Whether a configuration is being written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Keeping {
+    #[default]
+    Idle,
+    Writing,
+    /// Another one has come into force meanwhile.
+    Outdated,
+}
+
 /// The actor between the control plane, or a folder of manifests, and the rest of the agent.
 pub struct ControlPlaneSync {
     source: Source,
@@ -41,6 +55,7 @@ pub struct ControlPlaneSync {
     status: Status,
     /// Answers that say that the device was deleted.
     deleted: WipeGuard,
+    keeping: Keeping,
     errands: Errands,
     timers: BTreeMap<Errand, SpawnHandle>,
     /// The last failure of each errand, so that it is logged once.
@@ -71,6 +86,7 @@ impl ControlPlaneSync {
             desired: Desired::default(),
             status: Status::default(),
             deleted: WipeGuard::default(),
+            keeping: Keeping::Idle,
             errands: Errands::default(),
             timers: BTreeMap::new(),
             failures: BTreeMap::new(),
@@ -110,6 +126,7 @@ impl Supervised for ControlPlaneSync {
     fn restarting(&mut self, _ctx: &mut Self::Context) {
         self.membership = None;
         self.deleted = WipeGuard::default();
+        self.keeping = Keeping::Idle;
         self.errands = Errands::default();
         self.timers = BTreeMap::new();
         self.failures = BTreeMap::new();
@@ -345,8 +362,7 @@ impl ControlPlaneSync {
             Adoption::Doubted => return self.recheck(Errand::Configuration, ctx),
             Adoption::Unchanged => {}
             Adoption::Changed => {
-                self.keep();
-                self.publish();
+                self.keep_and_publish(ctx);
             }
         }
         self.again(Errand::Configuration, true, ctx);
@@ -412,16 +428,15 @@ impl ControlPlaneSync {
         if !self.deleted.doubts(now.monotonic) {
             return self.recheck(errand, ctx);
         }
-        self.leave(now);
+        self.leave(now, ctx);
         self.now(Errand::Enrolment, ctx);
     }
 
     /// Removes all workloads and the identity, because the control plane deleted the device.
-    fn leave(&mut self, now: Moment) {
+    fn leave(&mut self, now: Moment, ctx: &mut Context<Self>) {
         self.deleted.clear();
         self.desired.clear();
-        self.keep();
-        self.publish();
+        self.keep_and_publish(ctx);
         let text = "the control plane has deleted this device: its workloads are removed, and it enrols again";
         self.report(EventKind::Warn, "DeviceDeleted", text.to_owned());
         let (Source::Server { identity, .. }, Some(membership)) =
@@ -484,27 +499,42 @@ impl ControlPlaneSync {
     }
 
     fn restore(&mut self) {
-        match self.store.load() {
-            Ok(stored) => self.desired = Desired::restored(stored),
-            Err(error) => self.report(
-                EventKind::Warn,
-                "StoredConfigurationLost",
-                described(&*error),
-            ),
+        let restored = self.store.load();
+        self.desired = Desired::restored(restored.configuration);
+        for problem in restored.problems {
+            self.report(EventKind::Warn, "StoredConfigurationDamaged", problem);
         }
     }
 
-    /// Keeps the configuration in force. Without a disk the agent works on.
-    fn keep(&mut self) {
+    /// Keeps the configuration in force, then publishes it. Without a disk the agent works on. One
+    /// is written at a time; a newer one follows.
+    fn keep_and_publish(&mut self, ctx: &mut Context<Self>) {
         let Some(configuration) = self.desired.current() else {
             return;
         };
-        if let Err(error) = self.store.save(configuration) {
-            self.report(
-                EventKind::Warn,
-                "ConfigurationNotStored",
-                described(&*error),
-            );
+        if self.keeping != Keeping::Idle {
+            self.keeping = Keeping::Outdated;
+            return;
+        }
+        self.keeping = Keeping::Writing;
+        let save = tokio::time::timeout(STORE_TIMEOUT, self.store.save(configuration));
+        ctx.spawn(
+            save.into_actor(self)
+                .map(|saved, actor, ctx| actor.kept(saved, ctx)),
+        );
+    }
+
+    fn kept(&mut self, saved: Result<Result<(), String>, Elapsed>, ctx: &mut Context<Self>) {
+        let saved = saved.unwrap_or_else(|_| Err("the disk does not answer".to_owned()));
+        if let Err(error) = saved {
+            self.report(EventKind::Warn, "ConfigurationNotStored", error);
+        }
+        let is_outdated = self.keeping == Keeping::Outdated;
+        self.keeping = Keeping::Idle;
+        if is_outdated {
+            self.keep_and_publish(ctx);
+        } else {
+            self.publish();
         }
     }
 

@@ -11,11 +11,16 @@ mod errands;
 mod event_ring;
 mod hardware;
 mod identity;
+#[allow(dead_code, reason = "joined to the actor by the folder's source")]
+mod manifest_folder;
+#[allow(dead_code, reason = "joined to the actor by the folder's source")]
+mod manifests;
 mod membership;
 mod pace;
 mod source;
 mod specification;
 mod status;
+mod store;
 mod tls;
 mod wipe_guard;
 mod wire;
@@ -28,5 +33,5 @@ pub use client::{
 };
 pub use control_plane_error::{Call, ControlPlaneError, Message};
 pub use identity::{Identities, IdentityError, IdentityFiles};
-pub use source::{ConfigurationStore, Source};
+pub use source::{ConfigurationStore, Restored, Source, stored_in};
 pub use wire::AgentStatus;

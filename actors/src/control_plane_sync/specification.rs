@@ -6,6 +6,7 @@
 
 mod contents;
 mod decoding;
+mod device;
 mod names;
 mod pod;
 mod profiles;
@@ -19,6 +20,7 @@ use k8s_openapi::api::core::v1::PodSpec;
 
 pub(crate) use contents::{Contents, config_map, decode_secret};
 pub(crate) use decoding::{json, yaml_reason};
+pub(crate) use device::{device_profiles, elements, heartbeat_period};
 pub(crate) use profiles::ProfileDraft;
 pub(crate) use registries::from_secret as registries_of_secret;
 pub(crate) use retry::RetryDraft;

@@ -1,7 +1,6 @@
 //! The configuration of a device as the control plane sends it.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1;
 use serde::Deserialize;
@@ -12,16 +11,9 @@ use crate::control_plane_sync::specification::{
     self, Contents, Draft, ProfileDraft, RetryDraft, UNNAMED,
 };
 use crate::workload::{
-    ConditionName, Confidential, Configuration, DeviceId, Profile, ProfileCondition, ProfileName,
-    RejectedWorkload, Workload, WorkloadName,
+    Confidential, Configuration, DeviceId, RejectedWorkload, Workload, WorkloadName,
 };
 use crate::yaml;
-
-/// What holds when the server names no period.
-const DEFAULT_HEARTBEAT_PERIOD: Duration = Duration::from_secs(60);
-
-/// A longer period saturates here: a mistyped one must not silence the device for good.
-const MAX_HEARTBEAT_PERIOD: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Any field may be absent or null.
 #[derive(Deserialize)]
@@ -85,28 +77,21 @@ pub(crate) fn configuration(body: &[u8], device_id: &DeviceId) -> Result<Configu
     let (workloads, rejected) = specification::each_name_once(accepted, rejected);
     Ok(Configuration {
         version: version(content.get("version")),
-        heartbeat_period: heartbeat_period(settings.pointer("/heartbeat/period_seconds")),
+        heartbeat_period: specification::heartbeat_period(
+            settings.pointer("/heartbeat/period_seconds"),
+        ),
         hardware_in_heartbeat: settings
             .pointer("/heartbeat/hardware_profile/include")
             .and_then(Value::as_bool)
             .unwrap_or_default(),
-        profiles: profiles(settings.get("profiles"))?,
+        profiles: specification::device_profiles(settings.get("profiles")).map_err(shape)?,
         workloads,
         rejected,
     })
 }
 
-/// Returns the elements of a list that may be absent or null, and may hold nulls.
 fn list<'a>(content: &'a Map<String, Value>, field: &str) -> Result<Vec<&'a Value>, WireError> {
-    elements(content.get(field), field)
-}
-
-fn elements<'a>(value: Option<&'a Value>, field: &str) -> Result<Vec<&'a Value>, WireError> {
-    match value {
-        None | Some(Value::Null) => Ok(Vec::new()),
-        Some(Value::Array(items)) => Ok(items.iter().filter(|item| !item.is_null()).collect()),
-        Some(_) => Err(shape(format!("{field} is not a list"))),
-    }
+    specification::elements(content.get(field), field).map_err(shape)
 }
 
 fn version(value: Option<&Value>) -> Option<String> {
@@ -115,48 +100,6 @@ fn version(value: Option<&Value>) -> Option<String> {
         Some(Value::Number(number)) => Some(number.to_string()),
         Some(_) | None => None,
     }
-}
-
-/// Reads a period in seconds; absent, zero and senseless ones are the default.
-pub(crate) fn heartbeat_period(value: Option<&Value>) -> Duration {
-    match value.and_then(Value::as_f64) {
-        Some(seconds) if seconds > 0.0 => Duration::try_from_secs_f64(seconds)
-            .unwrap_or(MAX_HEARTBEAT_PERIOD)
-            .clamp(Duration::from_secs(1), MAX_HEARTBEAT_PERIOD),
-        Some(_) | None => DEFAULT_HEARTBEAT_PERIOD,
-    }
-}
-
-/// Reads device profiles into their canonical order; each name once in the device and each
-/// condition once in its profile. What has no name cannot be referred to and is left out.
-pub(crate) fn profiles(value: Option<&Value>) -> Result<Vec<Profile>, WireError> {
-    let text = |value: &Value, field| value.get(field).and_then(Value::as_str).map(str::to_owned);
-    let named = |value: &Value| text(value, "name").filter(|name| !name.is_empty());
-    let mut profiles: BTreeMap<ProfileName, BTreeSet<(ConditionName, String)>> = BTreeMap::new();
-    for profile in elements(value, "configuration.profiles")? {
-        let Some(name) = named(profile) else { continue };
-        let conditions = profiles.entry(ProfileName::from(name)).or_default();
-        for condition in elements(profile.get("conditions"), "the conditions of a profile")? {
-            // One without an expression is kept: its evaluation says what is wrong with it.
-            let expression = text(condition, "expression").unwrap_or_default();
-            conditions.extend(named(condition).map(|name| (name.into(), expression)));
-        }
-    }
-    let conditions = |all: BTreeSet<(ConditionName, String)>| {
-        let mut conditions: Vec<_> = all
-            .into_iter()
-            .map(|(name, expression)| ProfileCondition { name, expression })
-            .collect();
-        conditions.dedup_by(|a, b| a.name == b.name);
-        conditions
-    };
-    Ok(profiles
-        .into_iter()
-        .map(|(name, all)| Profile {
-            name,
-            conditions: conditions(all),
-        })
-        .collect())
 }
 
 type Secrets = BTreeMap<String, Result<crate::workload::Secret, String>>;

@@ -270,10 +270,10 @@ fn a_broken_specification_is_rejected_with_its_place() {
     let reason = only(with(
         simple("w"),
         "specification",
-        json!("containers:\n- name: [\n"),
+        json!("containers:\n- name: a\n image: i\n"),
     ))
     .unwrap_err();
-    assert!(reason.contains("line 3 column 1"), "{reason}");
+    assert!(reason.contains("line 3 column 2"), "{reason}");
     assert!(reason.contains("spec.pod.spec"), "{reason}");
     let typed = "containers:\n- name: a\n  ports:\n  - containerPort: high\n";
     let reason = only(with(simple("w"), "specification", json!(typed))).unwrap_err();

@@ -1,0 +1,272 @@
+//! The last known good configuration on disk, in two generations.
+//!
+//! The folder holds `current`, `previous` and, while one is written, `new`. All calls block on the
+//! disk: make them on a thread of their own, never in a handler.
+
+mod format;
+mod last_good;
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub(crate) use last_good::with_last_good;
+
+use format::{Digest, FormatError};
+
+use crate::workload::Configuration;
+
+/// The generations, newest first.
+const GENERATIONS: [&str; 2] = ["current", "previous"];
+
+/// Where the next generation is written before it takes its place.
+const TEMPORARY: &str = "new";
+
+/// A larger file is none of ours.
+const MAX_FILE: u64 = 64 * 1024 * 1024;
+
+/// Why a configuration could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    /// The folder could not be made or guarded.
+    #[error("failed to prepare the folder {}", folder.display())]
+    PrepareFolder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A generation could not be read.
+    #[error("failed to read the stored configuration {}", file.display())]
+    Read {
+        /// The generation's file.
+        file: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A generation is damaged, foreign or of a newer agent.
+    #[error("failed to understand the stored configuration {}", file.display())]
+    Understand {
+        /// The generation's file.
+        file: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: FormatError,
+    },
+    /// The configuration could not be put into its stored form.
+    #[error("failed to encode the configuration")]
+    Encode(#[source] FormatError),
+    /// The new generation could not be written. The older ones are as they were.
+    #[error("failed to write the configuration to {}", file.display())]
+    Write {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// What was found on disk.
+#[derive(Debug, Default)]
+pub(crate) struct Loaded {
+    /// The newest generation that is good.
+    pub(crate) configuration: Option<Configuration>,
+    /// What is wrong with the generations that are not; to be logged, no reason to stop.
+    pub(crate) problems: Vec<StoreError>,
+}
+
+/// Whether a configuration was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Saved {
+    /// It is on disk, come what may.
+    Written,
+    /// It says the same as the one on disk, which was left alone.
+    Unchanged,
+}
+
+/// Keeps the last known good configuration. Clones keep the same one.
+#[derive(Clone, Debug)]
+pub(crate) struct Store {
+    folder: PathBuf,
+    /// Of the content of `current`, once it is known. Held while writing: one writer at a time.
+    written: Arc<Mutex<Option<Digest>>>,
+}
+
+impl Store {
+    /// Keeps the configuration in a folder of its own under `state_dir`. Touches no disk.
+    #[must_use]
+    pub(crate) fn new(state_dir: &Path) -> Self {
+        Self {
+            folder: state_dir.join("configuration"),
+            written: Arc::default(),
+        }
+    }
+
+    /// Reads the newest good generation. Whatever is wrong on disk is among the problems and
+    /// stops nothing.
+    #[must_use]
+    pub(crate) fn load(&self) -> Loaded {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        *written = None;
+        let mut loaded = Loaded::default();
+        for name in GENERATIONS {
+            match self.read(name) {
+                Ok(Some(configuration)) => {
+                    if name == GENERATIONS[0] {
+                        *written = format::digest(&configuration).ok();
+                    }
+                    loaded.configuration = Some(configuration);
+                    return loaded;
+                }
+                Ok(None) => {}
+                Err(problem) => loaded.problems.push(problem),
+            }
+        }
+        loaded
+    }
+
+    /// Makes `configuration` the newest generation, unless it already is. What the server calls its
+    /// version does not count: it changes with every heartbeat.
+    ///
+    /// # Errors
+    /// The disk refuses. The older generations are as they were.
+    pub(crate) fn save(&self, configuration: &Configuration) -> Result<Saved, StoreError> {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let digest = format::digest(configuration).map_err(StoreError::Encode)?;
+        if *written == Some(digest) {
+            return Ok(Saved::Unchanged);
+        }
+        let bytes = format::encode(configuration).map_err(StoreError::Encode)?;
+        self.prepare_folder()?;
+        *written = None;
+        let temporary = self.folder.join(TEMPORARY);
+        write_new(&temporary, &bytes).map_err(|source| {
+            // A full disk must not stay full of our attempt.
+            let _ = fs::remove_file(&temporary);
+            StoreError::Write {
+                file: temporary.clone(),
+                source,
+            }
+        })?;
+        self.rotate(&temporary)?;
+        *written = Some(digest);
+        Ok(Saved::Written)
+    }
+
+    /// Removes every generation: the device is no longer wanted.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub(crate) fn forget(&self) -> Result<(), StoreError> {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        *written = None;
+        for name in GENERATIONS.into_iter().rev().chain([TEMPORARY]) {
+            let file = self.folder.join(name);
+            match fs::remove_file(&file) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    return Err(StoreError::Write { file, source });
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&self, name: &str) -> Result<Option<Configuration>, StoreError> {
+        let file = self.folder.join(name);
+        let bytes = match read_regular(&file) {
+            Ok(bytes) => bytes,
+            Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(StoreError::Read { file, source }),
+        };
+        match format::decode(&bytes) {
+            Ok(configuration) => Ok(Some(configuration)),
+            Err(source) => Err(StoreError::Understand { file, source }),
+        }
+    }
+
+    fn prepare_folder(&self) -> Result<(), StoreError> {
+        let make = || {
+            if !self.folder.is_dir() {
+                self.make_folder()?;
+            }
+            fs::set_permissions(&self.folder, Permissions::from_mode(0o700))
+        };
+        make().map_err(|source| StoreError::PrepareFolder {
+            folder: self.folder.clone(),
+            source,
+        })
+    }
+
+    /// Makes the folder so that a power cut does not take it back with all that is in it.
+    fn make_folder(&self) -> io::Result<()> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.folder)?;
+        match self.folder.parent() {
+            Some(parent) => File::open(parent)?.sync_all(),
+            None => Ok(()),
+        }
+    }
+
+    /// Lets `temporary` take its place. At any moment one good generation has a name that
+    /// [`Store::load`] knows.
+    fn rotate(&self, temporary: &Path) -> Result<(), StoreError> {
+        let [current, previous] = GENERATIONS.map(|name| self.folder.join(name));
+        let rename = |from: &Path, to: &Path| {
+            fs::rename(from, to).map_err(|source| StoreError::Write {
+                file: to.to_owned(),
+                source,
+            })
+        };
+        // A damaged generation must not displace a good one.
+        if let Ok(Some(_)) = self.read(GENERATIONS[0]) {
+            rename(&current, &previous)?;
+        }
+        rename(temporary, &current)?;
+        let synced = File::open(&self.folder).and_then(|folder| folder.sync_all());
+        synced.map_err(|source| StoreError::Write {
+            file: current,
+            source,
+        })
+    }
+}
+
+/// Writes and syncs a file that only we may read. A leftover of that name is replaced.
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut options = OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Reads a file, but no pipe or device, which could block, and nothing huge.
+fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
+    let metadata = fs::symlink_metadata(path)?;
+    if !metadata.is_file() || metadata.len() > MAX_FILE {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "not a regular file of a sensible size",
+        ));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_FILE).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests;
