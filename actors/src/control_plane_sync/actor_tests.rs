@@ -8,11 +8,14 @@ use futures_util::future::LocalBoxFuture;
 use tempfile::TempDir;
 
 use super::*;
+use crate::control_plane_sync::ControlAnswer;
 use crate::control_plane_sync::control_plane_error::{Call, Message};
 use crate::control_plane_sync::{AgentStatus, EnrolmentAnswer, Restored};
 use crate::messages::ActorHealth;
 use crate::testing::control_plane::FakeControlPlane;
-use crate::workload::{DeviceId, JobReport, RejectedWorkload, WorkloadName, WorkloadStatus};
+use crate::workload::{
+    Configuration, DeviceId, Event, JobReport, RejectedWorkload, WorkloadName, WorkloadStatus,
+};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -245,7 +248,7 @@ async fn a_device_that_waits_for_approval_asks_again_ever_more_slowly() {
         .api
         .script(|it| it.enrolment = Ok(EnrolmentAnswer::Approved));
     after(310).await;
-    assert_eq!(bench.count(Call::Configuration) > 0, true);
+    assert!(bench.count(Call::Configuration) > 0);
 }
 
 #[actix::test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::store::with_last_good;
 use super::wipe_guard::WipeGuard;
 use crate::clock::Monotonic;
 use crate::workload::Configuration;
@@ -61,6 +62,7 @@ impl Desired {
     /// Takes an answer as it is.
     pub(crate) fn adopt(&mut self, new: Configuration) -> Adoption {
         self.empty.clear();
+        let new = with_last_good(self.current.as_ref(), new);
         let is_same = self
             .current
             .as_ref()

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::oneshot;
 
-use super::client::{ConfigurationSource, ControlPlaneApi};
-use super::identity::{IdentityFiles, described};
+use super::api::{ConfigurationSource, ControlPlaneApi};
+use super::identity::IdentityFiles;
+use super::identity_error::described;
 use super::store::Store;
 use crate::workload::Configuration;
 
