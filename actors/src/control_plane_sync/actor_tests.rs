@@ -1,18 +1,21 @@
 //! The actor between a scripted control plane and its two listeners, in virtual time.
 
 use std::cell::RefCell;
-use std::error::Error;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use futures_util::future::LocalBoxFuture;
 use tempfile::TempDir;
 
 use super::*;
+use crate::control_plane_sync::ControlAnswer;
 use crate::control_plane_sync::control_plane_error::{Call, Message};
-use crate::control_plane_sync::{AgentStatus, EnrolmentAnswer};
+use crate::control_plane_sync::{AgentStatus, EnrolmentAnswer, Restored};
 use crate::messages::ActorHealth;
 use crate::testing::control_plane::FakeControlPlane;
-use crate::workload::{DeviceId, JobReport, RejectedWorkload, WorkloadName, WorkloadStatus};
+use crate::workload::{
+    Configuration, DeviceId, Event, JobReport, RejectedWorkload, WorkloadName, WorkloadStatus,
+};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -48,21 +51,28 @@ struct ShelfContents {
     kept: Option<Configuration>,
     saves: usize,
     is_broken: bool,
+    hangs: bool,
 }
 
 impl ConfigurationStore for Shelf {
-    fn load(&mut self) -> Result<Option<Configuration>, Box<dyn Error>> {
-        Ok(self.0.borrow().kept.clone())
+    fn load(&self) -> Restored {
+        Restored {
+            configuration: self.0.borrow().kept.clone(),
+            problems: Vec::new(),
+        }
     }
 
-    fn save(&mut self, configuration: &Configuration) -> Result<(), Box<dyn Error>> {
+    fn save(&self, configuration: &Configuration) -> LocalBoxFuture<'static, Result<(), String>> {
         let mut contents = self.0.borrow_mut();
+        if contents.hangs {
+            return Box::pin(std::future::pending());
+        }
         if contents.is_broken {
-            return Err("no space left on device".into());
+            return Box::pin(async { Err("no space left on device".to_owned()) });
         }
         contents.kept = Some(configuration.clone());
         contents.saves += 1;
-        Ok(())
+        Box::pin(async { Ok(()) })
     }
 }
 
@@ -219,7 +229,7 @@ async fn a_device_that_waits_for_approval_asks_again_ever_more_slowly() {
     assert!((15..=40).contains(&asked), "{asked}");
     bench.api.script(|it| it.enrolment = Ok(EnrolmentAnswer::Approved));
     after(310).await;
-    assert_eq!(bench.count(Call::Configuration) > 0, true);
+    assert!(bench.count(Call::Configuration) > 0);
 }
 
 #[actix::test]
@@ -281,6 +291,15 @@ async fn a_store_that_fails_is_an_event_and_not_a_stop() {
     after(90).await;
     assert_eq!(bench.in_force(), Some(vec!["web".to_owned()]));
     assert_eq!(bench.events(), ["ConfigurationNotStored"]);
+}
+
+#[actix::test]
+async fn a_disk_that_hangs_delays_a_configuration_by_seconds_only() {
+    let bench = Bench::new();
+    bench.shelf.0.borrow_mut().hangs = true;
+    let _actor = bench.start();
+    after(15).await;
+    assert_eq!(bench.in_force(), Some(vec!["web".to_owned()]));
 }
 
 #[actix::test]

@@ -1,4 +1,4 @@
-//! What the agent asks of a control plane, and how it asks over HTTPS.
+//! Asks the Flotta edge API over HTTPS, with the device's certificate.
 
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -9,18 +9,20 @@ use std::time::Duration;
 use awc::error::PayloadError;
 use awc::http::{Method, header};
 use awc::{Client, Connector};
-use futures_util::future::LocalBoxFuture;
 use rustls::RootCertStore;
 
+use super::api::{
+    Answer, ConfigurationSource, ControlAnswer, ControlPlaneApi, EnrolmentAnswer, Heartbeat,
+};
 use super::certificate::ClientIdentity;
 use super::control_plane_error::{Call, ControlPlaneError};
 use super::endpoint::Endpoint;
 use super::hardware::Hardware;
-use super::identity::described;
+use super::identity_error::described;
 use super::tls;
-use super::wire::{self, AgentStatus, ControlCommand, Stamp, WireError};
+use super::wire::{self, ControlCommand, Stamp, WireError};
 use crate::clock::Clock;
-use crate::workload::{Configuration, DeviceId, Event, JobReport};
+use crate::workload::{Configuration, DeviceId};
 
 /// Time for one question, from the host name's resolution to the last byte of the answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -30,75 +32,6 @@ const REGISTRATION_TIMEOUT: Duration = Duration::from_secs(60);
 const HARDWARE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Largest answer that is read, in bytes.
 const MAX_ANSWER: usize = 16 * 1024 * 1024;
-
-/// An answer to come. Everything runs on one thread.
-pub type Answer<T> = LocalBoxFuture<'static, Result<T, ControlPlaneError>>;
-
-/// Where the device's configuration comes from.
-pub trait ConfigurationSource {
-    /// Reads the configuration, whole.
-    fn configuration(&self) -> Answer<Configuration>;
-
-    /// Resolves when the configuration may have changed; never, where only asking can tell.
-    fn changed(&self) -> LocalBoxFuture<'static, ()> {
-        Box::pin(std::future::pending())
-    }
-}
-
-/// A control plane's server.
-pub trait ControlPlaneApi: ConfigurationSource {
-    /// Shows `identity` from now on.
-    ///
-    /// # Errors
-    ///
-    /// When no connection can be made with it at all.
-    fn present(&self, identity: &ClientIdentity) -> Result<(), ControlPlaneError>;
-
-    /// Asks to be admitted.
-    fn enrol(&self) -> Answer<EnrolmentAnswer>;
-
-    /// Sends a request for a certificate, in PEM form; answers the certificate, in PEM form.
-    fn register(&self, request: String) -> Answer<String>;
-
-    /// Tells how the device is.
-    fn heartbeat(&self, heartbeat: Heartbeat) -> Answer<()>;
-
-    /// Asks whether the device is still wanted.
-    fn control(&self) -> Answer<ControlAnswer>;
-}
-
-/// What became of the wish to be admitted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EnrolmentAnswer {
-    /// The wish is kept; somebody must approve it.
-    Pending,
-    /// The device is admitted and may register.
-    Approved,
-}
-
-/// What the control channel says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ControlAnswer {
-    /// Nothing: the device is wanted.
-    Nothing,
-    /// The device is deleted or never was.
-    Disconnect,
-}
-
-/// How the device is.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Heartbeat {
-    /// Whether the agent is whole.
-    pub status: AgentStatus,
-    /// The version of the configuration in force, as the server gave it.
-    pub configuration_version: Option<String>,
-    /// The reports on all workloads.
-    pub jobs: Arc<[JobReport]>,
-    /// What happened since the last heartbeat.
-    pub events: Vec<Event>,
-    /// Whether the hardware facts go along.
-    pub with_hardware: bool,
-}
 
 /// Whom to ask, as whom, and whom to trust.
 #[derive(Clone, Debug)]

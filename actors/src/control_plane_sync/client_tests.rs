@@ -4,7 +4,7 @@ use futures_util::FutureExt;
 use tempfile::TempDir;
 
 use super::*;
-use crate::control_plane_sync::IdentityFiles;
+use crate::control_plane_sync::{AgentStatus, IdentityFiles};
 use crate::testing::edge_api::{EdgeApi, Fault};
 
 const LIMIT: Duration = Duration::from_secs(10);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::store::with_last_good;
 use super::wipe_guard::WipeGuard;
 use crate::clock::Monotonic;
 use crate::workload::Configuration;
@@ -58,7 +59,11 @@ impl Desired {
     /// Takes an answer as it is.
     pub(crate) fn adopt(&mut self, new: Configuration) -> Adoption {
         self.empty.clear();
-        let is_same = self.current.as_ref().is_some_and(|it| means_the_same(it, &new));
+        let new = with_last_good(self.current.as_ref(), new);
+        let is_same = self
+            .current
+            .as_ref()
+            .is_some_and(|it| means_the_same(it, &new));
         self.current = Some(new);
         if is_same { Adoption::Unchanged } else { Adoption::Changed }
     }

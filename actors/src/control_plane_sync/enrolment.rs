@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::api::EnrolmentAnswer;
 use super::certificate::Validity;
-use super::client::EnrolmentAnswer;
 use super::control_plane_error::ControlPlaneError;
 use super::pace::{Failures, capped};
 use super::tls::is_credible;

@@ -17,9 +17,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::certificate::{
-    CertificateChain, CertificateError, ClientIdentity, ClientKey, KeyFamily, RequestKey,
-};
+use super::certificate::{CertificateChain, ClientIdentity, ClientKey, KeyFamily, RequestKey};
+use super::identity_error::{IdentityError, kept};
 use crate::workload::DeviceId;
 
 /// Names in the identity's folder.
@@ -27,65 +26,6 @@ const NEXT_KEY: &str = "next.key";
 const NEXT_CERTIFICATE: &str = "next.crt";
 const DEVICE_KEY: &str = "device.key";
 const DEVICE_CERTIFICATE: &str = "device.crt";
-
-/// Why an identity could not be read or kept.
-#[derive(Debug, thiserror::Error)]
-pub enum IdentityError {
-    /// A file could not be read.
-    #[error("failed to read {}", path.display())]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A file could not be written, renamed or removed.
-    #[error("failed to write {}", path.display())]
-    Write {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A file does not hold what it should.
-    #[error("failed to use {}", path.display())]
-    Content {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: CertificateError,
-    },
-    /// A key and a certificate do not belong together.
-    #[error("key {} does not belong to certificate {}", key.display(), certificate.display())]
-    Mismatch {
-        /// The certificate's file.
-        certificate: PathBuf,
-        /// The key's file.
-        key: PathBuf,
-    },
-    /// The control plane wants an RSA key, which the agent cannot make.
-    #[error(
-        "failed to make an RSA key: the agent makes ECDSA keys only; make one with \
-         `openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out {}`",
-        path.display()
-    )]
-    RsaKeyNeeded {
-        /// Where the agent looks for it.
-        path: PathBuf,
-    },
-    /// The request for a certificate could not be made.
-    #[error("failed to make the request for a certificate")]
-    Request {
-        /// Why.
-        source: CertificateError,
-    },
-    /// The control plane's answer is no certificate for this device and key.
-    #[error("failed to accept the certificate that the control plane sent: {reason}")]
-    Answer {
-        /// Why.
-        reason: String,
-    },
-}
 
 /// Both identities of the device, as far as they exist.
 #[derive(Debug)]
@@ -321,30 +261,6 @@ fn read_key(path: &Path) -> Result<ClientKey, IdentityError> {
 
 fn is_open_to_others(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
-}
-
-/// Returns what was read. An absent file is no finding, a damaged one is.
-fn kept<T>(result: Result<T, IdentityError>, findings: &mut Vec<String>) -> Option<T> {
-    match result {
-        Ok(found) => Some(found),
-        Err(IdentityError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => {
-            findings.push(described(&error));
-            None
-        }
-    }
-}
-
-/// Returns an error with its causes, as one line.
-pub(crate) fn described(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use rcgen::{CertificateParams, KeyPair};
 use tempfile::TempDir;
 
 use super::*;
+use crate::control_plane_sync::identity_error::described;
 use crate::testing::edge_api::authority::Authority;
 use std::time::Duration;
 

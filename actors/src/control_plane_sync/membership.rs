@@ -1,10 +1,11 @@
 //! The device's place in a control plane: which identity it shows, and what it asks for next.
 
+use super::api::{Answer, ControlPlaneApi, EnrolmentAnswer};
 use super::certificate::KeyFamily;
-use super::client::{Answer, ControlPlaneApi, EnrolmentAnswer};
 use super::control_plane_error::ControlPlaneError;
 use super::enrolment::{Enrolment, Step};
-use super::identity::{IdentityError, IdentityFiles};
+use super::identity::IdentityFiles;
+use super::identity_error::IdentityError;
 use futures_util::FutureExt;
 
 /// Which identity the client shows.

@@ -1,6 +1,7 @@
 //! ControlPlaneSync: what the control plane, or a folder of manifests, wants of this device.
 
 mod actor;
+mod api;
 mod certificate;
 mod client;
 mod control_plane_error;
@@ -11,7 +12,10 @@ mod errands;
 mod event_ring;
 mod hardware;
 mod identity;
+mod identity_error;
+#[allow(dead_code, reason = "joined to the actor by the folder's source")]
 mod manifest_folder;
+#[allow(dead_code, reason = "joined to the actor by the folder's source")]
 mod manifests;
 mod membership;
 mod pace;
@@ -24,12 +28,13 @@ mod wipe_guard;
 mod wire;
 
 pub use actor::ControlPlaneSync;
-pub use certificate::{CertificateError, ClientIdentity, KeyFamily, Validity};
-pub use client::{
+pub use api::{
     Answer, ConfigurationSource, ControlAnswer, ControlPlaneApi, EnrolmentAnswer, Heartbeat,
-    HttpsClient, ServerSettings,
 };
+pub use certificate::{CertificateError, ClientIdentity, KeyFamily, Validity};
+pub use client::{HttpsClient, ServerSettings};
 pub use control_plane_error::{Call, ControlPlaneError, Message};
-pub use identity::{Identities, IdentityError, IdentityFiles};
-pub use source::{ConfigurationStore, Source};
+pub use identity::{Identities, IdentityFiles};
+pub use identity_error::IdentityError;
+pub use source::{ConfigurationStore, Restored, Source, stored_in};
 pub use wire::AgentStatus;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::client::Heartbeat;
+use super::api::Heartbeat;
 use super::event_ring::EventRing;
 use super::wire::AgentStatus;
 use crate::clock::Monotonic;

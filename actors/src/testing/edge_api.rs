@@ -5,6 +5,7 @@
 
 pub(crate) mod authority;
 mod devices;
+mod lists;
 mod server;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};

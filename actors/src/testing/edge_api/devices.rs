@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::authority::{Authority, Holder, Trust};
+use super::lists::{has_null_lists, nullify, shuffle};
 use super::{Fault, Received};
 use crate::control_plane_sync::Call;
 
@@ -325,44 +326,4 @@ fn refused(id: &str, holder: &Holder) -> Option<Reply> {
 
 fn is_own(id: &str, holder: &Holder) -> bool {
     holder.common_name == id.to_lowercase()
-}
-
-/// Returns whether the operator's database refuses these hardware facts: it wants lists of flags.
-fn has_null_lists(hardware: Option<&Value>) -> bool {
-    let Some(hardware) = hardware.filter(|hardware| !hardware.is_null()) else {
-        return false;
-    };
-    let without_flags = |value: &Value| !value.get("flags").is_some_and(Value::is_array);
-    let interfaces = hardware.get("interfaces").and_then(Value::as_array);
-    hardware.get("cpu").is_some_and(without_flags)
-        || interfaces.is_some_and(|list| list.iter().any(without_flags))
-}
-
-/// Puts every list into another order.
-fn shuffle(value: &mut Value) {
-    match value {
-        Value::Array(list) => {
-            fastrand::shuffle(list);
-            list.iter_mut().for_each(shuffle);
-        }
-        Value::Object(fields) => fields.values_mut().for_each(shuffle),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-    }
-}
-
-/// Replaces the lists inside of `value`, or inside its elements, by null.
-fn nullify(value: &mut Value) {
-    match value {
-        Value::Array(list) => list.iter_mut().for_each(nullify),
-        Value::Object(fields) => {
-            for field in fields.values_mut() {
-                if field.is_array() {
-                    *field = Value::Null;
-                } else {
-                    nullify(field);
-                }
-            }
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-    }
 }

@@ -1,0 +1,140 @@
+//! What the actor keeps and tells: the configuration in force, and what stands in the way.
+
+use std::time::Duration;
+
+use actix::prelude::*;
+use tokio::time::error::Elapsed;
+use tracing::{info, warn};
+
+use super::{ControlPlaneSync, Keeping};
+use crate::control_plane_sync::desired::Desired;
+use crate::control_plane_sync::enrolment::Notice;
+use crate::control_plane_sync::errands::Errand;
+use crate::messages::{ProfilesConfigured, WorkloadsConfigured, tell};
+use crate::workload::{Event, EventKind};
+
+/// Time for writing a configuration; past it the agent works on without.
+const STORE_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl ControlPlaneSync {
+    pub(super) fn restore(&mut self) {
+        let restored = self.store.load();
+        self.desired = Desired::restored(restored.configuration);
+        for problem in restored.problems {
+            self.report(EventKind::Warn, "StoredConfigurationDamaged", problem);
+        }
+    }
+
+    /// Keeps the configuration in force, then publishes it. Without a disk the agent works on. One
+    /// is written at a time; a newer one follows.
+    pub(super) fn keep_and_publish(&mut self, ctx: &mut Context<Self>) {
+        let Some(configuration) = self.desired.current() else {
+            return;
+        };
+        if self.keeping != Keeping::Idle {
+            self.keeping = Keeping::Outdated;
+            return;
+        }
+        self.keeping = Keeping::Writing;
+        let save = tokio::time::timeout(STORE_TIMEOUT, self.store.save(configuration));
+        ctx.spawn(
+            save.into_actor(self)
+                .map(|saved, actor, ctx| actor.kept(saved, ctx)),
+        );
+    }
+
+    pub(super) fn kept(
+        &mut self,
+        saved: Result<Result<(), String>, Elapsed>,
+        ctx: &mut Context<Self>,
+    ) {
+        let saved = saved.unwrap_or_else(|_| Err("the disk does not answer".to_owned()));
+        if let Err(error) = saved {
+            self.report(EventKind::Warn, "ConfigurationNotStored", error);
+        }
+        let is_outdated = self.keeping == Keeping::Outdated;
+        self.keeping = Keeping::Idle;
+        if is_outdated {
+            self.keep_and_publish(ctx);
+        } else {
+            self.publish();
+        }
+    }
+
+    /// Tells what shall run, once it is known.
+    pub(super) fn publish(&self) {
+        let Some(configuration) = self.desired.current() else {
+            return;
+        };
+        let profiles = configuration.profiles.clone();
+        tell(&self.evaluator, ProfilesConfigured { profiles });
+        let workloads = WorkloadsConfigured {
+            workloads: configuration.workloads.clone(),
+            rejected: configuration.rejected.clone(),
+        };
+        tell(&self.scheduler, workloads);
+    }
+
+    /// Reads the folder again when it changes.
+    pub(super) fn watch(&mut self, ctx: &mut Context<Self>) {
+        let changed = self.source.configurations().changed().into_actor(self);
+        ctx.spawn(changed.map(|(), actor, ctx| {
+            actor.now(Errand::Configuration, ctx);
+            actor.watch(ctx);
+        }));
+    }
+
+    pub(super) fn announce(&mut self, notice: Notice) {
+        let (reason, text) = match notice {
+            Notice::RegistrationForbidden => (
+                "RegistrationForbidden",
+                "the control plane gave this device a certificate before and refuses another: \
+                 ask the administrator to delete the EdgeDevice",
+            ),
+            Notice::IdentityRefused => (
+                "IdentityRefused",
+                "the control plane no longer accepts the device's certificate: \
+                 the registration certificate is tried instead",
+            ),
+        };
+        self.trouble(Errand::Enrolment, reason, text.to_owned());
+    }
+
+    /// Logs how an errand went, once for each change.
+    pub(super) fn note(&mut self, errand: Errand, failure: Option<String>) {
+        match failure {
+            None => {
+                self.troubles.remove(&errand);
+                if self.failures.remove(&errand).is_some() {
+                    info!(errand = ?errand, "control plane answered again");
+                }
+            }
+            Some(error) => {
+                if self.failures.get(&errand) != Some(&error) {
+                    warn!(errand = ?errand, %error, "control plane gave no usable answer");
+                    self.failures.insert(errand, error);
+                }
+            }
+        }
+    }
+
+    /// Reports what stands in the way of an errand, once for each change.
+    pub(super) fn trouble(&mut self, errand: Errand, reason: &'static str, message: String) {
+        let key = format!("{reason}: {message}");
+        if self.troubles.get(&errand) != Some(&key) {
+            self.troubles.insert(errand, key);
+            self.report(EventKind::Warn, reason, message);
+        }
+    }
+
+    pub(super) fn report(&mut self, kind: EventKind, reason: &'static str, message: String) {
+        warn!(reason, error = %message, "control plane trouble recorded");
+        self.status.record(Event {
+            kind,
+            reason,
+            workload: None,
+            message,
+            at: self.clock.now().wall,
+        });
+    }
+}

@@ -1,0 +1,79 @@
+//! What the agent asks of a control plane, or of whatever else knows what shall run.
+
+use std::sync::Arc;
+
+use futures_util::future::LocalBoxFuture;
+
+use super::certificate::ClientIdentity;
+use super::control_plane_error::ControlPlaneError;
+use super::wire::AgentStatus;
+use crate::workload::{Configuration, Event, JobReport};
+
+/// An answer to come. Everything runs on one thread.
+pub type Answer<T> = LocalBoxFuture<'static, Result<T, ControlPlaneError>>;
+
+/// Where the device's configuration comes from.
+pub trait ConfigurationSource {
+    /// Reads the configuration, whole.
+    fn configuration(&self) -> Answer<Configuration>;
+
+    /// Resolves when the configuration may have changed; never, where only asking can tell.
+    fn changed(&self) -> LocalBoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
+}
+
+/// A control plane's server.
+pub trait ControlPlaneApi: ConfigurationSource {
+    /// Shows `identity` from now on.
+    ///
+    /// # Errors
+    ///
+    /// When no connection can be made with it at all.
+    fn present(&self, identity: &ClientIdentity) -> Result<(), ControlPlaneError>;
+
+    /// Asks to be admitted.
+    fn enrol(&self) -> Answer<EnrolmentAnswer>;
+
+    /// Sends a request for a certificate, in PEM form; answers the certificate, in PEM form.
+    fn register(&self, request: String) -> Answer<String>;
+
+    /// Tells how the device is.
+    fn heartbeat(&self, heartbeat: Heartbeat) -> Answer<()>;
+
+    /// Asks whether the device is still wanted.
+    fn control(&self) -> Answer<ControlAnswer>;
+}
+
+/// What became of the wish to be admitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EnrolmentAnswer {
+    /// The wish is kept; somebody must approve it.
+    Pending,
+    /// The device is admitted and may register.
+    Approved,
+}
+
+/// What the control channel says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ControlAnswer {
+    /// Nothing: the device is wanted.
+    Nothing,
+    /// The device is deleted or never was.
+    Disconnect,
+}
+
+/// How the device is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Heartbeat {
+    /// Whether the agent is whole.
+    pub status: AgentStatus,
+    /// The version of the configuration in force, as the server gave it.
+    pub configuration_version: Option<String>,
+    /// The reports on all workloads.
+    pub jobs: Arc<[JobReport]>,
+    /// What happened since the last heartbeat.
+    pub events: Vec<Event>,
+    /// Whether the hardware facts go along.
+    pub with_hardware: bool,
+}
