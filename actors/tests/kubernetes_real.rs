@@ -37,7 +37,7 @@ use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
 /// Time for the cluster to come up, or to do one thing.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(60);
 /// Time between two looks.
 const POLL: Duration = Duration::from_millis(200);
 const NAMESPACE: &str = "device-worker-test";
@@ -69,7 +69,6 @@ impl Cluster {
         };
         let [client, peer, api] = free_ports();
         cluster.write_files(api);
-        let key = cluster.at("sa.key");
         cluster.run(
             "etcd",
             &[
@@ -90,8 +89,11 @@ impl Cluster {
                 format!("--cert-dir={}", cluster.at("certificates")),
                 format!("--token-auth-file={}", cluster.at("tokens")),
                 "--service-account-issuer=https://localhost".to_owned(),
-                format!("--service-account-key-file={key}"),
-                format!("--service-account-signing-key-file={key}"),
+                format!("--service-account-key-file={}", cluster.at("sa.pub")),
+                format!(
+                    "--service-account-signing-key-file={}",
+                    cluster.at("sa.key")
+                ),
                 "--disable-admission-plugins=ServiceAccount".to_owned(),
                 "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
             ],
@@ -116,8 +118,9 @@ impl Cluster {
     }
 
     fn write_files(&self, port: u16) {
-        let key = rcgen::KeyPair::generate().unwrap().serialize_pem();
-        std::fs::write(self.at("sa.key"), key).unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        std::fs::write(self.at("sa.key"), key.serialize_pem()).unwrap();
+        std::fs::write(self.at("sa.pub"), key.public_key_pem()).unwrap();
         let tokens = "secret,admin,admin,\"system:masters\"\n";
         std::fs::write(self.at("tokens"), tokens).unwrap();
         let kubeconfig = json!({
