@@ -90,10 +90,7 @@ impl Cluster {
                 format!("--token-auth-file={}", cluster.at("tokens")),
                 "--service-account-issuer=https://localhost".to_owned(),
                 format!("--service-account-key-file={}", cluster.at("sa.pub")),
-                format!(
-                    "--service-account-signing-key-file={}",
-                    cluster.at("sa.key")
-                ),
+                format!("--service-account-signing-key-file={}", cluster.at("sa.key")),
                 "--disable-admission-plugins=ServiceAccount".to_owned(),
                 "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
             ],

@@ -58,6 +58,8 @@ pub struct ControlPlaneSync {
     failures: BTreeMap<Errand, String>,
     /// The last trouble reported for each errand, so that it is one event.
     troubles: BTreeMap<Errand, String>,
+    /// What was wrong with the source when it was last asked.
+    problems: Vec<String>,
 }
 
 impl ControlPlaneSync {
@@ -87,6 +89,7 @@ impl ControlPlaneSync {
             timers: BTreeMap::new(),
             failures: BTreeMap::new(),
             troubles: BTreeMap::new(),
+            problems: Vec::new(),
         }
     }
 }

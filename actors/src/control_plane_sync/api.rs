@@ -17,6 +17,12 @@ pub trait ConfigurationSource {
     /// Reads the configuration, whole.
     fn configuration(&self) -> Answer<Configuration>;
 
+    /// Returns what was wrong with the sources of the last configuration, in plain words, while the
+    /// rest of it could be used.
+    fn problems(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Resolves when the configuration may have changed; never, where only asking can tell.
     fn changed(&self) -> LocalBoxFuture<'static, ()> {
         Box::pin(std::future::pending())

@@ -39,6 +39,14 @@ pub enum ControlPlaneError {
         /// What is wrong and how to mend it.
         reason: String,
     },
+    /// The folder of manifests could not be read.
+    #[error("failed to read the manifests in {folder}: {reason}")]
+    Manifests {
+        /// The folder.
+        folder: String,
+        /// Why.
+        reason: String,
+    },
     /// The host name does not resolve.
     #[error("failed to find host {host}: {reason}")]
     NoSuchHost {
@@ -210,6 +218,7 @@ impl ControlPlaneError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::NoSuchHost { .. }
+            | Self::Manifests { .. }
             | Self::Unreachable { .. }
             | Self::TimedOut { .. }
             | Self::ServerFailed { .. } => true,
@@ -238,6 +247,7 @@ impl ControlPlaneError {
             | Self::TooLarge { .. }
             | Self::Undecodable { .. } => true,
             Self::Misconfigured { .. }
+            | Self::Manifests { .. }
             | Self::NoSuchHost { .. }
             | Self::ServerNotTrusted { .. }
             | Self::HandshakeRefused { .. }

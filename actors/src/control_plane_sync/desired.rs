@@ -60,10 +60,7 @@ impl Desired {
     pub(crate) fn adopt(&mut self, new: Configuration) -> Adoption {
         self.empty.clear();
         let new = with_last_good(self.current.as_ref(), new);
-        let is_same = self
-            .current
-            .as_ref()
-            .is_some_and(|it| means_the_same(it, &new));
+        let is_same = self.current.as_ref().is_some_and(|it| means_the_same(it, &new));
         self.current = Some(new);
         if is_same { Adoption::Unchanged } else { Adoption::Changed }
     }

@@ -13,9 +13,8 @@ mod event_ring;
 mod hardware;
 mod identity;
 mod identity_error;
-#[allow(dead_code, reason = "joined to the actor by the folder's source")]
 mod manifest_folder;
-#[allow(dead_code, reason = "joined to the actor by the folder's source")]
+mod manifest_source;
 mod manifests;
 mod membership;
 mod pace;
@@ -36,5 +35,6 @@ pub use client::{HttpsClient, ServerSettings};
 pub use control_plane_error::{Call, ControlPlaneError, Message};
 pub use identity::{Identities, IdentityFiles};
 pub use identity_error::IdentityError;
+pub use manifest_source::manifests_in;
 pub use source::{ConfigurationStore, Restored, Source, stored_in};
 pub use wire::AgentStatus;

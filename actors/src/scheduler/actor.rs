@@ -13,8 +13,8 @@ use tracing::{debug, info, warn};
 use super::jobs::{Jobs, SchedulerSettings};
 use crate::clock::{Clock, Monotonic};
 use crate::messages::{
-    CommandFinished, Drain, EventRecorded, ExecutorCommand, GetJobs, JobsReported, ProfilesEvaluated,
-    WorkloadsConfigured, WorkloadsObserved, tell,
+    CommandFinished, Drain, EventRecorded, ExecutorCommand, GetJobs, JobsReported,
+    ProfilesEvaluated, WorkloadsConfigured, WorkloadsObserved, tell,
 };
 use crate::workload::{Event, EventKind, ExecutorKind, JobReport};
 

@@ -37,10 +37,7 @@ impl ControlPlaneSync {
         }
         self.keeping = Keeping::Writing;
         let save = tokio::time::timeout(STORE_TIMEOUT, self.store.save(configuration));
-        ctx.spawn(
-            save.into_actor(self)
-                .map(|saved, actor, ctx| actor.kept(saved, ctx)),
-        );
+        ctx.spawn(save.into_actor(self).map(|saved, actor, ctx| actor.kept(saved, ctx)));
     }
 
     pub(super) fn kept(
@@ -115,6 +112,15 @@ impl ControlPlaneSync {
                     self.failures.insert(errand, error);
                 }
             }
+        }
+    }
+
+    /// Reports what is wrong with the source, each problem once.
+    pub(super) fn note_problems(&mut self) {
+        let problems = self.source.configurations().problems();
+        let known = std::mem::replace(&mut self.problems, problems.clone());
+        for problem in problems.into_iter().filter(|problem| !known.contains(problem)) {
+            self.report(EventKind::Warn, "ManifestRefused", problem);
         }
     }
 

@@ -15,6 +15,7 @@ use crate::control_plane_sync::errands::Errand;
 use crate::control_plane_sync::identity_error::described;
 use crate::control_plane_sync::membership::{Progress, Shown};
 use crate::control_plane_sync::source::Source;
+use crate::control_plane_sync::store::with_last_good;
 use crate::workload::{Configuration, EventKind};
 
 impl ControlPlaneSync {
@@ -94,6 +95,7 @@ impl ControlPlaneSync {
         match answer {
             Ok(configuration) => {
                 self.accepted();
+                self.note_problems();
                 self.adopt(configuration, ctx);
             }
             Err(ControlPlaneError::Unauthorized { .. }) => {
@@ -108,11 +110,7 @@ impl ControlPlaneSync {
             }
             Err(error) => {
                 if let ControlPlaneError::Undecodable { .. } = error {
-                    self.trouble(
-                        Errand::Configuration,
-                        "ConfigurationRefused",
-                        error.to_string(),
-                    );
+                    self.trouble(Errand::Configuration, "ConfigurationRefused", error.to_string());
                 }
                 self.again(Errand::Configuration, false, ctx);
             }
@@ -122,6 +120,7 @@ impl ControlPlaneSync {
     pub(super) fn adopt(&mut self, configuration: Configuration, ctx: &mut Context<Self>) {
         let period = self.desired.period();
         let now = self.clock.now().monotonic;
+        let configuration = with_last_good(self.desired.current(), configuration);
         let adoption = match &self.source {
             Source::Server { .. } => self.desired.adopt_guarded(configuration, now),
             Source::Folder(_) => self.desired.adopt(configuration),
@@ -172,19 +171,14 @@ impl ControlPlaneSync {
             return;
         };
         let answer = api.control();
-        self.await_answer(
-            Errand::Control,
-            answer,
-            ctx,
-            |actor, answer, ctx| match answer {
-                Ok(ControlAnswer::Nothing) => {
-                    actor.deleted.clear();
-                    actor.again(Errand::Control, true, ctx);
-                }
-                Ok(ControlAnswer::Disconnect) => actor.hear_of_deletion(Errand::Control, ctx),
-                Err(_) => actor.again(Errand::Control, false, ctx),
-            },
-        );
+        self.await_answer(Errand::Control, answer, ctx, |actor, answer, ctx| match answer {
+            Ok(ControlAnswer::Nothing) => {
+                actor.deleted.clear();
+                actor.again(Errand::Control, true, ctx);
+            }
+            Ok(ControlAnswer::Disconnect) => actor.hear_of_deletion(Errand::Control, ctx),
+            Err(_) => actor.again(Errand::Control, false, ctx),
+        });
     }
 
     /// Takes an answer that says that the device was deleted.
