@@ -1,1 +1,305 @@
 //! Tests of pod manifests.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::workload::{Confidential, ConfigMap, ExecutorKind, Secret, WorkloadId, WorkloadName};
+
+fn workload(pod: Value) -> Workload {
+    serde_json::from_value::<Workload>(json!({
+        "id": WorkloadId::from("web-0123456789ab"),
+        "name": WorkloadName::from("web"),
+        "namespace": "default",
+        "executor": ExecutorKind::PodmanRootful,
+        "pod": pod,
+    }))
+    .unwrap()
+}
+
+fn plan_with(
+    workload: &Workload,
+    limits: Limits,
+    can_limit: bool,
+) -> Result<PodPlan, ManifestError> {
+    let context = PodContext {
+        device_id: &DeviceId::from("device-1"),
+        boot_id: "boot-1",
+        volumes_root: Path::new("/volumes"),
+        limits,
+        can_limit,
+    };
+    podman_pod(workload, &context)
+}
+
+fn plan(workload: &Workload) -> Result<PodPlan, ManifestError> {
+    plan_with(workload, Limits::default(), true)
+}
+
+fn spec(plan: &PodPlan) -> Value {
+    serde_json::to_value(&plan.pod.spec).unwrap()
+}
+
+fn main_with(extra: Value) -> Value {
+    let mut main = json!({"name": "main", "image": "i:1"});
+    main.as_object_mut()
+        .unwrap()
+        .extend(extra.as_object().unwrap().clone());
+    main
+}
+
+fn one(extra: Value) -> Workload {
+    workload(json!({"containers": [main_with(extra)]}))
+}
+
+fn configured(mut workload: Workload) -> Workload {
+    workload.config_maps = vec![ConfigMap {
+        name: "settings".to_owned(),
+        data: [
+            ("a".to_owned(), b"1".to_vec()),
+            ("b".to_owned(), b"2".to_vec()),
+        ]
+        .into(),
+    }];
+    workload.secrets = vec![Secret {
+        name: "login".to_owned(),
+        data: [
+            ("user".to_owned(), Confidential::new(b"alice".to_vec())),
+            ("binary".to_owned(), Confidential::new(vec![0xff, 0])),
+        ]
+        .into(),
+    }];
+    workload
+}
+
+#[test]
+fn pod_is_marked_as_ours_and_podman_neither_restarts_nor_pulls() {
+    let mut workload = one(json!({"imagePullPolicy": "Always"}));
+    workload.pod.restart_policy = Some("Always".to_owned());
+    workload.labels = [
+        ("app".to_owned(), "x".to_owned()),
+        (ID.to_owned(), "forged".to_owned()),
+    ]
+    .into();
+    let plan = plan(&workload).unwrap();
+    let labels = plan.pod.metadata.labels.clone().unwrap();
+    for (key, value) in [
+        (MANAGED_BY, AGENT),
+        ("project-flotta.io", "0123456789ab"),
+        (ID, "web-0123456789ab"),
+        (WORKLOAD, "web"),
+        (BOOT_ID, "boot-1"),
+        (CONTAINERS, "1"),
+        ("app", "x"),
+    ] {
+        assert_eq!(labels.get(key).map(String::as_str), Some(value), "{key}");
+    }
+    let spec = spec(&plan);
+    assert_eq!(spec["restartPolicy"], "Never");
+    assert_eq!(spec["containers"][0]["imagePullPolicy"], "Never");
+}
+
+#[test]
+fn environment_is_plain_in_the_order_of_kubernetes() {
+    let workload = configured(one(json!({
+        "envFrom": [{"prefix": "S_", "configMapRef": {"name": "settings"}}],
+        "env": [
+            {"name": "S_b", "value": "own"},
+            {"name": "USER", "valueFrom": {"secretKeyRef": {"name": "login", "key": "user"}}},
+            {"name": "ABSENT", "valueFrom": {"configMapKeyRef":
+                {"name": "settings", "key": "z", "optional": true}}},
+            {"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+            {"name": "DEVICE_ID", "value": "forged"},
+        ],
+    })));
+    let env = spec(&plan(&workload).unwrap())["containers"][0]["env"].clone();
+    assert_eq!(
+        env,
+        json!([
+            {"name": "S_a", "value": "1"},
+            {"name": "S_b", "value": "own"},
+            {"name": "USER", "value": "alice"},
+            {"name": "POD", "value": "web-0123456789ab"},
+            {"name": "DEVICE_ID", "value": "device-1"},
+        ])
+    );
+}
+
+#[test]
+fn what_podman_cannot_do_is_named() {
+    let with_volume = |volume: Value| {
+        workload(json!({
+        "containers": [main_with(json!({}))], "volumes": [volume]}))
+    };
+    let with_variable = |source: Value| {
+        configured(one(json!({
+        "env": [{"name": "X", "valueFrom": source}]})))
+    };
+    let table = [
+        (
+            with_volume(json!({"name": "v", "projected": {}})),
+            "volume v is of kind projected",
+        ),
+        (
+            with_volume(json!({"name": "v", "downwardAPI": {}})),
+            "volume v is of kind downwardAPI",
+        ),
+        (
+            with_volume(json!({"name": "v", "csi": {"driver": "d"}})),
+            "volume v is of kind csi",
+        ),
+        (
+            with_volume(json!({"name": "../v", "emptyDir": {}})),
+            "must stay within the volume",
+        ),
+        (
+            with_volume(json!({"name": "v", "configMap": {"name": "no"}})),
+            "config map no is not",
+        ),
+        (
+            one(json!({"volumeMounts": [{"name": "no", "mountPath": "/x"}]})),
+            "mounts volume no, which the pod does not declare",
+        ),
+        (
+            with_variable(json!({"secretKeyRef": {"name": "login", "key": "no"}})),
+            "secret login has no key no",
+        ),
+        (
+            with_variable(json!({"secretKeyRef": {"name": "login", "key": "binary"}})),
+            "variable X of container main is not text",
+        ),
+        (
+            with_variable(json!({"fieldRef": {"fieldPath": "status.podIP"}})),
+            "asks for status.podIP",
+        ),
+        (
+            workload(json!({"containers": []})),
+            "the pod has no containers",
+        ),
+        (
+            workload(json!({"containers": [main_with(json!({}))],
+                "initContainers": [{"name": "side", "restartPolicy": "Always"}]})),
+            "init container side has a restartPolicy",
+        ),
+    ];
+    for (workload, expected) in table {
+        let error = plan(&workload).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn volumes_become_folders_of_the_workloads_own() {
+    let workload = configured(workload(json!({
+        "containers": [main_with(json!({"volumeMounts": [
+            {"name": "conf", "mountPath": "/conf"},
+            {"name": "conf", "mountPath": "/one", "subPath": "deep/one"},
+            {"name": "data", "mountPath": "/data"},
+        ]}))],
+        "volumes": [
+            {"name": "conf", "configMap": {"name": "settings", "defaultMode": 288,
+                "items": [{"key": "a", "path": "deep/one"}]}},
+            {"name": "data", "persistentVolumeClaim": {"claimName": "kept"}},
+        ],
+    })));
+    let plan = plan(&workload).unwrap();
+    let folder = &plan.folders[0];
+    assert_eq!(folder.path, Path::new("/volumes/web-0123456789ab/conf"));
+    assert_eq!(
+        (folder.files[0].path.as_path(), folder.files[0].mode),
+        (Path::new("deep/one"), 0o440)
+    );
+    let spec = spec(&plan);
+    assert_eq!(
+        spec["volumes"][0]["hostPath"]["path"],
+        "/volumes/web-0123456789ab/conf"
+    );
+    assert_eq!(
+        spec["volumes"][1]["persistentVolumeClaim"]["claimName"],
+        "kept"
+    );
+    assert_eq!(
+        spec["volumes"][2]["hostPath"],
+        json!({"path": "/volumes/web-0123456789ab/conf/deep/one", "type": "File"})
+    );
+    let mounts = &spec["containers"][0]["volumeMounts"];
+    assert_eq!(mounts[0]["mountPath"], "/conf:z");
+    assert_eq!(mounts[1]["name"], spec["volumes"][2]["name"]);
+    assert_eq!(mounts[2]["mountPath"], "/data");
+}
+
+#[test]
+fn keys_that_lead_out_of_their_volume_are_refused() {
+    for path in ["../x", "/etc/passwd", "a/../../x", "", "./../x"] {
+        let workload = configured(workload(json!({
+            "containers": [main_with(json!({}))],
+            "volumes": [{"name": "v", "secret": {"secretName": "login",
+                "items": [{"key": "user", "path": path}]}}],
+        })));
+        let error = plan(&workload).unwrap_err();
+        assert!(matches!(error, ManifestError::UnsafePath { .. }), "{path}");
+    }
+}
+
+#[test]
+fn only_ports_of_the_host_stay_and_none_beside_the_hosts_network() {
+    let ports = json!([{"containerPort": 80}, {"containerPort": 81, "hostPort": 8081}]);
+    let mut workload = one(json!({"ports": ports, "livenessProbe": {}}));
+    let bridged = plan(&workload).unwrap();
+    assert_eq!(
+        spec(&bridged)["containers"][0]["ports"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    assert!(bridged.warnings[0].contains("livenessProbe"));
+    workload.pod.host_network = Some(true);
+    let plan = plan(&workload).unwrap();
+    assert!(plan.host_network);
+    assert_eq!(spec(&plan)["containers"][0]["ports"], Value::Null);
+}
+
+#[test]
+fn limits_narrow_what_the_author_allows_and_are_parted_among_containers() {
+    let limited = json!({"resources": {"limits": {"cpu": "500m", "memory": "64Mi"}}});
+    let free = json!({"name": "free", "image": "i:1"});
+    let workload = workload(json!({"containers": [main_with(limited), free]}));
+    let limits = Limits {
+        cpu: Some(60_000),
+        memory: Some(256 << 20),
+    };
+    let spec = spec(&plan_with(&workload, limits, true).unwrap());
+    let limit = |n: usize, name: &str| spec["containers"][n]["resources"]["limits"][name].clone();
+    assert_eq!(
+        (limit(0, "cpu"), limit(1, "cpu")),
+        (json!("300m"), json!("300m"))
+    );
+    assert_eq!(limit(0, "memory"), json!((64 << 20).to_string()));
+    assert_eq!(limit(1, "memory"), json!((128 << 20).to_string()));
+    let lifted = container_limits(&workload, Limits::default());
+    assert_eq!((lifted[0].cpu, lifted[1].cpu), (Some(50_000), None));
+}
+
+#[test]
+fn limits_are_left_out_with_a_warning_where_podman_knows_none() {
+    let workload = one(json!({"resources": {"limits": {"cpu": "1"}}}));
+    let plan = plan_with(&workload, Limits::default(), false).unwrap();
+    assert_eq!(spec(&plan)["containers"][0]["resources"], Value::Null);
+    assert_eq!(plan.warnings.len(), 1);
+}
+
+#[test]
+fn long_annotations_travel_beside_the_manifest() {
+    let mut workload = one(json!({}));
+    workload.annotations = [
+        ("short".to_owned(), "x".repeat(63)),
+        ("long".to_owned(), "x".repeat(64)),
+    ]
+    .into();
+    let plan = plan(&workload).unwrap();
+    let annotations = plan.pod.metadata.annotations.unwrap();
+    assert!(annotations.contains_key("short") && !annotations.contains_key("long"));
+    assert!(plan.long_annotations.contains_key("long"));
+}

@@ -2,16 +2,19 @@
 //!
 //! `actor` receives and sends; `http`, `client` and `connector` reach podman, `volumes` the disk;
 //! `start`, `stop` and `pull` are the sequences of calls that one command comes to, on the
-//! `workbench` that they share; `observer` keeps what an observation needs beyond one listing;
+//! `workbench` that they share, `limits` for a pod that runs; `observer` keeps what an observation needs beyond one listing;
 //! `pod_state`, `events`, `libpod` and `words` only decide.
 
 mod actor;
+#[cfg(all(test, feature = "testing"))]
+mod actor_tests;
 mod api;
 mod client;
 mod connector;
 mod events;
 mod http;
 mod libpod;
+mod limits;
 mod observer;
 mod pod_state;
 mod pull;

@@ -9,14 +9,15 @@ use std::time::Duration;
 use tracing::warn;
 
 use super::api::{PlayRequest, PodmanError};
-use super::libpod::{ContainerRow, HostInfo, PlayReport, UpdateBody, UpdateCpu, UpdateMemory};
+use super::libpod::{ContainerRow, HostInfo, PlayReport};
+use super::limits::{apply_limits, can_limit};
 use super::pod_state::{Knowledge, Phase, container_name, phase, pod_state};
 use super::stop::remove_gently;
 use super::words::start_reason;
 use super::workbench::{Workbench, unavailable};
 use crate::clock::Monotonic;
 use crate::messages::CommandError;
-use crate::pod_manifest::{PodContext, PodPlan, container_limits, podman_pod};
+use crate::pod_manifest::{PodContext, PodPlan, podman_pod};
 use crate::workload::{CurrentState, Limits, Workload};
 
 /// Kept from the command's time for the removal of what failed.
@@ -27,8 +28,6 @@ const SETTLING_TIME: Duration = Duration::from_secs(2);
 const POLL_PERIOD: Duration = Duration::from_millis(100);
 /// Grace for what still runs of a pod that is replaced.
 const REPLACEMENT_GRACE: Duration = Duration::from_secs(10);
-/// The period of a CPU quota, in microseconds.
-const CPU_PERIOD: u64 = 100_000;
 
 /// Creates and starts the pod of `workload`. Returns what people should know.
 ///
@@ -80,10 +79,6 @@ fn plan(
     };
     podman_pod(workload, &context)
         .map_err(|error| CommandError::Unsupported { message: error.to_string() })
-}
-
-fn can_limit(host: &HostInfo) -> bool {
-    !(host.security.rootless && host.cgroup_version == "v1")
 }
 
 async fn play(
@@ -234,41 +229,4 @@ fn start_error(error: &PodmanError) -> CommandError {
     } else {
         unavailable(error)
     }
-}
-
-/// Brings the limits of a pod that runs to what they shall be.
-async fn apply_limits(
-    bench: &Workbench,
-    workload: &Workload,
-    limits: Limits,
-    rows: &[ContainerRow],
-) -> Vec<String> {
-    let can = bench.host().await.is_ok_and(|host| can_limit(&host));
-    if !can {
-        let wanted = limits != Limits::default();
-        let warning = "limits are ignored: rootless podman needs cgroup v2 for them";
-        return wanted.then(|| warning.to_owned()).into_iter().collect();
-    }
-    let mut warnings = Vec::new();
-    for wanted in container_limits(workload, limits) {
-        let Some(row) = rows.iter().find(|row| container_name(row) == wanted.container) else {
-            continue;
-        };
-        let amount =
-            |limit: Option<u64>| limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
-        let cpu = UpdateBody {
-            cpu: Some(UpdateCpu { quota: amount(wanted.cpu), period: CPU_PERIOD }),
-            memory: None,
-        };
-        let memory =
-            UpdateBody { cpu: None, memory: Some(UpdateMemory { limit: amount(wanted.memory) }) };
-        // Apart: a container that needs more memory than it shall have still gets its CPU limit.
-        for (what, change) in [("CPU", cpu), ("memory", memory)] {
-            if let Err(error) = bench.api.update(&row.id, change).await {
-                let (name, why) = (&wanted.container, error.chain());
-                warnings.push(format!("the {what} limit of container {name} stays: {why}"));
-            }
-        }
-    }
-    warnings
 }

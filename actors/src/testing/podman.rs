@@ -414,11 +414,15 @@ fn descendants(pid: i32) -> Vec<i32> {
     children.flat_map(|child| [vec![child], descendants(child)].concat()).collect()
 }
 
+/// Removes a control group; the kernel lets go of one a moment after its last process.
 fn remove_group(group: &Path) {
     for inner in fs::read_dir(group).into_iter().flatten().flatten() {
         if inner.path().is_dir() {
             remove_group(&inner.path());
         }
     }
-    let _ = fs::remove_dir(group);
+    let until = Instant::now() + Duration::from_secs(2);
+    while group.exists() && fs::remove_dir(group).is_err() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }

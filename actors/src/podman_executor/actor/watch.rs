@@ -1,0 +1,236 @@
+//! The actor's view of podman: the event stream, the observations that follow it, and whether
+//! podman answers at all.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use exponential_backoff::Backoff;
+use tracing::{debug, info, warn};
+
+use super::{Availability, Link, Listing, OBSERVATION_PERIOD, PodmanExecutor};
+use crate::messages::{RuntimeUnavailable, WorkloadsObserved, tell};
+use crate::podman_executor::api::{EventStream, PodmanError};
+use crate::podman_executor::observer::Observation;
+use crate::workload::EventKind;
+
+/// Time between two observations in a burst of events.
+const MIN_OBSERVATION_GAP: Duration = Duration::from_millis(250);
+/// Time to the next look at a process that is gone and that podman has not noted.
+const UNSETTLED_PERIOD: Duration = Duration::from_secs(1);
+/// First wait before a connection is tried again.
+const MIN_RECONNECT_DELAY: Duration = Duration::from_millis(100);
+/// Longest wait while nobody listens on the socket: a try costs nothing.
+const MAX_ABSENT_DELAY: Duration = Duration::from_secs(1);
+/// Longest wait while podman answers wrongly or not at all.
+const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(30);
+/// A stream that lived for so long ended by chance, not by habit.
+const STEADY_AFTER: Duration = Duration::from_secs(10);
+
+impl PodmanExecutor {
+    // ---- the event stream ---------------------------------------------------------------------
+
+    /// Opens the stream before the first look, so that nothing happens unseen between the two.
+    pub(super) fn connect(&mut self, ctx: &mut Context<Self>) {
+        let (api, since) = (Rc::clone(&self.deps.api), self.since);
+        let opening = async move { api.events(since).await };
+        ctx.spawn(
+            opening
+                .into_actor(self)
+                .map(|opened, actor, ctx| match opened {
+                    Ok(stream) => actor.connected(stream, ctx),
+                    Err(error) => actor.not_connected(&error, ctx),
+                }),
+        );
+    }
+
+    fn connected(&mut self, stream: EventStream, ctx: &mut Context<Self>) {
+        debug!("event stream opened");
+        if std::mem::take(&mut self.absent) {
+            self.reconnects = delays();
+        }
+        self.bench.forget_host();
+        let stream = ctx.add_stream(stream);
+        let since = self.deps.clock.now().monotonic;
+        self.link = Link::Up { stream, since };
+        self.observe_soon(ctx);
+    }
+
+    fn not_connected(&mut self, error: &PodmanError, ctx: &mut Context<Self>) {
+        match error {
+            PodmanError::Connect { .. } => self.unavailable(error),
+            // The listing decides: without events it is only later.
+            PodmanError::Timeout { .. }
+            | PodmanError::Cut { .. }
+            | PodmanError::Garbled { .. }
+            | PodmanError::Refused { .. } => self.observe_soon(ctx),
+        }
+        self.reconnect_later(error, ctx);
+    }
+
+    pub(super) fn stream_ended(&mut self, error: Option<&PodmanError>, ctx: &mut Context<Self>) {
+        let Link::Up { stream, since } = std::mem::replace(&mut self.link, Link::Down) else {
+            return;
+        };
+        ctx.cancel_future(stream);
+        let lived = self.deps.clock.now().monotonic.saturating_since(since);
+        if lived >= STEADY_AFTER {
+            self.reconnects = delays();
+        }
+        debug!(error = error.map(PodmanError::chain), "event stream ended");
+        let delay = self.next_delay(MAX_RECONNECT_DELAY);
+        ctx.run_later(delay, Self::connect);
+    }
+
+    fn reconnect_later(&mut self, error: &PodmanError, ctx: &mut Context<Self>) {
+        let longest = match error {
+            PodmanError::Connect { .. } => {
+                self.absent = true;
+                MAX_ABSENT_DELAY
+            }
+            PodmanError::Timeout { .. }
+            | PodmanError::Cut { .. }
+            | PodmanError::Garbled { .. }
+            | PodmanError::Refused { .. } => MAX_RECONNECT_DELAY,
+        };
+        let delay = self.next_delay(longest);
+        ctx.run_later(delay, Self::connect);
+    }
+
+    fn next_delay(&mut self, longest: Duration) -> Duration {
+        let delay = self.reconnects.next().flatten();
+        delay.unwrap_or(longest).min(longest)
+    }
+
+    // ---- observations -------------------------------------------------------------------------
+
+    /// Looks at once, or as soon as the gap to the last look has passed.
+    pub(super) fn observe_soon(&mut self, ctx: &mut Context<Self>) {
+        match self.listing {
+            Listing::Planned | Listing::Stale => {}
+            Listing::Running => self.listing = Listing::Stale,
+            Listing::Idle => {
+                let (observer, now) = (Rc::clone(&self.observer), self.deps.clock.now());
+                let last = self.observed_at.unwrap_or_default();
+                let gap = MIN_OBSERVATION_GAP.saturating_sub(now.monotonic.saturating_since(last));
+                if self.observed_at.is_some() && !gap.is_zero() {
+                    return self.observe_after(gap, ctx);
+                }
+                self.listing = Listing::Running;
+                let look = async move { observer.observe().await };
+                ctx.spawn(look.into_actor(self).map(Self::looked));
+            }
+        }
+    }
+
+    fn observe_after(&mut self, delay: Duration, ctx: &mut Context<Self>) {
+        self.listing = Listing::Planned;
+        ctx.run_later(delay, |actor, ctx| {
+            actor.listing = Listing::Idle;
+            actor.observe_soon(ctx);
+        });
+    }
+
+    fn looked(seen: Result<Observation, PodmanError>, actor: &mut Self, ctx: &mut Context<Self>) {
+        let again = actor.listing == Listing::Stale;
+        actor.listing = Listing::Idle;
+        let unsettled = seen.as_ref().is_ok_and(|seen| seen.unsettled);
+        actor.seen(seen, ctx);
+        if again {
+            actor.observe_after(MIN_OBSERVATION_GAP, ctx);
+        } else if unsettled {
+            actor.observe_after(UNSETTLED_PERIOD, ctx);
+        }
+    }
+
+    /// Tells what was seen, unless something younger was told.
+    pub(super) fn seen(&mut self, seen: Result<Observation, PodmanError>, ctx: &mut Context<Self>) {
+        match seen {
+            Ok(seen)
+                if self
+                    .observed_at
+                    .is_some_and(|last| last > seen.at.monotonic) => {}
+            Ok(seen) => {
+                self.observed_at = Some(seen.at.monotonic);
+                self.available();
+                let observed = WorkloadsObserved {
+                    executor: self.deps.kind,
+                    observed_at: seen.at,
+                    pods: Ok(seen.pods),
+                };
+                tell(&self.deps.observations, observed);
+            }
+            Err(error) => {
+                self.unavailable(&error);
+                // A podman that does not list does not tell events either.
+                self.stream_ended(Some(&error), ctx);
+            }
+        }
+    }
+
+    pub(super) fn look_for_half_made_pods(&mut self, ctx: &mut Context<Self>) {
+        let observer = Rc::clone(&self.observer);
+        let look = async move { observer.look_for_half_made_pods().await };
+        ctx.spawn(
+            look.into_actor(self)
+                .map(|looked, actor, ctx| match looked {
+                    Ok(()) => actor.observe_soon(ctx),
+                    // A pod is being stopped, or podman is away: the next period does.
+                    Err(error) => debug!(error = error.chain(), "pods were not listed"),
+                }),
+        );
+    }
+
+    // ---- availability -------------------------------------------------------------------------
+
+    fn available(&mut self) {
+        let before = std::mem::replace(&mut self.availability, Availability::Available);
+        match before {
+            Availability::Available => {}
+            Availability::Untold => info!(executor = %self.deps.kind, "runtime answered"),
+            Availability::Unavailable { .. } => {
+                info!(executor = %self.deps.kind, "runtime answered again");
+                let message = format!("{} answers again", self.deps.kind);
+                self.record(EventKind::Normal, "RuntimeAvailable", None, message);
+            }
+        }
+    }
+
+    /// Tells that podman does not answer: at each change, and once a period.
+    fn unavailable(&mut self, error: &PodmanError) {
+        let now = self.deps.clock.now();
+        let message = error.chain();
+        match &self.availability {
+            Availability::Unavailable {
+                message: told,
+                told_at,
+            } if *told == message => {
+                if now.monotonic.saturating_since(*told_at) < OBSERVATION_PERIOD {
+                    return;
+                }
+            }
+            Availability::Untold | Availability::Available | Availability::Unavailable { .. } => {
+                warn!(executor = %self.deps.kind, error = message, "runtime did not answer");
+                self.record(EventKind::Warn, "RuntimeUnavailable", None, message.clone());
+            }
+        }
+        self.availability = Availability::Unavailable {
+            message: message.clone(),
+            told_at: now.monotonic,
+        };
+        let observed = WorkloadsObserved {
+            executor: self.deps.kind,
+            observed_at: now,
+            pods: Err(RuntimeUnavailable { message }),
+        };
+        tell(&self.deps.observations, observed);
+    }
+}
+
+/// Returns the waits between attempts to reach podman.
+pub(super) fn delays() -> exponential_backoff::IntoIter {
+    let mut backoff = Backoff::new(u32::MAX, MIN_RECONNECT_DELAY, MAX_RECONNECT_DELAY);
+    backoff.set_factor(2);
+    backoff.set_jitter(0.1);
+    backoff.iter()
+}

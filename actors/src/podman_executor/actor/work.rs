@@ -1,0 +1,66 @@
+//! What one command comes to: its sequence of calls, then a look at the outcome.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::clock::Monotonic;
+use crate::messages::{Action, CommandError, ExecutorCommand};
+use crate::podman_executor::api::PodmanError;
+use crate::podman_executor::observer::{Observation, Observer};
+use crate::podman_executor::workbench::{Workbench, unavailable};
+use crate::podman_executor::{pull, start, stop};
+
+/// Kept from a command's time for the observation that precedes its answer.
+const ANSWER_RESERVE: Duration = Duration::from_secs(6);
+
+/// How a command ended.
+pub(super) struct Done {
+    pub(super) action: Action,
+    pub(super) result: Result<Vec<String>, CommandError>,
+    pub(super) seen: Option<Result<Observation, PodmanError>>,
+}
+
+/// Does what `command` asks, then looks at what it came to, all before its deadline.
+pub(super) async fn work(
+    bench: Rc<Workbench>,
+    observer: Rc<Observer>,
+    command: ExecutorCommand,
+    left: Duration,
+) -> Done {
+    let reserve = ANSWER_RESERVE.min(left / 4);
+    let allowed = left.saturating_sub(reserve);
+    let until = bench.clock.now().monotonic + allowed;
+    let action = command.action;
+    let result = timeout(allowed, execute(&bench, &action, until)).await;
+    let result = result.unwrap_or_else(|_| {
+        let error = PodmanError::Timeout {
+            call: "finish the command",
+            after: allowed,
+        };
+        Err(unavailable(&error))
+    });
+    observer.forget_pod(action.workload_id().as_str());
+    let seen = timeout(reserve * 3 / 4, observer.observe()).await.ok();
+    Done {
+        action,
+        result,
+        seen,
+    }
+}
+
+async fn execute(
+    bench: &Workbench,
+    action: &Action,
+    until: Monotonic,
+) -> Result<Vec<String>, CommandError> {
+    match action {
+        Action::Pull { workload } => pull::pull(bench, workload, until).await,
+        Action::Start { workload, limits } => start::start(bench, workload, *limits, until).await,
+        Action::Stop { id, grace, .. } => {
+            let stopped = stop::stop(bench, id, *grace, until).await;
+            stopped.map(|()| Vec::new())
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! The actor over a podman in memory, in virtual time, under its supervisor.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::{pause, sleep};
+
+use crate::messages::{ActorHealth, CommandError};
+use crate::testing::fake_podman::{FakePodman, Fault};
+use crate::testing::podman_desk::{PodmanDesk, start_of, state_in, stop_of, workload};
+use crate::workload::{CurrentState, ExecutorKind, Workload};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn web() -> Arc<Workload> {
+    let pod = json!({"containers": [{"name": "main", "image": "localhost/web:1"}]});
+    Arc::new(workload("web", pod))
+}
+
+fn desk(podman: &FakePodman) -> PodmanDesk {
+    pause();
+    let volumes = std::env::temp_dir().join("device-worker-ng-no-volumes");
+    PodmanDesk::start(
+        ExecutorKind::PodmanRootful,
+        Rc::new(podman.clone()),
+        volumes,
+    )
+}
+
+fn is_running(state: &CurrentState) -> bool {
+    *state == CurrentState::Running
+}
+
+#[actix::test]
+async fn panic_in_flight_is_answered_as_abandoned_and_the_next_command_works() {
+    let podman = FakePodman::new();
+    let mut desk = desk(&podman);
+    podman.fail_once("play", Fault::Panic);
+    let answer = desk.run_start(&web()).await;
+    assert_eq!(answer, Err(CommandError::Abandoned));
+    desk.run_start(&web()).await.unwrap();
+    desk.observe_state(&web().id, is_running).await;
+    let health = desk.health.recv().await.unwrap().health;
+    assert!(matches!(health, ActorHealth::Restarting { .. }));
+}
+
+#[actix::test]
+async fn call_that_never_ends_is_given_up_before_the_deadline_and_harms_no_other() {
+    let podman = FakePodman::new();
+    let mut desk = desk(&podman);
+    podman.fail_once("play", Fault::Stuck);
+    let stuck = desk.send(start_of(&web()), MINUTE);
+    let other = desk.send(
+        stop_of(&workload("other", json!({"containers": []}))),
+        MINUTE,
+    );
+    let first = desk.finished.recv().await.unwrap();
+    assert_eq!((first.id, first.result), (other, Ok(())));
+    let second = desk.finished.recv().await.unwrap();
+    assert_eq!(second.id, stuck);
+    assert!(matches!(
+        second.result,
+        Err(CommandError::Unavailable { .. })
+    ));
+    assert!(second.finished_at.monotonic.since_start() < MINUTE);
+    assert!(
+        desk.health.try_recv().is_err(),
+        "the executor was not restarted"
+    );
+}
+
+#[actix::test]
+async fn command_after_its_deadline_is_refused_and_touches_nothing() {
+    let podman = FakePodman::new();
+    let mut desk = desk(&podman);
+    desk.send(start_of(&web()), Duration::ZERO);
+    let finished = desk.finished.recv().await.unwrap();
+    assert_eq!(finished.result, Err(CommandError::Expired));
+    assert_eq!(podman.count("play"), 0);
+}
+
+#[actix::test]
+async fn new_state_is_told_before_the_command_is_answered() {
+    let podman = FakePodman::new();
+    let mut desk = desk(&podman);
+    desk.run_start(&web()).await.unwrap();
+    let mut last = None;
+    while let Ok(seen) = desk.observed.try_recv() {
+        last = Some(seen);
+    }
+    let last = last.unwrap();
+    assert_eq!(state_in(&last, &web().id), Some(&CurrentState::Running));
+}
+
+#[actix::test]
+async fn absent_podman_is_reported_once_and_found_within_a_second_of_its_return() {
+    let podman = FakePodman::new();
+    podman.fail("events", Fault::Absent);
+    podman.fail("containers", Fault::Absent);
+    podman.fail("pods", Fault::Absent);
+    let mut desk = desk(&podman);
+    desk.observe(|seen| seen.pods.is_err()).await;
+    sleep(Duration::from_secs(20)).await;
+    assert!(
+        desk.observed.try_recv().is_err(),
+        "the same failure is not told again so soon"
+    );
+    podman.mend();
+    let back = desk.clock.now().monotonic;
+    desk.observe(|seen| seen.pods.is_ok()).await;
+    let took = desk.clock.now().monotonic.saturating_since(back);
+    assert!(took <= Duration::from_millis(1_100), "{took:?}");
+}
+
+#[actix::test]
+async fn end_of_the_stream_is_followed_by_a_new_one_for_ever() {
+    let podman = FakePodman::new();
+    let mut desk = desk(&podman);
+    desk.observe(|seen| seen.pods.is_ok()).await;
+    for round in 2..6 {
+        podman.hang_up();
+        sleep(MINUTE).await;
+        assert_eq!(podman.count("events"), round);
+    }
+    desk.run_start(&web()).await.unwrap();
+    podman.end_containers(web().id.as_str(), 3);
+    let began = desk.clock.now().monotonic;
+    let ended = |state: &CurrentState| matches!(state, CurrentState::Exited { .. });
+    desk.observe_state(&web().id, ended).await;
+    let took = desk.clock.now().monotonic.saturating_since(began);
+    assert!(took < Duration::from_secs(1), "{took:?}");
+}
+
+#[actix::test]
+async fn burst_of_events_costs_few_listings() {
+    let podman = FakePodman::new();
+    let mut desk = desk(&podman);
+    desk.observe(|seen| seen.pods.is_ok()).await;
+    sleep(Duration::from_secs(5)).await;
+    let before = podman.count("containers");
+    for _ in 0..1_000 {
+        podman.tell("died");
+    }
+    sleep(Duration::from_secs(2)).await;
+    let listings = podman.count("containers") - before;
+    assert!((1..=3).contains(&listings), "{listings}");
+}
+
+#[actix::test]
+async fn idle_executor_lists_once_a_period() {
+    let podman = FakePodman::new();
+    let mut desk = desk(&podman);
+    desk.observe(|seen| seen.pods.is_ok()).await;
+    sleep(Duration::from_secs(5)).await;
+    let before = podman.count("containers");
+    sleep(MINUTE * 10).await;
+    let listings = podman.count("containers") - before;
+    // The half-made pods are looked for each period, which brings a second look.
+    assert!((20..=40).contains(&listings), "{listings}");
+}
+
+#[actix::test]
+async fn listing_that_fails_is_reported_and_tried_again() {
+    let podman = FakePodman::new();
+    let mut desk = desk(&podman);
+    desk.observe(|seen| seen.pods.is_ok()).await;
+    podman.fail("containers", Fault::Refused("database is locked"));
+    podman.tell("died");
+    desk.observe(|seen| {
+        let error = seen.pods.as_ref().err();
+        error.is_some_and(|error| error.message.contains("database is locked"))
+    })
+    .await;
+    podman.mend();
+    desk.observe(|seen| seen.pods.is_ok()).await;
+}
+
+#[actix::test]
+async fn process_that_vanished_is_believed_after_some_seconds_only() {
+    let podman = FakePodman::new();
+    let mut desk = desk(&podman);
+    desk.run_start(&web()).await.unwrap();
+    podman.lose_processes(web().id.as_str());
+    podman.tell("start");
+    let began = desk.clock.now().monotonic;
+    desk.observe_state(&web().id, |state| match state {
+        CurrentState::Exited { ended } => ended[0].exit_code == -1,
+        CurrentState::Starting
+        | CurrentState::Running
+        | CurrentState::Degraded { .. }
+        | CurrentState::Incomplete { .. }
+        | CurrentState::Crashing { .. }
+        | CurrentState::Unknown => false,
+    })
+    .await;
+    let took = desk.clock.now().monotonic.saturating_since(began);
+    assert!(
+        took >= Duration::from_secs(5) && took < Duration::from_secs(10),
+        "{took:?}"
+    );
+}
+
+#[actix::test]
+async fn stop_is_tried_again_when_the_removal_fails() {
+    let podman = FakePodman::new();
+    let mut desk = desk(&podman);
+    desk.run_start(&web()).await.unwrap();
+    podman.fail_once("remove_pod", Fault::Refused("conmon exited prematurely"));
+    desk.run_stop(&web()).await.unwrap();
+    assert_eq!(podman.count("remove_pod"), 2);
+}
