@@ -94,7 +94,6 @@ struct Reports {
     commands: Recipient<CommandFinished>,
     observations: Recipient<WorkloadsObserved>,
     events: Recipient<EventRecorded>,
-    health: Recipient<ActorHealthChanged>,
 }
 
 impl Agent {
@@ -108,14 +107,13 @@ impl Agent {
         let k8s = Slot::<K8sExecutor>::new("k8s", clock.clone());
         let ingest = Slot::<MetricsIngest>::new("metrics_ingest", clock.clone());
 
-        let health = control_plane.recipient();
+        let health = control_plane.recipient::<ActorHealthChanged>();
         let events = control_plane.recipient();
         let drain = scheduler.recipient();
         let reports = Reports {
             commands: scheduler.recipient(),
             observations: scheduler.recipient(),
             events: events.clone(),
-            health: health.clone(),
         };
         let mut actors = JoinSet::new();
         let mut executors = BTreeMap::new();

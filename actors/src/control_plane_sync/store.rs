@@ -152,25 +152,6 @@ impl Store {
         Ok(Saved::Written)
     }
 
-    /// Removes every generation: the device is no longer wanted.
-    ///
-    /// # Errors
-    /// The disk refuses.
-    pub(crate) fn forget(&self) -> Result<(), StoreError> {
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        *written = None;
-        for name in GENERATIONS.into_iter().rev().chain([TEMPORARY]) {
-            let file = self.folder.join(name);
-            match fs::remove_file(&file) {
-                Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                    return Err(StoreError::Write { file, source });
-                }
-                Ok(()) | Err(_) => {}
-            }
-        }
-        Ok(())
-    }
-
     fn read(&self, name: &str) -> Result<Option<Configuration>, StoreError> {
         let file = self.folder.join(name);
         let bytes = match read_regular(&file) {

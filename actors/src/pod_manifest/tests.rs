@@ -43,9 +43,7 @@ fn spec(plan: &PodPlan) -> Value {
 
 fn main_with(extra: Value) -> Value {
     let mut main = json!({"name": "main", "image": "i:1"});
-    main.as_object_mut()
-        .unwrap()
-        .extend(extra.as_object().unwrap().clone());
+    main.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
     main
 }
 
@@ -56,11 +54,7 @@ fn one(extra: Value) -> Workload {
 fn configured(mut workload: Workload) -> Workload {
     workload.config_maps = vec![ConfigMap {
         name: "settings".to_owned(),
-        data: [
-            ("a".to_owned(), b"1".to_vec()),
-            ("b".to_owned(), b"2".to_vec()),
-        ]
-        .into(),
+        data: [("a".to_owned(), b"1".to_vec()), ("b".to_owned(), b"2".to_vec())].into(),
     }];
     workload.secrets = vec![Secret {
         name: "login".to_owned(),
@@ -77,11 +71,8 @@ fn configured(mut workload: Workload) -> Workload {
 fn pod_is_marked_as_ours_and_podman_neither_restarts_nor_pulls() {
     let mut workload = one(json!({"imagePullPolicy": "Always"}));
     workload.pod.restart_policy = Some("Always".to_owned());
-    workload.labels = [
-        ("app".to_owned(), "x".to_owned()),
-        (ID.to_owned(), "forged".to_owned()),
-    ]
-    .into();
+    workload.labels =
+        [("app".to_owned(), "x".to_owned()), (ID.to_owned(), "forged".to_owned())].into();
     let plan = plan(&workload).unwrap();
     let labels = plan.pod.metadata.labels.clone().unwrap();
     for (key, value) in [
@@ -137,26 +128,11 @@ fn what_podman_cannot_do_is_named() {
         "env": [{"name": "X", "valueFrom": source}]})))
     };
     let table = [
-        (
-            with_volume(json!({"name": "v", "projected": {}})),
-            "volume v is of kind projected",
-        ),
-        (
-            with_volume(json!({"name": "v", "downwardAPI": {}})),
-            "volume v is of kind downwardAPI",
-        ),
-        (
-            with_volume(json!({"name": "v", "csi": {"driver": "d"}})),
-            "volume v is of kind csi",
-        ),
-        (
-            with_volume(json!({"name": "../v", "emptyDir": {}})),
-            "must stay within the volume",
-        ),
-        (
-            with_volume(json!({"name": "v", "configMap": {"name": "no"}})),
-            "config map no is not",
-        ),
+        (with_volume(json!({"name": "v", "projected": {}})), "volume v is of kind projected"),
+        (with_volume(json!({"name": "v", "downwardAPI": {}})), "volume v is of kind downwardAPI"),
+        (with_volume(json!({"name": "v", "csi": {"driver": "d"}})), "volume v is of kind csi"),
+        (with_volume(json!({"name": "../v", "emptyDir": {}})), "must stay within the volume"),
+        (with_volume(json!({"name": "v", "configMap": {"name": "no"}})), "config map no is not"),
         (
             one(json!({"volumeMounts": [{"name": "no", "mountPath": "/x"}]})),
             "mounts volume no, which the pod does not declare",
@@ -173,10 +149,7 @@ fn what_podman_cannot_do_is_named() {
             with_variable(json!({"fieldRef": {"fieldPath": "status.podIP"}})),
             "asks for status.podIP",
         ),
-        (
-            workload(json!({"containers": []})),
-            "the pod has no containers",
-        ),
+        (workload(json!({"containers": []})), "the pod has no containers"),
         (
             workload(json!({"containers": [main_with(json!({}))],
                 "initContainers": [{"name": "side", "restartPolicy": "Always"}]})),
@@ -211,14 +184,8 @@ fn volumes_become_folders_of_the_workloads_own() {
         (Path::new("deep/one"), 0o440)
     );
     let spec = spec(&plan);
-    assert_eq!(
-        spec["volumes"][0]["hostPath"]["path"],
-        "/volumes/web-0123456789ab/conf"
-    );
-    assert_eq!(
-        spec["volumes"][1]["persistentVolumeClaim"]["claimName"],
-        "kept"
-    );
+    assert_eq!(spec["volumes"][0]["hostPath"]["path"], "/volumes/web-0123456789ab/conf");
+    assert_eq!(spec["volumes"][1]["persistentVolumeClaim"]["claimName"], "kept");
     assert_eq!(
         spec["volumes"][2]["hostPath"],
         json!({"path": "/volumes/web-0123456789ab/conf/deep/one", "type": "File"})
@@ -247,13 +214,7 @@ fn only_ports_of_the_host_stay_and_none_beside_the_hosts_network() {
     let ports = json!([{"containerPort": 80}, {"containerPort": 81, "hostPort": 8081}]);
     let mut workload = one(json!({"ports": ports, "livenessProbe": {}}));
     let bridged = plan(&workload).unwrap();
-    assert_eq!(
-        spec(&bridged)["containers"][0]["ports"]
-            .as_array()
-            .unwrap()
-            .len(),
-        1
-    );
+    assert_eq!(spec(&bridged)["containers"][0]["ports"].as_array().unwrap().len(), 1);
     assert!(bridged.warnings[0].contains("livenessProbe"));
     workload.pod.host_network = Some(true);
     let plan = plan(&workload).unwrap();
@@ -266,16 +227,10 @@ fn limits_narrow_what_the_author_allows_and_are_parted_among_containers() {
     let limited = json!({"resources": {"limits": {"cpu": "500m", "memory": "64Mi"}}});
     let free = json!({"name": "free", "image": "i:1"});
     let workload = workload(json!({"containers": [main_with(limited), free]}));
-    let limits = Limits {
-        cpu: Some(60_000),
-        memory: Some(256 << 20),
-    };
+    let limits = Limits { cpu: Some(60_000), memory: Some(256 << 20) };
     let spec = spec(&plan_with(&workload, limits, true).unwrap());
     let limit = |n: usize, name: &str| spec["containers"][n]["resources"]["limits"][name].clone();
-    assert_eq!(
-        (limit(0, "cpu"), limit(1, "cpu")),
-        (json!("300m"), json!("300m"))
-    );
+    assert_eq!((limit(0, "cpu"), limit(1, "cpu")), (json!("300m"), json!("300m")));
     assert_eq!(limit(0, "memory"), json!((64 << 20).to_string()));
     assert_eq!(limit(1, "memory"), json!((128 << 20).to_string()));
     let lifted = container_limits(&workload, Limits::default());
@@ -293,11 +248,8 @@ fn limits_are_left_out_with_a_warning_where_podman_knows_none() {
 #[test]
 fn long_annotations_travel_beside_the_manifest() {
     let mut workload = one(json!({}));
-    workload.annotations = [
-        ("short".to_owned(), "x".repeat(63)),
-        ("long".to_owned(), "x".repeat(64)),
-    ]
-    .into();
+    workload.annotations =
+        [("short".to_owned(), "x".repeat(63)), ("long".to_owned(), "x".repeat(64))].into();
     let plan = plan(&workload).unwrap();
     let annotations = plan.pod.metadata.annotations.unwrap();
     assert!(annotations.contains_key("short") && !annotations.contains_key("long"));

@@ -22,11 +22,7 @@ fn web() -> Arc<Workload> {
 fn desk(podman: &FakePodman) -> PodmanDesk {
     pause();
     let volumes = std::env::temp_dir().join("device-worker-ng-no-volumes");
-    PodmanDesk::start(
-        ExecutorKind::PodmanRootful,
-        Rc::new(podman.clone()),
-        volumes,
-    )
+    PodmanDesk::start(ExecutorKind::PodmanRootful, Rc::new(podman.clone()), volumes)
 }
 
 fn is_running(state: &CurrentState) -> bool {
@@ -52,23 +48,14 @@ async fn call_that_never_ends_is_given_up_before_the_deadline_and_harms_no_other
     let mut desk = desk(&podman);
     podman.fail_once("play", Fault::Stuck);
     let stuck = desk.send(start_of(&web()), MINUTE);
-    let other = desk.send(
-        stop_of(&workload("other", json!({"containers": []}))),
-        MINUTE,
-    );
+    let other = desk.send(stop_of(&workload("other", json!({"containers": []}))), MINUTE);
     let first = desk.finished.recv().await.unwrap();
     assert_eq!((first.id, first.result), (other, Ok(())));
     let second = desk.finished.recv().await.unwrap();
     assert_eq!(second.id, stuck);
-    assert!(matches!(
-        second.result,
-        Err(CommandError::Unavailable { .. })
-    ));
+    assert!(matches!(second.result, Err(CommandError::Unavailable { .. })));
     assert!(second.finished_at.monotonic.since_start() < MINUTE);
-    assert!(
-        desk.health.try_recv().is_err(),
-        "the executor was not restarted"
-    );
+    assert!(desk.health.try_recv().is_err(), "the executor was not restarted");
 }
 
 #[actix::test]
@@ -103,10 +90,7 @@ async fn absent_podman_is_reported_once_and_found_within_a_second_of_its_return(
     let mut desk = desk(&podman);
     desk.observe(|seen| seen.pods.is_err()).await;
     sleep(Duration::from_secs(20)).await;
-    assert!(
-        desk.observed.try_recv().is_err(),
-        "the same failure is not told again so soon"
-    );
+    assert!(desk.observed.try_recv().is_err(), "the same failure is not told again so soon");
     podman.mend();
     let back = desk.clock.now().monotonic;
     desk.observe(|seen| seen.pods.is_ok()).await;
@@ -196,10 +180,7 @@ async fn process_that_vanished_is_believed_after_some_seconds_only() {
     })
     .await;
     let took = desk.clock.now().monotonic.saturating_since(began);
-    assert!(
-        took >= Duration::from_secs(5) && took < Duration::from_secs(10),
-        "{took:?}"
-    );
+    assert!(took >= Duration::from_secs(5) && took < Duration::from_secs(10), "{took:?}");
 }
 
 #[actix::test]

@@ -29,27 +29,17 @@ pub(super) async fn apply_limits(
     }
     let mut warnings = Vec::new();
     for wanted in container_limits(workload, limits) {
-        let Some(row) = rows
-            .iter()
-            .find(|row| container_name(row) == wanted.container)
-        else {
+        let Some(row) = rows.iter().find(|row| container_name(row) == wanted.container) else {
             continue;
         };
         let amount =
             |limit: Option<u64>| limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
         let cpu = UpdateBody {
-            cpu: Some(UpdateCpu {
-                quota: amount(wanted.cpu),
-                period: CPU_PERIOD,
-            }),
+            cpu: Some(UpdateCpu { quota: amount(wanted.cpu), period: CPU_PERIOD }),
             memory: None,
         };
-        let memory = UpdateBody {
-            cpu: None,
-            memory: Some(UpdateMemory {
-                limit: amount(wanted.memory),
-            }),
-        };
+        let memory =
+            UpdateBody { cpu: None, memory: Some(UpdateMemory { limit: amount(wanted.memory) }) };
         // Apart: a container that needs more memory than it shall have still gets its CPU limit.
         for (what, change) in [("CPU", cpu), ("memory", memory)] {
             if let Err(error) = bench.api.update(&row.id, change).await {

@@ -220,15 +220,6 @@ fn a_state_folder_that_cannot_be_made_is_an_error_and_no_panic() {
 }
 
 #[test]
-fn what_is_forgotten_is_gone() {
-    let (_folder, store) = two_generations();
-    store.forget().unwrap();
-    assert_eq!(loaded(&store), (None, 0));
-    store.forget().unwrap();
-    assert_eq!(store.save(&configuration("new")).unwrap(), Saved::Written);
-}
-
-#[test]
 fn messages_quote_no_content() {
     let (_folder, store) = two_generations();
     let file = store.folder.join("current");

@@ -34,14 +34,10 @@ impl PodmanExecutor {
     pub(super) fn connect(&mut self, ctx: &mut Context<Self>) {
         let (api, since) = (Rc::clone(&self.deps.api), self.since);
         let opening = async move { api.events(since).await };
-        ctx.spawn(
-            opening
-                .into_actor(self)
-                .map(|opened, actor, ctx| match opened {
-                    Ok(stream) => actor.connected(stream, ctx),
-                    Err(error) => actor.not_connected(&error, ctx),
-                }),
-        );
+        ctx.spawn(opening.into_actor(self).map(|opened, actor, ctx| match opened {
+            Ok(stream) => actor.connected(stream, ctx),
+            Err(error) => actor.not_connected(&error, ctx),
+        }));
     }
 
     fn connected(&mut self, stream: EventStream, ctx: &mut Context<Self>) {
@@ -146,10 +142,7 @@ impl PodmanExecutor {
     /// Tells what was seen, unless something younger was told.
     pub(super) fn seen(&mut self, seen: Result<Observation, PodmanError>, ctx: &mut Context<Self>) {
         match seen {
-            Ok(seen)
-                if self
-                    .observed_at
-                    .is_some_and(|last| last > seen.at.monotonic) => {}
+            Ok(seen) if self.observed_at.is_some_and(|last| last > seen.at.monotonic) => {}
             Ok(seen) => {
                 self.observed_at = Some(seen.at.monotonic);
                 self.available();
@@ -171,14 +164,11 @@ impl PodmanExecutor {
     pub(super) fn look_for_half_made_pods(&mut self, ctx: &mut Context<Self>) {
         let observer = Rc::clone(&self.observer);
         let look = async move { observer.look_for_half_made_pods().await };
-        ctx.spawn(
-            look.into_actor(self)
-                .map(|looked, actor, ctx| match looked {
-                    Ok(()) => actor.observe_soon(ctx),
-                    // A pod is being stopped, or podman is away: the next period does.
-                    Err(error) => debug!(error = error.chain(), "pods were not listed"),
-                }),
-        );
+        ctx.spawn(look.into_actor(self).map(|looked, actor, ctx| match looked {
+            Ok(()) => actor.observe_soon(ctx),
+            // A pod is being stopped, or podman is away: the next period does.
+            Err(error) => debug!(error = error.chain(), "pods were not listed"),
+        }));
     }
 
     // ---- availability -------------------------------------------------------------------------
@@ -201,10 +191,7 @@ impl PodmanExecutor {
         let now = self.deps.clock.now();
         let message = error.chain();
         match &self.availability {
-            Availability::Unavailable {
-                message: told,
-                told_at,
-            } if *told == message => {
+            Availability::Unavailable { message: told, told_at } if *told == message => {
                 if now.monotonic.saturating_since(*told_at) < OBSERVATION_PERIOD {
                     return;
                 }
@@ -214,10 +201,8 @@ impl PodmanExecutor {
                 self.record(EventKind::Warn, "RuntimeUnavailable", None, message.clone());
             }
         }
-        self.availability = Availability::Unavailable {
-            message: message.clone(),
-            told_at: now.monotonic,
-        };
+        self.availability =
+            Availability::Unavailable { message: message.clone(), told_at: now.monotonic };
         let observed = WorkloadsObserved {
             executor: self.deps.kind,
             observed_at: now,

@@ -35,19 +35,12 @@ pub(super) async fn work(
     let action = command.action;
     let result = timeout(allowed, execute(&bench, &action, until)).await;
     let result = result.unwrap_or_else(|_| {
-        let error = PodmanError::Timeout {
-            call: "finish the command",
-            after: allowed,
-        };
+        let error = PodmanError::Timeout { call: "finish the command", after: allowed };
         Err(unavailable(&error))
     });
     observer.forget_pod(action.workload_id().as_str());
     let seen = timeout(reserve * 3 / 4, observer.observe()).await.ok();
-    Done {
-        action,
-        result,
-        seen,
-    }
+    Done { action, result, seen }
 }
 
 async fn execute(
