@@ -40,7 +40,9 @@ fuzz_target!(|story: &str| {
     };
     let windows = condition.windows().iter();
     let mut metrics = Metrics {
-        windows: windows.map(|window| SampleWindow::new(window.span())).collect(),
+        windows: windows
+            .map(|window| SampleWindow::new(window.span()))
+            .collect(),
         ..Metrics::default()
     };
     let mut watch = Watch::default();
@@ -62,7 +64,9 @@ fuzz_target!(|story: &str| {
             samples.advance(now);
             assert!(samples.buckets() <= MAX_BUCKETS);
         }
-        let plain = condition.evaluate(&metrics).map_err(|error| error.to_string());
+        let plain = condition
+            .evaluate(&metrics)
+            .map_err(|error| error.to_string());
         let watched = watch
             .evaluate(&condition, &metrics, now)
             .map_err(|error| error.to_string());
