@@ -5,7 +5,8 @@ use std::fmt;
 
 /// A unit as written after a number or posted with a sample.
 ///
-/// One that [`MEASURES`] lacks is a label: equal labels compare, different ones do not.
+/// Bytes, time, per cent, temperature and frequency convert within their dimension. Any other unit
+/// is a label: equal labels compare, different ones do not.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Unit {
     text: Box<str>,
