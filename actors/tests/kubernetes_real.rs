@@ -1,7 +1,7 @@
 //! The Kubernetes executor on a real API server with real controllers. Only the kubelet is played:
 //! there is no node.
 //!
-//! Ignored by default, because it needs `KUBEBUILDER_ASSETS`, a folder with etcd, kube-apiserver
+//! Run by `make test-kubernetes`, because it needs `KUBEBUILDER_ASSETS`, a folder with etcd, kube-apiserver
 //! and kube-controller-manager; `tests/kubernetes/build-apiserver.sh` makes one.
 
 #![allow(
@@ -277,7 +277,6 @@ fn container(state: &Value, ready: bool) -> Value {
 }
 
 #[actix::test]
-#[ignore = "needs KUBEBUILDER_ASSETS"]
 async fn a_workload_starts_runs_crashes_and_goes_on_a_real_cluster() {
     let cluster = Cluster::start().await;
     let client = cluster.client().await;
