@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::cron::CronTicks;
+use super::clockwork::Cron;
 use super::eligibility::{Eligibility, eligibility, limits};
 use super::retry::Retry;
+use super::rollback::Rollback;
 use crate::clock::{Moment, Monotonic};
 use crate::messages::CommandId;
 use crate::workload::{
@@ -35,6 +36,8 @@ pub(crate) struct PodKey {
 pub(crate) enum Doing {
     Pulling,
     Starting,
+    /// Applying limits to a pod that runs.
+    Limiting,
     Stopping,
 }
 
@@ -44,6 +47,8 @@ pub(crate) struct InFlight {
     pub(crate) command: CommandId,
     pub(crate) doing: Doing,
     pub(crate) pod: PodKey,
+    /// The limits that it brings about; none for those that touch no limits.
+    pub(crate) limits: Limits,
     /// When the job gives the command up.
     pub(crate) until: Monotonic,
 }
@@ -62,37 +67,6 @@ pub(crate) enum Run {
     Finished,
 }
 
-/// When a workload runs by the clock.
-#[derive(Debug)]
-pub(crate) enum Cron {
-    /// It runs whenever it may.
-    None,
-    /// It runs at these ticks.
-    Ticks(CronTicks),
-    /// Its author meant a time that cannot be read: it never runs. Says what is wrong.
-    Invalid(String),
-}
-
-impl Cron {
-    pub(crate) fn is_some(&self) -> bool {
-        !matches!(self, Self::None)
-    }
-
-    pub(crate) fn ticks_mut(&mut self) -> Option<&mut CronTicks> {
-        match self {
-            Self::Ticks(ticks) => Some(ticks),
-            Self::None | Self::Invalid(_) => None,
-        }
-    }
-
-    fn why_it_waits(&self) -> &str {
-        match self {
-            Self::None | Self::Ticks(_) => "waits for its next cron run",
-            Self::Invalid(message) => message,
-        }
-    }
-}
-
 /// One job. Its name is that of its workload.
 #[derive(Debug)]
 pub(crate) struct Job {
@@ -105,6 +79,9 @@ pub(crate) struct Job {
     /// Why the target is not Running.
     pub(crate) inactive_because: Option<String>,
     pub(crate) limits: Limits,
+    /// The limits that the running pod has, as far as the agent set them; `None` when that is not
+    /// known, as after an adoption.
+    pub(crate) applied: Option<Limits>,
     /// Every pod of this workload that exists, of whatever specification.
     pub(crate) pods: BTreeMap<PodKey, ObservedPod>,
     pub(crate) in_flight: Option<InFlight>,
@@ -127,6 +104,9 @@ pub(crate) struct Job {
     pub(crate) run_requested: bool,
     pub(super) retry: Retry,
     pub(super) failed_stops: u32,
+    pub(super) rollback: Rollback,
+    /// When the pod of the previous specification ended, while its successor has not started.
+    pub(super) gap_since: Option<Monotonic>,
 }
 
 impl Job {
@@ -139,6 +119,7 @@ impl Job {
             target: TargetState::Removed,
             inactive_because: None,
             limits: Limits::default(),
+            applied: None,
             pods: BTreeMap::new(),
             in_flight: None,
             pulled: false,
@@ -153,6 +134,8 @@ impl Job {
             run_requested: false,
             retry: Retry::new(default_retry, 0),
             failed_stops: 0,
+            rollback: Rollback::default(),
+            gap_since: None,
         }
     }
 
@@ -163,7 +146,9 @@ impl Job {
         cron: Cron,
         default_retry: RetryPolicy,
         seed: u64,
+        now: Moment,
     ) {
+        let healthy = self.effective().filter(|_| self.runs_well(now)).cloned();
         let old = self.desired.replace(Arc::clone(workload));
         self.grace = grace_of(workload);
         let same_pod = old.as_ref().is_some_and(|old| old.id == workload.id);
@@ -177,10 +162,12 @@ impl Job {
             self.retry = Retry::new(workload.retry.unwrap_or(default_retry), seed);
         }
         if !same_pod {
+            self.rollback.replaced(healthy.filter(|healthy| healthy.id != workload.id));
             self.run = Run::Idle;
             self.pulled = false;
             self.ever_ran = false;
             self.failure = None;
+            self.applied = None;
             self.not_before = Monotonic::default();
             self.run_requested = false;
             self.give_up_pull();
@@ -191,6 +178,7 @@ impl Job {
     pub(crate) fn remove(&mut self) {
         self.desired = None;
         self.rejected = None;
+        self.rollback = Rollback::default();
         self.cron = Cron::None;
         self.give_up_pull();
     }
@@ -202,10 +190,40 @@ impl Job {
         }
     }
 
+    /// Returns the specification whose pod shall run: the configured one, or the previous one while
+    /// that is rolled back to.
+    pub(crate) fn effective(&self) -> Option<&Arc<Workload>> {
+        let desired = self.desired.as_ref()?;
+        Some(self.rollback.in_force().unwrap_or(desired))
+    }
+
+    /// Returns whether its pod has run for as long as a run must to count as healthy.
+    fn runs_well(&self, now: Moment) -> bool {
+        match self.run {
+            Run::Started { since } => {
+                let lived = now.monotonic.saturating_since(since);
+                self.is_alive() && lived >= self.retry.healthy_after()
+            }
+            Run::Idle | Run::Waiting { .. } | Run::Finished => false,
+        }
+    }
+
+    /// Returns whether the limits in force have to be brought to the running pod.
+    pub(crate) fn limits_differ(&self) -> bool {
+        let conditions = |workload: &Arc<Workload>| {
+            let mut conditions = workload.profiles.iter().flat_map(|profile| &profile.conditions);
+            conditions.any(|condition| condition.cpu.is_some() || condition.memory.is_some())
+        };
+        match self.applied {
+            Some(applied) => applied != self.limits,
+            // Only limits of ours can be in force on an adopted pod.
+            None => self.effective().is_some_and(conditions),
+        }
+    }
+
     /// Returns the key of the pod that shall run, if any shall.
     pub(crate) fn wanted(&self) -> Option<PodKey> {
-        self.desired
-            .as_ref()
+        self.effective()
             .map(|workload| PodKey { executor: workload.executor, id: workload.id.clone() })
     }
 

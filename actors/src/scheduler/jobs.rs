@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::agenda::Agenda;
+use super::clockwork::Cron;
 use super::cron::{CronSchedule, CronTicks};
-use super::job::{Cron, Job, PodKey};
+use super::job::{Job, PodKey};
 use super::notices::Notices;
 use super::report::{rejected, report};
 use super::runtimes::{Runtime, Runtimes};
@@ -112,7 +113,7 @@ impl Jobs {
         }
         let cron = self.cron_of(workload, now);
         let (retry, seed) = (self.settings.retry, self.random.u64(..));
-        self.job(name).configure(workload, cron, retry, seed);
+        self.job(name).configure(workload, cron, retry, seed, now);
         self.agenda.plan_now(name);
     }
 

@@ -183,18 +183,35 @@ impl Job {
             (Doing::Starting, Ok(())) => {
                 self.run = Run::Started { since: now.monotonic };
                 self.ever_ran = true;
-                notices.normal(
-                    "WorkloadStarted",
-                    &self.name,
-                    format!("pod {} started", flight.pod.id),
-                );
+                self.applied = Some(flight.limits);
+                self.rollback.started();
+                let gap = self.gap_since.take().map_or_else(String::new, |since| {
+                    let gap = now.monotonic.saturating_since(since);
+                    format!(", {} ms after its predecessor ended", gap.as_millis())
+                });
+                let message = format!("pod {} started{gap}", flight.pod.id);
+                notices.normal("WorkloadStarted", &self.name, message);
+            }
+            (Doing::Limiting, Ok(())) => self.applied = Some(flight.limits),
+            (
+                Doing::Limiting,
+                Err(
+                    error @ (CommandError::Pull { .. }
+                    | CommandError::Start { .. }
+                    | CommandError::Stop { .. }
+                    | CommandError::Unsupported { .. }),
+                ),
+            ) => {
+                // Not tried again before the limits change: the pod runs well but for them.
+                self.applied = Some(flight.limits);
+                notices.warn("LimitNotApplied", &self.name, error.to_string());
             }
             (Doing::Stopping, Ok(())) => {
                 self.failed_stops = 0;
                 self.pods.remove(&flight.pod);
-                if Some(&flight.pod) == self.wanted().as_ref()
-                    && matches!(self.run, Run::Started { .. })
-                {
+                if Some(&flight.pod) != self.wanted().as_ref() {
+                    self.gap_since = Some(now.monotonic);
+                } else if matches!(self.run, Run::Started { .. }) {
                     self.run = Run::Idle;
                 }
                 notices.normal(
@@ -211,10 +228,32 @@ impl Job {
                     | CommandError::Expired),
                 ),
             ) => self.outcome_unknown(&flight, &error, now),
-            (Doing::Pulling | Doing::Starting, Err(error)) => {
+            (Doing::Pulling, Err(error)) => self.run_failed(error.to_string(), now, notices),
+            (Doing::Starting, Err(error)) => {
                 self.run_failed(error.to_string(), now, notices);
+                if self.rollback.start_failed(now.monotonic) {
+                    self.roll_back(notices);
+                }
             }
             (Doing::Stopping, Err(error)) => self.stop_failed(&error, now, notices),
+        }
+    }
+
+    /// Lets the previous specification run again, at once: its images are on the device.
+    fn roll_back(&mut self, notices: &mut Notices) {
+        self.run = Run::Idle;
+        self.pulled = true;
+        let cause = self.failure.clone().unwrap_or_default();
+        let message = format!("the previous specification is started again: {cause}");
+        notices.warn("RolledBack", &self.name, message);
+    }
+
+    /// Gives the new specification another attempt when the time for it has come.
+    pub(crate) fn end_rollback(&mut self, now: Moment) {
+        if self.in_flight.is_none() && self.rollback.ends(now.monotonic) {
+            self.run = Run::Idle;
+            self.pulled = false;
+            self.applied = None;
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod actor;
 mod agenda;
+mod clockwork;
 pub mod cron;
 mod eligibility;
 mod job;
@@ -12,6 +13,7 @@ mod plan;
 mod planning;
 mod report;
 pub mod retry;
+mod rollback;
 mod runtimes;
 mod start_budget;
 

@@ -9,7 +9,7 @@
 //! | Inactive | the ended pod of the last cron run   | leave it, its logs may be wanted       |
 //! | Inactive | a pod of an older specification      | stop it                                |
 //! | Running  | its runtime is not there             | wait for it                            |
-//! | Running  | its pod runs                         | stop older pods, else settled          |
+//! | Running  | its pod runs                         | stop older pods, apply limits, settled |
 //! | Running  | a retry is not due yet, or finished  | wait                                   |
 //! | Running  | its pod is degraded, the retry due   | stop it                                |
 //! | Running  | the images are not there yet         | pull                                   |
@@ -29,6 +29,8 @@ pub(crate) enum Step {
     Pull,
     /// Start the pod of the specification in force.
     Start,
+    /// Bring the limits in force to the running pod.
+    Limit,
     /// Stop and remove this pod.
     Stop(PodKey),
     /// Nothing exists and nothing is wanted: the job ends.
@@ -85,7 +87,8 @@ fn run(job: &Job, runtimes: &Runtimes, now: Moment) -> Step {
         Run::Waiting { .. } if job.is_alive() => return Step::Stop(wanted),
         Run::Finished => return stop_first(older(), runtimes),
         Run::Idle | Run::Started { .. } if job.is_alive() => {
-            return stop_first(older(), runtimes);
+            let limits_wait = older().next().is_none() && job.limits_differ();
+            return if limits_wait { Step::Limit } else { stop_first(older(), runtimes) };
         }
         Run::Idle | Run::Started { .. } | Run::Waiting { .. } => {}
     }

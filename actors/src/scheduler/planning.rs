@@ -16,6 +16,8 @@ use crate::workload::{ExecutorKind, WorkloadName};
 const PULL_DEADLINE: Duration = Duration::from_secs(15 * 60);
 /// Time for a pod to be created and started; init containers run in it.
 const START_DEADLINE: Duration = Duration::from_secs(5 * 60);
+/// Time for limits to be applied to a running pod.
+const LIMIT_DEADLINE: Duration = Duration::from_secs(60);
 /// Time for a pod to be stopped and removed, beyond its grace period.
 const STOP_MARGIN: Duration = Duration::from_secs(40);
 /// A job gives a command up so long after its deadline, at which the executor's supervisor acts.
@@ -62,6 +64,7 @@ impl Jobs {
     ) -> Option<(ExecutorKind, ExecutorCommand)> {
         let job = self.jobs.get_mut(name)?;
         job.expire(now);
+        job.end_rollback(now);
         let tick = job.cron.ticks_mut().map(|cron| cron.advance(now, zone));
         if tick.as_ref().is_some_and(|tick| tick.due.is_some()) {
             job.cron_due(&mut self.notices);
@@ -89,6 +92,7 @@ impl Jobs {
             Step::Pull if self.budget.admits(name) => pull(job),
             Step::Start if self.budget.admits(name) => start(job),
             Step::Pull | Step::Start => None,
+            Step::Limit => start(job).map(|(_, pod, action)| (Doing::Limiting, pod, action)),
             Step::Stop(pod) => Some(stop(job, pod)),
         };
         let command = action.map(|(doing, pod, action)| {
@@ -96,17 +100,20 @@ impl Jobs {
             let until = deadline + GIVE_UP_MARGIN;
             let id = CommandId(self.next_command);
             self.next_command += 1;
-            if doing != Doing::Stopping {
+            if matches!(doing, Doing::Pulling | Doing::Starting) {
                 self.budget.spend(id, until);
             }
             let executor = pod.executor;
-            job.sent(InFlight { command: id, doing, pod, until });
+            job.sent(InFlight { command: id, doing, pod, limits: job.limits, until });
             wake = sooner(wake, until);
             (executor, ExecutorCommand { id, deadline, action })
         });
         let in_grace = now.monotonic.since_start() < ADOPTION_GRACE;
         if in_grace && job.desired.as_ref().is_some_and(|w| !w.profiles.is_empty()) {
             wake = sooner(wake, Monotonic::from_start(ADOPTION_GRACE));
+        }
+        if let Some(until) = job.rollback.until() {
+            wake = sooner(wake, until);
         }
         self.agenda.plan_at(name, wake);
         command
@@ -142,17 +149,18 @@ fn time_for(doing: Doing, grace: Duration) -> Duration {
     match doing {
         Doing::Pulling => PULL_DEADLINE,
         Doing::Starting => START_DEADLINE,
+        Doing::Limiting => LIMIT_DEADLINE,
         Doing::Stopping => grace + STOP_MARGIN,
     }
 }
 
 fn pull(job: &Job) -> Option<(Doing, PodKey, Action)> {
-    let workload = Arc::clone(job.desired.as_ref()?);
+    let workload = Arc::clone(job.effective()?);
     Some((Doing::Pulling, job.wanted()?, Action::Pull { workload }))
 }
 
 fn start(job: &Job) -> Option<(Doing, PodKey, Action)> {
-    let workload = Arc::clone(job.desired.as_ref()?);
+    let workload = Arc::clone(job.effective()?);
     Some((Doing::Starting, job.wanted()?, Action::Start { workload, limits: job.limits }))
 }
 

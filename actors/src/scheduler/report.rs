@@ -14,13 +14,17 @@ pub(crate) fn report(job: &Job, runtimes: &Runtimes, now: Moment) -> Option<JobR
     if status != WorkloadStatus::Running && job.target == TargetState::Running {
         reason = runtimes.obstacle(workload.executor).or(reason);
     }
+    if job.rollback.in_force().is_some() {
+        let cause = job.failure.as_deref().unwrap_or("the new specification did not start");
+        reason = Some(format!("rolled back to the previous specification: {cause}"));
+    }
     if let Some(rejected) = &job.rejected {
         let kept = "the last good specification is kept, the new one was refused";
         reason = Some(format!("{kept}: {rejected}"));
     }
     Some(JobReport {
         workload: job.name.clone(),
-        id: Some(workload.id.clone()),
+        id: job.effective().map(|workload| workload.id.clone()),
         executor: Some(workload.executor),
         status,
         reason,
@@ -82,6 +86,7 @@ fn doing(job: &Job) -> Option<String> {
     let text = match job.in_flight.as_ref()?.doing {
         Doing::Pulling => "pulling images",
         Doing::Starting => "starting the pod",
+        Doing::Limiting => "applying limits",
         Doing::Stopping => "stopping the previous pod",
     };
     Some(text.to_owned())

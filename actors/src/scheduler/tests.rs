@@ -16,7 +16,8 @@ use crate::messages::{
 use crate::testing::workloads::workload;
 use crate::workload::{
     ContainerEnd, CurrentState, ExecutorKind, JobReport, ObservedPod, RejectedWorkload,
-    RestartPolicy, RetryPolicy, Verdict, Verdicts, Workload, WorkloadName, WorkloadStatus,
+    RestartPolicy, RetryPolicy, Verdict, Verdicts, Workload, WorkloadId, WorkloadName,
+    WorkloadStatus,
 };
 
 pub(super) const ROOTFUL: ExecutorKind = ExecutorKind::PodmanRootful;
@@ -406,6 +407,119 @@ fn verdict_that_names_another_profile_plans_nothing() {
     world.verdict("low", Verdict::True);
     assert!(world.log().is_empty());
     assert_eq!(world.report("web").reason.unwrap(), "the device does not define profile q");
+}
+
+#[test]
+fn limit_comes_with_its_condition_and_goes_with_it() {
+    let mut world = World::new();
+    let limited = |workload: &mut Workload| {
+        workload.profiles[0].conditions[0].cpu = Some(20_000);
+    };
+    let web = workload("web").profile("p", &["low", "any"]).with(limited).build();
+    world.configure(&[web]);
+    let verdicts = |low: Verdict| -> Verdicts {
+        let conditions = [("low".into(), low), ("any".into(), Verdict::True)].into();
+        [("p".into(), Arc::new(conditions))].into()
+    };
+    world.jobs.evaluate(verdicts(Verdict::False));
+    world.run();
+    assert_eq!(world.log(), ["0s pull web", "0s start web"]);
+    world.jobs.evaluate(verdicts(Verdict::True));
+    world.run();
+    assert_eq!(world.log(), ["0s start web"], "the limit is brought to the running pod");
+    assert_eq!(world.report("web").restarts, 0);
+    world.jobs.evaluate(verdicts(Verdict::False));
+    world.run();
+    assert_eq!(world.log(), ["0s start web"], "and lifted");
+    world.pass(10 * MINUTE);
+    assert!(world.log().is_empty());
+}
+
+#[test]
+fn limit_that_cannot_be_applied_is_said_once_and_harms_nobody() {
+    let mut world = World::new();
+    let limited = |workload: &mut Workload| {
+        workload.profiles[0].conditions[0].cpu = Some(20_000);
+    };
+    let web = workload("web").profile("p", &["low"]).with(limited).build();
+    world.put(ROOTFUL, &web, CurrentState::Running);
+    world.observe(ROOTFUL);
+    world.fail("start web", &[CommandError::Unsupported { message: "cgroup v1".to_owned() }]);
+    world.verdict("low", Verdict::True);
+    world.configure(&[web]);
+    world.pass(10 * MINUTE);
+    assert_eq!(world.log(), ["0s start web"]);
+    assert_eq!(world.events(), ["LimitNotApplied"]);
+    assert_eq!(world.status("web"), WorkloadStatus::Running);
+}
+
+// ---- replacement ------------------------------------------------------------------------------
+
+/// A world whose workload ran well and was given a specification that cannot start.
+fn world_with_a_bad_successor(failures: usize) -> World {
+    let mut world = World::new();
+    world.configure(&[workload("web").build()]);
+    world.pass(MINUTE);
+    world.log();
+    let error = CommandError::Start { message: "exec: \"/nope\": not found".to_owned() };
+    world.fail("start web", &vec![error; failures]);
+    world.configure(&[workload("web").image("localhost/app:2").build()]);
+    world
+}
+
+fn image_running(world: &World) -> Option<WorkloadId> {
+    let running = world.pods.values().find(|pod| pod.state == CurrentState::Running);
+    running.map(|pod| pod.id.clone())
+}
+
+#[test]
+fn specification_that_does_not_start_in_three_attempts_is_rolled_back() {
+    let mut world = world_with_a_bad_successor(3);
+    assert!(world.running().is_empty());
+    world.pass(2 * RETRY);
+    assert_eq!(image_running(&world), Some(workload("web").build().id.clone()));
+    assert!(world.events().contains(&"RolledBack"));
+    let report = world.report("web");
+    assert_eq!(report.status, WorkloadStatus::Running);
+    let reason = report.reason.unwrap();
+    assert!(reason.starts_with("rolled back to the previous specification:"), "{reason}");
+}
+
+#[test]
+fn rolled_back_specification_is_tried_again_and_stays_when_it_starts() {
+    let mut world = world_with_a_bad_successor(3);
+    world.pass(2 * RETRY);
+    world.log();
+    world.fail("start web", &[CommandError::Start { message: "still not".to_owned() }]);
+    world.pass(5 * MINUTE);
+    let again = ["400s pull web", "400s stop web", "400s start web", "400s start web"];
+    assert_eq!(world.log(), again, "the new one is tried once, then the old one is back");
+    assert_eq!(image_running(&world), Some(workload("web").build().id.clone()), "in vain");
+    world.pass(5 * MINUTE);
+    let new = workload("web").image("localhost/app:2").build();
+    assert_eq!(image_running(&world), Some(new.id.clone()));
+    world.pass(20 * MINUTE);
+    assert_eq!(image_running(&world), Some(new.id.clone()));
+}
+
+#[test]
+fn mended_specification_ends_the_rollback_at_once() {
+    let mut world = world_with_a_bad_successor(3);
+    world.pass(2 * RETRY);
+    let mended = workload("web").image("localhost/app:3").build();
+    world.configure(std::slice::from_ref(&mended));
+    assert_eq!(image_running(&world), Some(mended.id.clone()));
+}
+
+#[test]
+fn first_specification_has_nothing_to_roll_back_to() {
+    let mut world = World::new();
+    let error = CommandError::Start { message: "no".to_owned() };
+    world.fail("start web", &vec![error; 5]);
+    world.configure(&[workload("web").build()]);
+    world.pass(5 * RETRY);
+    assert_eq!(world.running(), ["web"]);
+    assert!(!world.events().contains(&"RolledBack"));
 }
 
 // ---- restarts ---------------------------------------------------------------------------------
