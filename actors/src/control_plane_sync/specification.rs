@@ -59,7 +59,8 @@ pub(crate) struct Draft {
 ///
 /// # Errors
 /// The reason, in plain words, why the workload cannot be run as it stands.
-pub(crate) fn workload(draft: Draft, contents: &Contents) -> Result<Workload, String> {
+pub(crate) fn workload(mut draft: Draft, contents: &Contents) -> Result<Workload, String> {
+    let after = take_after(&mut draft.annotations);
     names::check_subdomain("workload name", &draft.name)?;
     let namespace = filled(draft.namespace).unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
     names::check_label("namespace", &namespace)?;
@@ -96,6 +97,7 @@ pub(crate) fn workload(draft: Draft, contents: &Contents) -> Result<Workload, St
         cron: filled(draft.cron).map(|cron| cron.trim().to_owned()),
         retry: draft.retry.map_or(Ok(None), RetryDraft::policy)?,
         restart_policy,
+        after,
     })
 }
 
@@ -153,6 +155,17 @@ fn credentials(
 
 fn filled(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.trim().is_empty())
+}
+
+/// The annotation that names the workloads to start before this one, separated by commas; with the
+/// other spelling it fits behind the operator's prefix `podman/`.
+pub(crate) const AFTER: [&str; 2] = ["device-worker-ng/after", "device-worker-ng.after"];
+
+/// Takes the annotation that is meant for the agent and not for the pod.
+fn take_after(annotations: &mut BTreeMap<String, String>) -> Vec<WorkloadName> {
+    let texts: Vec<String> = AFTER.iter().filter_map(|key| annotations.remove(*key)).collect();
+    let names = texts.iter().flat_map(|text| text.split(','));
+    names.map(str::trim).filter(|name| !name.is_empty()).map(WorkloadName::from).collect()
 }
 
 #[cfg(test)]

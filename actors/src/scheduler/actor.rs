@@ -10,7 +10,8 @@ use actix::prelude::{
 use chrono::Local;
 use tracing::{debug, info, warn};
 
-use super::jobs::{Jobs, SchedulerSettings};
+use super::jobs::Jobs;
+use super::settings::SchedulerSettings;
 use crate::clock::{Clock, Monotonic};
 use crate::messages::{
     CommandFinished, Drain, EventRecorded, ExecutorCommand, GetJobs, JobsReported,

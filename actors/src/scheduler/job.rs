@@ -10,6 +10,7 @@ use super::clockwork::Cron;
 use super::eligibility::{Eligibility, eligibility, limits};
 use super::retry::Retry;
 use super::rollback::Rollback;
+use super::run::{Doing, InFlight, PodKey, Run};
 use crate::clock::{Moment, Monotonic};
 use crate::messages::CommandId;
 use crate::workload::{
@@ -23,49 +24,6 @@ pub(crate) const ADOPTION_GRACE: Duration = Duration::from_secs(120);
 
 /// Time between SIGTERM and SIGKILL for a pod that does not say: podman's default.
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);
-
-/// Where a pod is and which specification it runs.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct PodKey {
-    pub(crate) executor: ExecutorKind,
-    pub(crate) id: WorkloadId,
-}
-
-/// What a command in flight does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Doing {
-    Pulling,
-    Starting,
-    /// Applying limits to a pod that runs.
-    Limiting,
-    Stopping,
-}
-
-/// The command in flight.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct InFlight {
-    pub(crate) command: CommandId,
-    pub(crate) doing: Doing,
-    pub(crate) pod: PodKey,
-    /// The limits that it brings about; none for those that touch no limits.
-    pub(crate) limits: Limits,
-    /// When the job gives the command up.
-    pub(crate) until: Monotonic,
-}
-
-/// How the runs of the specification in force stand.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Run {
-    /// Entered when the specification is adopted and when a healthy pod was stopped on purpose:
-    /// the pod may start at once.
-    Idle,
-    /// Entered when the pod was started, or found running.
-    Started { since: Monotonic },
-    /// Entered when a run failed, or ended and shall be repeated: the next one is due then.
-    Waiting { until: Monotonic },
-    /// Entered when a run ended that shall not be repeated.
-    Finished,
-}
 
 /// One job. Its name is that of its workload.
 #[derive(Debug)]
@@ -82,6 +40,10 @@ pub(crate) struct Job {
     /// The limits that the running pod has, as far as the agent set them; `None` when that is not
     /// known, as after an adoption.
     pub(crate) applied: Option<Limits>,
+    /// A workload that must run before this one starts for the first time, and does not yet.
+    pub(crate) waits_for: Option<WorkloadName>,
+    /// Whether it ran when it was last planned, so that those who wait for it are called once.
+    pub(crate) ran_when_planned: bool,
     /// Every pod of this workload that exists, of whatever specification.
     pub(crate) pods: BTreeMap<PodKey, ObservedPod>,
     pub(crate) in_flight: Option<InFlight>,
@@ -120,6 +82,8 @@ impl Job {
             inactive_because: None,
             limits: Limits::default(),
             applied: None,
+            waits_for: None,
+            ran_when_planned: false,
             pods: BTreeMap::new(),
             in_flight: None,
             pulled: false,
@@ -206,6 +170,11 @@ impl Job {
             }
             Run::Idle | Run::Waiting { .. } | Run::Finished => false,
         }
+    }
+
+    /// Returns whether the pod of the specification in force runs, as far as the agent has noted.
+    pub(crate) fn runs(&self) -> bool {
+        matches!(self.run, Run::Started { .. }) && self.current() == Some(&CurrentState::Running)
     }
 
     /// Returns whether the limits in force have to be brought to the running pod.

@@ -6,27 +6,19 @@ use std::sync::Arc;
 use super::agenda::Agenda;
 use super::clockwork::Cron;
 use super::cron::{CronSchedule, CronTicks};
-use super::job::{Job, PodKey};
+use super::dependencies::Dependencies;
+use super::job::Job;
 use super::notices::Notices;
 use super::report::{rejected, report};
+use super::run::PodKey;
 use super::runtimes::{Runtime, Runtimes};
+use super::settings::SchedulerSettings;
 use super::start_budget::StartBudget;
 use crate::clock::Moment;
 use crate::messages::{WorkloadsConfigured, WorkloadsObserved};
 use crate::workload::{
-    Event, ExecutorKind, JobReport, ObservedPod, RetryPolicy, Verdicts, Workload, WorkloadName,
+    Event, ExecutorKind, JobReport, ObservedPod, Verdicts, Workload, WorkloadName,
 };
-
-/// What the agent's settings say about scheduling.
-#[derive(Clone, Debug)]
-pub struct SchedulerSettings {
-    /// The retry of workloads that bring none.
-    pub retry: RetryPolicy,
-    /// How many pulls and starts may be under way on the device at once; at least 1.
-    pub start_budget: usize,
-    /// Runtimes without an executor, each with the words that tell how to get it.
-    pub unconfigured: BTreeMap<ExecutorKind, String>,
-}
 
 /// All jobs.
 #[derive(Debug)]
@@ -39,6 +31,7 @@ pub(crate) struct Jobs {
     pub(super) verdicts: Option<Verdicts>,
     /// Workloads of the configuration that were refused, and why.
     rejected: BTreeMap<WorkloadName, String>,
+    pub(super) dependencies: Dependencies,
     /// Nothing is decided before a configuration is known.
     pub(super) configured: bool,
     /// The agent stops: no command is sent any more.
@@ -61,6 +54,7 @@ impl Jobs {
             seen: BTreeMap::new(),
             verdicts: None,
             rejected: BTreeMap::new(),
+            dependencies: Dependencies::default(),
             configured: false,
             draining: false,
             agenda: Agenda::default(),
@@ -96,6 +90,7 @@ impl Jobs {
         for workload in &configured.workloads {
             self.adopt(workload, now);
         }
+        self.order(configured);
         self.adopt_strangers();
         for (name, job) in &mut self.jobs {
             if !names.contains(name) {
@@ -115,6 +110,28 @@ impl Jobs {
         let (retry, seed) = (self.settings.retry, self.random.u64(..));
         self.job(name).configure(workload, cron, retry, seed, now);
         self.agenda.plan_now(name);
+    }
+
+    /// Takes over who waits for whom; says what is wrong with it, once for each change.
+    fn order(&mut self, configured: &WorkloadsConfigured) {
+        let named =
+            configured.workloads.iter().map(|workload| (&workload.name, &workload.after[..]));
+        let new = Dependencies::new(named);
+        if new == self.dependencies {
+            return;
+        }
+        for name in new.circular() {
+            let message = "it waits for itself in a circle, so its order is ignored".to_owned();
+            self.notices.warn("DependencyCircle", name, message);
+        }
+        for (name, other) in new.unknown() {
+            let message = format!("it waits for {other}, which is not configured: ignored");
+            self.notices.warn("DependencyUnknown", name, message);
+        }
+        self.dependencies = new;
+        for name in self.jobs.keys() {
+            self.agenda.plan_now(name);
+        }
     }
 
     /// Returns the job of that name, made anew with the pods that are there.

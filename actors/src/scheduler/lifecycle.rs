@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::job::{Doing, InFlight, Job, Run};
+use super::job::Job;
 use super::notices::Notices;
+use super::run::{Doing, InFlight, Run};
 use crate::clock::Moment;
 use crate::messages::{CommandError, CommandId};
 use crate::workload::{ContainerEnd, CurrentState, ObservedPod, RestartPolicy, TargetState};

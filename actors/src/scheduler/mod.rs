@@ -4,6 +4,7 @@ mod actor;
 mod agenda;
 mod clockwork;
 pub mod cron;
+mod dependencies;
 mod eligibility;
 mod job;
 mod jobs;
@@ -14,7 +15,9 @@ mod planning;
 mod report;
 pub mod retry;
 mod rollback;
+mod run;
 mod runtimes;
+mod settings;
 mod start_budget;
 
 #[cfg(test)]
@@ -23,4 +26,4 @@ mod model;
 mod tests;
 
 pub use actor::{Scheduler, SchedulerDeps};
-pub use jobs::SchedulerSettings;
+pub use settings::SchedulerSettings;

@@ -13,11 +13,13 @@
 //! | Running  | a retry is not due yet, or finished  | wait                                   |
 //! | Running  | its pod is degraded, the retry due   | stop it                                |
 //! | Running  | the images are not there yet         | pull                                   |
+//! | Running  | its first start waits for others     | wait for them                          |
 //! | Running  | an older pod                         | stop it: both may want the same port   |
 //! | Running  | an older pod on a silent runtime     | wait for the runtime                   |
 //! | Running  | nothing in its way                   | start                                  |
 
-use super::job::{Job, PodKey, Run};
+use super::job::Job;
+use super::run::{PodKey, Run};
 use super::runtimes::Runtimes;
 use crate::clock::{Moment, Monotonic};
 use crate::workload::{CurrentState, TargetState};
@@ -94,6 +96,9 @@ fn run(job: &Job, runtimes: &Runtimes, now: Moment) -> Step {
     }
     if !job.pulled {
         return Step::Pull;
+    }
+    if job.waits_for.is_some() && !job.ever_ran {
+        return Step::Settled;
     }
     if older().next().is_none() {
         return Step::Start;

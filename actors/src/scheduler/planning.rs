@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeZone, Utc};
 
-use super::job::{ADOPTION_GRACE, Doing, InFlight, Job, PodKey};
+use super::job::{ADOPTION_GRACE, Job};
 use super::jobs::Jobs;
 use super::plan::{Step, next_step};
+use super::run::{Doing, InFlight, PodKey};
 use crate::clock::{Moment, Monotonic};
 use crate::messages::{Action, CommandFinished, CommandId, ExecutorCommand};
 use crate::workload::{ExecutorKind, WorkloadName};
@@ -62,7 +63,9 @@ impl Jobs {
         now: Moment,
         zone: &Z,
     ) -> Option<(ExecutorKind, ExecutorCommand)> {
+        let waits_for = self.first_missing(name);
         let job = self.jobs.get_mut(name)?;
+        job.waits_for = waits_for;
         job.expire(now);
         job.end_rollback(now);
         let tick = job.cron.ticks_mut().map(|cron| cron.advance(now, zone));
@@ -74,6 +77,13 @@ impl Jobs {
         if can_settle {
             job.settle(now, &mut self.notices);
             job.aim(self.verdicts.as_ref(), now);
+        }
+        let runs = job.runs();
+        let ran = std::mem::replace(&mut job.ran_when_planned, runs);
+        if runs && !ran {
+            for waiting in self.dependencies.waiting_for(name) {
+                self.agenda.plan_now(waiting);
+            }
         }
         let step = next_step(job, &self.runtimes, now);
         job.next_tick = tick.and_then(|tick| tick.next);
@@ -117,6 +127,12 @@ impl Jobs {
         }
         self.agenda.plan_at(name, wake);
         command
+    }
+
+    /// Returns the first of those that must run before `name` and does not.
+    fn first_missing(&self, name: &WorkloadName) -> Option<WorkloadName> {
+        let runs = |other: &&WorkloadName| self.jobs.get(*other).is_some_and(Job::runs);
+        self.dependencies.of(name).iter().find(|other| !runs(other)).cloned()
     }
 
     /// Lets no further command be planned; returns how many are in flight.

@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::job::{Doing, Job, Run};
+use super::job::Job;
+use super::run::{Doing, Run};
 use super::runtimes::Runtimes;
 use crate::clock::{Moment, Monotonic};
 use crate::workload::{CurrentState, JobReport, TargetState, WorkloadName, WorkloadStatus};
@@ -13,6 +14,11 @@ pub(crate) fn report(job: &Job, runtimes: &Runtimes, now: Moment) -> Option<JobR
     let (status, mut reason) = status(job);
     if status != WorkloadStatus::Running && job.target == TargetState::Running {
         reason = runtimes.obstacle(workload.executor).or(reason);
+    }
+    if let Some(other) = &job.waits_for
+        && status == WorkloadStatus::Deploying
+    {
+        reason = reason.or_else(|| Some(format!("waits until {other} runs")));
     }
     if job.rollback.in_force().is_some() {
         let cause = job.failure.as_deref().unwrap_or("the new specification did not start");

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::job::PodKey;
-use super::jobs::{Jobs, SchedulerSettings};
+use super::jobs::Jobs;
+use super::run::PodKey;
+use super::settings::SchedulerSettings;
 use crate::clock::{Moment, Monotonic};
 use crate::messages::{
     Action, CommandError, CommandFinished, ExecutorCommand, RuntimeUnavailable,
@@ -768,6 +769,56 @@ fn stopping_agent_sends_no_more_commands_and_leaves_pods_alone() {
     world.pass(10 * MINUTE);
     assert_eq!(world.log(), ["0s pull a", "0s pull b"]);
     assert_eq!(world.jobs.drain(), 0);
+}
+
+// ---- dependencies -----------------------------------------------------------------------------
+
+fn after(name: &str, others: &[&str]) -> Arc<Workload> {
+    let others = others.iter().map(|other| WorkloadName::from(*other)).collect();
+    workload(name).with(|workload| workload.after = others).build()
+}
+
+#[test]
+fn workload_starts_once_those_that_it_names_run() {
+    let mut world = World::new();
+    let error = CommandError::Start { message: "no".to_owned() };
+    world.fail("start z", &[error]);
+    world.configure(&[after("a", &["z"]), after("z", &[])]);
+    assert_eq!(world.log(), ["0s pull a", "0s pull z", "0s start z"]);
+    assert_eq!(world.report("a").reason.unwrap(), "waits until z runs");
+    world.pass(RETRY);
+    assert_eq!(world.log(), ["20s pull z", "20s start z", "20s start a"]);
+}
+
+#[test]
+fn restart_does_not_wait_for_others_again() {
+    let mut world = World::new();
+    world.configure(&[after("a", &["z"]), after("z", &[])]);
+    world.end("z", 1);
+    world.end("a", 1);
+    world.log();
+    world.fail("start z", &[CommandError::Start { message: "no".to_owned() }]);
+    world.pass(RETRY);
+    assert_eq!(world.running(), ["a"]);
+}
+
+#[test]
+fn circle_is_reported_once_and_runs_unordered() {
+    let mut world = World::new();
+    let circle = [after("a", &["b"]), after("b", &["a"])];
+    world.configure(&circle);
+    world.configure(&circle);
+    assert_eq!(world.running(), ["a", "b"]);
+    let circles = world.events().iter().filter(|reason| **reason == "DependencyCircle").count();
+    assert_eq!(circles, 2, "one for each member");
+}
+
+#[test]
+fn workload_that_is_not_configured_is_not_waited_for() {
+    let mut world = World::new();
+    world.configure(&[after("a", &["nobody"])]);
+    assert_eq!(world.running(), ["a"]);
+    assert!(world.events().contains(&"DependencyUnknown"));
 }
 
 // ---- cron -------------------------------------------------------------------------------------

@@ -192,5 +192,6 @@ pub fn workload(name: &str, pod: Value) -> Workload {
         cron: None,
         retry: None,
         restart_policy: Default::default(),
+        after: Vec::new(),
     }
 }

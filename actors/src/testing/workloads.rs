@@ -34,6 +34,7 @@ pub fn workload(name: &str) -> WorkloadBuilder {
         cron: None,
         retry: None,
         restart_policy: RestartPolicy::Always,
+        after: Vec::new(),
     })
 }
 

@@ -133,6 +133,9 @@ pub struct Workload {
     /// Whether an ended run is followed by another.
     #[serde(default)]
     pub restart_policy: RestartPolicy,
+    /// Workloads that must run before this one starts for the first time.
+    #[serde(default)]
+    pub after: Vec<WorkloadName>,
 }
 
 /// A workload of the configuration that cannot be run as it stands.

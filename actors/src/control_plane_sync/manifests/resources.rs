@@ -155,6 +155,13 @@ impl EdgeWorkload {
             Some(profiles) => Some(profiles),
             None => self.misplaced_profiles()?,
         };
+        let mut annotations = for_pod(self.metadata.annotations.as_ref());
+        let order = self.metadata.annotations.iter().flatten();
+        annotations.extend(
+            order
+                .filter(|(key, _)| specification::AFTER.contains(&key.as_str()))
+                .map(|(key, value)| (key.clone(), value.clone())),
+        );
         Ok(Draft {
             name: name.to_owned(),
             namespace: None,
@@ -162,7 +169,7 @@ impl EdgeWorkload {
             rootless: spec.rootless.unwrap_or_default(),
             pod: spec.pod.and_then(|pod| pod.spec).unwrap_or_default(),
             labels: for_pod(self.metadata.labels.as_ref()),
-            annotations: for_pod(self.metadata.annotations.as_ref()),
+            annotations,
             profiles: profiles.into_iter().flatten().flatten().collect(),
             cron: spec.cron,
             retry: spec.retry,

@@ -30,6 +30,7 @@ fn workload(name: &str, image: &str) -> Arc<Workload> {
         cron: Some("@daily".into()),
         retry: None,
         restart_policy: RestartPolicy::OnFailure,
+        after: Vec::new(),
     })
 }
 

@@ -1,0 +1,127 @@
+//! Which workloads wait for which others before their first start. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::workload::WorkloadName;
+
+/// The order of starts, as the workloads' authors wrote it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Dependencies {
+    /// For each workload: those that must run first.
+    after: BTreeMap<WorkloadName, Vec<WorkloadName>>,
+    /// For each workload: those that wait for it.
+    before: BTreeMap<WorkloadName, Vec<WorkloadName>>,
+    /// Members of a circle, which run unordered.
+    circular: BTreeSet<WorkloadName>,
+    /// Pairs of a workload and one that it names and that is not configured.
+    unknown: BTreeSet<(WorkloadName, WorkloadName)>,
+}
+
+impl Dependencies {
+    /// Reads what each configured workload names.
+    pub(super) fn new<'a>(
+        workloads: impl Iterator<Item = (&'a WorkloadName, &'a [WorkloadName])>,
+    ) -> Self {
+        let named: BTreeMap<&WorkloadName, &[WorkloadName]> = workloads.collect();
+        let mut dependencies = Self::default();
+        for (name, others) in &named {
+            for other in *others {
+                if named.contains_key(other) {
+                    let after = dependencies.after.entry((*name).clone()).or_default();
+                    after.push(other.clone());
+                } else {
+                    dependencies.unknown.insert(((*name).clone(), other.clone()));
+                }
+            }
+        }
+        dependencies.circular =
+            dependencies.after.keys().filter(|name| dependencies.reaches(name)).cloned().collect();
+        dependencies.after.retain(|name, _| !dependencies.circular.contains(name));
+        for (name, others) in &dependencies.after {
+            for other in others {
+                dependencies.before.entry(other.clone()).or_default().push(name.clone());
+            }
+        }
+        dependencies
+    }
+
+    /// Returns whether a workload waits, in the end, for itself.
+    fn reaches(&self, start: &WorkloadName) -> bool {
+        let mut seen = BTreeSet::new();
+        let mut ahead: Vec<&WorkloadName> = self.after.get(start).into_iter().flatten().collect();
+        while let Some(name) = ahead.pop() {
+            if name == start {
+                return true;
+            }
+            if seen.insert(name) {
+                ahead.extend(self.after.get(name).into_iter().flatten());
+            }
+        }
+        false
+    }
+
+    /// Returns those that must run before `name` starts.
+    pub(super) fn of(&self, name: &WorkloadName) -> &[WorkloadName] {
+        self.after.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns those that may start once `name` runs.
+    pub(super) fn waiting_for(&self, name: &WorkloadName) -> &[WorkloadName] {
+        self.before.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns the members of circles.
+    pub(super) fn circular(&self) -> impl Iterator<Item = &WorkloadName> {
+        self.circular.iter()
+    }
+
+    /// Returns pairs of a workload and one that it names and that is not configured.
+    pub(super) fn unknown(&self) -> impl Iterator<Item = &(WorkloadName, WorkloadName)> {
+        self.unknown.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dependencies(text: &str) -> Dependencies {
+        let parsed: Vec<(WorkloadName, Vec<WorkloadName>)> = text
+            .split_whitespace()
+            .map(|part| {
+                let (name, after) = part.split_once(':').unwrap();
+                let after = after.split(',').filter(|other| !other.is_empty());
+                (name.into(), after.map(WorkloadName::from).collect())
+            })
+            .collect();
+        Dependencies::new(parsed.iter().map(|(name, after)| (name, &after[..])))
+    }
+
+    fn names(names: &[WorkloadName]) -> Vec<&str> {
+        names.iter().map(WorkloadName::as_str).collect()
+    }
+
+    #[test]
+    fn order_is_known_from_both_ends() {
+        let found = dependencies("a: b:a c:a,b");
+        assert_eq!(names(found.of(&"c".into())), ["a", "b"]);
+        assert_eq!(names(found.waiting_for(&"a".into())), ["b", "c"]);
+        assert!(found.of(&"a".into()).is_empty());
+    }
+
+    #[test]
+    fn circle_runs_unordered_and_those_outside_still_wait_for_it() {
+        let found = dependencies("a:b b:a c:c d:a");
+        let circular: Vec<_> = found.circular().map(WorkloadName::as_str).collect();
+        assert_eq!(circular, ["a", "b", "c"]);
+        assert!(found.of(&"a".into()).is_empty());
+        assert_eq!(names(found.of(&"d".into())), ["a"]);
+    }
+
+    #[test]
+    fn workload_that_is_not_configured_is_not_waited_for() {
+        let found = dependencies("a:nobody");
+        assert!(found.of(&"a".into()).is_empty());
+        assert_eq!(found.unknown().count(), 1);
+    }
+}
