@@ -12,10 +12,8 @@ use super::retry::Retry;
 use super::rollback::Rollback;
 use super::run::{Doing, InFlight, PodKey, Run};
 use crate::clock::{Moment, Monotonic};
-use crate::messages::CommandId;
 use crate::workload::{
-    CurrentState, ExecutorKind, Limits, ObservedPod, RetryPolicy, TargetState, Verdicts, Workload,
-    WorkloadId, WorkloadName,
+    CurrentState, Limits, ObservedPod, RetryPolicy, TargetState, Verdicts, Workload, WorkloadName,
 };
 
 /// How long after the agent's start a pod that runs is kept though its profiles lack data: the
