@@ -107,12 +107,16 @@ bench:
 	cd grammar/benches-compare && $(CARGO) bench --locked --target-dir $(abspath $(TARGET))/compare
 
 ## fuzz: random input for the condition language, FUZZ_SECONDS (60) for each target
+# What it finds stays in the target folder; the corpus in the tree is the seed.
 fuzz:
 	@$(CARGO) +nightly --version >/dev/null 2>&1 || { \
 		echo "fuzzing needs a nightly compiler: rustup toolchain install nightly" >&2; exit 1; }
 	@$(CARGO) fuzz --version >/dev/null 2>&1 || \
 		$(CARGO) install cargo-fuzz --locked --root $(TOOLS) --target-dir $(TOOLS)/build
-	cd grammar && for target in $$(ls fuzz/fuzz_targets | sed 's/\.rs$$//'); do \
-		$(CARGO) +nightly fuzz run $$target --target-dir $(abspath $(TARGET))/fuzz -- \
-			-max_total_time=$(FUZZ_SECONDS) || exit 1; \
+	@cd grammar && for target in $$(ls fuzz/fuzz_targets | sed 's/\.rs$$//'); do \
+		found=$(abspath $(TARGET))/fuzz/found/$$target; \
+		mkdir -p $$found/inputs; \
+		$(CARGO) +nightly fuzz run --target-dir $(abspath $(TARGET))/fuzz $$target \
+			$$found/inputs fuzz/corpus/$$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -artifact_prefix=$$found/ || exit 1; \
 	done

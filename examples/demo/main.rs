@@ -20,7 +20,7 @@ use stage::{Ended, Stage};
 /// Longest wait for anything that is expected to happen.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// A cron run that is no further away than this is worth the wait.
-const CRON_LIMIT: Duration = Duration::from_secs(10);
+const CRON_LIMIT: Duration = Duration::from_secs(14);
 
 fn main() -> ExitCode {
     if !rustix::process::geteuid().is_root() {
