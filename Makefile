@@ -1,21 +1,63 @@
-# The steps of CI; each can be run by itself.
+# The steps of CI; each can be run by itself. `make help` lists them.
 
 CARGO ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+TOOLS := $(TARGET)/tools
 # Dependencies are checked with one version, so that the same tree gives the same answer everywhere.
 CARGO_DENY_VERSION := 0.20.2
-TOOLS := target/tools
 CARGO_DENY := $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
 DENY := $(CARGO_DENY) --config .deny.toml
+# cargo finds its subcommands here, too.
+export PATH := $(PATH):$(abspath $(TOOLS))/bin
+ASSETS := $(or $(KUBEBUILDER_ASSETS),$(abspath $(TARGET))/kubernetes)
+FUZZ_SECONDS ?= 60
 
 .DEFAULT_GOAL := build
-.PHONY: build check clippy deny doc fmt
+.PHONY: bench build check clippy demo deny doc doctest environment fmt fuzz \
+	have-nextest help nextest test test-kubernetes unit
+
+## help: this list
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST) | awk -F ': ' '{ printf "%-16s %s\n", $$1, $$2 }'
 
 ## build: the agent, as it is shipped
 build:
 	$(CARGO) build --release --locked
 
+## demo: the agent at work on real pods, in half a minute (root)
+# One call, so that agent and demo share their dependencies. `sudo` may not know cargo: then what
+# was built before is run.
+demo:
+	@if command -v $(CARGO) >/dev/null; then \
+		$(CARGO) build --locked --bin device-worker-ng --example demo; \
+	elif [ ! -x $(TARGET)/debug/examples/demo ]; then \
+		echo "cargo was not found: run 'make demo' as the user who has it, then 'sudo make demo'" >&2; \
+		exit 1; \
+	fi
+	@if [ "$$(id -u)" = 0 ]; then tests/environment/install.sh; fi
+	@$(TARGET)/debug/examples/demo
+
+## test: everything that CI wants of a change; installs what is missing (root)
+test:
+	@for step in environment deny fmt clippy doc doctest nextest; do \
+		echo "==== $$step"; \
+		start=$$(date +%s); \
+		$(MAKE) --no-print-directory $$step || { \
+			echo "make test failed at this step: make $$step" >&2; exit 1; }; \
+		[ $$step = nextest ] || echo "==== $$step took $$(($$(date +%s) - start)) s"; \
+	done
+
+## test-kubernetes: the tests on a real API server; builds one first unless KUBEBUILDER_ASSETS is set
+test-kubernetes: have-nextest
+	$(if $(KUBEBUILDER_ASSETS),,tests/kubernetes/build-apiserver.sh $(ASSETS))
+	KUBEBUILDER_ASSETS=$(ASSETS) $(CARGO) nextest run --workspace --locked -P kubernetes
+
 ## check: everything that needs no running system, in the order of CI
 check: deny fmt clippy doc
+
+## environment: installs what the tests need of the system, where it is missing
+environment:
+	@tests/environment/install.sh
 
 ## deny: licences, banned crates, registries, known vulnerabilities
 deny: $(CARGO_DENY)
@@ -41,3 +83,40 @@ clippy:
 ## doc: the documentation builds and its links lead somewhere
 doc:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+
+## doctest: the examples in the documentation
+doctest:
+	$(CARGO) test --doc --workspace --locked
+
+## nextest: unit tests, actors, the agent as a whole, real podman
+nextest: have-nextest
+	$(CARGO) nextest run --workspace --locked
+
+## unit: the tests that need neither root nor podman
+unit: have-nextest
+	$(CARGO) nextest run --workspace --locked -E 'not binary(/real$$/)'
+
+# Only where there is none: the one of the machine is as good.
+have-nextest:
+	@$(CARGO) nextest --version >/dev/null 2>&1 || \
+		$(CARGO) install cargo-nextest --locked --root $(TOOLS) --target-dir $(TOOLS)/build
+
+## bench: how fast conditions are, alone and beside evalexpr and CEL
+bench:
+	$(CARGO) bench --locked -p grammar
+	cd grammar/benches-compare && $(CARGO) bench --locked --target-dir $(abspath $(TARGET))/compare
+
+## fuzz: random input for the condition language, FUZZ_SECONDS (60) for each target
+# What it finds stays in the target folder; the corpus in the tree is the seed.
+fuzz:
+	@$(CARGO) +nightly --version >/dev/null 2>&1 || { \
+		echo "fuzzing needs a nightly compiler: rustup toolchain install nightly" >&2; exit 1; }
+	@$(CARGO) fuzz --version >/dev/null 2>&1 || \
+		$(CARGO) install cargo-fuzz --locked --root $(TOOLS) --target-dir $(TOOLS)/build
+	@cd grammar && for target in $$(ls fuzz/fuzz_targets | sed 's/\.rs$$//'); do \
+		found=$(abspath $(TARGET))/fuzz/found/$$target; \
+		mkdir -p $$found/inputs; \
+		$(CARGO) +nightly fuzz run --target-dir $(abspath $(TARGET))/fuzz $$target \
+			$$found/inputs fuzz/corpus/$$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -artifact_prefix=$$found/ || exit 1; \
+	done

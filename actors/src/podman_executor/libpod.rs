@@ -91,7 +91,7 @@ pub(super) struct Info {
     pub(super) host: HostInfo,
 }
 
-/// The host within [`Info`].
+/// The host within `Info`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HostInfo {

@@ -215,10 +215,16 @@ impl Job {
                 } else if matches!(self.run, Run::Started { .. }) {
                     self.run = Run::Idle;
                 }
+                let because = match self.target {
+                    TargetState::Inactive => self.inactive_because.as_deref(),
+                    TargetState::Removed => Some("it is no longer configured"),
+                    TargetState::Running => None,
+                };
+                let because = because.map(|because| format!(": {because}")).unwrap_or_default();
                 notices.normal(
                     "WorkloadStopped",
                     &self.name,
-                    format!("pod {} stopped", flight.pod.id),
+                    format!("pod {} stopped{because}", flight.pod.id),
                 );
             }
             (

@@ -18,6 +18,7 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -96,6 +97,8 @@ impl HermeticPodman {
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
+            // Ctrl-C is for its owner, which then ends it in good order.
+            .process_group(0)
             .spawn()
             .expect("setpriv starts");
         let podman = Self { wrapper, directory };
