@@ -3,10 +3,12 @@
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::builder::ValueParser;
 use clap::{Arg, ArgMatches, value_parser};
 
+use crate::commands::{cron, eval};
 use crate::config::{ConfigErrors, Loaded, Sources, Warning};
 use crate::settings::{self, Fallback, Setting, VARIABLE_PREFIX};
 
@@ -20,18 +22,48 @@ pub enum Command {
     Run(Sources),
     /// Check the configuration, and no more.
     Check(Sources),
+    /// Evaluate a condition, and no more.
+    Eval(eval::Question),
+    /// Show when a cron expression runs, and no more.
+    Cron(cron::Question),
+}
+
+/// A wrong command line, or one that asks for help or the version only.
+#[derive(Debug)]
+pub struct Usage {
+    error: clap::Error,
+    code: u8,
+}
+
+impl Usage {
+    /// Writes it where it belongs. A reader that went away is no failure.
+    #[must_use]
+    pub fn report(&self) -> ExitCode {
+        let _ = self.error.print();
+        ExitCode::from(self.code)
+    }
 }
 
 /// Reads the command line.
 ///
 /// # Errors
-/// The usage is wrong, or only help or the version was asked for; the error prints itself and
-/// knows its exit code.
+/// The usage is wrong, or only help or the version was asked for.
 pub fn parse(
     arguments: impl IntoIterator<Item = OsString>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
-) -> Result<Command, clap::Error> {
-    let matches = command().try_get_matches_from(arguments)?;
+) -> Result<Command, Usage> {
+    let arguments: Vec<_> = arguments.into_iter().collect();
+    let matches = command().try_get_matches_from(&arguments).map_err(|error| {
+        // Of `eval` the usual code would say that a condition is unknown.
+        let is_eval = arguments.get(1).is_some_and(|word| word == eval::NAME);
+        let code = match u8::try_from(error.exit_code()) {
+            Ok(0) => 0,
+            Ok(_) if is_eval => eval::FAILED,
+            Ok(code) => code,
+            Err(_) => 1,
+        };
+        Usage { error, code }
+    })?;
     let mut sources = Sources {
         environment: environment
             .into_iter()
@@ -50,6 +82,8 @@ pub fn parse(
             add_flags(matches, &mut sources);
             Command::Check(sources)
         }
+        Some((eval::NAME, matches)) => Command::Eval(matches.into()),
+        Some((cron::NAME, matches)) => Command::Cron(matches.into()),
         Some((_, matches)) => {
             add_flags(matches, &mut sources);
             Command::Run(sources)
@@ -89,6 +123,8 @@ fn command() -> clap::Command {
         )
         .subcommand(with_settings(run))
         .subcommand(with_settings(check))
+        .subcommand(eval::usage().next_line_help(true))
+        .subcommand(cron::usage().next_line_help(true))
 }
 
 fn with_settings(command: clap::Command) -> clap::Command {
@@ -125,7 +161,7 @@ pub fn report_errors(errors: &ConfigErrors) {
 }
 
 /// Writes what is doubtful to standard error.
-pub fn report_warnings(warnings: &[Warning]) {
+fn report_warnings(warnings: &[Warning]) {
     for warning in warnings {
         let _ = writeln!(io::stderr(), "warning: {warning}");
     }
@@ -136,8 +172,11 @@ pub fn report_failure(error: &anyhow::Error) {
     let _ = writeln!(io::stderr(), "error: {error:#}");
 }
 
-/// Writes a good configuration to standard output: every setting with its value and its source.
-pub fn report_good(loaded: &Loaded) {
+/// Writes a good configuration to standard output: every setting with its value and its source;
+/// to standard error what is doubtful in it.
+#[must_use]
+pub fn report_good(loaded: &Loaded) -> ExitCode {
+    report_warnings(&loaded.warnings);
     let mut report = String::from("configuration is good\n");
     for effective in &loaded.effective {
         let key = effective.key;
@@ -147,13 +186,14 @@ pub fn report_good(loaded: &Loaded) {
         };
     }
     let _ = io::stdout().write_all(report.as_bytes());
+    ExitCode::SUCCESS
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn parse_words(words: &str) -> Result<Command, clap::Error> {
+    fn parse_words(words: &str) -> Result<Command, Usage> {
         let words = ["device-worker-ng"].into_iter().chain(words.split(' '));
         parse(words.map(OsString::from), [])
     }
@@ -201,8 +241,16 @@ mod tests {
 
     #[test]
     fn wrong_usage_has_exit_code_two() {
-        for words in ["--server", "--sever x", "fly", "check extra"] {
-            assert_eq!(parse_words(words).unwrap_err().exit_code(), 2, "{words}");
+        for words in ["--server", "--sever x", "fly", "check extra", "cron", "cron @daily x"] {
+            assert_eq!(parse_words(words).unwrap_err().code, 2, "{words}");
         }
+    }
+
+    #[test]
+    fn wrong_usage_of_eval_cannot_be_taken_for_unknown() {
+        for words in ["eval", "eval x>1 y>1", "eval x>1 --metric", "eval --metrik x=1 x>1"] {
+            assert_eq!(parse_words(words).unwrap_err().code, 3, "{words}");
+        }
+        assert_eq!(parse_words("eval --help").unwrap_err().code, 0);
     }
 }

@@ -3,6 +3,7 @@
 //! Reading order: [`settings`], [`config`], [`system`].
 
 pub mod cli;
+pub mod commands;
 pub mod config;
 pub mod logging;
 pub mod notify;

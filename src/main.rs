@@ -2,8 +2,10 @@
 
 use std::process::ExitCode;
 
+use actors::clock::Clock;
 use device_worker_ng::cli::{self, Command};
-use device_worker_ng::config::{Config, Loaded, Machine};
+use device_worker_ng::commands::{cron, eval};
+use device_worker_ng::config::{Config, Loaded, Machine, Sources};
 use device_worker_ng::{logging, system};
 use tracing::{error, warn};
 
@@ -11,37 +13,35 @@ use tracing::{error, warn};
 const UNUSABLE: u8 = 2;
 
 fn main() -> ExitCode {
-    let (arguments, environment) = (std::env::args_os(), std::env::vars_os());
-    let command = match cli::parse(arguments, environment) {
-        Ok(command) => command,
-        Err(usage) => {
-            // Help that nobody reads is no failure.
-            let _ = usage.print();
-            return u8::try_from(usage.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from);
+    match cli::parse(std::env::args_os(), std::env::vars_os()) {
+        Ok(Command::Run(sources)) => with_config(&sources, start),
+        Ok(Command::Check(sources)) => with_config(&sources, |loaded| cli::report_good(&loaded)),
+        Ok(Command::Eval(question)) => eval::answer(&question).report(),
+        Ok(Command::Cron(question)) => {
+            cron::answer(&question, Clock::system().now().wall, &chrono::Local).report()
         }
-    };
-    let (Command::Run(sources) | Command::Check(sources)) = &command;
-    let loaded = match Config::load(sources, &Machine::this()) {
-        Ok(loaded) => loaded,
-        Err(errors) => {
+        Err(usage) => usage.report(),
+    }
+}
+
+fn with_config(sources: &Sources, then: impl FnOnce(Loaded) -> ExitCode) -> ExitCode {
+    Config::load(sources, &Machine::this()).map_or_else(
+        |errors| {
             cli::report_errors(&errors);
-            return ExitCode::from(UNUSABLE);
-        }
-    };
-    match command {
-        Command::Check(_) => {
-            cli::report_warnings(&loaded.warnings);
-            cli::report_good(&loaded);
-            ExitCode::SUCCESS
-        }
-        Command::Run(_) => match run(loaded) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                error!(error = format!("{error:#}"), "agent failed");
-                cli::report_failure(&error);
-                ExitCode::FAILURE
-            }
+            ExitCode::from(UNUSABLE)
         },
+        then,
+    )
+}
+
+fn start(loaded: Loaded) -> ExitCode {
+    match run(loaded) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!(error = format!("{error:#}"), "agent failed");
+            cli::report_failure(&error);
+            ExitCode::FAILURE
+        }
     }
 }
 
