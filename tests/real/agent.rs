@@ -120,7 +120,7 @@ fn collect(stream: impl Read + Send + 'static, log: Arc<Mutex<Vec<String>>>) {
     });
 }
 
-/// A running agent. Dropping it kills it.
+/// A running agent. Dropping it kills it, and shows its log when the test has failed.
 pub struct Agent {
     child: Child,
     log: Arc<Mutex<Vec<String>>>,
@@ -228,6 +228,9 @@ impl Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("the agent's log:\n{}", self.tail());
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

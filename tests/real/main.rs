@@ -13,6 +13,7 @@ mod agent;
 mod bad_input;
 mod control_plane;
 mod device;
+mod gate;
 mod manifests;
 mod metrics;
 mod pods;

@@ -1,6 +1,5 @@
 //! Posted metrics stop and start pods.
 
-use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -22,7 +21,8 @@ fn camera(podman: &HermeticPodman) -> Device {
 #[test]
 fn a_metric_stops_a_pod_and_another_starts_it() {
     let podman = HermeticPodman::rootful();
-    let agent = camera(&podman).settings.start();
+    let device = camera(&podman);
+    let agent = device.settings.start();
     let first = one_container(&podman, "web");
 
     agent.post("cpu", 80.0);
@@ -68,13 +68,10 @@ fn the_curl_of_the_readme_works_on_the_default_port() {
     no_pod(&podman, "web");
 }
 
-/// Waits for the first request since `start` whose line has both parts.
-fn asked(trace: &Trace, start: Instant, parts: [&str; 2], agent: &Agent) -> Request {
-    let find = || {
-        let requests = trace.since(start, parts[0]);
-        requests.into_iter().find(|request| request.line.contains(parts[1]))
-    };
-    eventually_or(&format!("podman is asked for {parts:?}"), find, || agent.tail())
+/// Waits for the first request since `start` whose line has this part.
+fn asked(trace: &Trace, start: Instant, part: &str, agent: &Agent) -> Request {
+    let find = || trace.since(start, part).into_iter().next();
+    eventually_or(&format!("podman is asked for {part}"), find, || agent.tail())
 }
 
 /// The posted sample itself must make the request: no timer of the agent fires within the limit.
@@ -92,26 +89,25 @@ fn a_metric_reaches_podman_at_once() {
     configuration["spec"]["heartbeat"]["periodSeconds"] = 3600.into();
     device.apply("device", &configuration);
     let agent = device.settings.start();
-    assert!(UnixStream::connect(&trace.socket).is_ok());
 
     let (mut stops, mut starts) = (Vec::new(), Vec::new());
     for _ in 0..TOGGLES {
         agent.wait_for_status("web", "running");
         let posted = Instant::now();
         agent.post("cpu", 80.0);
-        let stop = asked(&trace, posted, ["POST ", "/stop"], &agent);
+        let stop = asked(&trace, posted, "/stop", &agent);
         stops.push(stop.at.duration_since(posted));
         agent.wait_for_status("web", "stopped");
         no_pod(&podman, "web");
         let posted = Instant::now();
         agent.post("cpu", 20.0);
-        let start = asked(&trace, posted, [" ", "/"], &agent);
+        let start = asked(&trace, posted, "/play/kube", &agent);
         starts.push(start.at.duration_since(posted));
     }
     for (what, mut latencies) in [("stop", stops), ("start", starts)] {
         latencies.sort();
         let (median, max) = (latencies[TOGGLES / 2], latencies[TOGGLES - 1]);
-        println!("metric to first {what} request: median {median:?}, max {max:?} of {TOGGLES}");
+        println!("posted metric to {what} request: median {median:?}, max {max:?} of {TOGGLES}");
         assert!(max < LIMIT, "{what}: {latencies:?}");
     }
 }
