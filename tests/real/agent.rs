@@ -79,7 +79,7 @@ impl Settings {
     }
 
     /// Writes the configuration file and returns its path.
-    fn write(&self) -> PathBuf {
+    pub fn write(&self) -> PathBuf {
         let path = self.folder.join("config.yaml");
         let lines = self.keys.iter().map(|(key, value)| format!("{key}: {value:?}\n"));
         std::fs::write(&path, lines.collect::<String>()).unwrap();
@@ -131,6 +131,11 @@ impl Agent {
     /// Returns its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Returns where it takes metrics.
+    pub fn metrics(&self) -> SocketAddr {
+        self.metrics
     }
 
     /// Returns the lines that it wrote.
