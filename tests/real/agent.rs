@@ -16,7 +16,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until `condition` holds; panics with `what` after [`PATIENCE`].
 pub fn eventually<T>(what: &str, condition: impl FnMut() -> Option<T>) -> T {
-    eventually_or(what, condition, || String::new())
+    eventually_or(what, condition, String::new)
 }
 
 /// As [`eventually`]; shows `context` when it gives up.
@@ -38,14 +38,10 @@ pub fn eventually_or<T>(
 /// How to start an agent.
 #[derive(Clone)]
 pub struct Settings {
-    /// Keys of the configuration file.
-    pub keys: BTreeMap<&'static str, String>,
-    /// What the command is run through, `setpriv --reuid=…` say.
-    pub through: Vec<String>,
-    /// Where the configuration file and, unless set, the state are.
-    pub folder: PathBuf,
-    /// Where the agent listens for metrics.
-    pub metrics: SocketAddr,
+    keys: BTreeMap<&'static str, String>,
+    through: Vec<String>,
+    folder: PathBuf,
+    metrics: SocketAddr,
 }
 
 impl Settings {
@@ -56,6 +52,7 @@ impl Settings {
             Self { keys: BTreeMap::new(), through: Vec::new(), folder: folder.to_owned(), metrics: free };
         settings.set("LOG_LEVEL", "debug");
         settings.set("DEVICE_ID", "cam-01");
+        settings.set("GRACEFUL_SHUTDOWN", "2s");
         settings.set("METRICS_LISTEN", free.to_string());
         settings.set("STATE_DIR", folder.join("state").display().to_string());
         settings.set("PODMAN_SOCKET", folder.join("absent.sock").display().to_string());
@@ -75,6 +72,12 @@ impl Settings {
         self
     }
 
+    /// Runs the agent's command line through another, `setpriv --reuid=…` say.
+    pub fn through(&mut self, words: &[&str]) -> &mut Self {
+        self.through.extend(words.iter().map(|word| (*word).to_owned()));
+        self
+    }
+
     /// Writes the configuration file and returns its path.
     pub fn write(&self) -> PathBuf {
         let path = self.folder.join("config.yaml");
@@ -87,12 +90,15 @@ impl Settings {
     pub fn start(&self) -> Agent {
         let config = self.write();
         let binary = env!("CARGO_BIN_EXE_device-worker-ng").to_owned();
-        let mut words = self.through.clone();
+        // A test that is killed takes its agent along.
+        let mut words = ["setpriv", "--pdeathsig", "KILL"].map(str::to_owned).to_vec();
+        words.extend(self.through.clone());
         words.extend([binary, "--config".to_owned(), config.display().to_string()]);
         let mut child = Command::new(&words[0])
             .args(&words[1..])
             .env_remove("XDG_RUNTIME_DIR")
             .env_remove("KUBECONFIG")
+            .current_dir(&self.folder)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -114,7 +120,7 @@ fn collect(stream: impl Read + Send + 'static, log: Arc<Mutex<Vec<String>>>) {
     });
 }
 
-/// A running agent. Dropping it kills it.
+/// A running agent. Dropping it kills it, and shows its log when the test has failed.
 pub struct Agent {
     child: Child,
     log: Arc<Mutex<Vec<String>>>,
@@ -127,9 +133,20 @@ impl Agent {
         self.child.id()
     }
 
+    /// Returns where it takes metrics.
+    pub fn metrics(&self) -> SocketAddr {
+        self.metrics
+    }
+
     /// Returns the lines that it wrote.
     pub fn log(&self) -> Vec<String> {
         self.log.lock().unwrap().clone()
+    }
+
+    /// Returns how many lines of the log hold all `parts`.
+    pub fn times_logged(&self, parts: &[&str]) -> usize {
+        let holds = |line: &&String| parts.iter().all(|part| line.contains(part));
+        self.log().iter().filter(holds).count()
     }
 
     /// Returns the last lines that it wrote, for a message.
@@ -140,7 +157,7 @@ impl Agent {
 
     /// Returns whether a line of the log holds all `parts`.
     pub fn has_logged(&self, parts: &[&str]) -> bool {
-        self.log().iter().any(|line| parts.iter().all(|part| line.contains(part)))
+        self.times_logged(parts) > 0
     }
 
     /// Waits until a line of the log holds all `parts`.
@@ -173,10 +190,15 @@ impl Agent {
         assert_eq!(status, 204);
     }
 
+    /// Returns its status page.
+    pub fn status(&self) -> Option<Value> {
+        let (_, body) = self.http("GET", "/status", "")?;
+        serde_json::from_str(&body).ok()
+    }
+
     /// Returns what its status page says of a workload.
     pub fn job(&self, workload: &str) -> Option<Value> {
-        let (_, body) = self.http("GET", "/status", "")?;
-        let status: Value = serde_json::from_str(&body).ok()?;
+        let status = self.status()?;
         let jobs = status["workloads"].as_array()?;
         jobs.iter().find(|job| job["workload"] == workload).cloned()
     }
@@ -185,6 +207,14 @@ impl Agent {
     pub fn wait_for_status(&self, workload: &str, status: &str) -> Value {
         let what = format!("workload {workload} is {status}");
         let reached = || self.job(workload).filter(|job| job["status"] == status);
+        eventually_or(&what, reached, || format!("{:?}\n{}", self.job(workload), self.tail()))
+    }
+
+    /// Waits until its status page gives a reason for a workload's status that holds `part`.
+    pub fn wait_for_reason(&self, workload: &str, part: &str) -> Value {
+        let what = format!("workload {workload} has a reason with {part:?}");
+        let has_reason = |job: &Value| job["reason"].as_str().is_some_and(|it| it.contains(part));
+        let reached = || self.job(workload).filter(has_reason);
         eventually_or(&what, reached, || format!("{:?}\n{}", self.job(workload), self.tail()))
     }
 
@@ -203,6 +233,9 @@ impl Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("the agent's log:\n{}", self.tail());
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -38,8 +38,11 @@ pub(super) fn write(
         return Ok(());
     }
     let home = root.join(id.as_str());
-    // Whoever could look into the root could look into secrets.
-    for folder in [root, &home] {
+    // Whoever could look into the root could look into secrets. Its owner must reach it, though:
+    // parents that are missing belong to the same one.
+    let missing = root.ancestors().skip(1).take_while(|parent| !parent.exists());
+    let parents: Vec<_> = missing.collect();
+    for folder in parents.into_iter().rev().chain([root, &home]) {
         let made = DirBuilder::new().recursive(true).mode(PRIVATE).create(folder);
         failing("create", folder, made)?;
         settle(folder, PRIVATE, owner)?;

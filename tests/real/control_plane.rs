@@ -1,0 +1,183 @@
+//! A device of a control plane, from its enrolment to the end of its workloads.
+
+use actors::control_plane_sync::Call;
+use actors::testing::edge_api::EdgeApi;
+use actors::testing::podman::{
+    HermeticPodman, PrivateRegistry, REGISTRY_PASSWORD, REGISTRY_USER,
+};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use crate::agent::eventually;
+use crate::device::{Device, configuration, event_told, reported};
+use crate::pods::{
+    containers, no_pod, one_container, pods, running, sent, serving, serving_after, written,
+};
+
+#[test]
+fn a_new_device_enrols_and_runs_what_it_is_given() {
+    let (podman, edge) = (HermeticPodman::rootful(), EdgeApi::start());
+    let device = Device::of(&edge).on(&podman);
+    edge.set_workloads(vec![sent("web", &serving())]);
+    let _agent = device.settings.start();
+
+    reported(&edge, "web", "running");
+    one_container(&podman, "web");
+    for call in [Call::Enrolment, Call::Registration, Call::Configuration, Call::Control] {
+        assert!(edge.answered(call) > 0, "{call:?}");
+    }
+    assert_eq!(edge.last_heartbeat().unwrap()["status"], "up");
+}
+
+#[test]
+fn a_changed_workload_is_replaced() {
+    let (podman, edge) = (HermeticPodman::rootful(), EdgeApi::start());
+    let device = Device::of(&edge).on(&podman);
+    edge.set_workloads(vec![sent("web", &serving())]);
+    let _agent = device.settings.start();
+    let old = one_container(&podman, "web");
+
+    edge.set_workloads(vec![sent("web", &serving_after("echo changed"))]);
+    let new = eventually("another pod of web runs", || match containers(&podman, "web").as_slice() {
+        [only] if only.pod != old.pod => Some(only.clone()),
+        _ => None,
+    });
+    written(&podman, &new, "changed");
+    reported(&edge, "web", "running");
+    eventually("the old pod is gone", || (!pods(&podman)?.contains(&old.pod)).then_some(()));
+}
+
+#[test]
+fn a_workload_that_is_no_longer_wanted_goes_and_the_others_stay() {
+    let (podman, edge) = (HermeticPodman::rootful(), EdgeApi::start());
+    let device = Device::of(&edge).on(&podman);
+    edge.set_workloads(vec![sent("goes", &serving()), sent("stays", &serving())]);
+    let _agent = device.settings.start();
+    one_container(&podman, "goes");
+    let stays = one_container(&podman, "stays");
+
+    edge.set_workloads(vec![sent("stays", &serving())]);
+    no_pod(&podman, "goes");
+    assert_eq!(one_container(&podman, "stays"), stays);
+    eventually("goes is no longer reported", || edge.workload_status("goes").is_none().then_some(()));
+}
+
+#[test]
+fn an_empty_configuration_is_believed_in_the_end() {
+    let (podman, edge) = (HermeticPodman::rootful(), EdgeApi::start());
+    let device = Device::of(&edge).on(&podman);
+    edge.set_workloads(vec![sent("web", &serving())]);
+    let _agent = device.settings.start();
+    let web = one_container(&podman, "web");
+
+    let asked = edge.answered(Call::Configuration);
+    edge.set_workloads(Vec::new());
+    eventually("the empty configuration is asked for twice", || {
+        (edge.answered(Call::Configuration) >= asked + 2).then_some(())
+    });
+    assert_eq!(containers(&podman, "web"), [web], "it is not believed at once");
+    no_pod(&podman, "web");
+}
+
+#[test]
+fn a_crashed_workload_is_reported_and_restarts_after_its_delay() {
+    let (podman, edge) = (HermeticPodman::rootful(), EdgeApi::start());
+    let device = Device::of(&edge).on(&podman);
+    edge.set_workloads(vec![sent("web", &serving())]);
+    let agent = device.settings.start();
+    let first = one_container(&podman, "web");
+    reported(&edge, "web", "running");
+
+    podman.kill_inside(first.pid);
+    reported(&edge, "web", "crashed");
+    reported(&edge, "web", "running");
+    let second = one_container(&podman, "web");
+    assert_ne!(second.id, first.id);
+    assert_eq!(agent.job("web").unwrap()["restarts"], 1);
+    event_told(&edge, &["WorkloadFailed", "web: container main ended with code 137"]);
+    event_told(&edge, &["next try in 2s"]);
+}
+
+/// As in a recorded answer of the operator.
+#[test]
+fn secrets_config_maps_and_the_device_id_reach_the_container() {
+    let (podman, edge) = (HermeticPodman::rootful(), EdgeApi::start());
+    let device = Device::of(&edge).on(&podman);
+    let mut pod = serving_after("echo $GREETING $PASSWORD $DEVICE_ID; cat /conf/app.ini; echo done");
+    pod["containers"][0]["env"] = json!([{"name": "PASSWORD",
+        "valueFrom": {"secretKeyRef": {"name": "app-secret", "key": "password"}}}]);
+    pod["containers"][0]["envFrom"] = json!([{"configMapRef": {"name": "app-config"}}]);
+    pod["containers"][0]["volumeMounts"] = json!([{"name": "conf", "mountPath": "/conf"}]);
+    pod["volumes"] = json!([{"name": "conf", "configMap": {"name": "app-config"}}]);
+    let mut rich = sent("rich", &pod);
+    rich["annotations"] = json!({"io.podman.annotations.x": "yes"});
+    rich["configmaps"] = json!(["apiVersion: v1\ndata:\n  GREETING: hello\n  app.ini: |\n    a=1\n    b=2\nkind: ConfigMap\nmetadata:\n  creationTimestamp: null\n  name: app-config\n"]);
+    let mut content = configuration(vec![rich]);
+    content["secrets"] = json!([{"name": "app-secret", "data": r#"{"password":"czNjcmV0"}"#}]);
+    edge.set_configuration(content);
+    let agent = device.settings.start();
+
+    let logs = written(&podman, &one_container(&podman, "rich"), "done");
+    assert!(logs.contains("hello s3cret cam-01"), "{logs}");
+    assert!(logs.contains("a=1\n") && logs.contains("b=2\n"), "{logs}");
+    assert!(!agent.has_logged(&["s3cret"]) && !agent.has_logged(&["czNjcmV0"]));
+}
+
+fn with_auth_file(image: &str, registry: &str, password: &str) -> Value {
+    let mut pod = serving();
+    pod["containers"][0]["image"] = json!(image);
+    let auth = STANDARD.encode(format!("{REGISTRY_USER}:{password}"));
+    let auth_file = json!({"auths": {registry: {"auth": auth}}}).to_string();
+    let mut workload = sent("private", &pod);
+    workload["imageRegistries"] = json!({"authFile": auth_file});
+    workload
+}
+
+#[test]
+fn a_private_image_needs_the_right_credentials() {
+    let (podman, edge) = (HermeticPodman::rootful(), EdgeApi::start());
+    let registry = PrivateRegistry::beside(&podman);
+    let device = Device::of(&edge).on(&podman);
+    let workload = |password| with_auth_file(&registry.image(), registry.address(), password);
+    edge.set_workloads(vec![workload("wrong")]);
+    let agent = device.settings.start();
+
+    agent.wait_for_reason("private", "the registry wants other credentials");
+    event_told(&edge, &["WorkloadFailed", "private", "the registry wants other credentials"]);
+    assert_eq!(containers(&podman, "private"), []);
+
+    edge.set_workloads(vec![workload(REGISTRY_PASSWORD)]);
+    one_container(&podman, "private");
+    reported(&edge, "private", "running");
+    assert!(!agent.has_logged(&[REGISTRY_PASSWORD]));
+}
+
+#[test]
+fn a_finished_workload_is_reported_as_stopped() {
+    let (podman, edge) = (HermeticPodman::rootful(), EdgeApi::start());
+    let device = Device::of(&edge).on(&podman);
+    let mut pod = running("sleep 0.5");
+    pod["restartPolicy"] = json!("Never");
+    edge.set_workloads(vec![sent("once", &pod)]);
+    let _agent = device.settings.start();
+    reported(&edge, "once", "stopped");
+    event_told(&edge, &["WorkloadFinished", "once: container main ended with code 0"]);
+}
+
+#[test]
+fn a_deleted_device_loses_its_workloads_and_enrols_again() {
+    let (podman, edge) = (HermeticPodman::rootful(), EdgeApi::start());
+    let device = Device::of(&edge).on(&podman);
+    edge.set_workloads(vec![sent("web", &serving())]);
+    let _agent = device.settings.start();
+    let first = one_container(&podman, "web");
+    let enrolled = edge.answered(Call::Registration);
+
+    edge.delete_device("cam-01");
+    no_pod(&podman, "web");
+    eventually("it registers again", || {
+        (edge.answered(Call::Registration) > enrolled).then_some(())
+    });
+    assert_ne!(one_container(&podman, "web").id, first.id);
+}

@@ -1,0 +1,23 @@
+//! The agent as a whole: its own binary, real podman, a control plane over TLS, real time.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    unreachable_pub,
+    reason = "a test of real processes, in real time"
+)]
+
+mod agent;
+mod bad_input;
+mod control_plane;
+mod device;
+mod gate;
+mod manifests;
+mod metrics;
+mod pods;
+mod podman_trouble;
+mod restarts;
+mod rootless;
+mod trace;

@@ -1,0 +1,112 @@
+//! The agent ends and comes back; its pods do not notice.
+
+use actors::control_plane_sync::Call;
+use actors::testing::edge_api::EdgeApi;
+use actors::testing::podman::HermeticPodman;
+use serde_json::json;
+
+use crate::agent::{Agent, eventually};
+use crate::device::{Device, reported};
+use crate::gate::Gate;
+use crate::pods::{
+    device_with_condition, manifest, no_pod, one_container, sent, serving, while_low,
+};
+
+fn stopped(agent: &mut Agent) {
+    agent.signal("TERM");
+    assert_eq!(agent.exit_code(), Some(0), "{}", agent.tail());
+    assert!(agent.has_logged(&["agent stopped"]));
+}
+
+fn killed(agent: &mut Agent) {
+    agent.signal("KILL");
+    assert_eq!(agent.exit_code(), None);
+}
+
+fn pods_outlive_an_agent_that_is(ended: fn(&mut Agent)) {
+    let podman = HermeticPodman::rootful();
+    let device = Device::with_manifests().on(&podman);
+    device.apply("web", &manifest("web", &serving(), json!({})));
+    let mut agent = device.settings.start();
+    let web = one_container(&podman, "web");
+    ended(&mut agent);
+    assert_eq!(one_container(&podman, "web"), web);
+
+    device.apply("more", &manifest("more", &serving(), json!({})));
+    let agent = device.settings.start();
+    one_container(&podman, "more");
+    let job = agent.wait_for_status("web", "running");
+    assert_eq!(job["restarts"], 0);
+    assert_eq!(one_container(&podman, "web"), web, "adopted as it runs");
+}
+
+#[test]
+fn pods_outlive_a_stopped_agent_and_are_adopted() {
+    pods_outlive_an_agent_that_is(stopped);
+}
+
+#[test]
+fn pods_outlive_a_killed_agent_and_are_adopted() {
+    pods_outlive_an_agent_that_is(killed);
+}
+
+fn a_metric_of_the_former_life_is_not_missed_at_once(ended: fn(&mut Agent)) {
+    let podman = HermeticPodman::rootful();
+    let device = Device::with_manifests().on(&podman);
+    device.apply("device", &device_with_condition("cpu < 50"));
+    device.apply("web", &manifest("web", &serving(), while_low()));
+    let mut agent = device.settings.start();
+    agent.post("cpu", 20.0);
+    let web = one_container(&podman, "web");
+    ended(&mut agent);
+
+    device.apply("more", &manifest("more", &serving(), json!({})));
+    let agent = device.settings.start();
+    one_container(&podman, "more");
+    let status = agent.status().unwrap();
+    assert_eq!(status["conditions"][0]["verdict"], "unknown", "{status}");
+    assert_eq!(one_container(&podman, "web"), web, "nobody has said that it must stop");
+
+    agent.post("cpu", 80.0);
+    no_pod(&podman, "web");
+}
+
+#[test]
+fn a_pod_behind_a_profile_outlives_a_stopped_agent_until_its_metric_forbids_it() {
+    a_metric_of_the_former_life_is_not_missed_at_once(stopped);
+}
+
+#[test]
+fn a_pod_behind_a_profile_outlives_a_killed_agent_until_its_metric_forbids_it() {
+    a_metric_of_the_former_life_is_not_missed_at_once(killed);
+}
+
+#[test]
+fn the_stored_configuration_is_applied_without_a_server() {
+    let (podman, edge) = (HermeticPodman::rootful(), EdgeApi::start());
+    let gate = Gate::before(&edge);
+    let mut device = Device::of(&edge).on(&podman);
+    device.settings.set("SERVER", gate.url());
+    edge.set_workloads(vec![sent("web", &serving())]);
+    let mut agent = device.settings.start();
+    let first = one_container(&podman, "web");
+    reported(&edge, "web", "running");
+    stopped(&mut agent);
+
+    // A boot without network: neither the pod nor the server is there.
+    let (status, _) = podman.ask("DELETE", &format!("pods/{}?force=true", first.pod), &[], &[]).unwrap();
+    assert_eq!(status, 200);
+    gate.close();
+    let agent = device.settings.start();
+    let second = one_container(&podman, "web");
+    assert_eq!(second.pod, first.pod, "the same specification");
+    gate.wait_for_refused(3);
+    assert_eq!(agent.times_logged(&["WARN", "no usable answer", "Configuration"]), 1);
+
+    let before = edge.answered(Call::Heartbeat);
+    gate.open();
+    eventually("heartbeats arrive again", || {
+        (edge.answered(Call::Heartbeat) > before).then_some(())
+    });
+    assert_eq!(one_container(&podman, "web"), second);
+}
