@@ -48,8 +48,12 @@ impl Settings {
     /// Returns settings with a listener, a state folder and logs of their own.
     pub fn new(folder: &Path) -> Self {
         let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let mut settings =
-            Self { keys: BTreeMap::new(), through: Vec::new(), folder: folder.to_owned(), metrics: free };
+        let mut settings = Self {
+            keys: BTreeMap::new(),
+            through: Vec::new(),
+            folder: folder.to_owned(),
+            metrics: free,
+        };
         settings.set("LOG_LEVEL", "debug");
         settings.set("DEVICE_ID", "cam-01");
         settings.set("GRACEFUL_SHUTDOWN", "2s");
@@ -172,7 +176,8 @@ impl Agent {
         stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
         let length = body.len();
         let head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
-        let head = format!("{head}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n");
+        let head =
+            format!("{head}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n");
         stream.write_all(head.as_bytes()).ok()?;
         stream.write_all(body.as_bytes()).ok()?;
         let mut answer = String::new();

@@ -2,9 +2,7 @@
 
 use actors::control_plane_sync::Call;
 use actors::testing::edge_api::EdgeApi;
-use actors::testing::podman::{
-    HermeticPodman, PrivateRegistry, REGISTRY_PASSWORD, REGISTRY_USER,
-};
+use actors::testing::podman::{HermeticPodman, PrivateRegistry, REGISTRY_PASSWORD, REGISTRY_USER};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -39,10 +37,11 @@ fn a_changed_workload_is_replaced() {
     let old = one_container(&podman, "web");
 
     edge.set_workloads(vec![sent("web", &serving_after("echo changed"))]);
-    let new = eventually("another pod of web runs", || match containers(&podman, "web").as_slice() {
-        [only] if only.pod != old.pod => Some(only.clone()),
-        _ => None,
-    });
+    let new =
+        eventually("another pod of web runs", || match containers(&podman, "web").as_slice() {
+            [only] if only.pod != old.pod => Some(only.clone()),
+            _ => None,
+        });
     written(&podman, &new, "changed");
     reported(&edge, "web", "running");
     eventually("the old pod is gone", || (!pods(&podman)?.contains(&old.pod)).then_some(()));
@@ -60,7 +59,9 @@ fn a_workload_that_is_no_longer_wanted_goes_and_the_others_stay() {
     edge.set_workloads(vec![sent("stays", &serving())]);
     no_pod(&podman, "goes");
     assert_eq!(one_container(&podman, "stays"), stays);
-    eventually("goes is no longer reported", || edge.workload_status("goes").is_none().then_some(()));
+    eventually("goes is no longer reported", || {
+        edge.workload_status("goes").is_none().then_some(())
+    });
 }
 
 #[test]
@@ -104,7 +105,8 @@ fn a_crashed_workload_is_reported_and_restarts_after_its_delay() {
 fn secrets_config_maps_and_the_device_id_reach_the_container() {
     let (podman, edge) = (HermeticPodman::rootful(), EdgeApi::start());
     let device = Device::of(&edge).on(&podman);
-    let mut pod = serving_after("echo $GREETING $PASSWORD $DEVICE_ID; cat /conf/app.ini; echo done");
+    let mut pod =
+        serving_after("echo $GREETING $PASSWORD $DEVICE_ID; cat /conf/app.ini; echo done");
     pod["containers"][0]["env"] = json!([{"name": "PASSWORD",
         "valueFrom": {"secretKeyRef": {"name": "app-secret", "key": "password"}}}]);
     pod["containers"][0]["envFrom"] = json!([{"configMapRef": {"name": "app-config"}}]);
@@ -112,7 +114,9 @@ fn secrets_config_maps_and_the_device_id_reach_the_container() {
     pod["volumes"] = json!([{"name": "conf", "configMap": {"name": "app-config"}}]);
     let mut rich = sent("rich", &pod);
     rich["annotations"] = json!({"io.podman.annotations.x": "yes"});
-    rich["configmaps"] = json!(["apiVersion: v1\ndata:\n  GREETING: hello\n  app.ini: |\n    a=1\n    b=2\nkind: ConfigMap\nmetadata:\n  creationTimestamp: null\n  name: app-config\n"]);
+    rich["configmaps"] = json!([
+        "apiVersion: v1\ndata:\n  GREETING: hello\n  app.ini: |\n    a=1\n    b=2\nkind: ConfigMap\nmetadata:\n  creationTimestamp: null\n  name: app-config\n"
+    ]);
     let mut content = configuration(vec![rich]);
     content["secrets"] = json!([{"name": "app-secret", "data": r#"{"password":"czNjcmV0"}"#}]);
     edge.set_configuration(content);

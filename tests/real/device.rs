@@ -32,9 +32,11 @@ impl Device {
         edge.set_configuration(configuration(Vec::new()));
         let mut device = Self::new();
         let (certificate, key) = edge.registration_pair();
-        for (setting, name, text) in
-            [("CA_ROOT", "ca.pem", edge.ca_pem()), ("CERT", "cert.pem", certificate), ("KEY", "key.pem", key)]
-        {
+        for (setting, name, text) in [
+            ("CA_ROOT", "ca.pem", edge.ca_pem()),
+            ("CERT", "cert.pem", certificate),
+            ("KEY", "key.pem", key),
+        ] {
             let path = device.write(name, &text);
             device.settings.set(setting, path.display().to_string());
         }

@@ -94,7 +94,8 @@ fn the_stored_configuration_is_applied_without_a_server() {
     stopped(&mut agent);
 
     // A boot without network: neither the pod nor the server is there.
-    let (status, _) = podman.ask("DELETE", &format!("pods/{}?force=true", first.pod), &[], &[]).unwrap();
+    let (status, _) =
+        podman.ask("DELETE", &format!("pods/{}?force=true", first.pod), &[], &[]).unwrap();
     assert_eq!(status, 200);
     gate.close();
     let agent = device.settings.start();
