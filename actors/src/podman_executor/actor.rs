@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use tracing::{Instrument as _, info, info_span, warn};
+use tracing::{Instrument as _, debug, info, info_span};
 
 use super::api::{PodmanApi, PodmanError};
 use super::events::PodmanEvent;
@@ -216,7 +216,8 @@ impl PodmanExecutor {
         let (job_id, executor) = (id.as_str(), self.deps.kind.as_str());
         match &done.result {
             Ok(_) => info!(job_id, %workload, executor, "command finished"),
-            Err(error) => warn!(job_id, %workload, executor, %error, "command failed"),
+            // The scheduler tells people, once for each change.
+            Err(error) => debug!(job_id, %workload, executor, %error, "command failed"),
         }
         let result = done.result.map(|warnings| self.warn(id, workload, warnings));
         ticket.finish(result);

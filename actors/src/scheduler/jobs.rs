@@ -106,6 +106,9 @@ impl Jobs {
         if self.jobs.get(name).is_some_and(|job| job.desired.as_ref() == Some(workload)) {
             return;
         }
+        if let Some(way_out) = self.settings.unconfigured.get(&workload.executor) {
+            self.notices.warn("RuntimeNotConfigured", name, way_out.clone());
+        }
         let cron = self.cron_of(workload, now);
         let (retry, seed) = (self.settings.retry, self.random.u64(..));
         self.job(name).configure(workload, cron, retry, seed, now);

@@ -156,8 +156,11 @@ impl Job {
         }
         let delay = self.retry.next_delay();
         self.run = Run::Waiting { until: now.monotonic + delay };
-        notices.warn("WorkloadFailed", &self.name, format!("{message}; next try in {delay:?}"));
-        self.failure = Some(message);
+        // Told once for each change: a pod in a crash loop would drown everything else.
+        if self.failure.as_ref() != Some(&message) {
+            notices.warn("WorkloadFailed", &self.name, format!("{message}; next try in {delay:?}"));
+            self.failure = Some(message);
+        }
     }
 
     /// Notes that a command was sent.

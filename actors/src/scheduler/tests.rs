@@ -259,6 +259,8 @@ fn runtime_without_executor_tells_the_way_out() {
     let mut world = World::new();
     world.configure(&[workload("web").on(ExecutorKind::K8s).build()]);
     assert_eq!(world.report("web").reason.unwrap(), "set KUBECONFIG");
+    world.configure(&[workload("web").on(ExecutorKind::K8s).build()]);
+    assert_eq!(world.events(), ["RuntimeNotConfigured"], "once, not at each repetition");
 }
 
 #[test]
@@ -639,6 +641,18 @@ fn exponential_retry_grows_and_resets_after_health() {
     world.end("web", 1);
     world.pass(Duration::from_secs(2));
     assert_eq!(world.running(), ["web"], "the first delay again");
+}
+
+#[test]
+fn failure_that_repeats_itself_is_told_once() {
+    let mut world = World::new();
+    world.configure(&[workload("web").build()]);
+    let mut fails = |code| {
+        world.end("web", code);
+        world.pass(RETRY);
+        world.events().iter().filter(|it| **it == "WorkloadFailed").count()
+    };
+    assert_eq!([3, 3, 4, 3].map(&mut fails), [1, 0, 1, 1]);
 }
 
 #[test]
