@@ -6,7 +6,7 @@ use std::fmt::{self, Write as _};
 use serde_json::{Value, json};
 
 use crate::messages::EvaluatorReport;
-use crate::workload::{JobReport, Verdict, WorkloadStatus};
+use crate::workload::{JobReport, WorkloadStatus};
 
 /// Version of the JSON of `GET /status`; another number when a field changes its meaning or goes.
 const STATUS_SCHEMA: u32 = 1;
@@ -30,7 +30,7 @@ pub(super) fn status(jobs: &[JobReport], evaluator: &EvaluatorReport, posts: Pos
                 "profile": report.profile,
                 "condition": report.condition,
                 "expression": report.expression,
-                "verdict": verdict(&report.verdict),
+                "verdict": report.verdict.as_str(),
                 "explanation": report.explanation,
             })
         })
@@ -55,15 +55,6 @@ pub(super) fn status(jobs: &[JobReport], evaluator: &EvaluatorReport, posts: Pos
         "metrics": metrics,
         "posts": { "taken": posts.taken, "refused": posts.refused },
     })
-}
-
-fn verdict(verdict: &Verdict) -> &'static str {
-    match verdict {
-        Verdict::True => "true",
-        Verdict::False => "false",
-        Verdict::Unknown => "unknown",
-        Verdict::Failed(_) => "failed",
-    }
 }
 
 /// Returns the answer to `GET /metrics`, in the text format 0.0.4 of Prometheus.
@@ -166,6 +157,7 @@ mod tests {
 
     use super::*;
     use crate::messages::{ConditionReport, MetricReport};
+    use crate::workload::Verdict;
 
     fn metric(name: &str, unit: Option<&str>, stale: bool) -> MetricReport {
         MetricReport {

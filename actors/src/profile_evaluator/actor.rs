@@ -160,7 +160,8 @@ impl ProfileEvaluator {
             let Change { profile, condition, verdict, explanation } = change;
             match verdict {
                 Verdict::True | Verdict::False | Verdict::Unknown => {
-                    info!(%profile, %condition, ?verdict, explanation, "verdict changed");
+                    let verdict = verdict.as_str();
+                    info!(%profile, %condition, verdict, explanation, "verdict changed");
                 }
                 Verdict::Failed(_) => {
                     warn!(%profile, %condition, error = explanation, "condition failed");

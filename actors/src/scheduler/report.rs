@@ -53,7 +53,10 @@ pub(crate) fn rejected(name: &WorkloadName, reason: &str) -> JobReport {
 }
 
 fn status(job: &Job) -> (WorkloadStatus, Option<String>) {
+    let never_seen_to_run = job.target == TargetState::Running && !job.is_alive();
     match job.current() {
+        // A start that was given up half-way, say.
+        Some(CurrentState::Unknown) if never_seen_to_run => without_pod(job),
         Some(CurrentState::Running | CurrentState::Unknown) => (WorkloadStatus::Running, None),
         Some(CurrentState::Starting) => (WorkloadStatus::Deploying, None),
         Some(CurrentState::Degraded { ended }) => {

@@ -678,6 +678,20 @@ fn runtime_failure_is_not_the_workloads_fault() {
 }
 
 #[test]
+fn start_that_was_given_up_is_not_told_as_running() {
+    for error in
+        [CommandError::Abandoned, CommandError::Unavailable { message: "timed out".to_owned() }]
+    {
+        let mut world = World::new();
+        world.fail("start web", &[error]);
+        world.configure(&[workload("web").build()]);
+        assert_eq!(world.status("web"), WorkloadStatus::Deploying);
+        world.pass(2 * SECOND);
+        assert_eq!(world.status("web"), WorkloadStatus::Running);
+    }
+}
+
+#[test]
 fn pod_that_does_not_stop_is_tried_again_with_growing_waits() {
     let mut world = World::new();
     world.configure(&[workload("web").build()]);

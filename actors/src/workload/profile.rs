@@ -53,6 +53,17 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// Returns the word used in logs and on the status page.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::True => "true",
+            Self::False => "false",
+            Self::Unknown => "unknown",
+            Self::Failed(_) => "failed",
+        }
+    }
+
     /// Returns whether workloads may run by this verdict.
     #[must_use]
     pub fn is_true(&self) -> bool {
