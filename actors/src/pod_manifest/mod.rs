@@ -10,8 +10,6 @@ mod environment;
 mod labels;
 mod manifest_error;
 mod resources;
-#[cfg(test)]
-mod tests;
 pub(crate) mod volumes;
 
 use std::collections::BTreeMap;
@@ -25,7 +23,7 @@ use labels::{DEVICE_ID, MAX_VALUE, pod_labels};
 
 pub(crate) use labels::{AGENT, BOOT_ID, CONTAINERS, ID, MANAGED_BY, WORKLOAD, device_id_env};
 pub(crate) use manifest_error::ManifestError;
-pub(crate) use resources::container_limits;
+pub(crate) use resources::{LimitSupport, container_limits};
 pub(crate) use volumes::VolumeFolder;
 
 /// Longest annotations that travel in a request's address.
@@ -42,8 +40,8 @@ pub(crate) struct PodContext<'a> {
     pub volumes_root: &'a Path,
     /// Limits in force by condition.
     pub limits: Limits,
-    /// Whether the runtime can limit resources: rootless podman on cgroup v1 cannot.
-    pub can_limit: bool,
+    /// What the runtime can limit.
+    pub support: LimitSupport,
 }
 
 /// A pod and what has to be there before podman is given it.

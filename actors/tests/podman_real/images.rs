@@ -1,0 +1,36 @@
+//! Images that go when nobody wants them.
+
+use super::*;
+
+#[actix::test]
+async fn image_that_nobody_wants_goes_and_all_others_stay() {
+    let podman = HermeticPodman::rootful();
+    let registry = PrivateRegistry::beside(&podman);
+    let (client, volumes) = (Rc::new(LibpodClient::new(podman.socket())), podman.volumes_root());
+    let mut desk = PodmanDesk::start_with(ExecutorKind::PodmanRootful, client, volumes, |deps| {
+        deps.image_prune_after = Some(Duration::from_secs(1));
+    });
+    let web = from_registry(&registry, Some(REGISTRY_PASSWORD));
+    let exists = |image: &str| {
+        let path = format!("images/{image}/exists");
+        podman.ask("GET", &path, &[], &[]).unwrap().0 == 204
+    };
+    desk.configure(&[&web]);
+    desk.run(Action::Pull { workload: Arc::clone(&web) }).await.unwrap();
+    desk.run_start(&web).await.unwrap();
+    // The pod still runs: its image is in use, although nobody wants it.
+    desk.configure(&[]);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(exists(&registry.image()));
+    desk.observe_state(&web.id, is_running).await;
+
+    desk.run_stop(&web).await.unwrap();
+    for _ in 0..200 {
+        if !exists(&registry.image()) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(!exists(&registry.image()), "the agent brought it");
+    assert!(exists(IMAGE), "the agent did not bring it");
+}
