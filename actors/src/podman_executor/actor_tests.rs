@@ -287,7 +287,7 @@ fn updates(podman: &FakePodman, method: &str) -> Vec<String> {
     let calls = podman.calls().into_iter();
     let calls = calls.filter(|call| call.split(' ').next() == Some(method));
     let cpu = calls.filter(|call| call.contains("quota"));
-    cpu.map(|call| call.rsplit_once(' ').unwrap().1.to_owned()).collect()
+    cpu.filter_map(|call| Some(call.rsplit_once(' ')?.1.to_owned())).collect()
 }
 
 #[actix::test]

@@ -384,7 +384,7 @@ async fn containers_that_end_at_different_times_all_tell_how() {
     let containers = vec![
         container("last", last),
         container("first", "sleep 0.3; exit 3"),
-        container("second", "sleep 0.6; kill -9 $$"),
+        container("second", "sleep 0.6; exit 130"),
     ];
     let all = Arc::new(workload("all", pod(containers)));
     desk.run_start(&all).await.unwrap();
@@ -395,14 +395,14 @@ async fn containers_that_end_at_different_times_all_tell_how() {
     let expected = |ends: &[(&str, i32)]| {
         ends.iter().map(|(name, code)| ((*name).to_owned(), *code)).collect::<BTreeMap<_, _>>()
     };
-    let two = expected(&[("first", 3), ("second", 137)]);
+    let two = expected(&[("first", 3), ("second", 130)]);
     desk.observe_state(
         &all.id,
         |state| matches!(state, CurrentState::Degraded { ended } if codes(ended) == two),
     )
     .await;
     exec(&podman, &container_name(&all, "last"), &["touch", "/go"]);
-    let three = expected(&[("first", 3), ("last", 0), ("second", 137)]);
+    let three = expected(&[("first", 3), ("last", 0), ("second", 130)]);
     desk.observe_state(&all.id, |state| match state {
         CurrentState::Exited { ended } => {
             assert_eq!(codes(ended), three);
