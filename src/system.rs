@@ -34,6 +34,10 @@ use crate::notify;
 use crate::runtimes::{Podman, runtimes};
 use crate::signals::{Signal, Signals};
 
+/// How long an image that only removed workloads used is kept.
+const IMAGE_PRUNE_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+/// The size at which a container's log is cut.
+const LOG_MAX_SIZE: &str = "10mb";
 /// How often a stopping agent looks whether commands are still in flight.
 const DRAIN_CHECK: Duration = Duration::from_millis(20);
 
@@ -228,6 +232,9 @@ fn podman_executor(
         device_id: config.device_id.clone(),
         boot_id: boot_id().map_err(RunError::BootId)?,
         volumes_root: podman.volumes_root,
+        state_dir: config.state_dir.clone(),
+        image_prune_after: Some(IMAGE_PRUNE_AFTER),
+        log_max_size: LOG_MAX_SIZE.to_owned(),
         scheduler_commands: reports.commands.clone(),
         observations: reports.observations.clone(),
         events: reports.events.clone(),

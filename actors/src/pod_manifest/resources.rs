@@ -6,6 +6,19 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use super::PodContext;
 use crate::workload::{Limits, Workload};
 
+/// The kernel takes no shorter CPU quota, in microseconds.
+const MIN_CPU: u64 = 1_000;
+
+/// Which resources a runtime can limit: rootless podman on cgroup v1 none, on v2 those whose
+/// controllers are delegated to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LimitSupport {
+    /// CPU time.
+    pub cpu: bool,
+    /// Memory.
+    pub memory: bool,
+}
+
 /// The limits of one container; `None` is no limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ContainerLimits {
@@ -25,50 +38,60 @@ pub(crate) fn container_limits(workload: &Workload, limits: Limits) -> Vec<Conta
     containers
         .map(|container| ContainerLimits {
             container: container.name.clone(),
-            cpu: narrowed(limit(container, "cpu", cpu_micros), limits.cpu, count),
-            memory: narrowed(limit(container, "memory", bytes), limits.memory, count),
+            cpu: narrowed(limit(container, "cpu", cpu_micros), cpu_share(limits, count)),
+            memory: narrowed(limit(container, "memory", bytes), share(limits.memory, count)),
         })
         .collect()
 }
 
-/// Writes the limits in force into `spec`, or takes all out where the runtime knows none.
+/// Writes the limits in force into `spec`, and takes out those that the runtime cannot keep.
 pub(super) fn apply(
     spec: &mut PodSpec,
     context: &PodContext<'_>,
     count: usize,
     warnings: &mut Vec<String>,
 ) {
-    if context.can_limit {
-        for container in &mut spec.containers {
-            let cpu = limit(container, "cpu", cpu_micros);
-            let memory = limit(container, "memory", bytes);
-            if let Some(micros) = context.limits.cpu.and(narrowed(cpu, context.limits.cpu, count)) {
-                // 100 µs in 100 ms are a thousandth of a core.
-                set_limit(container, "cpu", format!("{}m", micros.div_ceil(100).max(1)));
-            }
-            let memory = narrowed(memory, context.limits.memory, count);
-            if let Some(bytes) = context.limits.memory.and(memory) {
-                set_limit(container, "memory", bytes.to_string());
-            }
+    let support = context.support;
+    for container in &mut spec.containers {
+        let cpu = limit(container, "cpu", cpu_micros);
+        if let Some(share) = cpu_share(context.limits, count).filter(|_| support.cpu) {
+            // 100 µs in 100 ms are a thousandth of a core.
+            let micros = cpu.unwrap_or(share).min(share);
+            set_limit(container, "cpu", format!("{}m", micros.div_ceil(100)));
         }
-        return;
+        let memory = limit(container, "memory", bytes);
+        if let Some(share) = share(context.limits.memory, count).filter(|_| support.memory) {
+            set_limit(container, "memory", memory.unwrap_or(share).min(share).to_string());
+        }
     }
-    let mut stripped = context.limits != Limits::default();
-    for container in super::containers(spec) {
-        stripped |= container
-            .resources
-            .take()
-            .is_some_and(|resources| resources.limits.is_some_and(|limits| !limits.is_empty()));
-    }
-    if stripped {
-        warnings.push("limits are ignored: rootless podman needs cgroup v2 for them".to_owned());
+    let unknown = [("cpu", !support.cpu), ("memory", !support.memory)];
+    for (resource, _) in unknown.into_iter().filter(|(_, unknown)| *unknown) {
+        let mut taken = false;
+        for resources in super::containers(spec).filter_map(|c| c.resources.as_mut()) {
+            resources.requests.as_mut().and_then(|requests| requests.remove(resource));
+            let limits = resources.limits.as_mut();
+            taken |= limits.and_then(|limits| limits.remove(resource)).is_some();
+        }
+        if taken {
+            warnings.push(format!(
+                "the {resource} limit is ignored: rootless podman needs cgroup v2 for it"
+            ));
+        }
     }
 }
 
-fn narrowed(own: Option<u64>, pod: Option<u64>, count: usize) -> Option<u64> {
-    let count = u64::try_from(count).unwrap_or(u64::MAX).max(1);
-    let share = pod.map(|pod| pod.checked_div(count).unwrap_or(pod).max(1));
+fn narrowed(own: Option<u64>, share: Option<u64>) -> Option<u64> {
     [own, share].into_iter().flatten().min()
+}
+
+fn cpu_share(limits: Limits, count: usize) -> Option<u64> {
+    share(limits.cpu, count).map(|share| share.max(MIN_CPU))
+}
+
+/// Returns the part of a pod's limit that falls to one of `count` containers.
+fn share(pod: Option<u64>, count: usize) -> Option<u64> {
+    let count = u64::try_from(count).unwrap_or(u64::MAX).max(1);
+    pod.map(|pod| pod.checked_div(count).unwrap_or(pod).max(1))
 }
 
 fn limit(container: &Container, name: &str, read: fn(&str) -> Option<u64>) -> Option<u64> {

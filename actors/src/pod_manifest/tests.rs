@@ -18,23 +18,25 @@ fn workload(pod: Value) -> Workload {
     .unwrap()
 }
 
+const FULL: LimitSupport = LimitSupport { cpu: true, memory: true };
+
 fn plan_with(
     workload: &Workload,
     limits: Limits,
-    can_limit: bool,
+    support: LimitSupport,
 ) -> Result<PodPlan, ManifestError> {
     let context = PodContext {
         device_id: &DeviceId::from("device-1"),
         boot_id: "boot-1",
         volumes_root: Path::new("/volumes"),
         limits,
-        can_limit,
+        support,
     };
     podman_pod(workload, &context)
 }
 
 fn plan(workload: &Workload) -> Result<PodPlan, ManifestError> {
-    plan_with(workload, Limits::default(), true)
+    plan_with(workload, Limits::default(), FULL)
 }
 
 fn spec(plan: &PodPlan) -> Value {
@@ -228,7 +230,7 @@ fn limits_narrow_what_the_author_allows_and_are_parted_among_containers() {
     let free = json!({"name": "free", "image": "i:1"});
     let workload = workload(json!({"containers": [main_with(limited), free]}));
     let limits = Limits { cpu: Some(60_000), memory: Some(256 << 20) };
-    let spec = spec(&plan_with(&workload, limits, true).unwrap());
+    let spec = spec(&plan_with(&workload, limits, FULL).unwrap());
     let limit = |n: usize, name: &str| spec["containers"][n]["resources"]["limits"][name].clone();
     assert_eq!((limit(0, "cpu"), limit(1, "cpu")), (json!("300m"), json!("300m")));
     assert_eq!(limit(0, "memory"), json!((64 << 20).to_string()));
@@ -239,10 +241,29 @@ fn limits_narrow_what_the_author_allows_and_are_parted_among_containers() {
 
 #[test]
 fn limits_are_left_out_with_a_warning_where_podman_knows_none() {
-    let workload = one(json!({"resources": {"limits": {"cpu": "1"}}}));
-    let plan = plan_with(&workload, Limits::default(), false).unwrap();
-    assert_eq!(spec(&plan)["containers"][0]["resources"], Value::Null);
-    assert_eq!(plan.warnings.len(), 1);
+    let own = json!({"cpu": "1", "memory": "64Mi"});
+    let workload = one(json!({"resources": {"limits": own, "requests": own}}));
+    let limits = Limits { cpu: Some(50_000), memory: Some(1 << 20) };
+    for (cpu, memory, left, told) in [
+        (false, false, json!({}), 2),
+        (true, false, json!({"cpu": "500m"}), 1),
+        (false, true, json!({"memory": (1 << 20).to_string()}), 1),
+    ] {
+        let plan = plan_with(&workload, limits, LimitSupport { cpu, memory }).unwrap();
+        assert_eq!(spec(&plan)["containers"][0]["resources"]["limits"], left);
+        assert_eq!(plan.warnings.len(), told);
+    }
+}
+
+#[test]
+fn no_container_gets_less_cpu_than_the_kernel_can_measure_out() {
+    let containers: Vec<_> =
+        ["a", "b", "c"].map(|name| json!({"name": name, "image": "i:1"})).into();
+    let workload = workload(json!({"containers": containers}));
+    let limits = Limits { cpu: Some(1_500), memory: None };
+    let spec = spec(&plan_with(&workload, limits, FULL).unwrap());
+    assert_eq!(spec["containers"][2]["resources"]["limits"]["cpu"], json!("10m"));
+    assert_eq!(container_limits(&workload, limits)[2].cpu, Some(1_000));
 }
 
 #[test]

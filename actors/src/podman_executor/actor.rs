@@ -1,9 +1,10 @@
 //! Receives commands for one podman service, and sends what it sees there.
 
+mod images;
 mod watch;
 mod work;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use tracing::{Instrument as _, debug, info, info_span};
 
 use super::api::{PodmanApi, PodmanError};
 use super::events::PodmanEvent;
+use super::notices::{Notes, Notices};
 use super::observer::Observer;
 use super::workbench::Workbench;
 use crate::clock::{Clock, Monotonic};
@@ -40,6 +42,12 @@ pub struct PodmanDeps {
     pub boot_id: String,
     /// The folder below which volumes of pods live; rootless podman's user must reach it.
     pub volumes_root: PathBuf,
+    /// The agent's state folder; holds the list of images that the agent brought.
+    pub state_dir: PathBuf,
+    /// How long an image that only removed workloads used is kept; `None` is for ever.
+    pub image_prune_after: Option<Duration>,
+    /// The size at which a container's log is cut, as podman reads it: `10mb`.
+    pub log_max_size: String,
     /// Takes the answers to commands.
     pub scheduler_commands: Recipient<CommandFinished>,
     /// Takes what is seen.
@@ -67,7 +75,9 @@ pub struct PodmanExecutor {
     /// When the youngest observation that was sent had been made.
     observed_at: Option<Monotonic>,
     availability: Availability,
-    warned: BTreeMap<WorkloadId, Vec<String>>,
+    notices: Notices,
+    /// The images that configured workloads name; `None` until a configuration is known.
+    wanted_images: Option<Rc<BTreeSet<String>>>,
 }
 
 /// The event stream.
@@ -109,6 +119,8 @@ enum Availability {
         message: String,
         /// When this was told.
         told_at: Monotonic,
+        /// When it was last logged.
+        logged_at: Monotonic,
     },
 }
 
@@ -116,13 +128,7 @@ impl PodmanExecutor {
     /// Returns an executor that has not spoken to podman yet.
     #[must_use]
     pub fn new(deps: PodmanDeps) -> Self {
-        let bench = Rc::new(Workbench::new(
-            Rc::clone(&deps.api),
-            deps.clock.clone(),
-            deps.device_id.clone(),
-            deps.boot_id.clone(),
-            deps.volumes_root.clone(),
-        ));
+        let bench = Rc::new(Workbench::new(&deps));
         Self {
             observer: Rc::new(Observer::new(Rc::clone(&bench))),
             bench,
@@ -133,7 +139,8 @@ impl PodmanExecutor {
             listing: Listing::Idle,
             observed_at: None,
             availability: Availability::Untold,
-            warned: BTreeMap::new(),
+            notices: Notices::default(),
+            wanted_images: None,
             deps,
         }
     }
@@ -146,6 +153,7 @@ impl Actor for PodmanExecutor {
         self.connect(ctx);
         self.look_for_half_made_pods(ctx);
         self.tick(ctx);
+        self.care_for_images(ctx);
     }
 }
 
@@ -219,26 +227,16 @@ impl PodmanExecutor {
             // The scheduler tells people, once for each change.
             Err(error) => debug!(job_id, %workload, executor, %error, "command failed"),
         }
-        let result = done.result.map(|warnings| self.warn(id, workload, warnings));
+        let result = done.result.map(|notes| self.notice(id, workload, notes));
         ticket.finish(result);
         // A state that changed since that look is seen without waiting for its event.
         self.observe_soon(ctx);
     }
 
-    /// Tells people once what could not be done as the author wished.
-    fn warn(&mut self, id: &WorkloadId, workload: &WorkloadName, warnings: Vec<String>) {
-        let known = self.warned.get(id).cloned().unwrap_or_default();
-        for message in warnings.iter().filter(|warning| !known.contains(warning)) {
-            let workload = Some(workload.clone());
-            let message = message.clone();
-            self.record(EventKind::Warn, "SpecificationAdjusted", workload, message);
-        }
-        // One entry for each workload that is or was here: bounded by its other versions' removal.
-        self.warned.retain(|other, _| other == id || !same_workload(other, id));
-        self.warned.entry(id.clone()).or_default().extend(warnings);
-        if let Some(known) = self.warned.get_mut(id) {
-            known.sort();
-            known.dedup();
+    /// Tells people once what could not be done as they wished.
+    fn notice(&mut self, id: &WorkloadId, workload: &WorkloadName, notes: Notes) {
+        for (reason, message) in self.notices.news(id, notes) {
+            self.record(EventKind::Warn, reason, Some(workload.clone()), message);
         }
     }
 
@@ -260,10 +258,4 @@ impl PodmanExecutor {
         let event = Event { kind, reason, workload, message, at: self.deps.clock.now().wall };
         tell(&self.deps.events, EventRecorded { event });
     }
-}
-
-/// Returns whether two ids are versions of one workload.
-fn same_workload(a: &WorkloadId, b: &WorkloadId) -> bool {
-    let name = |id: &WorkloadId| id.as_str().rsplit_once('-').map(|(name, _)| name.to_owned());
-    name(a) == name(b)
 }

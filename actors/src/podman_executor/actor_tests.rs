@@ -7,10 +7,10 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::{pause, sleep};
 
-use crate::messages::{ActorHealth, CommandError};
+use crate::messages::{Action, ActorHealth, CommandError};
 use crate::testing::fake_podman::{FakePodman, Fault};
 use crate::testing::podman_desk::{PodmanDesk, start_of, state_in, stop_of, workload};
-use crate::workload::{CurrentState, ExecutorKind, Workload};
+use crate::workload::{CurrentState, ExecutorKind, Limits, Workload};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -21,6 +21,10 @@ fn web() -> Arc<Workload> {
 
 fn desk(podman: &FakePodman) -> PodmanDesk {
     pause();
+    desk_in_paused_time(podman)
+}
+
+fn desk_in_paused_time(podman: &FakePodman) -> PodmanDesk {
     let volumes = std::env::temp_dir().join("device-worker-ng-no-volumes");
     PodmanDesk::start(ExecutorKind::PodmanRootful, Rc::new(podman.clone()), volumes)
 }
@@ -191,4 +195,138 @@ async fn stop_is_tried_again_when_the_removal_fails() {
     podman.fail_once("remove_pod", Fault::Refused("conmon exited prematurely"));
     desk.run_stop(&web()).await.unwrap();
     assert_eq!(podman.count("remove_pod"), 2);
+}
+
+#[actix::test]
+async fn executor_that_overslept_a_deadline_is_restarted_and_works_again() {
+    let podman = FakePodman::new();
+    let mut desk = desk(&podman);
+    desk.observe(|seen| seen.pods.is_ok()).await;
+    // The machine was suspended, and podman is slow to come back.
+    podman.fail_once("play", Fault::Freeze(MINUTE * 5));
+    podman.fail("containers", Fault::Delay(Duration::from_millis(100)));
+    let id = desk.send(start_of(&web()), MINUTE);
+    let finished = desk.finished.recv().await.unwrap();
+    assert_eq!((finished.id, finished.result), (id, Err(CommandError::Abandoned)));
+    let ActorHealth::Restarting { cause, failures } = desk.health.recv().await.unwrap().health
+    else {
+        panic!("the supervisor restarts it");
+    };
+    assert_eq!((cause.as_str(), failures), ("did not finish a piece of work by its deadline", 1));
+    assert_eq!(desk.health.recv().await.unwrap().health, ActorHealth::Up);
+    podman.mend();
+    desk.run_start(&web()).await.unwrap();
+    desk.observe_state(&web().id, is_running).await;
+}
+
+#[actix::test]
+async fn every_sickness_is_told_once_and_is_over_within_a_period_of_its_end() {
+    let second = Duration::from_secs(1);
+    pause();
+    for fault in [
+        Fault::Absent,
+        Fault::Refused("database is locked"),
+        Fault::Garbled,
+        Fault::Cut,
+        Fault::Hang(second * 5),
+    ] {
+        let podman = FakePodman::new();
+        let mut desk = desk_in_paused_time(&podman);
+        desk.observe(|seen| seen.pods.is_ok()).await;
+        desk.reasons();
+        for method in ["events", "containers", "pods", "host"] {
+            podman.fail(method, fault.clone());
+        }
+        podman.hang_up();
+        sleep(MINUTE * 10).await;
+        let told = std::iter::from_fn(|| desk.observed.try_recv().ok()).count();
+        // The whole fact is repeated each period; people hear of it once.
+        assert!((15..=25).contains(&told), "{fault:?}: {told}");
+        assert_eq!(desk.reasons(), ["RuntimeUnavailable"], "{fault:?}");
+        podman.mend();
+        let mended = desk.clock.now().monotonic;
+        desk.observe(|seen| seen.pods.is_ok()).await;
+        let took = desk.clock.now().monotonic.saturating_since(mended);
+        assert!(took <= second * 31, "{fault:?}: {took:?}");
+        assert_eq!(desk.reasons(), ["RuntimeAvailable"], "{fault:?}");
+        // The event stream is back within a period as well.
+        sleep(second * 31).await;
+        desk.run_start(&web()).await.unwrap();
+        sleep(second).await;
+        podman.end_containers(web().id.as_str(), 1);
+        let ended = desk.clock.now().monotonic;
+        let exited = |state: &CurrentState| matches!(state, CurrentState::Exited { .. });
+        desk.observe_state(&web().id, exited).await;
+        let took = desk.clock.now().monotonic.saturating_since(ended);
+        assert!(took <= second, "{fault:?}: {took:?}");
+    }
+}
+
+#[actix::test]
+async fn reason_that_changes_with_each_attempt_is_logged_once_a_period() {
+    let podman = FakePodman::new();
+    let mut desk = desk(&podman);
+    desk.observe(|seen| seen.pods.is_ok()).await;
+    desk.reasons();
+    for round in 0..60 {
+        let cause = if round % 2 == 0 { "one" } else { "two" };
+        podman.fail("containers", Fault::Refused(cause));
+        podman.tell("died");
+        podman.hang_up();
+        sleep(Duration::from_secs(1)).await;
+    }
+    let told = desk.reasons().len();
+    assert!((1..=4).contains(&told), "{told}");
+}
+
+fn start_with(cpu: Option<u64>) -> Action {
+    Action::Start { workload: web(), limits: Limits { cpu, memory: None } }
+}
+
+fn updates(podman: &FakePodman, method: &str) -> Vec<String> {
+    let calls = podman.calls().into_iter();
+    let calls = calls.filter(|call| call.split(' ').next() == Some(method));
+    let cpu = calls.filter(|call| call.contains("quota"));
+    cpu.filter_map(|call| Some(call.rsplit_once(' ')?.1.to_owned())).collect()
+}
+
+#[actix::test]
+async fn limits_of_a_running_pod_change_without_a_restart() {
+    let podman = FakePodman::new();
+    let mut desk = desk(&podman);
+    desk.run(start_with(None)).await.unwrap();
+    desk.run(start_with(Some(20_000))).await.unwrap();
+    desk.run(start_with(None)).await.unwrap();
+    let quotas = [20_000, -1].map(|quota| json!({"cpu": {"period": 100_000, "quota": quota}}));
+    assert_eq!(updates(&podman, "update"), quotas.map(|quota| quota.to_string()));
+    assert_eq!((podman.count("play"), podman.count("limit_group")), (1, 0));
+}
+
+#[actix::test]
+async fn limit_that_podman_refuses_is_written_to_the_control_group_or_told_once() {
+    let podman = FakePodman::new();
+    let mut desk = desk(&podman);
+    desk.run(start_with(None)).await.unwrap();
+    podman.fail("update", Fault::Refused("page not found"));
+    desk.run(start_with(Some(20_000))).await.unwrap();
+    assert_eq!(updates(&podman, "limit_group").len(), 1);
+    assert!(desk.reasons().is_empty(), "the limit is in force");
+
+    podman.fail("limit_group", Fault::Refused("read-only file system"));
+    for cpu in [Some(30_000), Some(30_000), Some(40_000), Some(40_000)] {
+        desk.run(start_with(cpu)).await.unwrap();
+    }
+    // CPU and memory, at each of the two changes.
+    assert_eq!(desk.reasons(), ["LimitNotApplied"; 4]);
+}
+
+#[actix::test]
+async fn limit_that_met_a_silent_podman_is_a_failed_command_to_be_tried_again() {
+    let podman = FakePodman::new();
+    let mut desk = desk(&podman);
+    desk.run(start_with(None)).await.unwrap();
+    podman.fail_once("update", Fault::Cut);
+    let answer = desk.run(start_with(Some(20_000))).await;
+    assert!(matches!(answer, Err(CommandError::Unavailable { .. })), "{answer:?}");
+    assert!(desk.reasons().is_empty());
 }

@@ -99,6 +99,8 @@ pub struct PlayRequest {
     pub network: Option<&'static str>,
     /// Annotations beyond those of the manifest.
     pub annotations: BTreeMap<String, String>,
+    /// The size at which a container's log is cut, `10mb`.
+    pub log_max_size: String,
     /// Time allowed, init containers included.
     pub timeout: Duration,
 }
@@ -138,10 +140,15 @@ pub trait PodmanApi {
     fn remove_pod<'a>(&'a self, name: &'a str) -> Answer<'a, ()>;
     /// Changes the limits of a running container.
     fn update<'a>(&'a self, container: &'a str, limits: UpdateBody) -> Answer<'a, ()>;
-    /// Tells whether the image is on the device.
-    fn image_exists<'a>(&'a self, image: &'a str) -> Answer<'a, bool>;
-    /// Brings an image to the device.
-    fn pull(&self, request: PullRequest) -> Answer<'_, ()>;
+    /// Changes the limits of a running container past podman, in its control group.
+    fn limit_group<'a>(&'a self, container: &'a str, limits: UpdateBody) -> Answer<'a, ()>;
+    /// Returns the id of the image, if it is on the device.
+    fn image_id<'a>(&'a self, image: &'a str) -> Answer<'a, Option<String>>;
+    /// Brings an image to the device. Returns its id.
+    fn pull(&self, request: PullRequest) -> Answer<'_, String>;
+    /// Removes an image, or the one name of an image that has several. One that does not exist is
+    /// a success; one that a container uses is refused.
+    fn remove_image<'a>(&'a self, image: &'a str) -> Answer<'a, ()>;
     /// Tells whether a process exists where the service runs; `None` when that cannot be seen.
     fn process_exists(&self, pid: i64) -> Option<bool>;
     /// Returns user and group that the service runs as, when the agent must hand files over.

@@ -1,24 +1,24 @@
 //! The libpod calls, as [`PodmanApi`] names them.
 
-use std::collections::BTreeMap;
+mod control_group;
+mod wording;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use awc::http::Method;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE;
 use futures_util::stream::{StreamExt as _, iter};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::timeout;
 
 use super::api::{Answer, EventStream, PlayRequest, PodmanApi, PodmanError, PullRequest};
-use super::events::{Line, Lines, PodmanEvent};
+use super::events::Lines;
 use super::http::{LIST_TIMEOUT, LibpodClient, decoded, refused, with_query};
 use super::libpod::{
-    ContainerDetail, ContainerRow, HostInfo, Info, PlayReport, PodRow, PullLine, UpdateBody,
+    ContainerDetail, ContainerRow, HostInfo, ImageDetail, Info, PlayReport, PodRow, UpdateBody,
 };
 use crate::pod_manifest::{AGENT, MANAGED_BY};
-use crate::workload::RegistryCredentials;
+use wording::{auth_header, pulled, read_lines};
 
 /// A call that reads or changes one container.
 const SINGLE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -26,25 +26,10 @@ const SINGLE_TIMEOUT: Duration = Duration::from_secs(10);
 const STOP_SLACK: Duration = Duration::from_secs(10);
 /// Removing a pod; podman 4.3 takes 4 s at times.
 const REMOVE_TIMEOUT: Duration = Duration::from_secs(30);
-/// A container's log is cut at this size, so that it never fills the disk.
-const LOG_OPTIONS: &str = "max-size=10mb";
 
 /// The filter for what is ours.
 fn ours() -> String {
     format!("{MANAGED_BY}={AGENT}")
-}
-
-/// Credentials as libpod takes them: URL-safe base64 of a map by registry.
-fn auth_header(registries: &BTreeMap<String, RegistryCredentials>) -> String {
-    let entries = registries.iter().map(|(registry, credentials)| {
-        let entry = json!({
-            "username": credentials.username,
-            "password": credentials.password.expose(),
-        });
-        (registry.clone(), entry)
-    });
-    let map: serde_json::Map<String, Value> = entries.collect();
-    URL_SAFE.encode(Value::Object(map).to_string())
 }
 
 impl PodmanApi for LibpodClient {
@@ -115,7 +100,8 @@ impl PodmanApi for LibpodClient {
         Box::pin(async move {
             let call = "create the pod";
             let annotations = json!(request.annotations).to_string();
-            let mut query = vec![("start", "true"), ("logOptions", LOG_OPTIONS)];
+            let log_options = format!("max-size={}", request.log_max_size);
+            let mut query = vec![("start", "true"), ("logOptions", log_options.as_str())];
             query.extend(request.network.map(|network| ("network", network)));
             if !request.annotations.is_empty() {
                 query.push(("annotations", &annotations));
@@ -166,16 +152,34 @@ impl PodmanApi for LibpodClient {
         })
     }
 
-    fn image_exists<'a>(&'a self, image: &'a str) -> Answer<'a, bool> {
+    fn limit_group<'a>(&'a self, container: &'a str, limits: UpdateBody) -> Answer<'a, ()> {
         Box::pin(async move {
-            let call = "look for the image";
-            let request = Ok(self.request(Method::GET, &format!("images/{image}/exists")));
-            let answer = self.expect(call, request, Vec::new(), SINGLE_TIMEOUT, &[204, 404]);
-            Ok(answer.await?.0 == 204)
+            let (host, detail) = (self.host().await?, self.inspect(container).await?);
+            control_group::limit(&host.cgroup_version, &detail.state.cgroup_path, container, limits)
+                .await
         })
     }
 
-    fn pull(&self, request: PullRequest) -> Answer<'_, ()> {
+    fn image_id<'a>(&'a self, image: &'a str) -> Answer<'a, Option<String>> {
+        Box::pin(async move {
+            let call = "look for the image";
+            let request = Ok(self.request(Method::GET, &format!("images/{image}/json")));
+            let answer = self.expect(call, request, Vec::new(), SINGLE_TIMEOUT, &[200, 404]);
+            let (status, body) = answer.await?;
+            (status == 200).then(|| Ok(decoded::<ImageDetail>(call, &body)?.id)).transpose()
+        })
+    }
+
+    fn remove_image<'a>(&'a self, image: &'a str) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let call = "remove the image";
+            let request = Ok(self.request(Method::DELETE, &format!("images/{image}")));
+            let answer = self.expect(call, request, Vec::new(), REMOVE_TIMEOUT, &[200, 404]);
+            answer.await.map(drop)
+        })
+    }
+
+    fn pull(&self, request: PullRequest) -> Answer<'_, String> {
         Box::pin(async move {
             let call = "pull the image";
             let verify = request.verify_tls.to_string();
@@ -208,44 +212,6 @@ impl PodmanApi for LibpodClient {
         let theirs = (socket.uid(), socket.gid());
         (we_are_root && socket.uid() != 0).then_some(theirs)
     }
-}
-
-/// Decides by the last line whether an image came.
-fn pulled(call: &'static str, body: &[u8]) -> Result<(), PodmanError> {
-    let lines = body.split(|byte| *byte == b'\n');
-    let mut lines = lines.map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
-    let last: PullLine = decoded(call, lines.next_back().unwrap_or_default())?;
-    if !last.id.is_empty() && last.error.is_empty() {
-        return Ok(());
-    }
-    let cause = match last.error.is_empty() {
-        true => "podman ended the pull without a result".to_owned(),
-        false => last.error,
-    };
-    Err(PodmanError::Refused { call, status: 200, message: cause.clone(), cause })
-}
-
-fn read_lines<B: AsRef<[u8]>>(
-    lines: &mut Lines,
-    chunk: Result<B, awc::error::PayloadError>,
-) -> Vec<Result<PodmanEvent, PodmanError>> {
-    let call = "read the event stream";
-    let chunk = match chunk {
-        Ok(chunk) => chunk,
-        Err(source) => {
-            let source = source.into();
-            return vec![Err(PodmanError::Cut { call, source })];
-        }
-    };
-    let lines = lines.push(chunk.as_ref()).into_iter();
-    let read = lines.filter_map(|line| match line {
-        Line::Event(event) => Some(Ok(event)),
-        Line::Error(cause) => {
-            Some(Err(PodmanError::Refused { call, status: 200, message: cause.clone(), cause }))
-        }
-        Line::Rubbish => None,
-    });
-    read.collect()
 }
 
 /// Returns the kernel's id of this boot.

@@ -73,6 +73,8 @@ pub struct DetailState {
     pub oom_killed: bool,
     /// What podman has to say about the end.
     pub error: String,
+    /// Its control group, relative to where a controller is mounted.
+    pub cgroup_path: String,
 }
 
 /// The settings within [`ContainerDetail`].
@@ -81,6 +83,14 @@ pub struct DetailState {
 pub struct DetailHostConfig {
     /// Memory limit in bytes, zero for none.
     pub memory: i64,
+}
+
+/// What `images/{name}/json` says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct ImageDetail {
+    /// The image's id.
+    pub(super) id: String,
 }
 
 /// The answer of `info`.
@@ -97,6 +107,9 @@ pub(super) struct Info {
 pub struct HostInfo {
     /// `v1` or `v2`.
     pub cgroup_version: String,
+    /// The controllers that podman may use.
+    #[serde(deserialize_with = "null_is_empty")]
+    pub cgroup_controllers: Vec<String>,
     /// Privileges.
     pub security: SecurityInfo,
     /// A program for rootless networks.

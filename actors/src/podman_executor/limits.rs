@@ -1,52 +1,120 @@
 //! Changing the limits of a pod while it runs.
 
+use super::api::PodmanError;
 use super::libpod::{ContainerRow, HostInfo, UpdateBody, UpdateCpu, UpdateMemory};
+use super::notices::Limited;
 use super::pod_state::container_name;
-use super::workbench::Workbench;
-use crate::pod_manifest::container_limits;
+use super::workbench::{Workbench, unavailable};
+use crate::messages::CommandError;
+use crate::pod_manifest::{LimitSupport, container_limits};
 use crate::workload::{Limits, Workload};
 
 /// The period of a CPU quota, in microseconds.
 const CPU_PERIOD: u64 = 100_000;
 
-/// Returns whether this podman can limit anything: rootless on cgroup v1 cannot.
-pub(super) fn can_limit(host: &HostInfo) -> bool {
-    !(host.security.rootless && host.cgroup_version == "v1")
+/// Returns what this podman can limit: as root everything, else what cgroup v2 leaves to it.
+pub(super) fn limit_support(host: &HostInfo) -> LimitSupport {
+    let delegated = |controller: &str| {
+        let known = host.cgroup_controllers.iter().any(|known| known == controller);
+        !host.security.rootless || (host.cgroup_version == "v2" && known)
+    };
+    LimitSupport { cpu: delegated("cpu"), memory: delegated("memory") }
 }
 
-/// Brings the limits of a pod that runs to what they shall be. Returns what stayed as it was.
+/// Returns which of `limits` are in vain.
+pub(super) fn unsupported(limits: Limits, support: LimitSupport) -> Limited {
+    let why = "rootless podman needs cgroup v2 and the controller for it";
+    let cpu = limits.cpu.filter(|_| !support.cpu);
+    let cpu = cpu.map(|cpu| format!("the limit of {cpu} µs of CPU in 100 ms is ignored: {why}"));
+    let memory = limits.memory.filter(|_| !support.memory);
+    let memory = memory.map(|bytes| format!("the limit of {bytes} bytes is ignored: {why}"));
+    Limited { limits, refused: cpu.into_iter().chain(memory).collect() }
+}
+
+/// Brings the limits of a pod that runs to what they shall be. Nobody remembers which are in force,
+/// so all are written: a few milliseconds, and the same again does no harm.
+///
+/// # Errors
+/// podman did not answer. What it refused is no error: it would refuse again.
 pub(super) async fn apply_limits(
     bench: &Workbench,
     workload: &Workload,
     limits: Limits,
     rows: &[ContainerRow],
-) -> Vec<String> {
-    let can = bench.host().await.is_ok_and(|host| can_limit(&host));
-    if !can {
-        let wanted = limits != Limits::default();
-        let warning = "limits are ignored: rootless podman needs cgroup v2 for them";
-        return wanted.then(|| warning.to_owned()).into_iter().collect();
-    }
-    let mut warnings = Vec::new();
+) -> Result<Limited, CommandError> {
+    let host = bench.host().await.map_err(|error| unavailable(&error))?;
+    let support = limit_support(&host);
+    let mut limited = unsupported(limits, support);
     for wanted in container_limits(workload, limits) {
         let Some(row) = rows.iter().find(|row| container_name(row) == wanted.container) else {
             continue;
         };
-        let amount =
-            |limit: Option<u64>| limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
-        let cpu = UpdateBody {
-            cpu: Some(UpdateCpu { quota: amount(wanted.cpu), period: CPU_PERIOD }),
-            memory: None,
-        };
-        let memory =
-            UpdateBody { cpu: None, memory: Some(UpdateMemory { limit: amount(wanted.memory) }) };
+        let cpu = UpdateCpu { quota: amount(wanted.cpu), period: CPU_PERIOD };
+        let cpu = UpdateBody { cpu: Some(cpu), memory: None };
+        let memory = UpdateMemory { limit: amount(wanted.memory) };
+        let memory = UpdateBody { cpu: None, memory: Some(memory) };
         // Apart: a container that needs more memory than it shall have still gets its CPU limit.
-        for (what, change) in [("CPU", cpu), ("memory", memory)] {
-            if let Err(error) = bench.api.update(&row.id, change).await {
-                let (name, why) = (&wanted.container, error.chain());
-                warnings.push(format!("the {what} limit of container {name} stays: {why}"));
+        for (what, known, change) in [("CPU", support.cpu, cpu), ("memory", support.memory, memory)]
+        {
+            let changed = if known { change_limit(bench, &row.id, change).await } else { Ok(()) };
+            match changed {
+                Err(error) if error.is_refusal() => {
+                    let (name, why) = (&wanted.container, error.chain());
+                    let message = format!("the {what} limit of container {name} stays: {why}");
+                    limited.refused.push(message);
+                }
+                other @ (Ok(()) | Err(_)) => other.map_err(|error| unavailable(&error))?,
             }
         }
     }
-    warnings
+    Ok(limited)
+}
+
+/// Changes limits through podman, else, where podman refuses, in the control group.
+async fn change_limit(
+    bench: &Workbench,
+    container: &str,
+    change: UpdateBody,
+) -> Result<(), PodmanError> {
+    match bench.api.update(container, change).await {
+        Err(refusal) if refusal.is_refusal() => {
+            match bench.api.limit_group(container, change).await {
+                // podman's own words say more.
+                Err(error) if error.is_refusal() => Err(refusal),
+                other @ (Ok(()) | Err(_)) => other,
+            }
+        }
+        other @ (Ok(()) | Err(_)) => other,
+    }
+}
+
+fn amount(limit: Option<u64>) -> i64 {
+    limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::libpod::SecurityInfo;
+    use super::*;
+
+    #[test]
+    fn only_rootless_podman_depends_on_delegated_controllers() {
+        for (rootless, version, controllers, expected) in [
+            (false, "v1", &[][..], (true, true)),
+            (false, "v2", &[], (true, true)),
+            (true, "v1", &["cpu", "memory"], (false, false)),
+            (true, "v2", &["cpu", "memory"], (true, true)),
+            (true, "v2", &["memory", "pids"], (false, true)),
+            (true, "v2", &[], (false, false)),
+        ] {
+            let host = HostInfo {
+                cgroup_version: version.to_owned(),
+                cgroup_controllers: controllers.iter().map(|c| (*c).to_owned()).collect(),
+                security: SecurityInfo { rootless },
+                ..HostInfo::default()
+            };
+            let support = limit_support(&host);
+            assert_eq!((support.cpu, support.memory), expected, "{rootless} {version}");
+        }
+    }
 }

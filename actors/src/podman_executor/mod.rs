@@ -2,8 +2,9 @@
 //!
 //! `actor` receives and sends; `http`, `client` and `connector` reach podman, `volumes` the disk;
 //! `start`, `stop` and `pull` are the sequences of calls that one command comes to, on the
-//! `workbench` that they share, `limits` for a pod that runs; `observer` keeps what an observation needs beyond one listing;
-//! `pod_state`, `events`, `libpod` and `words` only decide.
+//! `workbench` that they share, `limits` for a pod that runs; `observer` keeps what an observation
+//! needs beyond one listing; `image_care` removes images that the agent brought and nobody wants;
+//! `pod_state`, `events`, `libpod`, `image_ledger`, `notices` and `words` only decide.
 
 mod actor;
 #[cfg(all(test, feature = "testing"))]
@@ -13,13 +14,19 @@ mod client;
 mod connector;
 mod events;
 mod http;
+mod image_care;
+mod image_ledger;
+#[cfg(all(test, feature = "testing"))]
+mod image_tests;
 mod libpod;
 mod limits;
+mod notices;
 mod observer;
 mod pod_state;
 mod pull;
 mod start;
 mod stop;
+mod store;
 mod volumes;
 mod words;
 mod workbench;

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::api::{PodmanError, PullRequest};
+use super::notices::Notes;
 use super::words::{is_unreachable, pull_reason};
 use super::workbench::{Workbench, unavailable};
 use crate::clock::Monotonic;
@@ -32,13 +33,13 @@ pub(super) async fn pull(
     bench: &Workbench,
     workload: &Workload,
     deadline: Monotonic,
-) -> Result<Vec<String>, CommandError> {
+) -> Result<Notes, CommandError> {
     let mut warnings = Vec::new();
     for (image, policy) in images(workload)? {
-        let exists = bench.api.image_exists(&image).await;
-        let exists = exists.map_err(|error| unavailable(&error))?;
+        let before = bench.api.image_id(&image).await;
+        let before = before.map_err(|error| unavailable(&error))?;
         match policy {
-            Policy::Never | Policy::IfNotPresent if exists => continue,
+            Policy::Never | Policy::IfNotPresent if before.is_some() => continue,
             Policy::Never => {
                 let message = "the image is not on the device, and its pull policy is Never";
                 return Err(failed(image, message.to_owned()));
@@ -51,18 +52,22 @@ pub(super) async fn pull(
             registries: workload.registries.clone(),
             timeout: bench.left(deadline),
         };
-        let Err(error) = bench.api.pull(request).await else {
-            continue;
+        let error = match bench.api.pull(request).await {
+            Ok(now) => {
+                bench.images.pulled(&image, &now, before.as_deref()).await;
+                continue;
+            }
+            Err(error) => pull_error(&error),
         };
-        let error = pull_error(&error);
-        if policy == Policy::Fresh && exists && error.unreachable {
+        // Not with an explicit Always: there the author would rather have no pod than an old one.
+        if policy == Policy::Fresh && before.is_some() && error.unreachable {
             let why = error.message;
             warnings.push(format!("image {image}: the copy on the device is used, as {why}"));
             continue;
         }
         return Err(error.of(image));
     }
-    Ok(warnings)
+    Ok(Notes::adjusted(warnings))
 }
 
 /// Why a pull failed.
@@ -117,6 +122,12 @@ fn images(workload: &Workload) -> Result<BTreeMap<String, Policy>, CommandError>
         *known = policy.max(*known);
     }
     Ok(images)
+}
+
+/// Returns the images that `workload` names.
+pub(super) fn image_names(workload: &Workload) -> impl Iterator<Item = String> {
+    let init = workload.pod.init_containers.iter().flatten();
+    init.chain(&workload.pod.containers).filter_map(|container| container.image.clone())
 }
 
 /// Kubernetes' rules; an image of `localhost/` has no registry.

@@ -10,7 +10,8 @@ use tracing::warn;
 
 use super::api::{PlayRequest, PodmanError};
 use super::libpod::{ContainerRow, HostInfo, PlayReport};
-use super::limits::{apply_limits, can_limit};
+use super::limits::{apply_limits, limit_support, unsupported};
+use super::notices::Notes;
 use super::pod_state::{Knowledge, Phase, container_name, phase, pod_state};
 use super::stop::remove_gently;
 use super::words::start_reason;
@@ -38,11 +39,12 @@ pub(super) async fn start(
     workload: &Workload,
     limits: Limits,
     deadline: Monotonic,
-) -> Result<Vec<String>, CommandError> {
+) -> Result<Notes, CommandError> {
     let silent = |error: PodmanError| unavailable(&error);
     let rows = bench.containers_of(&workload.id).await.map_err(silent)?;
     if runs(bench, &rows) {
-        return Ok(apply_limits(bench, workload, limits, &rows).await);
+        let limited = apply_limits(bench, workload, limits, &rows).await?;
+        return Ok(Notes { limited: Some(limited), ..Notes::default() });
     }
     let host = bench.host().await.map_err(silent)?;
     let plan = plan(bench, workload, limits, &host)?;
@@ -54,7 +56,10 @@ pub(super) async fn start(
     written.map_err(|message| CommandError::Start { message })?;
 
     match play(bench, workload, &plan, &host, deadline).await {
-        Ok(()) => Ok(plan.warnings),
+        Ok(()) => {
+            let limited = unsupported(limits, limit_support(&host));
+            Ok(Notes { adjusted: plan.warnings, limited: Some(limited) })
+        }
         Err(error @ CommandError::Start { .. }) => {
             clean_up(bench, workload).await;
             Err(error)
@@ -75,7 +80,7 @@ fn plan(
         boot_id: &bench.boot_id,
         volumes_root: &bench.volumes_root,
         limits,
-        can_limit: can_limit(host),
+        support: limit_support(host),
     };
     podman_pod(workload, &context)
         .map_err(|error| CommandError::Unsupported { message: error.to_string() })
@@ -95,6 +100,7 @@ async fn play(
         manifest: manifest.clone(),
         network: (!plan.host_network).then(|| network(host)),
         annotations: plan.long_annotations.clone(),
+        log_max_size: bench.log_max_size.clone(),
         timeout: bench.left(deadline).saturating_sub(REMOVAL_RESERVE).max(REMOVAL_RESERVE),
     };
     let mut played = bench.api.play(request()).await;

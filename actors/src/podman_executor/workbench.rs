@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::actor::PodmanDeps;
 use super::api::{PodmanApi, PodmanError};
+use super::image_care::ImageCare;
 use super::libpod::{ContainerRow, HostInfo};
 use super::volumes::{self, VolumeError};
 use crate::clock::{Clock, Monotonic};
@@ -25,20 +27,27 @@ pub(super) struct Workbench {
     pub(super) boot_id: String,
     /// The folder below which volumes of ours live.
     pub(super) volumes_root: PathBuf,
+    /// The size at which a container's log is cut.
+    pub(super) log_max_size: String,
+    /// The images that the agent brought to the device.
+    pub(super) images: ImageCare,
     /// podman's facts, read once for each connection.
     host: RefCell<Option<HostInfo>>,
 }
 
 impl Workbench {
     /// Returns a workbench that has not spoken to podman yet.
-    pub(super) fn new(
-        api: Rc<dyn PodmanApi>,
-        clock: Clock,
-        device_id: DeviceId,
-        boot_id: String,
-        volumes_root: PathBuf,
-    ) -> Self {
-        Self { api, clock, device_id, boot_id, volumes_root, host: RefCell::default() }
+    pub(super) fn new(deps: &PodmanDeps) -> Self {
+        Self {
+            api: Rc::clone(&deps.api),
+            clock: deps.clock.clone(),
+            device_id: deps.device_id.clone(),
+            boot_id: deps.boot_id.clone(),
+            volumes_root: deps.volumes_root.clone(),
+            log_max_size: deps.log_max_size.clone(),
+            images: ImageCare::new(&deps.state_dir, deps.kind),
+            host: RefCell::default(),
+        }
     }
 
     /// Returns the time left until `deadline`.

@@ -23,6 +23,12 @@ pub enum Fault {
     Absent,
     /// podman refuses, with this cause.
     Refused(&'static str),
+    /// The answer is not libpod's.
+    Garbled,
+    /// podman hangs up in the middle of the answer.
+    Cut,
+    /// The whole process stands still for so long, as a suspended one does; then podman is slow.
+    Freeze(Duration),
     /// The answer never comes; the call ends by the client's deadline, given here.
     Hang(Duration),
     /// The call does its work, so much later.
@@ -37,7 +43,9 @@ pub enum Fault {
 struct State {
     containers: Vec<ContainerRow>,
     pods: Vec<PodRow>,
-    images: BTreeSet<String>,
+    images: BTreeMap<String, String>,
+    /// Images that a container uses.
+    used: BTreeSet<String>,
     dead_processes: BTreeSet<i64>,
     faults: BTreeMap<&'static str, VecDeque<Fault>>,
     lasting: BTreeMap<&'static str, Fault>,
@@ -118,6 +126,27 @@ impl FakePodman {
         calls.iter().filter(|call| call.split(' ').next() == Some(method)).count()
     }
 
+    /// Puts an image on the device, as somebody else would.
+    pub fn bring_image(&self, image: &str, id: &str) {
+        self.0.borrow_mut().images.insert(image.to_owned(), id.to_owned());
+    }
+
+    /// Says that a container uses the image, or no longer does.
+    pub fn use_image(&self, image: &str, used: bool) {
+        let known = &mut self.0.borrow_mut().used;
+        if used {
+            known.insert(image.to_owned())
+        } else {
+            known.remove(image)
+        };
+    }
+
+    /// Returns the images on the device.
+    #[must_use]
+    pub fn images(&self) -> Vec<String> {
+        self.0.borrow().images.keys().cloned().collect()
+    }
+
     fn change(&self, pod: &str, mut change: impl FnMut(&mut ContainerRow)) {
         let rows = &mut self.0.borrow_mut().containers;
         rows.iter_mut().filter(|row| row.pod_name == pod).for_each(&mut change);
@@ -137,6 +166,16 @@ impl FakePodman {
                 socket: "/fake/podman.sock".into(),
                 source: "no such file or directory".into(),
             }),
+            Some(Fault::Garbled) => {
+                Err(PodmanError::Garbled { call: method, source: "expected value".into() })
+            }
+            Some(Fault::Cut) => {
+                Err(PodmanError::Cut { call: method, source: "connection reset".into() })
+            }
+            Some(Fault::Freeze(time)) => {
+                tokio::time::advance(time).await;
+                std::future::pending().await
+            }
             Some(Fault::Refused(cause)) => Err(PodmanError::Refused {
                 call: method,
                 status: 500,
@@ -276,22 +315,48 @@ impl PodmanApi for FakePodman {
         })
     }
 
-    fn update<'a>(&'a self, container: &'a str, _: UpdateBody) -> Answer<'a, ()> {
-        Box::pin(self.enter("update", container))
+    fn update<'a>(&'a self, container: &'a str, limits: UpdateBody) -> Answer<'a, ()> {
+        let limits = serde_json::json!(limits);
+        Box::pin(async move { self.enter("update", &format!("{container} {limits}")).await })
     }
 
-    fn image_exists<'a>(&'a self, image: &'a str) -> Answer<'a, bool> {
+    fn limit_group<'a>(&'a self, container: &'a str, limits: UpdateBody) -> Answer<'a, ()> {
+        let limits = serde_json::json!(limits);
+        Box::pin(async move { self.enter("limit_group", &format!("{container} {limits}")).await })
+    }
+
+    fn remove_image<'a>(&'a self, image: &'a str) -> Answer<'a, ()> {
         Box::pin(async move {
-            self.enter("image_exists", image).await?;
-            Ok(self.0.borrow().images.contains(image))
+            self.enter("remove_image", image).await?;
+            let mut state = self.0.borrow_mut();
+            if state.used.contains(image) {
+                let cause = "image is in use by a container".to_owned();
+                let message = cause.clone();
+                return Err(PodmanError::Refused {
+                    call: "remove_image",
+                    status: 409,
+                    cause,
+                    message,
+                });
+            }
+            state.images.remove(image);
+            Ok(())
         })
     }
 
-    fn pull(&self, request: PullRequest) -> Answer<'_, ()> {
+    fn image_id<'a>(&'a self, image: &'a str) -> Answer<'a, Option<String>> {
+        Box::pin(async move {
+            self.enter("image_id", image).await?;
+            Ok(self.0.borrow().images.get(image).cloned())
+        })
+    }
+
+    fn pull(&self, request: PullRequest) -> Answer<'_, String> {
         Box::pin(async move {
             self.enter("pull", &request.image).await?;
-            self.0.borrow_mut().images.insert(request.image);
-            Ok(())
+            let id = format!("id of {}", request.image);
+            self.0.borrow_mut().images.insert(request.image, id.clone());
+            Ok(id)
         })
     }
 

@@ -1,9 +1,10 @@
 #!/bin/bash
 # Runs a podman service that shares nothing with the machine's, in the foreground.
-# usage (root): hermetic_podman.sh DIR [USER]    with USER: rootless, as that user
+# usage (root): hermetic_podman.sh DIR [USER [MEGABYTES]]    with USER: rootless, as that user;
+# with MEGABYTES: rootful storage holds no more
 # Ready when DIR/podman.sock answers. Killing this process ends everything in it.
 set -eu
-D=$(realpath -m "$1"); export D U="${2:-}"
+D=$(realpath -m "$1"); export D U="${2:-}" M="${3:-}"
 mkdir -p "$D"/{graph,run,tmp,vol,net,home,cwd}
 if [ -n "$U" ]; then lock='lock_type = "file"'; else lock=''; fi
 cat > "$D/containers.conf" <<C
@@ -35,6 +36,7 @@ if [ -z "$U" ]; then
     for m in /dev/shm /run/containers /run/netns /run/lock /run/runc /run/crun; do
       mount -t tmpfs tmpfs $m
     done
+    if [ -n "$M" ]; then mount -t tmpfs -o "size=${M}m" tmpfs "$D/graph"; fi
     ip link set lo up; cd "$D/cwd"
     export HOME=$D/home CONTAINERS_CONF=$D/containers.conf
     export CONTAINERS_STORAGE_CONF=$D/storage.conf CONTAINERS_REGISTRIES_CONF=$D/registries.conf

@@ -43,6 +43,10 @@ pub const REGISTRY_PASSWORD: &str = "s3cret";
 const HTPASSWD: &str = "bob:$2y$05$nprtT0aYfuf8opTTEBtWVuF5x//SjmpXeVtrv6puVQUCNj6/JfUUW\n";
 /// Where the registry listens, in the service's own network.
 const REGISTRY: &str = "127.0.0.1:5000";
+/// Begins the name of a service's folder.
+const PREFIX: &str = "dw";
+/// Holds the process id of the test that a folder belongs to.
+const OWNER: &str = "owner";
 /// Time for anything here to come up.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Programs and the Debian packages that bring them.
@@ -68,32 +72,41 @@ impl HermeticPodman {
     /// Starts a service as root, with [`IMAGE`] in its storage.
     #[must_use]
     pub fn rootful() -> Self {
-        Self::start(None)
+        Self::start(None, None)
+    }
+
+    /// Starts a service as root whose storage holds so many megabytes.
+    #[must_use]
+    pub fn rootful_with_storage(megabytes: u32) -> Self {
+        Self::start(None, Some(megabytes))
     }
 
     /// Starts a service as an unprivileged user, with [`IMAGE`] in its storage.
     #[must_use]
     pub fn rootless() -> Self {
         make_rootless_user();
-        Self::start(Some(ROOTLESS_USER))
+        Self::start(Some(ROOTLESS_USER), None)
     }
 
-    fn start(user: Option<&str>) -> Self {
+    fn start(user: Option<&str>, megabytes: Option<u32>) -> Self {
         let root = rustix::process::geteuid().is_root();
         assert!(root, "tests of real podman need root");
         require(&PROGRAMS);
+        sweep();
         // Short: the path of a unix socket has at most 107 bytes.
-        let directory = tempfile::Builder::new().prefix("dw").tempdir().unwrap();
+        let directory = tempfile::Builder::new().prefix(PREFIX).tempdir().unwrap();
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let script = directory.path().join("hermetic_podman.sh");
         fs::write(&script, SCRIPT).unwrap();
+        fs::write(directory.path().join(OWNER), std::process::id().to_string()).unwrap();
         let log = fs::File::create(directory.path().join("log")).unwrap();
         // A test that is killed takes its service along.
         let wrapper = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "bash"])
             .arg(&script)
             .arg(directory.path().join("d"))
-            .args(user)
+            .arg(user.unwrap_or_default())
+            .args(megabytes.map(|megabytes| megabytes.to_string()))
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
@@ -244,26 +257,6 @@ impl HermeticPodman {
             }
         }
     }
-
-    /// Removes the empty control groups of pods that this service made, and no others.
-    fn remove_control_groups(&self) {
-        let log = self.directory.path().join("d/tmp/events/events.log");
-        let log = fs::read_to_string(log).unwrap_or_default();
-        let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let pods = events.filter(|event| event["Type"] == "pod");
-        let mut pods: Vec<_> =
-            pods.filter_map(|event| event["ID"].as_str().map(str::to_owned)).collect();
-        pods.sort_unstable();
-        pods.dedup();
-        let hierarchies = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten();
-        let mut parents: Vec<_> = hierarchies.map(|entry| entry.path()).collect();
-        parents.push(PathBuf::from("/sys/fs/cgroup"));
-        for parent in parents {
-            for pod in &pods {
-                remove_group(&parent.join("libpod_parent").join(pod));
-            }
-        }
-    }
 }
 
 impl Drop for HermeticPodman {
@@ -276,7 +269,7 @@ impl Drop for HermeticPodman {
         while all.iter().any(lives) && Instant::now() < gone {
             std::thread::sleep(Duration::from_millis(10));
         }
-        self.remove_control_groups();
+        remove_control_groups(self.directory.path());
     }
 }
 
@@ -415,6 +408,39 @@ fn children(pid: i32) -> Vec<i32> {
 fn descendants(pid: i32) -> Vec<i32> {
     let children = children(pid).into_iter();
     children.flat_map(|child| [vec![child], descendants(child)].concat()).collect()
+}
+
+/// Removes the empty control groups of pods that the service in `directory` made, and no others.
+fn remove_control_groups(directory: &Path) {
+    let log = directory.join("d/tmp/events/events.log");
+    let log = fs::read_to_string(log).unwrap_or_default();
+    let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let pods = events.filter(|event| event["Type"] == "pod");
+    let ids = pods.filter_map(|event| event["ID"].as_str().map(str::to_owned));
+    let mut pods: Vec<_> = ids.filter(|id| !id.is_empty()).collect();
+    pods.sort_unstable();
+    pods.dedup();
+    let hierarchies = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten();
+    let mut parents: Vec<_> = hierarchies.map(|entry| entry.path()).collect();
+    parents.push(PathBuf::from("/sys/fs/cgroup"));
+    for parent in parents {
+        for pod in &pods {
+            remove_group(&parent.join("libpod_parent").join(pod));
+        }
+    }
+}
+
+/// Clears up behind tests that were killed: their folders, and the control groups of their pods.
+fn sweep() {
+    for entry in fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
+        let folder = entry.path();
+        let ours = entry.file_name().to_string_lossy().starts_with(PREFIX);
+        let owner = fs::read_to_string(folder.join(OWNER)).unwrap_or_default();
+        if ours && owner.parse::<u32>().is_ok() && !Path::new("/proc").join(&owner).exists() {
+            remove_control_groups(&folder);
+            let _ = fs::remove_dir_all(&folder);
+        }
+    }
 }
 
 /// Removes a control group; the kernel lets go of one a moment after its last process.

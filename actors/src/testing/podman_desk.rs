@@ -11,12 +11,13 @@ use std::time::Duration;
 use actix::prelude::*;
 use k8s_openapi::api::core::v1::PodSpec;
 use serde_json::Value;
+use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::clock::Clock;
 use crate::messages::{
     Action, ActorHealthChanged, CommandError, CommandFinished, CommandId, EventRecorded,
-    ExecutorCommand, WorkloadsObserved, tell,
+    ExecutorCommand, WorkloadsConfigured, WorkloadsObserved, tell,
 };
 use crate::podman_executor::{PodmanApi, PodmanDeps, PodmanExecutor, boot_id};
 use crate::supervisor::Slot;
@@ -54,6 +55,8 @@ where
 pub struct PodmanDesk {
     /// Takes commands.
     pub executor: Recipient<ExecutorCommand>,
+    /// Takes configurations.
+    pub configured: Recipient<WorkloadsConfigured>,
     /// Answers to commands.
     pub finished: UnboundedReceiver<CommandFinished>,
     /// What was seen.
@@ -65,12 +68,25 @@ pub struct PodmanDesk {
     /// The executor's clock.
     pub clock: Clock,
     commands: Cell<u64>,
+    _state: TempDir,
 }
 
 impl PodmanDesk {
     /// Starts an executor over `api`.
     #[must_use]
     pub fn start(kind: ExecutorKind, api: Rc<dyn PodmanApi>, volumes_root: PathBuf) -> Self {
+        Self::start_with(kind, api, volumes_root, |_| {})
+    }
+
+    /// Starts an executor over `api` with other settings than the usual ones.
+    #[must_use]
+    pub fn start_with(
+        kind: ExecutorKind,
+        api: Rc<dyn PodmanApi>,
+        volumes_root: PathBuf,
+        adjust: impl FnOnce(&mut PodmanDeps),
+    ) -> Self {
+        let state = tempfile::tempdir().expect("a temporary folder");
         let clock = Clock::system();
         let slot = Slot::<PodmanExecutor>::new(kind.as_str(), clock.clone());
         let (scheduler_commands, finished) = outbox();
@@ -78,20 +94,36 @@ impl PodmanDesk {
         let (events_sender, events) = outbox();
         let (health_sender, health) = outbox();
         let executor = slot.recipient();
-        let actor = PodmanExecutor::new(PodmanDeps {
+        let configured = slot.recipient();
+        let mut deps = PodmanDeps {
             kind,
             api,
             device_id: DeviceId::from("device-1"),
             boot_id: boot_id().expect("linux tells its boot id"),
             volumes_root,
+            state_dir: state.path().to_owned(),
+            image_prune_after: Some(Duration::from_secs(24 * 60 * 60)),
+            log_max_size: "10mb".to_owned(),
             scheduler_commands,
             observations,
             events: events_sender,
             clock: clock.clone(),
             vitals: slot.vitals(),
-        });
-        actix::spawn(slot.supervise(actor, health_sender));
-        Self { executor, finished, observed, events, health, clock, commands: Cell::new(0) }
+        };
+        adjust(&mut deps);
+        actix::spawn(slot.supervise(PodmanExecutor::new(deps), health_sender));
+        let commands = Cell::new(0);
+        Self {
+            executor,
+            configured,
+            finished,
+            observed,
+            events,
+            health,
+            clock,
+            commands,
+            _state: state,
+        }
     }
 
     /// Sends a command without waiting for its answer.
@@ -102,6 +134,17 @@ impl PodmanDesk {
         let command = ExecutorCommand { id, deadline, action };
         tell(&self.executor, command);
         id
+    }
+
+    /// Tells the executor that these workloads are configured, and no others.
+    pub fn configure(&self, workloads: &[&Arc<Workload>]) {
+        let workloads = workloads.iter().map(|workload| Arc::clone(workload)).collect();
+        tell(&self.configured, WorkloadsConfigured { workloads, rejected: Vec::new() });
+    }
+
+    /// Returns the reasons of the events so far that were not returned yet.
+    pub fn reasons(&mut self) -> Vec<&'static str> {
+        std::iter::from_fn(|| self.events.try_recv().ok()).map(|told| told.event.reason).collect()
     }
 
     /// Sends a command and waits for its answer; earlier observations stay to be read.

@@ -9,6 +9,7 @@ use exponential_backoff::Backoff;
 use tracing::{debug, info, warn};
 
 use super::{Availability, Link, Listing, OBSERVATION_PERIOD, PodmanExecutor};
+use crate::clock::Monotonic;
 use crate::messages::{RuntimeUnavailable, WorkloadsObserved, tell};
 use crate::podman_executor::api::{EventStream, PodmanError};
 use crate::podman_executor::observer::Observation;
@@ -186,23 +187,31 @@ impl PodmanExecutor {
         }
     }
 
-    /// Tells that podman does not answer: at each change, and once a period.
+    /// Tells that podman does not answer: at each change, and once a period. A reason that changes
+    /// with each attempt is logged once a period.
     fn unavailable(&mut self, error: &PodmanError) {
         let now = self.deps.clock.now();
         let message = error.chain();
-        match &self.availability {
-            Availability::Unavailable { message: told, told_at } if *told == message => {
-                if now.monotonic.saturating_since(*told_at) < OBSERVATION_PERIOD {
+        let fresh = |at: &Monotonic| now.monotonic.saturating_since(*at) < OBSERVATION_PERIOD;
+        let logged_at = match &self.availability {
+            Availability::Unavailable { message: told, told_at, logged_at } if *told == message => {
+                if fresh(told_at) {
                     return;
                 }
+                Some(*logged_at)
             }
-            Availability::Untold | Availability::Available | Availability::Unavailable { .. } => {
-                warn!(executor = %self.deps.kind, error = message, "runtime did not answer");
-                self.record(EventKind::Warn, "RuntimeUnavailable", None, message.clone());
-            }
+            Availability::Unavailable { logged_at, .. } => Some(*logged_at).filter(fresh),
+            Availability::Untold | Availability::Available => None,
+        };
+        if logged_at.is_none() {
+            warn!(executor = %self.deps.kind, error = message, "runtime did not answer");
+            self.record(EventKind::Warn, "RuntimeUnavailable", None, message.clone());
         }
-        self.availability =
-            Availability::Unavailable { message: message.clone(), told_at: now.monotonic };
+        self.availability = Availability::Unavailable {
+            message: message.clone(),
+            told_at: now.monotonic,
+            logged_at: logged_at.unwrap_or(now.monotonic),
+        };
         let observed = WorkloadsObserved {
             executor: self.deps.kind,
             observed_at: now,

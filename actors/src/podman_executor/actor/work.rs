@@ -8,6 +8,7 @@ use tokio::time::timeout;
 use crate::clock::Monotonic;
 use crate::messages::{Action, CommandError, ExecutorCommand};
 use crate::podman_executor::api::PodmanError;
+use crate::podman_executor::notices::Notes;
 use crate::podman_executor::observer::{Observation, Observer};
 use crate::podman_executor::workbench::{Workbench, unavailable};
 use crate::podman_executor::{pull, start, stop};
@@ -18,7 +19,7 @@ const ANSWER_RESERVE: Duration = Duration::from_secs(6);
 /// How a command ended.
 pub(super) struct Done {
     pub(super) action: Action,
-    pub(super) result: Result<Vec<String>, CommandError>,
+    pub(super) result: Result<Notes, CommandError>,
     pub(super) seen: Option<Result<Observation, PodmanError>>,
 }
 
@@ -47,13 +48,13 @@ async fn execute(
     bench: &Workbench,
     action: &Action,
     until: Monotonic,
-) -> Result<Vec<String>, CommandError> {
+) -> Result<Notes, CommandError> {
     match action {
         Action::Pull { workload } => pull::pull(bench, workload, until).await,
         Action::Start { workload, limits } => start::start(bench, workload, *limits, until).await,
         Action::Stop { id, grace, .. } => {
             let stopped = stop::stop(bench, id, *grace, until).await;
-            stopped.map(|()| Vec::new())
+            stopped.map(|()| Notes::default())
         }
     }
 }

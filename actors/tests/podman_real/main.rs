@@ -8,6 +8,11 @@
     reason = "a test"
 )]
 
+mod images;
+mod limits;
+mod sickness;
+
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +25,7 @@ use actors::testing::podman::{
 };
 use actors::testing::podman_desk::{PodmanDesk, start_of, state_in, stop_of, workload};
 use actors::workload::{
-    Confidential, ConfigMap, CurrentState, ExecutorKind, Limits, RegistryCredentials, Secret,
+    Confidential, ConfigMap, ContainerEnd, CurrentState, ExecutorKind, RegistryCredentials, Secret,
     Workload,
 };
 use serde_json::{Value, json};
@@ -372,6 +377,53 @@ async fn one_container_of_two_that_ends_degrades_the_pod() {
 }
 
 #[actix::test]
+async fn containers_that_end_at_different_times_all_tell_how() {
+    let podman = HermeticPodman::rootful();
+    let mut desk = rootful(&podman);
+    let last = "while [ ! -e /go ]; do sleep 0.05; done; exit 0";
+    let containers = vec![
+        container("last", last),
+        container("first", "sleep 0.3; exit 3"),
+        container("second", "sleep 0.6; exit 130"),
+    ];
+    let all = Arc::new(workload("all", pod(containers)));
+    desk.run_start(&all).await.unwrap();
+    let codes = |ended: &[ContainerEnd]| {
+        let codes = ended.iter().map(|end| (end.container.clone(), end.exit_code));
+        codes.collect::<BTreeMap<_, _>>()
+    };
+    let expected = |ends: &[(&str, i32)]| {
+        ends.iter().map(|(name, code)| ((*name).to_owned(), *code)).collect::<BTreeMap<_, _>>()
+    };
+    let two = expected(&[("first", 3), ("second", 130)]);
+    desk.observe_state(
+        &all.id,
+        |state| matches!(state, CurrentState::Degraded { ended } if codes(ended) == two),
+    )
+    .await;
+    exec(&podman, &container_name(&all, "last"), &["touch", "/go"]);
+    let three = expected(&[("first", 3), ("last", 0), ("second", 130)]);
+    desk.observe_state(&all.id, |state| match state {
+        CurrentState::Exited { ended } => {
+            assert_eq!(codes(ended), three);
+            true
+        }
+        _ => false,
+    })
+    .await;
+}
+
+#[actix::test]
+async fn log_of_a_container_has_a_size_limit() {
+    let podman = HermeticPodman::rootful();
+    let mut desk = rootful(&podman);
+    let web = serving_workload("web");
+    desk.run_start(&web).await.unwrap();
+    let detail = podman.json(&format!("containers/{}/json", container_name(&web, "main")));
+    assert_eq!(detail["HostConfig"]["LogConfig"]["Size"], json!("10MB"), "{detail}");
+}
+
+#[actix::test]
 async fn pods_survive_a_killed_service_and_their_ends_are_seen_after_it() {
     let podman = HermeticPodman::rootful();
     let mut desk = rootful(&podman);
@@ -472,28 +524,4 @@ async fn killed_conmon_and_container_are_noticed_without_an_event() {
     .await;
     desk.run(stop_of(&web)).await.unwrap();
     assert_eq!(podman.json("pods/json"), json!([]));
-}
-
-#[actix::test]
-async fn limits_are_set_at_start_and_changed_while_the_pod_runs() {
-    let podman = HermeticPodman::rootful();
-    let mut desk = rootful(&podman);
-    let web = serving_workload("web");
-    let start =
-        |cpu| Action::Start { workload: Arc::clone(&web), limits: Limits { cpu, memory: None } };
-    let quota = || {
-        let path = format!("containers/{}/json", container_name(&web, "main"));
-        let detail = podman.json(&path);
-        let group = detail["State"]["CgroupPath"].as_str().unwrap().to_owned();
-        let v1 = std::fs::read_to_string(format!("/sys/fs/cgroup/cpu{group}/cpu.cfs_quota_us"));
-        let v2 = || std::fs::read_to_string(format!("/sys/fs/cgroup{group}/cpu.max")).unwrap();
-        let text = v1.unwrap_or_else(|_| v2());
-        text.split_whitespace().next().unwrap().to_owned()
-    };
-    desk.run(start(Some(25_000))).await.unwrap();
-    assert_eq!(quota(), "25000");
-    desk.run(start(Some(50_000))).await.unwrap();
-    assert_eq!(quota(), "50000");
-    desk.run(start(None)).await.unwrap();
-    assert!(matches!(quota().as_str(), "-1" | "max"), "{}", quota());
 }

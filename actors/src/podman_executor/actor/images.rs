@@ -1,0 +1,52 @@
+//! When images are cared for: with each new configuration, and once an hour.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::time::Duration;
+
+use actix::prelude::*;
+
+use super::PodmanExecutor;
+use crate::messages::WorkloadsConfigured;
+use crate::podman_executor::pull::image_names;
+
+/// Longest time between two looks for images that nobody wants.
+const MAX_CARE_PERIOD: Duration = Duration::from_secs(60 * 60);
+/// Shortest one, whatever the setting is.
+const MIN_CARE_PERIOD: Duration = Duration::from_secs(1);
+
+impl Handler<WorkloadsConfigured> for PodmanExecutor {
+    type Result = ();
+
+    /// Notes which images are wanted: those of inactive workloads too, unlike what runs.
+    fn handle(&mut self, configured: WorkloadsConfigured, ctx: &mut Self::Context) {
+        let ours = configured.workloads.iter().filter(|w| w.executor == self.deps.kind);
+        let wanted: BTreeSet<_> = ours.flat_map(|workload| image_names(workload)).collect();
+        if self.wanted_images.as_deref() != Some(&wanted) {
+            self.wanted_images = Some(Rc::new(wanted));
+            self.prune(ctx);
+        }
+    }
+}
+
+impl PodmanExecutor {
+    /// Looks for images to prune, again and again.
+    pub(super) fn care_for_images(&mut self, ctx: &mut Context<Self>) {
+        let Some(after) = self.deps.image_prune_after else {
+            return;
+        };
+        ctx.run_later(after.clamp(MIN_CARE_PERIOD, MAX_CARE_PERIOD), |actor, ctx| {
+            actor.prune(ctx);
+            actor.care_for_images(ctx);
+        });
+    }
+
+    fn prune(&mut self, ctx: &mut Context<Self>) {
+        let (Some(after), Some(wanted)) = (self.deps.image_prune_after, &self.wanted_images) else {
+            return;
+        };
+        let (bench, wanted) = (Rc::clone(&self.bench), Rc::clone(wanted));
+        let pruning = async move { bench.images.prune(&bench, &wanted, after).await };
+        ctx.spawn(pruning.into_actor(self));
+    }
+}

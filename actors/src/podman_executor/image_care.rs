@@ -1,0 +1,121 @@
+//! Keeps the list of images that the agent brought, and removes those that nobody wants any more.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tracing::{debug, info, warn};
+
+use super::image_ledger::ImageLedger;
+use super::store;
+use super::workbench::Workbench;
+use crate::workload::ExecutorKind;
+
+/// The images that the agent brought to one podman.
+pub(super) struct ImageCare {
+    file: PathBuf,
+    book: Mutex<Book>,
+}
+
+#[derive(Default)]
+struct Book {
+    /// `None` until it was read.
+    ledger: Option<ImageLedger>,
+    /// The disk refused the last change.
+    unwritten: bool,
+}
+
+impl ImageCare {
+    /// Returns the care for the images of one podman; nothing is read yet.
+    pub(super) fn new(state_dir: &Path, kind: ExecutorKind) -> Self {
+        let file = state_dir.join(format!("images-{}.json", kind.as_str()));
+        Self { file, book: Mutex::default() }
+    }
+
+    /// Notes that `image` was pulled and is `now`; `before` is what the device had under that name.
+    pub(super) async fn pulled(&self, image: &str, now: &str, before: Option<&str>) {
+        self.change(|ledger| ledger.pulled(image, now, before)).await;
+    }
+
+    /// Removes the images that the agent brought and that were not `wanted` for `after`. What
+    /// fails is tried again next time.
+    pub(super) async fn prune(
+        &self,
+        bench: &Workbench,
+        wanted: &BTreeSet<String>,
+        after: Duration,
+    ) {
+        let now = bench.clock.now();
+        let due = self.change(|ledger| {
+            ledger.mark(wanted, now);
+            ledger.due(after, now)
+        });
+        for (image, id) in due.await {
+            let removed = match bench.api.image_id(&image).await {
+                Ok(Some(found)) if found == id => bench.api.remove_image(&image).await,
+                // It is gone, or the name is somebody else's by now.
+                Ok(_) => {
+                    self.change(|ledger| ledger.forget(&image)).await;
+                    continue;
+                }
+                Err(error) => Err(error),
+            };
+            match removed {
+                Ok(()) => {
+                    info!(image, "image pruned");
+                    self.change(|ledger| ledger.forget(&image)).await;
+                }
+                // Most likely a container of somebody else's uses it.
+                Err(error) => debug!(image, error = error.chain(), "image was not pruned"),
+            }
+        }
+    }
+
+    /// Changes the ledger, and the disk if there is news.
+    async fn change<T>(&self, change: impl FnOnce(&mut ImageLedger) -> T) -> T {
+        let mut book = self.book.lock().await;
+        let mut ledger = match book.ledger.take() {
+            Some(ledger) => ledger,
+            None => self.read().await,
+        };
+        let before = ledger.clone();
+        let outcome = change(&mut ledger);
+        if ledger != before || book.unwritten {
+            let written = self.write(&ledger).await;
+            if let Err(error) = &written
+                && !book.unwritten
+            {
+                warn!(error, "list of images was not written");
+            }
+            book.unwritten = written.is_err();
+        }
+        book.ledger = Some(ledger);
+        outcome
+    }
+
+    /// Reads the list. One that cannot be read is taken as empty: images stay, none is removed by
+    /// mistake.
+    async fn read(&self) -> ImageLedger {
+        let file = self.file.clone();
+        let read = tokio::task::spawn_blocking(move || store::read(&file)).await;
+        let read = read.map_err(|error| error.to_string());
+        let content = read.and_then(|content| content.map_err(|error| error.to_string()));
+        let ledger = content.and_then(|content| match content.is_empty() {
+            true => Ok(ImageLedger::default()),
+            false => serde_json::from_slice(&content).map_err(|error| error.to_string()),
+        });
+        ledger.unwrap_or_else(|error| {
+            warn!(error, "list of images was not readable");
+            ImageLedger::default()
+        })
+    }
+
+    async fn write(&self, ledger: &ImageLedger) -> Result<(), String> {
+        let content = serde_json::to_vec(ledger).map_err(|error| error.to_string())?;
+        let file = self.file.clone();
+        let write = tokio::task::spawn_blocking(move || store::replace(&file, &content));
+        let written = write.await.map_err(|error| error.to_string())?;
+        written.map_err(|error| error.to_string())
+    }
+}

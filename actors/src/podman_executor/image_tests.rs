@@ -1,0 +1,174 @@
+//! Images over a podman in memory, in virtual time: when they are pulled, and when they go.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::time::{pause, sleep};
+
+use crate::messages::{Action, CommandError};
+use crate::testing::fake_podman::{FakePodman, Fault};
+use crate::testing::podman_desk::{PodmanDesk, workload};
+use crate::workload::{ExecutorKind, Workload};
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const AWAY: Fault = Fault::Refused("dial tcp 10.0.0.1:443: connect: connection refused");
+
+fn with_image(name: &str, image: &str, policy: Option<&str>) -> Arc<Workload> {
+    let main = json!({"name": "main", "image": image, "imagePullPolicy": policy});
+    Arc::new(workload(name, json!({"containers": [main]})))
+}
+
+/// The executor of a device with its state in `state`.
+fn desk(podman: &FakePodman, state: &TempDir) -> PodmanDesk {
+    let (api, volumes) = (Rc::new(podman.clone()), state.path().join("volumes"));
+    PodmanDesk::start_with(ExecutorKind::PodmanRootful, api, volumes, |deps| {
+        deps.state_dir = state.path().to_owned();
+    })
+}
+
+async fn pull(desk: &mut PodmanDesk, workload: &Arc<Workload>) -> Result<(), CommandError> {
+    desk.run(Action::Pull { workload: Arc::clone(workload) }).await
+}
+
+#[actix::test]
+async fn pull_policies_decide_what_an_unreachable_registry_means() {
+    pause();
+    let tagged = "quay.io/edge/app:1";
+    let moving = "quay.io/edge/app:latest";
+    let bare = "quay.io/edge/app";
+    for (image, policy, on_device, works, pulls) in [
+        (tagged, None, true, true, 0),
+        (tagged, None, false, false, 1),
+        (tagged, Some("Always"), true, false, 1),
+        (tagged, Some("Never"), false, false, 0),
+        (moving, None, true, true, 1),
+        (bare, None, true, true, 1),
+        (bare, None, false, false, 1),
+        (moving, Some("Always"), true, false, 1),
+        (moving, Some("IfNotPresent"), true, true, 0),
+        (moving, Some("Never"), true, true, 0),
+    ] {
+        let (podman, state) = (FakePodman::new(), tempfile::tempdir().unwrap());
+        let mut desk = desk(&podman, &state);
+        podman.fail("pull", AWAY);
+        if on_device {
+            podman.bring_image(image, "old");
+        }
+        let answer = pull(&mut desk, &with_image("web", image, policy)).await;
+        let case = format!("{image} {policy:?} {on_device}: {answer:?}");
+        assert_eq!(answer.is_ok(), works, "{case}");
+        assert_eq!(podman.count("pull"), pulls, "{case}");
+        // Running on an old copy that nobody asked for is told.
+        let told = desk.reasons();
+        assert_eq!(told.len(), usize::from(works && pulls > 0), "{case}: {told:?}");
+    }
+}
+
+#[actix::test]
+async fn image_goes_a_day_after_its_last_workload_was_removed() {
+    pause();
+    let (podman, state) = (FakePodman::new(), tempfile::tempdir().unwrap());
+    let mut desk = desk(&podman, &state);
+    let (web, other) = (with_image("web", "q.io/a:1", None), with_image("other", "q.io/b:1", None));
+    podman.bring_image("q.io/mine:1", "of the user");
+    let mine = with_image("mine", "q.io/mine:1", None);
+    for workload in [&web, &other, &mine] {
+        pull(&mut desk, workload).await.unwrap();
+    }
+    sleep(HOUR * 48).await;
+    assert_eq!(podman.images().len(), 3, "nothing goes before a configuration is known");
+    // Configured but never started, as one that waits for its profile: its image stays.
+    desk.configure(&[&web, &other]);
+    sleep(HOUR * 48).await;
+    assert_eq!(podman.images().len(), 3);
+    desk.configure(&[&web]);
+    sleep(HOUR * 23).await;
+    assert_eq!(podman.images().len(), 3);
+    sleep(HOUR * 2).await;
+    assert_eq!(podman.images(), ["q.io/a:1", "q.io/mine:1"]);
+    desk.configure(&[]);
+    sleep(HOUR * 12).await;
+    desk.configure(&[&web]);
+    sleep(HOUR * 48).await;
+    assert_eq!(podman.images(), ["q.io/a:1", "q.io/mine:1"], "it was wanted again in time");
+    desk.configure(&[]);
+    sleep(HOUR * 48).await;
+    assert_eq!(podman.images(), ["q.io/mine:1"], "what others brought stays");
+    let calls = podman.count("image_id");
+    sleep(HOUR * 48).await;
+    assert_eq!(podman.count("image_id"), calls, "what is gone is not asked for again");
+}
+
+#[actix::test]
+async fn image_that_is_in_use_is_tried_again_later() {
+    pause();
+    let (podman, state) = (FakePodman::new(), tempfile::tempdir().unwrap());
+    let mut desk = desk(&podman, &state);
+    pull(&mut desk, &with_image("web", "q.io/a:1", None)).await.unwrap();
+    podman.use_image("q.io/a:1", true);
+    desk.configure(&[]);
+    sleep(HOUR * 48).await;
+    assert_eq!(podman.images(), ["q.io/a:1"]);
+    podman.use_image("q.io/a:1", false);
+    sleep(HOUR * 2).await;
+    assert_eq!(podman.images(), [""; 0]);
+}
+
+#[actix::test]
+async fn image_that_somebody_replaced_is_no_longer_the_agents_to_remove() {
+    pause();
+    let (podman, state) = (FakePodman::new(), tempfile::tempdir().unwrap());
+    let mut desk = desk(&podman, &state);
+    pull(&mut desk, &with_image("web", "q.io/a:1", None)).await.unwrap();
+    podman.bring_image("q.io/a:1", "built by hand");
+    desk.configure(&[]);
+    sleep(HOUR * 48).await;
+    assert_eq!(podman.images(), ["q.io/a:1"]);
+    assert_eq!(podman.count("remove_image"), 0);
+}
+
+#[actix::test]
+async fn list_of_images_outlives_the_agent_and_is_written_on_change_only() {
+    pause();
+    let (podman, state) = (FakePodman::new(), tempfile::tempdir().unwrap());
+    let web = with_image("web", "q.io/a:1", None);
+    let file = state.path().join("images-podman_rootful.json");
+    let mut first = desk(&podman, &state);
+    first.configure(&[]);
+    sleep(HOUR * 3).await;
+    assert!(!file.exists(), "an agent that pulled nothing writes nothing");
+    pull(&mut first, &web).await.unwrap();
+    first.configure(&[&web]);
+    sleep(HOUR).await;
+    std::fs::remove_file(&file).unwrap();
+    pull(&mut first, &web).await.unwrap();
+    sleep(HOUR * 48).await;
+    assert!(!file.exists(), "nothing changed, nothing was written");
+    first.configure(&[]);
+    sleep(HOUR).await;
+    assert!(file.exists());
+
+    // Another agent, whose clock says that no time has passed.
+    let other = FakePodman::new();
+    other.bring_image("q.io/a:1", "id of q.io/a:1");
+    let second = desk(&other, &state);
+    second.configure(&[]);
+    sleep(HOUR * 2).await;
+    assert_eq!(other.images(), ["q.io/a:1"]);
+}
+
+#[actix::test]
+async fn damaged_list_of_images_removes_nothing_and_stops_nothing() {
+    pause();
+    let (podman, state) = (FakePodman::new(), tempfile::tempdir().unwrap());
+    std::fs::write(state.path().join("images-podman_rootful.json"), "{\"images\": {\"q").unwrap();
+    podman.bring_image("q.io/old:1", "1");
+    let mut desk = desk(&podman, &state);
+    desk.configure(&[]);
+    pull(&mut desk, &with_image("web", "q.io/a:1", None)).await.unwrap();
+    sleep(HOUR * 48).await;
+    assert_eq!(podman.images(), ["q.io/old:1"]);
+}

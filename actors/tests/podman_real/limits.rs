@@ -1,0 +1,128 @@
+//! Limits by condition on pods that run, as the kernel has them.
+
+use actors::podman_executor::{PodmanApi as _, UpdateBody, UpdateCpu, UpdateMemory};
+use actors::workload::Limits;
+
+use super::*;
+
+/// Returns what the kernel has for the container: CPU quota and memory limit, `None` for no limit.
+fn in_force(podman: &HermeticPodman, container: &str) -> (Option<u64>, Option<u64>) {
+    let detail = podman.json(&format!("containers/{container}/json"));
+    let group = detail["State"]["CgroupPath"].as_str().unwrap().to_owned();
+    let read = |v1: &str, v2: &str| {
+        let first = std::fs::read_to_string(format!("/sys/fs/cgroup/{v1}").replace("{}", &group));
+        let other = || std::fs::read_to_string(format!("/sys/fs/cgroup{group}/{v2}")).unwrap();
+        let text = first.unwrap_or_else(|_| other());
+        // What is beyond every machine's memory is how cgroup v1 says "no limit".
+        let number = text.split_whitespace().next().and_then(|text| text.parse::<u64>().ok());
+        number.filter(|number| *number < 1 << 60)
+    };
+    (
+        read("cpu{}/cpu.cfs_quota_us", "cpu.max"),
+        read("memory{}/memory.limit_in_bytes", "memory.max"),
+    )
+}
+
+fn start(workload: &Arc<Workload>, cpu: Option<u64>, memory: Option<u64>) -> Action {
+    Action::Start { workload: Arc::clone(workload), limits: Limits { cpu, memory } }
+}
+
+const MIB: u64 = 1 << 20;
+
+#[actix::test]
+async fn limits_are_changed_and_lifted_while_the_pod_runs() {
+    let podman = HermeticPodman::rootful();
+    let mut desk = rootful(&podman);
+    let mut bounded = container("bounded", &serving("true"));
+    bounded["resources"] = json!({"limits": {"cpu": "200m", "memory": "64Mi"}});
+    let free = container("free", &serving("true"));
+    let both = Arc::new(workload("both", pod(vec![bounded, free])));
+    let names = ["bounded", "free"].map(|name| container_name(&both, name));
+    desk.run(start(&both, Some(20_000), None)).await.unwrap();
+    let ids = || {
+        let id = |name| podman.json(&format!("containers/{name}/json"))["Id"].clone();
+        names.each_ref().map(id)
+    };
+    let first = ids();
+    let seen = || names.each_ref().map(|name| in_force(&podman, name));
+    // A pod's limit is parted; the author's own limit holds where it is smaller.
+    assert_eq!(seen(), [(Some(10_000), Some(64 * MIB)), (Some(10_000), None)]);
+    for (cpu, memory, expected) in [
+        (Some(60_000), None, [(Some(20_000), Some(64 * MIB)), (Some(30_000), None)]),
+        (
+            Some(60_000),
+            Some(64 * MIB),
+            [(Some(20_000), Some(32 * MIB)), (Some(30_000), Some(32 * MIB))],
+        ),
+        (None, Some(256 * MIB), [(Some(20_000), Some(64 * MIB)), (None, Some(128 * MIB))]),
+        (None, None, [(Some(20_000), Some(64 * MIB)), (None, None)]),
+        (Some(500_000), None, [(Some(20_000), Some(64 * MIB)), (Some(250_000), None)]),
+        (None, None, [(Some(20_000), Some(64 * MIB)), (None, None)]),
+    ] {
+        for _ in 0..2 {
+            desk.run(start(&both, cpu, memory)).await.unwrap();
+            assert_eq!(seen(), expected, "{cpu:?} {memory:?}");
+        }
+    }
+    // An agent that just started cannot know what is in force, and says it all again.
+    desk.run(start(&both, Some(20_000), None)).await.unwrap();
+    let mut next = rootful(&podman);
+    next.run(start(&both, None, None)).await.unwrap();
+    assert_eq!(seen(), [(Some(20_000), Some(64 * MIB)), (None, None)]);
+    assert_eq!(ids(), first, "no container was restarted");
+    assert_eq!((desk.reasons(), next.reasons()), (vec![], vec![]));
+}
+
+#[actix::test]
+async fn limits_hold_for_the_next_pod_as_well() {
+    let podman = HermeticPodman::rootful();
+    let mut desk = rootful(&podman);
+    let web = Arc::new(workload("web", pod(vec![container("main", "sleep 1")])));
+    let name = container_name(&web, "main");
+    for _ in 0..2 {
+        desk.run(start(&web, Some(30_000), None)).await.unwrap();
+        assert_eq!(in_force(&podman, &name).0, Some(30_000));
+        desk.observe_state(&web.id, |state| matches!(state, CurrentState::Exited { .. })).await;
+    }
+}
+
+#[actix::test]
+async fn limits_can_be_written_past_podman() {
+    let podman = HermeticPodman::rootful();
+    let mut desk = rootful(&podman);
+    let web = serving_workload("web");
+    desk.run_start(&web).await.unwrap();
+    let (name, id) = (container_name(&web, "main"), container_id(&podman, &web));
+    let client = LibpodClient::new(podman.socket());
+    for (quota, limit, expected) in
+        [(25_000, 32 << 20, (Some(25_000), Some(32 * MIB))), (-1, -1, (None, None))]
+    {
+        let cpu = Some(UpdateCpu { quota, period: 100_000 });
+        let limits = UpdateBody { cpu, memory: Some(UpdateMemory { limit }) };
+        client.limit_group(&id, limits).await.unwrap();
+        assert_eq!(in_force(&podman, &name), expected);
+    }
+}
+
+#[actix::test]
+async fn limits_that_rootless_podman_cannot_keep_are_told_once_for_each_change() {
+    let podman = HermeticPodman::rootless();
+    if podman.json("info")["host"]["cgroupVersion"] == json!("v2") {
+        // There they can be kept, if the machine delegates the controller.
+        return;
+    }
+    let mut desk = desk(&podman, ExecutorKind::PodmanRootless);
+    let web = serving_workload("web");
+    for (cpu, told) in [
+        (Some(20_000), 1),
+        (Some(20_000), 0),
+        (Some(30_000), 1),
+        (None, 0),
+        (Some(20_000), 1),
+        (Some(20_000), 0),
+    ] {
+        desk.run(start(&web, cpu, None)).await.unwrap();
+        desk.observe_state(&web.id, is_running).await;
+        assert_eq!(desk.reasons(), vec!["LimitNotApplied"; told], "{cpu:?}");
+    }
+}

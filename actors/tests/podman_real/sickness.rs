@@ -1,0 +1,224 @@
+//! A podman that is sick, and all right again.
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::sync::mpsc;
+
+use super::*;
+
+/// What a sick service does with each connection.
+#[derive(Clone, Copy, Debug)]
+enum Sickness {
+    /// Answers 500.
+    Failing,
+    /// Answers 200 and something that is no JSON.
+    Raving,
+    /// Answers what is no HTTP.
+    Babbling,
+    /// Hangs up in the middle of a line.
+    Choking,
+    /// Takes the connection and answers nothing.
+    Mute,
+}
+
+impl Sickness {
+    fn answer(self) -> &'static [u8] {
+        match self {
+            Self::Failing => {
+                b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 49\r\n\r\n\
+                {\"cause\":\"locked\",\"message\":\"x\",\"response\":500}"
+            }
+            Self::Raving => b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n<html>no\n",
+            Self::Babbling => b"SSH-2.0-OpenSSH_9.2\r\n",
+            Self::Choking => {
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n40\r\n[{\"Action\":\"di"
+            }
+            Self::Mute => b"",
+        }
+    }
+}
+
+/// A sick service in the place of podman, until it is dropped.
+struct SickService(mpsc::Sender<()>, Option<std::thread::JoinHandle<()>>);
+
+impl SickService {
+    fn at(socket: &Path, sickness: Sickness) -> Self {
+        let listener = UnixListener::bind(socket).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let (stop, stopped) = mpsc::channel();
+        let serve = move || {
+            let mut patients = Vec::new();
+            while let Err(mpsc::RecvTimeoutError::Timeout) =
+                stopped.recv_timeout(Duration::from_millis(10))
+            {
+                let Ok((mut stream, _)) = listener.accept() else {
+                    continue;
+                };
+                let _ = stream.set_read_timeout(Some(Duration::from_millis(200)));
+                let _ = stream.read(&mut [0; 4096]);
+                let _ = stream.write_all(sickness.answer());
+                // The mute one keeps everybody waiting.
+                if matches!(sickness, Sickness::Mute) {
+                    patients.push(stream);
+                }
+            }
+        };
+        Self(stop, Some(std::thread::spawn(serve)))
+    }
+}
+
+impl Drop for SickService {
+    fn drop(&mut self) {
+        let _ = self.0.send(());
+        let _ = self.1.take().map(std::thread::JoinHandle::join);
+    }
+}
+
+/// The sick service takes podman's place at a socket of its own inode, and gives it back.
+async fn sickness_passes(sickness: Sickness) {
+    let podman = HermeticPodman::rootful();
+    let mut desk = rootful(&podman);
+    let web = serving_workload("web");
+    desk.run_start(&web).await.unwrap();
+    let first = container_id(&podman, &web);
+    podman.shut_down();
+    std::fs::remove_file(podman.socket()).unwrap();
+    desk.reasons();
+    let service = SickService::at(&podman.socket(), sickness);
+    desk.observe(|seen| seen.pods.is_err()).await;
+    let stop = desk.send(stop_of(&web), Duration::from_secs(4));
+    let finished = desk.finished.recv().await.unwrap();
+    assert_eq!(finished.id, stop);
+    assert!(finished.result.is_err(), "{sickness:?}");
+    let told = desk.reasons();
+    assert_eq!(told.iter().filter(|told| **told == "RuntimeUnavailable").count(), 1, "{told:?}");
+
+    drop(service);
+    std::fs::remove_file(podman.socket()).unwrap();
+    podman.restart();
+    let back = desk.clock.now().monotonic;
+    desk.observe(|seen| state_in(seen, &web.id).is_some_and(is_running)).await;
+    assert_took_less(&desk, back, Duration::from_secs(31));
+    assert_eq!(container_id(&podman, &web), first, "the pod was left alone");
+    assert_eq!(desk.reasons(), ["RuntimeAvailable"]);
+    desk.run_stop(&web).await.unwrap();
+    assert!(desk.health.try_recv().is_err(), "the executor was not restarted");
+}
+
+#[actix::test]
+async fn service_that_fails_is_told_once_and_passes() {
+    sickness_passes(Sickness::Failing).await;
+}
+
+#[actix::test]
+async fn service_that_answers_rubbish_is_told_once_and_passes() {
+    sickness_passes(Sickness::Raving).await;
+}
+
+#[actix::test]
+async fn service_that_is_none_is_told_once_and_passes() {
+    sickness_passes(Sickness::Babbling).await;
+}
+
+#[actix::test]
+async fn service_that_hangs_up_in_the_middle_is_told_once_and_passes() {
+    sickness_passes(Sickness::Choking).await;
+}
+
+#[actix::test]
+async fn service_that_never_answers_is_told_once_and_passes() {
+    sickness_passes(Sickness::Mute).await;
+}
+
+#[actix::test]
+async fn restarted_service_disturbs_none_of_twenty_pods() {
+    let podman = HermeticPodman::rootful();
+    let mut desk = rootful(&podman);
+    let all: Vec<_> = (0..20).map(|n| serving_workload(&format!("web{n}"))).collect();
+    for workload in &all {
+        desk.run_start(workload).await.unwrap();
+    }
+    let processes = || {
+        let state = |workload: &Arc<Workload>| {
+            let name = container_name(workload, "main");
+            let detail = podman.json(&format!("containers/{name}/json"));
+            (detail["Id"].clone(), detail["State"]["Pid"].clone())
+        };
+        all.iter().map(state).collect::<Vec<_>>()
+    };
+    let before = processes();
+    podman.shut_down();
+    desk.observe(|seen| seen.pods.is_err()).await;
+    podman.restart();
+    let back = desk.clock.now().monotonic;
+    desk.observe(|seen| {
+        all.iter().all(|workload| state_in(seen, &workload.id).is_some_and(is_running))
+    })
+    .await;
+    let took = desk.clock.now().monotonic.saturating_since(back);
+    println!("20 pods were observed {took:?} after the service was back");
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert_eq!(processes(), before);
+    // Wanted again after the restart: all are adopted.
+    for workload in &all {
+        desk.run_start(workload).await.unwrap();
+    }
+    assert_eq!(processes(), before);
+}
+
+#[actix::test]
+async fn killed_container_is_seen_within_a_second() {
+    let podman = HermeticPodman::rootful();
+    let mut desk = rootful(&podman);
+    let mut times = Vec::new();
+    for round in 0..5 {
+        let web = serving_workload(&format!("web{round}"));
+        desk.run_start(&web).await.unwrap();
+        let path = format!("containers/{}/json", container_name(&web, "main"));
+        let pid = podman.json(&path)["State"]["Pid"].as_i64().unwrap();
+        while desk.observed.try_recv().is_ok() {}
+        podman.kill_inside(pid);
+        let killed = desk.clock.now().monotonic;
+        desk.observe_state(
+            &web.id,
+            |state| matches!(state, CurrentState::Exited { ended } if ended[0].exit_code == 137),
+        )
+        .await;
+        times.push(desk.clock.now().monotonic.saturating_since(killed));
+    }
+    times.sort_unstable();
+    println!("killed containers were observed after {times:?}");
+    assert!(times[2] < Duration::from_secs(2), "{times:?}");
+}
+
+#[actix::test]
+async fn full_storage_is_told_and_passes_when_there_is_room_again() {
+    let podman = HermeticPodman::rootful_with_storage(40);
+    let mut desk = rootful(&podman);
+    let script = serving("dd if=/dev/zero of=/fill bs=64k; echo full");
+    let greedy = Arc::new(workload("greedy", pod(vec![container("main", &script)])));
+    desk.run_start(&greedy).await.unwrap();
+    let stat = |line: &str| podman.logs(&container_name(&greedy, "main")).contains(line);
+    for _ in 0..200 {
+        if stat("full") || stat("No space") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let web = serving_workload("web");
+    let error = desk.run_start(&web).await.unwrap_err();
+    assert!(error.to_string().contains("the disk is full"), "{error}");
+    // The other pod is still watched, and can be stopped.
+    desk.observe_state(&greedy.id, is_running).await;
+    let mut stopped = desk.run_stop(&greedy).await;
+    for _ in 0..5 {
+        if stopped.is_ok() {
+            break;
+        }
+        stopped = desk.run_stop(&greedy).await;
+    }
+    stopped.unwrap();
+    desk.run_start(&web).await.unwrap();
+    desk.observe_state(&web.id, is_running).await;
+}
