@@ -69,6 +69,10 @@ impl ControlPlane {
                     sleep(LIMIT).await;
                     Err(ControlPlaneError::TimedOut { call, after: LIMIT })
                 }
+                Fate::Refused if this.is_folder => Err(ControlPlaneError::Manifests {
+                    folder: "/manifests".to_owned(),
+                    reason: "input/output error".to_owned(),
+                }),
                 Fate::Refused => Err(match rng.u8(0..4) {
                     0 => ControlPlaneError::DeviceUnknown { call },
                     1 => ControlPlaneError::Unauthorized { call },
@@ -219,6 +223,17 @@ impl ConfigurationStore for Store {
 }
 
 impl Disk {
+    pub(crate) fn is_torn(&self) -> bool {
+        self.torn
+    }
+
+    /// Returns whether the workloads and profiles of `wanted` would survive a restart.
+    pub(crate) fn holds(&self, wanted: &Configuration) -> bool {
+        self.current.as_ref().is_some_and(|kept| {
+            kept.workloads == wanted.workloads && kept.profiles == wanted.profiles
+        })
+    }
+
     /// Damages the newest generation, as a bad sector does.
     pub(crate) fn tear(&mut self) {
         self.torn = self.previous.is_some();

@@ -89,13 +89,15 @@ pub(crate) fn check_start(world: &Rc<World>, kind: ExecutorKind, id: &WorkloadId
     }
 }
 
-/// Looks for two running pods of one workload on the device, ghosts aside.
+/// Looks for two running pods of one workload on one runtime, ghosts aside. On two runtimes they are
+/// borne while things go wrong: of a runtime that is silent when the agent starts nobody knows what
+/// it runs.
 pub(crate) fn check_twins(world: &World, pods: &[(ExecutorKind, Truth)]) {
     let mut seen = BTreeMap::new();
     let running = pods.iter().filter(|(_, pod)| pod.running && !pod.ghost);
     for (kind, pod) in running {
-        if let Some(other) = seen.insert(pod.workload.clone(), (kind, &pod.id)) {
-            world.violated(format!("{} and {} run at the same time", pod.id, other.1));
+        if let Some(other) = seen.insert((kind, pod.workload.clone()), &pod.id) {
+            world.violated(format!("{kind}: {} and {} run at the same time", pod.id, other));
         }
     }
 }
@@ -118,6 +120,11 @@ pub(crate) fn discrepancies(site: &Site) -> Vec<String> {
             let pod = pods.iter().find(|pod| pod.id == workload.id);
             found.extend(discrepancy(world, workload, model.allows(workload), pod));
         }
+    }
+    let disk = site.disk.borrow();
+    // A damaged generation is read at the next start only.
+    if !disk.is_torn() && !disk.holds(&configuration) {
+        found.push("the disk does not hold the configuration".to_owned());
     }
     if let Some(cluster) = &site.cluster {
         let wanted = configuration.workloads.iter();
