@@ -1,0 +1,176 @@
+//! What must hold: a second, much simpler opinion on what shall run.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use actors::clock::Monotonic;
+use actors::workload::{Configuration, ExecutorKind, RestartPolicy, Workload, WorkloadId};
+
+use crate::agent::Site;
+use crate::podman::Truth;
+use crate::workloads::{Behaviour, holds};
+use crate::world::World;
+
+/// So long the agent may go on starting what is forbidden by now: a start under way has 5 minutes,
+/// and an actor that failed is back after 30 s.
+const TOLERANCE: Duration = Duration::from_secs(600);
+
+/// What the agent's present life was told.
+#[derive(Default)]
+pub(crate) struct Model {
+    configuration: Option<Configuration>,
+    /// Until then everything was allowed, for want of an answer.
+    undecided_until: Monotonic,
+    metrics: BTreeMap<String, f64>,
+    last_allowed: BTreeMap<WorkloadId, Monotonic>,
+}
+
+impl Model {
+    /// A life begins.
+    pub(crate) fn begins(&mut self, now: Monotonic) {
+        *self = Self { undecided_until: now, ..Self::default() };
+    }
+
+    pub(crate) fn delivered(&mut self, configuration: &Configuration, now: Monotonic) {
+        self.remember(now);
+        if self.configuration.is_none() {
+            self.undecided_until = now;
+        }
+        self.configuration = Some(configuration.clone());
+    }
+
+    pub(crate) fn posted(&mut self, metric: &str, value: f64, now: Monotonic) {
+        self.remember(now);
+        self.metrics.insert(metric.to_owned(), value);
+    }
+
+    pub(crate) fn metrics(&self) -> &BTreeMap<String, f64> {
+        &self.metrics
+    }
+
+    fn remember(&mut self, now: Monotonic) {
+        let all = self.configuration.iter().flat_map(|all| &all.workloads);
+        let allowed = all.filter(|workload| self.allows(workload));
+        let allowed: Vec<_> = allowed.map(|workload| workload.id.clone()).collect();
+        self.last_allowed.extend(allowed.into_iter().map(|id| (id, now)));
+    }
+
+    /// Returns whether the profiles of a workload allow it to run.
+    pub(crate) fn allows(&self, workload: &Workload) -> bool {
+        let value = |name: &str| self.metrics.get(name).copied();
+        let (load, temp) = (value("load"), value("temp"));
+        let defined = self.configuration.as_ref().is_some_and(|it| !it.profiles.is_empty());
+        workload.profiles.iter().all(|profile| {
+            let mut conditions = profile.conditions.iter();
+            defined
+                && profile.name.as_str() == "p"
+                && conditions.any(|condition| holds(condition.name.as_str(), load, temp))
+        })
+    }
+
+    fn is_allowed(&self, id: &WorkloadId) -> bool {
+        let Some(configuration) = &self.configuration else { return true };
+        let mut all = configuration.workloads.iter();
+        all.any(|workload| workload.id == *id && self.allows(workload))
+    }
+}
+
+/// Looks at a pod that was just started because somebody waits for it.
+pub(crate) fn check_start(world: &Rc<World>, kind: ExecutorKind, id: &WorkloadId) {
+    let (model, now) = (world.model.borrow(), world.now());
+    if model.is_allowed(id) {
+        return;
+    }
+    let last = model.last_allowed.get(id).copied().unwrap_or_default().max(model.undecided_until);
+    let since = now.saturating_since(last);
+    if since > TOLERANCE {
+        world.violated(format!("{kind} started {id}, which is forbidden since {since:?}"));
+    }
+}
+
+/// Looks for two running pods of one workload on one runtime, ghosts aside. On two runtimes they are
+/// borne while things go wrong: of a runtime that is silent when the agent starts nobody knows what
+/// it runs.
+pub(crate) fn check_twins(world: &World, pods: &[(ExecutorKind, Truth)]) {
+    let mut seen = BTreeMap::new();
+    let running = pods.iter().filter(|(_, pod)| pod.running && !pod.ghost);
+    for (kind, pod) in running {
+        if let Some(other) = seen.insert((kind, pod.workload.clone()), &pod.id) {
+            world.violated(format!("{kind}: {} and {} run at the same time", pod.id, other));
+        }
+    }
+}
+
+/// Returns what is not as it should be once all is well for a while.
+pub(crate) fn discrepancies(site: &Site) -> Vec<String> {
+    let world = &site.world;
+    let configuration = world.configuration.borrow();
+    let model = world.model.borrow();
+    let mut found = Vec::new();
+    for (kind, podman) in &site.podmans {
+        let pods = podman.pods();
+        for pod in &pods {
+            let mut wanted = configuration.workloads.iter();
+            if !wanted.any(|workload| workload.id == pod.id && workload.executor == *kind) {
+                found.push(format!("{kind} has the unwanted pod {}", pod.id));
+            }
+        }
+        for workload in configuration.workloads.iter().filter(|it| it.executor == *kind) {
+            let pod = pods.iter().find(|pod| pod.id == workload.id);
+            found.extend(discrepancy(world, workload, model.allows(workload), pod));
+        }
+    }
+    let disk = site.disk.borrow();
+    // A damaged generation is read at the next start only.
+    if !disk.is_torn() && !disk.holds(&configuration) {
+        found.push("the disk does not hold the configuration".to_owned());
+    }
+    if let Some(cluster) = &site.cluster {
+        let wanted = configuration.workloads.iter();
+        let wanted = wanted.filter(|it| it.executor == ExecutorKind::K8s && model.allows(it));
+        let wanted: std::collections::BTreeSet<_> = wanted.map(|it| it.id.clone()).collect();
+        let there = cluster.deployments();
+        if wanted != there {
+            found.push(format!("the cluster holds {there:?} instead of {wanted:?}"));
+        }
+    }
+    found
+}
+
+fn discrepancy(
+    world: &World,
+    workload: &Workload,
+    allowed: bool,
+    pod: Option<&Truth>,
+) -> Option<String> {
+    let id = &workload.id;
+    let running = pod.is_some_and(|pod| pod.running);
+    let whole = pod.is_some_and(|pod| pod.whole);
+    let behaviour = world.behaviours.borrow().get(id).copied();
+    let has_run = !world.starts_of(id).is_empty();
+    if !allowed {
+        return running.then(|| format!("{id} runs although its profiles forbid it"));
+    }
+    if workload.cron.is_some() {
+        // When it runs is judged by its starts.
+        return None;
+    }
+    let may_have_finished = match workload.restart_policy {
+        RestartPolicy::Always => false,
+        RestartPolicy::OnFailure => pod.is_none_or(|pod| pod.codes.iter().all(|code| *code == 0)),
+        RestartPolicy::Never => true,
+    };
+    if may_have_finished && has_run {
+        return None;
+    }
+    match behaviour {
+        Some(Behaviour::Steady) => (!whole).then(|| format!("{id} does not run: {pod:?}")),
+        // It fails again and again: what counts is that it is tried again.
+        Some(Behaviour::Ends { .. }) | None => {
+            let last = world.starts_of(id).last().map(|start| start.at);
+            let since = world.now().saturating_since(last.unwrap_or_default());
+            (since > TOLERANCE).then(|| format!("{id} was not tried for {since:?}"))
+        }
+    }
+}

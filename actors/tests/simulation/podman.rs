@@ -1,0 +1,391 @@
+//! podman as a state machine that outlives the agent, and goes on when its caller is gone.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::time::Duration;
+
+use actors::podman_executor::{
+    Answer, ContainerDetail, ContainerRow, DetailState, EventStream, HostInfo, PlayReport,
+    PlayRequest, PlayedPod, PodRow, PodmanApi, PodmanError, PodmanEvent, PullRequest, UpdateBody,
+};
+use actors::workload::{ExecutorKind, WorkloadId};
+use futures_util::stream::{StreamExt as _, unfold};
+use k8s_openapi::api::core::v1::Pod;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
+use tokio::task::spawn_local;
+use tokio::time::sleep;
+
+use crate::faults::Fate;
+use crate::workloads::Behaviour;
+use crate::world::World;
+
+const LIST: Duration = Duration::from_secs(10);
+const REMOVE: Duration = Duration::from_secs(30);
+/// The names of labels that the agent gives its pods.
+const ID: &str = "device-worker-ng/id";
+const WORKLOAD: &str = "device-worker-ng/workload";
+
+#[derive(Default)]
+struct State {
+    containers: Vec<ContainerRow>,
+    pods: BTreeMap<String, PodRow>,
+    /// Pods that came to be when nobody waited for them any more.
+    ghosts: BTreeSet<String>,
+    images: BTreeSet<String>,
+    streams: Vec<UnboundedSender<PodmanEvent>>,
+    next: i64,
+}
+
+/// One podman service. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Podman {
+    kind: ExecutorKind,
+    world: Rc<World>,
+    state: Rc<RefCell<State>>,
+}
+
+/// A pod as the world sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Truth {
+    pub(crate) id: WorkloadId,
+    pub(crate) workload: String,
+    pub(crate) running: bool,
+    pub(crate) whole: bool,
+    pub(crate) codes: Vec<i32>,
+    pub(crate) ghost: bool,
+}
+
+impl Podman {
+    pub(crate) fn new(kind: ExecutorKind, world: &Rc<World>) -> Self {
+        Self { kind, world: Rc::clone(world), state: Rc::default() }
+    }
+
+    /// Returns every pod.
+    pub(crate) fn pods(&self) -> Vec<Truth> {
+        let state = self.state.borrow();
+        let truth = |(name, pod): (&String, &PodRow)| {
+            let rows = || state.containers.iter().filter(|row| row.pod_name == *name);
+            Truth {
+                id: name.as_str().into(),
+                workload: pod.labels.get(WORKLOAD).cloned().unwrap_or_default(),
+                running: rows().any(|row| row.state == "running"),
+                whole: rows().count() > 0 && rows().all(|row| row.state == "running"),
+                codes: rows().filter(|row| row.state == "exited").map(|r| r.exit_code).collect(),
+                ghost: state.ghosts.contains(name),
+            }
+        };
+        state.pods.iter().map(truth).collect()
+    }
+
+    /// Ends one container of a pod, or all.
+    pub(crate) fn crash(&self, id: &WorkloadId, code: i32, all: bool) {
+        let ids: Vec<_> = {
+            let state = self.state.borrow();
+            let rows = state.containers.iter().filter(|row| row.pod_name == id.as_str());
+            rows.map(|row| row.id.clone()).take(if all { 9 } else { 1 }).collect()
+        };
+        ids.iter().for_each(|container| self.end(container, code));
+    }
+
+    /// Removes a pod by somebody else's hand.
+    pub(crate) fn remove(&self, id: &WorkloadId) {
+        remove(&mut self.state.borrow_mut(), id.as_str());
+        self.tell("remove");
+    }
+
+    /// Ends every stream, as a restart of the service does.
+    pub(crate) fn hang_up(&self) {
+        self.state.borrow_mut().streams.clear();
+    }
+
+    /// The device was switched off and on.
+    pub(crate) fn reboot(&self) {
+        let mut state = self.state.borrow_mut();
+        state.streams.clear();
+        for row in state.containers.iter_mut().filter(|row| row.state == "running") {
+            row.state = "exited".to_owned();
+            row.pid = 0;
+        }
+    }
+
+    fn end(&self, container: &str, code: i32) {
+        let now = self.world.clock.now().wall.timestamp();
+        {
+            let mut state = self.state.borrow_mut();
+            let mut rows = state.containers.iter_mut();
+            let row = rows.find(|row| row.id == container && row.state == "running");
+            let Some(row) = row else { return };
+            row.state = "exited".to_owned();
+            row.exit_code = code;
+            row.exited_at = now;
+            row.pid = 0;
+            let name = &row.pod_name;
+            self.world.note(|| format!("{} container of {name} ended with {code}", self.kind));
+        }
+        self.tell("died");
+    }
+
+    fn tell(&self, action: &str) {
+        let time = self.world.clock.now().wall.timestamp();
+        let copies = self.world.chooser.copies_of_event(&format!("{}/{action}", self.kind));
+        let event = PodmanEvent { action: action.to_owned(), time };
+        for _ in 0..copies {
+            let streams = &mut self.state.borrow_mut().streams;
+            streams.retain(|stream| stream.send(event.clone()).is_ok());
+        }
+    }
+
+    /// Makes a call meet its fate. `work` is told whether nobody waits for it any more.
+    fn call<T: 'static>(
+        &self,
+        method: &'static str,
+        argument: &str,
+        limit: Duration,
+        work: impl FnOnce(&Self, bool) -> Result<T, PodmanError> + 'static,
+    ) -> Answer<'static, T> {
+        let (this, key) = (self.clone(), format!("{} {method} {argument}", self.kind));
+        Box::pin(async move {
+            let world = Rc::clone(&this.world);
+            world.called(&format!("{} {method}", this.kind));
+            let mut rng = world.chooser.rng(&key);
+            let fate = world.chooser.fate(&mut rng);
+            let before = world.chooser.delay(&mut rng, limit);
+            let after = world.chooser.delay(&mut rng, limit);
+            world.note(|| format!("{key} {fate:?}"));
+            if world.is_down(this.kind) {
+                sleep(Duration::from_millis(1)).await;
+                let source = "connection refused".into();
+                return Err(PodmanError::Connect { socket: "/sim/podman.sock".into(), source });
+            }
+            let begin = move |wait: Duration, is_late: bool| {
+                let (sender, receiver) = oneshot::channel();
+                spawn_local(async move {
+                    sleep(wait).await;
+                    let ghost = is_late || sender.is_closed();
+                    let _ = sender.send(work(&this, ghost));
+                });
+                receiver
+            };
+            let cut = || PodmanError::Cut { call: method, source: "end of file".into() };
+            match fate {
+                Fate::Fine | Fate::Lost | Fate::KillAfter => {
+                    let done = begin(before, false).await;
+                    sleep(after).await;
+                    match fate {
+                        Fate::Fine => done.unwrap_or_else(|_| Err(cut())),
+                        Fate::KillAfter => {
+                            world.kill.notify_one();
+                            std::future::pending().await
+                        }
+                        _ => Err(cut()),
+                    }
+                }
+                Fate::Late => {
+                    let late = limit.min(Duration::from_secs(30));
+                    drop(begin(limit + late.mul_f64(rng.f64()), true));
+                    sleep(limit).await;
+                    Err(PodmanError::Timeout { call: method, after: limit })
+                }
+                Fate::Silent => {
+                    sleep(limit).await;
+                    Err(PodmanError::Timeout { call: method, after: limit })
+                }
+                Fate::Refused => {
+                    sleep(before).await;
+                    Err(refused(method, "the simulation refuses"))
+                }
+                Fate::Panic => {
+                    sleep(before).await;
+                    panic!("ordered by the simulation")
+                }
+                Fate::KillBefore => {
+                    drop(begin(before * 2, true));
+                    sleep(before).await;
+                    world.kill.notify_one();
+                    std::future::pending().await
+                }
+            }
+        })
+    }
+
+    fn make(&self, manifest: &[u8], ghost: bool) -> Result<PlayReport, PodmanError> {
+        let pod: Pod = serde_json::from_slice(manifest).expect("the agent writes a pod");
+        let name = pod.metadata.name.unwrap_or_default();
+        let labels = pod.metadata.labels.unwrap_or_default();
+        if self.state.borrow().pods.contains_key(&name) {
+            return Err(refused("play", "pod already exists"));
+        }
+        let mut rng = self.world.chooser.rng(&format!("{} make {name}", self.kind));
+        let half = !self.world.chooser.is_quiet() && rng.u8(0..40) == 0;
+        let id = WorkloadId::from(labels.get(ID).map_or(name.as_str(), String::as_str));
+        let status = "Running".to_owned();
+        let row = PodRow { name: name.clone(), status, labels: labels.clone() };
+        {
+            let mut state = self.state.borrow_mut();
+            state.pods.insert(name.clone(), row);
+            if ghost {
+                state.ghosts.insert(name.clone());
+            }
+        }
+        if half && rng.bool() {
+            return Err(refused("play", "no space left on device"));
+        }
+        let behaviour = self.world.behaviours.borrow().get(&id).copied();
+        for container in pod.spec.unwrap_or_default().containers {
+            let mut state = self.state.borrow_mut();
+            state.next += 1;
+            let number = state.next;
+            let row = ContainerRow {
+                id: format!("{}-{number}", self.kind),
+                names: vec![format!("{name}-{}", container.name)],
+                state: if half { "created" } else { "running" }.to_owned(),
+                started_at: self.world.clock.now().wall.timestamp(),
+                pid: if half { 0 } else { number },
+                pod_name: name.clone(),
+                labels: labels.clone(),
+                ..ContainerRow::default()
+            };
+            let container = row.id.clone();
+            state.containers.push(row);
+            if let (Some(Behaviour::Ends { after, code }), false) = (behaviour, half) {
+                let this = self.clone();
+                spawn_local(async move {
+                    sleep(after).await;
+                    this.end(&container, code);
+                });
+            }
+        }
+        self.tell("start");
+        if half {
+            let container_errors = vec!["address already in use".to_owned()];
+            return Ok(PlayReport { pods: vec![PlayedPod { container_errors }] });
+        }
+        self.world.note(|| {
+            format!("{} pod {name} runs{}", self.kind, if ghost { " as a ghost" } else { "" })
+        });
+        self.world.started(&id);
+        if !ghost {
+            crate::model::check_start(&self.world, self.kind, &id);
+        }
+        Ok(PlayReport::default())
+    }
+}
+
+fn remove(state: &mut State, name: &str) {
+    state.containers.retain(|row| row.pod_name != name);
+    state.pods.remove(name);
+    state.ghosts.remove(name);
+}
+
+fn refused(call: &'static str, cause: &str) -> PodmanError {
+    PodmanError::Refused { call, status: 500, cause: cause.to_owned(), message: cause.to_owned() }
+}
+
+fn events_of(receiver: UnboundedReceiver<PodmanEvent>) -> EventStream {
+    let next = |mut receiver: UnboundedReceiver<PodmanEvent>| async move {
+        let event = receiver.recv().await?;
+        Some((Ok(event), receiver))
+    };
+    unfold(receiver, next).boxed_local()
+}
+
+impl PodmanApi for Podman {
+    fn host(&self) -> Answer<'_, HostInfo> {
+        self.call("host", "", LIST, |_, _| Ok(HostInfo::default()))
+    }
+
+    fn events(&self, _: Option<i64>) -> Answer<'_, EventStream> {
+        self.call("events", "", LIST, |this, _| {
+            let (sender, receiver) = unbounded_channel();
+            this.state.borrow_mut().streams.push(sender);
+            Ok(events_of(receiver))
+        })
+    }
+
+    fn containers(&self) -> Answer<'_, Vec<ContainerRow>> {
+        self.call("containers", "", LIST, |this, _| Ok(this.state.borrow().containers.clone()))
+    }
+
+    fn pods(&self) -> Answer<'_, Vec<PodRow>> {
+        self.call("pods", "", LIST, |this, _| {
+            Ok(this.state.borrow().pods.values().cloned().collect())
+        })
+    }
+
+    fn pod<'a>(&'a self, name: &'a str) -> Answer<'a, Option<PodRow>> {
+        let wanted = name.to_owned();
+        self.call("pod", name, LIST, move |this, _| {
+            let state = this.state.borrow();
+            let live = |row: &ContainerRow| row.pod_name == wanted && row.state == "running";
+            let status = if state.containers.iter().any(live) { "Running" } else { "Exited" };
+            let found = state.pods.get(&wanted).cloned();
+            Ok(found.map(|pod| PodRow { status: status.to_owned(), ..pod }))
+        })
+    }
+
+    fn inspect<'a>(&'a self, container: &'a str) -> Answer<'a, ContainerDetail> {
+        let id = container.to_owned();
+        self.call("inspect", container, LIST, move |this, _| {
+            let state = this.state.borrow();
+            let row = state.containers.iter().find(|row| row.id == id);
+            let row = row.ok_or_else(|| refused("inspect", "no such container"))?;
+            let state = DetailState { exit_code: row.exit_code, ..DetailState::default() };
+            Ok(ContainerDetail { state, ..ContainerDetail::default() })
+        })
+    }
+
+    fn play(&self, request: PlayRequest) -> Answer<'_, PlayReport> {
+        let pod: Pod = serde_json::from_slice(&request.manifest).expect("the agent writes a pod");
+        let name = pod.metadata.name.unwrap_or_default();
+        self.call("play", &name, request.timeout, move |this, ghost| {
+            this.make(&request.manifest, ghost)
+        })
+    }
+
+    fn stop_container<'a>(&'a self, container: &'a str, grace: Duration) -> Answer<'a, ()> {
+        let id = container.to_owned();
+        self.call("stop_container", container, grace + LIST, move |this, _| {
+            this.end(&id, 143);
+            Ok(())
+        })
+    }
+
+    fn remove_pod<'a>(&'a self, name: &'a str) -> Answer<'a, ()> {
+        let id = name.to_owned();
+        self.call("remove_pod", name, REMOVE, move |this, _| {
+            this.world.note(|| format!("{} pod {id} removed", this.kind));
+            remove(&mut this.state.borrow_mut(), &id);
+            this.tell("remove");
+            Ok(())
+        })
+    }
+
+    fn update<'a>(&'a self, container: &'a str, _: UpdateBody) -> Answer<'a, ()> {
+        self.call("update", container, LIST, |_, _| Ok(()))
+    }
+
+    fn image_exists<'a>(&'a self, image: &'a str) -> Answer<'a, bool> {
+        let name = image.to_owned();
+        self.call("image_exists", image, LIST, move |this, _| {
+            Ok(this.state.borrow().images.contains(&name))
+        })
+    }
+
+    fn pull(&self, request: PullRequest) -> Answer<'_, ()> {
+        let image = request.image.clone();
+        self.call("pull", &image, request.timeout, move |this, _| {
+            this.state.borrow_mut().images.insert(request.image);
+            Ok(())
+        })
+    }
+
+    fn process_exists(&self, _: i64) -> Option<bool> {
+        Some(true)
+    }
+
+    fn owner(&self) -> Option<(u32, u32)> {
+        None
+    }
+}

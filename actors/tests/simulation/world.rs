@@ -1,0 +1,141 @@
+//! Everything that outlives the agent: the time, the runtimes, the control plane, the disk; and the
+//! record of what happened to them.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+use std::time::Duration;
+
+use actors::clock::{Clock, Monotonic};
+use actors::workload::{Configuration, ExecutorKind, WorkloadId};
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::Notify;
+
+use crate::faults::{Chooser, digest, digest_text};
+use crate::model::Model;
+use crate::workloads::Behaviour;
+
+/// A start of a pod.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Start {
+    pub(crate) at: Monotonic,
+    pub(crate) wall: DateTime<Utc>,
+}
+
+/// The world of one seed. Shared by everything in it.
+pub(crate) struct World {
+    pub(crate) clock: Clock,
+    /// The agent's own clock, which starts with it.
+    pub(crate) agent_clock: RefCell<Option<Clock>>,
+    pub(crate) chooser: Chooser,
+    /// Asked to kill the agent.
+    pub(crate) kill: Notify,
+    pub(crate) model: RefCell<Model>,
+    /// What the control plane wants.
+    pub(crate) configuration: RefCell<Configuration>,
+    pub(crate) behaviours: RefCell<HashMap<WorkloadId, Behaviour>>,
+    pub(crate) starts: RefCell<BTreeMap<WorkloadId, Vec<Start>>>,
+    /// Calls by what was called.
+    pub(crate) calls: RefCell<BTreeMap<String, u64>>,
+    pub(crate) down: RefCell<BTreeMap<ExecutorKind, bool>>,
+    pub(crate) control_plane_down: Cell<bool>,
+    pub(crate) boot: Cell<u32>,
+    violations: RefCell<Vec<String>>,
+    trace: Cell<u64>,
+    pub(crate) verbose: bool,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, wall: DateTime<Utc>, verbose: bool) -> Rc<Self> {
+        let configuration = Configuration {
+            version: None,
+            heartbeat_period: Duration::from_secs(60),
+            hardware_in_heartbeat: false,
+            profiles: Vec::new(),
+            workloads: Vec::new(),
+            rejected: Vec::new(),
+        };
+        Rc::new(Self {
+            clock: Clock::simulated(wall),
+            agent_clock: RefCell::default(),
+            chooser: Chooser::new(seed),
+            kill: Notify::new(),
+            model: RefCell::default(),
+            configuration: RefCell::new(configuration),
+            behaviours: RefCell::default(),
+            starts: RefCell::default(),
+            calls: RefCell::default(),
+            down: RefCell::default(),
+            control_plane_down: Cell::new(false),
+            boot: Cell::new(1),
+            violations: RefCell::default(),
+            trace: Cell::new(0),
+            verbose,
+        })
+    }
+
+    pub(crate) fn now(&self) -> Monotonic {
+        self.clock.now().monotonic
+    }
+
+    /// Notes what happened, for the comparison of two runs and for the reader of one.
+    pub(crate) fn note(&self, what: impl FnOnce() -> String) {
+        let (what, now) = (what(), self.clock.now());
+        // A sum: what happens in one instant has no order.
+        let at = u64::try_from(now.monotonic.since_start().as_millis()).unwrap_or(0);
+        let line = digest(&[at, digest_text(&what)]);
+        self.trace.set(self.trace.get().wrapping_add(line));
+        if self.verbose {
+            println!("{:>12.3} {} {what}", now.monotonic.since_start().as_secs_f64(), now.wall);
+        }
+    }
+
+    pub(crate) fn trace(&self) -> u64 {
+        self.trace.get()
+    }
+
+    /// Notes that something is so that must never be.
+    pub(crate) fn violated(&self, what: String) {
+        self.note(|| format!("VIOLATED {what}"));
+        let at = self.now().since_start();
+        self.violations.borrow_mut().push(format!("at {at:?}: {what}"));
+    }
+
+    pub(crate) fn violations(&self) -> Vec<String> {
+        self.violations.borrow().clone()
+    }
+
+    pub(crate) fn called(&self, what: &str) {
+        let mut calls = self.calls.borrow_mut();
+        match calls.get_mut(what) {
+            Some(count) => *count += 1,
+            None => drop(calls.insert(what.to_owned(), 1)),
+        }
+    }
+
+    pub(crate) fn total_calls(&self) -> u64 {
+        self.calls.borrow().values().sum()
+    }
+
+    /// Moves the wall clock of the world and of the agent.
+    pub(crate) fn step(&self, step: TimeDelta) {
+        self.clock.step(step);
+        if let Some(clock) = &*self.agent_clock.borrow() {
+            clock.step(step);
+        }
+    }
+
+    pub(crate) fn is_down(&self, kind: ExecutorKind) -> bool {
+        self.down.borrow().get(&kind).copied().unwrap_or(false)
+    }
+
+    pub(crate) fn started(&self, id: &WorkloadId) {
+        let now = self.clock.now();
+        let start = Start { at: now.monotonic, wall: now.wall };
+        self.starts.borrow_mut().entry(id.clone()).or_default().push(start);
+    }
+
+    pub(crate) fn starts_of(&self, id: &WorkloadId) -> Vec<Start> {
+        self.starts.borrow().get(id).cloned().unwrap_or_default()
+    }
+}
