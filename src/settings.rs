@@ -210,6 +210,10 @@ pub static ALL: &[Setting] = &[
         "Access to the cluster that runs k8s workloads; without it there is none"),
     setting("START_BUDGET", Kind::Count, Is("4"), Runtimes,
         "How many workloads may be pulled and started at the same time"),
+    setting("IMAGE_PRUNE_AFTER", Kind::Duration, Is("24h"), Runtimes,
+        "How long an image that only removed workloads used is kept; never: for ever"),
+    setting("CONTAINER_LOG_SIZE", Kind::Text, Is("10mb"), Runtimes,
+        "Size at which podman cuts a container's log: a whole number with kb, mb or gb"),
 
     setting("RETRY_BACKOFF", Kind::Choice(&["constant", "exponential"]), Is("constant"), Retry,
         "Whether the delay before a retry stays the same or grows, up to 5m"),

@@ -17,7 +17,8 @@ use actors::control_plane_sync::{
 };
 use actors::k8s_executor::{K8sDeps, K8sExecutor, kubernetes};
 use actors::messages::{
-    ActorHealthChanged, CommandFinished, Drain, EventRecorded, WorkloadsObserved,
+    ActorHealthChanged, CommandFinished, ConfigurationWanted, Drain, EventRecorded,
+    WorkloadsObserved, tell,
 };
 use actors::metrics_ingest::{IngestDeps, MetricsIngest};
 use actors::podman_executor::{LibpodClient, PodmanDeps, PodmanExecutor, boot_id};
@@ -34,10 +35,6 @@ use crate::notify;
 use crate::runtimes::{Podman, runtimes};
 use crate::signals::{Signal, Signals};
 
-/// How long an image that only removed workloads used is kept.
-const IMAGE_PRUNE_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
-/// The size at which a container's log is cut.
-const LOG_MAX_SIZE: &str = "10mb";
 /// How often a stopping agent looks whether commands are still in flight.
 const DRAIN_CHECK: Duration = Duration::from_millis(20);
 
@@ -74,7 +71,10 @@ pub fn run(config: Config, logging: LogHandle) -> Result<(), RunError> {
             tokio::select! {
                 signal = signals.next() => match signal {
                     Signal::Shutdown => break,
-                    Signal::Reload => reload_log_level(&config, &logging),
+                    Signal::Reload => {
+                        reload_log_level(&config, &logging);
+                        tell(&agent.control_plane, ConfigurationWanted);
+                    }
                 },
                 _ = agent.actors.join_next() => return Err(RunError::Unsupervised),
                 () = &mut alive, if watched => watched = false,
@@ -90,6 +90,7 @@ pub fn run(config: Config, logging: LogHandle) -> Result<(), RunError> {
 /// The actors, each under its supervisor.
 struct Agent {
     actors: JoinSet<()>,
+    control_plane: Recipient<ConfigurationWanted>,
     scheduler: Recipient<Drain>,
 }
 
@@ -113,6 +114,7 @@ impl Agent {
 
         let health = control_plane.recipient::<ActorHealthChanged>();
         let events = control_plane.recipient();
+        let refresh = control_plane.recipient();
         let drain = scheduler.recipient();
         let reports = Reports {
             commands: scheduler.recipient(),
@@ -176,7 +178,7 @@ impl Agent {
         actors.spawn_local(evaluator.supervise(profiles, health.clone()));
         actors.spawn_local(scheduler.supervise(jobs, health.clone()));
         actors.spawn_local(control_plane.supervise(sync, health));
-        Ok(Self { actors, scheduler: drain })
+        Ok(Self { actors, control_plane: refresh, scheduler: drain })
     }
 
     /// Sends no more commands, and lets those in flight end within `limit`.
@@ -233,8 +235,8 @@ fn podman_executor(
         boot_id: boot_id().map_err(RunError::BootId)?,
         volumes_root: podman.volumes_root,
         state_dir: config.state_dir.clone(),
-        image_prune_after: Some(IMAGE_PRUNE_AFTER),
-        log_max_size: LOG_MAX_SIZE.to_owned(),
+        image_prune_after: config.image_prune_after,
+        log_max_size: config.container_log_size.clone(),
         scheduler_commands: reports.commands.clone(),
         observations: reports.observations.clone(),
         events: reports.events.clone(),

@@ -268,6 +268,11 @@ pub struct EventRecorded {
 
 // ---- the wiring -----------------------------------------------------------------------------
 
+/// The wiring → ControlPlaneSync, at SIGHUP: read the configuration now, not at the next period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct ConfigurationWanted;
+
 /// The wiring → Scheduler, when the agent stops: send no more commands. Answers how many are in
 /// flight; the pods are left alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Message)]

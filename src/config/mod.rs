@@ -72,6 +72,10 @@ pub struct Config {
     pub kubeconfig: Option<PathBuf>,
     /// Starts and pulls at the same time.
     pub start_budget: usize,
+    /// How long an image that only removed workloads used is kept; `None` is for ever.
+    pub image_prune_after: Option<Duration>,
+    /// Size at which podman cuts a container's log, in podman's words.
+    pub container_log_size: String,
     /// Retry of workloads that bring none of their own.
     pub retry: RetryPolicy,
     /// Where metrics are taken; at least one.

@@ -72,6 +72,8 @@ impl<'a> Reader<'a> {
             self.read_or("PODMAN_ROOTLESS_SOCKET", values::socket, rootless);
         let kubeconfig = self.read("KUBECONFIG", values::file);
         let start_budget = self.read("START_BUDGET", values::count);
+        let image_prune_after = self.read("IMAGE_PRUNE_AFTER", values::duration_or_never);
+        let container_log_size = self.read("CONTAINER_LOG_SIZE", values::log_size);
         let retry = self.retry();
         let metrics_listen = self.metrics_listen();
         let metric_ttl = self.read("METRIC_TTL", values::positive_duration);
@@ -93,6 +95,8 @@ impl<'a> Reader<'a> {
             xdg_runtime_dir,
             kubeconfig,
             start_budget: start_budget?,
+            image_prune_after: image_prune_after?,
+            container_log_size: container_log_size?,
             retry: retry?,
             metrics_listen: metrics_listen?,
             metric_ttl,

@@ -83,6 +83,23 @@ pub(super) fn positive_duration(text: &str) -> Result<Duration, ValueError> {
     Ok(duration)
 }
 
+/// Reads a span of time over zero; `never` is none.
+pub(super) fn duration_or_never(text: &str) -> Result<Option<Duration>, ValueError> {
+    if text == "never" { Ok(None) } else { positive_duration(text).map(Some) }
+}
+
+/// Reads a size as podman does: a whole number over zero with its unit.
+pub(super) fn log_size(text: &str) -> Result<String, ValueError> {
+    let size = text.to_ascii_lowercase();
+    let number = ["kb", "mb", "gb"].iter().find_map(|unit| size.strip_suffix(unit));
+    match number.map(str::parse::<u32>) {
+        Some(Ok(1..)) => Ok(size),
+        Some(Ok(0) | Err(_)) | None => {
+            refuse(&format!("\"{text}\" is no size; write a whole number and kb, mb or gb: 10mb"))
+        }
+    }
+}
+
 /// Reads a decimal number from `least` to `most`.
 pub(super) fn number(text: &str, least: f64, most: f64) -> Result<f64, ValueError> {
     match text.parse::<f64>() {

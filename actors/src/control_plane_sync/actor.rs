@@ -18,7 +18,8 @@ use super::status::Status;
 use super::wipe_guard::{RECHECK, WipeGuard};
 use crate::clock::Clock;
 use crate::messages::{
-    ActorHealthChanged, EventRecorded, JobsReported, ProfilesConfigured, WorkloadsConfigured,
+    ActorHealthChanged, ConfigurationWanted, EventRecorded, JobsReported, ProfilesConfigured,
+    WorkloadsConfigured,
 };
 use crate::supervisor::Vitals;
 use crate::workload::EventKind;
@@ -139,6 +140,14 @@ impl Handler<JobsReported> for ControlPlaneSync {
         if self.status.report(message.jobs) {
             self.hurry(ctx);
         }
+    }
+}
+
+impl Handler<ConfigurationWanted> for ControlPlaneSync {
+    type Result = ();
+
+    fn handle(&mut self, _: ConfigurationWanted, ctx: &mut Self::Context) {
+        self.now(Errand::Configuration, ctx);
     }
 }
 

@@ -366,17 +366,29 @@ impl PodmanApi for Podman {
         self.call("update", container, LIST, |_, _| Ok(()))
     }
 
-    fn image_exists<'a>(&'a self, image: &'a str) -> Answer<'a, bool> {
+    fn limit_group<'a>(&'a self, container: &'a str, _: UpdateBody) -> Answer<'a, ()> {
+        self.call("limit_group", container, LIST, |_, _| Ok(()))
+    }
+
+    fn image_id<'a>(&'a self, image: &'a str) -> Answer<'a, Option<String>> {
         let name = image.to_owned();
-        self.call("image_exists", image, LIST, move |this, _| {
-            Ok(this.state.borrow().images.contains(&name))
+        self.call("image_id", image, LIST, move |this, _| {
+            Ok(this.state.borrow().images.contains(&name).then_some(name))
         })
     }
 
-    fn pull(&self, request: PullRequest) -> Answer<'_, ()> {
+    fn pull(&self, request: PullRequest) -> Answer<'_, String> {
         let image = request.image.clone();
         self.call("pull", &image, request.timeout, move |this, _| {
-            this.state.borrow_mut().images.insert(request.image);
+            this.state.borrow_mut().images.insert(request.image.clone());
+            Ok(request.image)
+        })
+    }
+
+    fn remove_image<'a>(&'a self, image: &'a str) -> Answer<'a, ()> {
+        let name = image.to_owned();
+        self.call("remove_image", image, LIST, move |this, _| {
+            this.state.borrow_mut().images.remove(&name);
             Ok(())
         })
     }
