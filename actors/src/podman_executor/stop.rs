@@ -10,6 +10,7 @@ use tracing::debug;
 use super::api::PodmanError;
 use super::libpod::ContainerRow;
 use super::pod_state::{Phase, phase};
+use super::words::stop_reason;
 use super::workbench::{Workbench, unavailable};
 use crate::clock::Monotonic;
 use crate::messages::CommandError;
@@ -109,10 +110,13 @@ async fn wait_for_end(bench: &Workbench, id: &WorkloadId) -> Result<(), PodmanEr
 }
 
 fn command_error(error: &PodmanError) -> CommandError {
-    if error.is_refusal() {
-        let message = error.chain();
-        CommandError::Stop { message }
-    } else {
-        unavailable(error)
+    match error {
+        PodmanError::Refused { message, .. } => {
+            CommandError::Stop { message: stop_reason(message, &error.chain()) }
+        }
+        PodmanError::Connect { .. }
+        | PodmanError::Timeout { .. }
+        | PodmanError::Cut { .. }
+        | PodmanError::Garbled { .. } => unavailable(error),
     }
 }

@@ -24,6 +24,15 @@ pub(super) fn start_reason(text: &str, rows: &[ContainerRow]) -> String {
     }
 }
 
+/// Returns why a pod was not removed: `text` is all that podman said, `cause` what it blames.
+pub(super) fn stop_reason(text: &str, cause: &str) -> String {
+    // Of several errors podman blames the last, which only follows from the first.
+    match text.contains("no space left on device") {
+        true => shortened(&format!("the disk is full: {cause}")),
+        false => shortened(cause),
+    }
+}
+
 /// Returns why an image did not come.
 pub(super) fn pull_reason(text: &str) -> String {
     let known = [
@@ -101,6 +110,15 @@ mod tests {
         };
         let reason = start_reason("init container 10a9 exited with code 4", &[row]);
         assert_eq!(reason, "init container migrate exited with code 4");
+    }
+
+    #[test]
+    fn a_full_disk_is_named_although_podman_blames_what_follows_from_it() {
+        let text = "2 errors occurred: * write /x/bolt_state.db: no space left on device * removing \
+            container 82e4: a container that depends on it still exists: dependency exists";
+        let cause = "failed to remove the pod: dependency exists";
+        assert_eq!(stop_reason(text, cause), format!("the disk is full: {cause}"));
+        assert_eq!(stop_reason(cause, cause), cause);
     }
 
     #[test]

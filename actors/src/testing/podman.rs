@@ -168,6 +168,25 @@ impl HermeticPodman {
         assert!(killed.unwrap().success(), "process {pid} was not there");
     }
 
+    /// Leaves no room in storage that [`Self::rootful_with_storage`] bounds.
+    pub fn fill_storage(&self) {
+        let mut ballast = fs::File::create(self.ballast()).unwrap();
+        let full = (0..1_000_000).find_map(|_| ballast.write_all(&[0; 4096]).err());
+        assert!(full.is_some(), "storage has no bounds");
+    }
+
+    /// Undoes [`Self::fill_storage`].
+    pub fn empty_storage(&self) {
+        fs::remove_file(self.ballast()).unwrap();
+    }
+
+    /// A file in storage, as the service's mount namespace has it.
+    fn ballast(&self) -> PathBuf {
+        let inside = self.directory.path().join("d/graph/ballast");
+        let inside = inside.strip_prefix("/").unwrap();
+        Path::new("/proc").join(self.init().to_string()).join("root").join(inside)
+    }
+
     /// Asks the service directly; `path` begins after `/v4.0.0/libpod/`.
     ///
     /// # Errors

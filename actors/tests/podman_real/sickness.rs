@@ -196,29 +196,21 @@ async fn killed_container_is_seen_within_a_second() {
 async fn full_storage_is_told_and_passes_when_there_is_room_again() {
     let podman = HermeticPodman::rootful_with_storage(40);
     let mut desk = rootful(&podman);
-    let script = serving("dd if=/dev/zero of=/fill bs=64k; echo full");
-    let greedy = Arc::new(workload("greedy", pod(vec![container("main", &script)])));
-    desk.run_start(&greedy).await.unwrap();
-    let stat = |line: &str| podman.logs(&container_name(&greedy, "main")).contains(line);
-    for _ in 0..200 {
-        if stat("full") || stat("No space") {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let old = serving_workload("old");
+    desk.run_start(&old).await.unwrap();
+    podman.fill_storage();
     let web = serving_workload("web");
     let error = desk.run_start(&web).await.unwrap_err();
     assert!(error.to_string().contains("the disk is full"), "{error}");
-    // The other pod is still watched, and can be stopped.
-    desk.observe_state(&greedy.id, is_running).await;
-    let mut stopped = desk.run_stop(&greedy).await;
-    for _ in 0..5 {
-        if stopped.is_ok() {
-            break;
-        }
-        stopped = desk.run_stop(&greedy).await;
+    // What runs is still watched. podman 4.3 removes nothing without room for its own notes.
+    desk.observe_state(&old.id, is_running).await;
+    if let Err(error) = desk.run_stop(&old).await {
+        assert!(error.to_string().contains("the disk is full"), "{error}");
     }
-    stopped.unwrap();
+    podman.empty_storage();
+    desk.run_stop(&old).await.unwrap();
     desk.run_start(&web).await.unwrap();
     desk.observe_state(&web.id, is_running).await;
+    desk.run_stop(&web).await.unwrap();
+    assert_eq!(podman.json("pods/json"), json!([]));
 }
