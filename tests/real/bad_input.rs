@@ -121,7 +121,7 @@ fn rubbish_from_the_server_changes_nothing() {
         eventually(&format!("it asks again after {fault:?}"), || {
             (edge.answered(Call::Configuration) > before).then_some(())
         });
-        assert_eq!(containers(&podman, "web"), [web.clone()], "{fault:?}");
+        assert_eq!(containers(&podman, "web"), std::slice::from_ref(&web), "{fault:?}");
     }
     event_told(&edge, &["ConfigurationRefused"]);
     edge.set_workloads(vec![sent("web", &serving()), sent("more", &serving())]);
