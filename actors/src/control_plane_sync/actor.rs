@@ -35,6 +35,8 @@ enum Keeping {
     Writing,
     /// Another one has come into force meanwhile.
     Outdated,
+    /// The one in force is not on the disk, as far as is known: it is tried again each period.
+    Missing,
 }
 
 /// The actor between the control plane, or a folder of manifests, and the rest of the agent.
@@ -121,12 +123,16 @@ impl Actor for ControlPlaneSync {
 }
 
 impl Supervised for ControlPlaneSync {
-    /// Timers and questions are gone with the former life. What others told (reports, events,
-    /// health) is kept, because not all of it is told twice.
+    /// Timers and questions are gone with the former life. The configuration in force is kept,
+    /// because the disk may hold an older one, and so is what others told (reports, events,
+    /// health), because not all of it is told twice.
     fn restarting(&mut self, _ctx: &mut Self::Context) {
         self.membership = None;
         self.deleted = WipeGuard::default();
-        self.keeping = Keeping::Idle;
+        self.keeping = match self.desired.current() {
+            Some(_) => Keeping::Missing,
+            None => Keeping::Idle,
+        };
         self.errands = Errands::default();
         self.timers = BTreeMap::new();
         self.failures = BTreeMap::new();
@@ -209,7 +215,7 @@ impl ControlPlaneSync {
         }
         match errand {
             Errand::Publication => {
-                self.publish();
+                self.publish_each_period(ctx);
                 self.after(self.desired.period(), errand, ctx);
             }
             Errand::Enrolment => self.pursue_membership(ctx),

@@ -1,10 +1,11 @@
 //! The actor between a scripted control plane and its two listeners, in virtual time.
 
 use std::cell::RefCell;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::{LocalBoxFuture, select};
 use tempfile::TempDir;
 
 use super::*;
@@ -12,6 +13,7 @@ use crate::control_plane_sync::ControlAnswer;
 use crate::control_plane_sync::control_plane_error::{Call, Message};
 use crate::control_plane_sync::{AgentStatus, EnrolmentAnswer, Restored};
 use crate::messages::ActorHealth;
+use crate::supervisor::Slot;
 use crate::testing::control_plane::FakeControlPlane;
 use crate::workload::{
     Configuration, DeviceId, Event, JobReport, RejectedWorkload, WorkloadName, WorkloadStatus,
@@ -288,6 +290,50 @@ async fn a_store_that_fails_is_an_event_and_not_a_stop() {
     after(90).await;
     assert_eq!(bench.in_force(), Some(vec!["web".to_owned()]));
     assert_eq!(bench.events(), ["ConfigurationNotStored"]);
+}
+
+#[actix::test]
+async fn a_configuration_that_the_disk_refused_is_kept_once_the_disk_is_well() {
+    let bench = Bench::new();
+    bench.shelf.0.borrow_mut().is_broken = true;
+    let _actor = bench.start();
+    after(200).await;
+    assert_eq!(bench.shelf.0.borrow().saves, 0);
+    bench.shelf.0.borrow_mut().is_broken = false;
+    after(300).await;
+    assert_eq!(bench.shelf.0.borrow().saves, 1);
+    assert_eq!(bench.in_force(), Some(vec!["web".to_owned()]));
+}
+
+#[actix::test]
+async fn a_restart_of_the_actor_does_not_fall_back_to_an_older_configuration_on_the_disk() {
+    let bench = Bench::new();
+    bench.shelf.0.borrow_mut().kept = Some(configuration(&["old"]));
+    bench.shelf.0.borrow_mut().is_broken = true;
+    let identity = bench.api.identity_files(bench.folder.path()).unwrap();
+    let source = Source::Server { api: Rc::new(bench.api.clone()), identity };
+    let slot = Slot::<ControlPlaneSync>::new("sync", bench.clock.clone());
+    let (listener, health) = (bench.listener.clone().start(), slot.recipient());
+    let sync = ControlPlaneSync::new(
+        source,
+        Box::new(bench.shelf.clone()),
+        listener.clone().recipient(),
+        listener.recipient(),
+        bench.clock.clone(),
+        slot.vitals(),
+    );
+    let supervised = slot.supervise(sync, health);
+    let story = async {
+        after(200).await;
+        assert_eq!(bench.in_force(), Some(vec!["web".to_owned()]));
+        let told_before = bench.published().len();
+        // An answer that never comes: the supervisor restarts the actor.
+        bench.api.script(|script| script.delay = 100 * MINUTE);
+        after(600).await;
+        assert!(bench.published().len() > told_before);
+        assert!(!bench.published()[told_before..].contains(&vec!["old".to_owned()]));
+    };
+    select(pin!(supervised), pin!(story)).await;
 }
 
 #[actix::test]

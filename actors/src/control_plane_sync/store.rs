@@ -10,7 +10,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 pub(crate) use last_good::with_last_good;
 
@@ -57,6 +57,9 @@ pub(crate) enum StoreError {
         #[source]
         source: FormatError,
     },
+    /// A disk that hangs still holds up the write before this one.
+    #[error("failed to begin a write: the one before it has not ended")]
+    Busy,
     /// The configuration could not be put into its stored form.
     #[error("failed to encode the configuration")]
     Encode(#[source] FormatError),
@@ -133,7 +136,12 @@ impl Store {
     /// # Errors
     /// The disk refuses. The older generations are as they were.
     pub(crate) fn save(&self, configuration: &Configuration) -> Result<Saved, StoreError> {
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        // Not waited for: threads would pile up, and the last to write need not be the newest.
+        let mut written = match self.written.try_lock() {
+            Ok(written) => written,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Err(StoreError::Busy),
+        };
         let digest = format::digest(configuration).map_err(StoreError::Encode)?;
         if *written == Some(digest) {
             return Ok(Saved::Unchanged);

@@ -156,6 +156,8 @@ pub(crate) struct Disk {
     previous: Option<Configuration>,
     /// A write that a kill tore: the newest generation is damaged.
     torn: bool,
+    /// A write hangs: another one is refused.
+    busy: bool,
 }
 
 /// The store of one life of the agent.
@@ -182,6 +184,7 @@ impl ConfigurationStore for Store {
             let fate = world.chooser.fate(&mut rng);
             let wait = world.chooser.delay(&mut rng, LIMIT);
             world.note(|| format!("disk save {fate:?}"));
+            let busy = Rc::clone(&this.disk);
             let keep = move || {
                 let mut disk = this.disk.borrow_mut();
                 let former = disk.current.replace(configuration);
@@ -190,6 +193,9 @@ impl ConfigurationStore for Store {
                 }
             };
             sleep(wait).await;
+            if busy.borrow().busy {
+                return Err("the write before it has not ended".to_owned());
+            }
             match fate {
                 Fate::Fine => keep(),
                 Fate::Refused => return Err("no space left on device".to_owned()),
@@ -199,9 +205,11 @@ impl ConfigurationStore for Store {
                     return Err("input/output error".to_owned());
                 }
                 Fate::Late => {
+                    busy.borrow_mut().busy = true;
                     spawn_local(async move {
                         sleep(LIMIT).await;
                         keep();
+                        busy.borrow_mut().busy = false;
                     });
                     pending().await
                 }

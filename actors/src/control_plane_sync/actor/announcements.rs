@@ -17,7 +17,11 @@ use crate::workload::{Event, EventKind};
 const STORE_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl ControlPlaneSync {
+    /// Reads what is on the disk, unless a former life of the actor knew better.
     pub(super) fn restore(&mut self) {
+        if self.desired.current().is_some() {
+            return;
+        }
         let restored = self.store.load();
         self.desired = Desired::restored(restored.configuration);
         for problem in restored.problems {
@@ -31,26 +35,41 @@ impl ControlPlaneSync {
         let Some(configuration) = self.desired.current() else {
             return;
         };
-        if self.keeping != Keeping::Idle {
-            self.keeping = Keeping::Outdated;
-            return;
-        }
+        let was_missing = match self.keeping {
+            Keeping::Idle => false,
+            Keeping::Missing => true,
+            Keeping::Writing | Keeping::Outdated => {
+                self.keeping = Keeping::Outdated;
+                return;
+            }
+        };
         self.keeping = Keeping::Writing;
         let save = tokio::time::timeout(STORE_TIMEOUT, self.store.save(configuration));
-        ctx.spawn(save.into_actor(self).map(|saved, actor, ctx| actor.kept(saved, ctx)));
+        let saved = save.into_actor(self);
+        ctx.spawn(saved.map(move |saved, actor, ctx| actor.kept(saved, was_missing, ctx)));
+    }
+
+    /// Tells what shall run once more, and keeps it if the disk refused it before.
+    pub(super) fn publish_each_period(&mut self, ctx: &mut Context<Self>) {
+        self.publish();
+        if self.keeping == Keeping::Missing {
+            self.keep_and_publish(ctx);
+        }
     }
 
     pub(super) fn kept(
         &mut self,
         saved: Result<Result<(), String>, Elapsed>,
+        was_missing: bool,
         ctx: &mut Context<Self>,
     ) {
         let saved = saved.unwrap_or_else(|_| Err("the disk does not answer".to_owned()));
-        if let Err(error) = saved {
+        let is_outdated = self.keeping == Keeping::Outdated;
+        self.keeping = if saved.is_ok() { Keeping::Idle } else { Keeping::Missing };
+        // Once for each disk that refuses, not once a period.
+        if let (Err(error), false) = (saved, was_missing) {
             self.report(EventKind::Warn, "ConfigurationNotStored", error);
         }
-        let is_outdated = self.keeping == Keeping::Outdated;
-        self.keeping = Keeping::Idle;
         if is_outdated {
             self.keep_and_publish(ctx);
         } else {

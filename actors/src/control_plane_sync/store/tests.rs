@@ -71,6 +71,15 @@ fn nothing_on_disk_is_no_problem() {
 }
 
 #[test]
+fn a_write_does_not_wait_behind_one_that_hangs() {
+    let (_folder, store) = store();
+    let hanging = store.written.lock().unwrap();
+    assert!(matches!(store.save(&configuration("new")), Err(StoreError::Busy)));
+    drop(hanging);
+    assert_eq!(store.save(&configuration("new")).unwrap(), Saved::Written);
+}
+
+#[test]
 fn what_was_saved_is_loaded_again() {
     let (folder, _) = two_generations();
     let store = Store::new(folder.path());
