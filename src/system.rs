@@ -123,6 +123,7 @@ impl Agent {
         };
         let mut actors = JoinSet::new();
         let mut executors = BTreeMap::new();
+        let mut configured = Vec::new();
         let available = runtimes(config);
 
         for (slot, kind, podman) in [
@@ -131,6 +132,7 @@ impl Agent {
         ] {
             let Some(podman) = podman else { continue };
             executors.insert(kind, slot.recipient());
+            configured.push(slot.recipient());
             let executor = podman_executor(&slot, kind, podman, config, &clock, &reports)?;
             actors.spawn_local(slot.supervise(executor, health.clone()));
         }
@@ -155,10 +157,11 @@ impl Agent {
             metrics: SharedMetrics::default(),
             default_ttl: config.metric_ttl,
         });
+        configured.push(scheduler.recipient());
         let sync = ControlPlaneSync::new(
             source(config, &clock)?,
             stored_in(&config.state_dir),
-            scheduler.recipient(),
+            configured,
             evaluator.recipient(),
             clock.clone(),
             control_plane.vitals(),

@@ -33,8 +33,8 @@ where
 
 // ---- ControlPlaneSync -----------------------------------------------------------------------
 
-/// ControlPlaneSync → Scheduler, at start from the disk, on each change, and each period:
-/// all workloads that shall exist.
+/// ControlPlaneSync → PodmanExecutor, which looks after images, and Scheduler; at start from the
+/// disk, on each change, and each period: all workloads that shall exist.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[rtype(result = "()")]
 pub struct WorkloadsConfigured {

@@ -103,7 +103,7 @@ impl Rig {
                 identity: server.identity_files(folder.path()).expect("a writable folder"),
             },
             Box::new(Shelf::default()),
-            scheduler.recipient(),
+            vec![scheduler.recipient()],
             evaluator.recipient(),
             clock.clone(),
             control_plane.vitals(),

@@ -43,7 +43,8 @@ enum Keeping {
 pub struct ControlPlaneSync {
     source: Source,
     store: Box<dyn ConfigurationStore>,
-    scheduler: Recipient<WorkloadsConfigured>,
+    /// Told in this order.
+    workloads: Vec<Recipient<WorkloadsConfigured>>,
     evaluator: Recipient<ProfilesConfigured>,
     clock: Clock,
     vitals: Vitals,
@@ -66,12 +67,13 @@ pub struct ControlPlaneSync {
 }
 
 impl ControlPlaneSync {
-    /// Returns the actor; it reads the stored configuration when it starts.
+    /// Returns the actor; it reads the stored configuration when it starts. `workloads` are told of
+    /// it in their order: the executors, which look after images, before the scheduler.
     #[must_use]
     pub fn new(
         source: Source,
         store: Box<dyn ConfigurationStore>,
-        scheduler: Recipient<WorkloadsConfigured>,
+        workloads: Vec<Recipient<WorkloadsConfigured>>,
         evaluator: Recipient<ProfilesConfigured>,
         clock: Clock,
         vitals: Vitals,
@@ -79,7 +81,7 @@ impl ControlPlaneSync {
         Self {
             source,
             store,
-            scheduler,
+            workloads,
             evaluator,
             clock,
             vitals,

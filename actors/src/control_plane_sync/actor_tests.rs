@@ -108,7 +108,7 @@ impl Bench {
         ControlPlaneSync::new(
             source,
             Box::new(self.shelf.clone()),
-            listener.clone().recipient(),
+            vec![listener.clone().recipient()],
             listener.recipient(),
             self.clock.clone(),
             Vitals::unwatched(self.clock.clone()),
@@ -317,7 +317,7 @@ async fn a_restart_of_the_actor_does_not_fall_back_to_an_older_configuration_on_
     let sync = ControlPlaneSync::new(
         source,
         Box::new(bench.shelf.clone()),
-        listener.clone().recipient(),
+        vec![listener.clone().recipient()],
         listener.recipient(),
         bench.clock.clone(),
         slot.vitals(),

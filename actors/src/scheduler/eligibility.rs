@@ -1,5 +1,7 @@
 //! Whether the device's profiles allow a workload to run now. Pure.
 
+use std::sync::Arc;
+
 use crate::workload::{Limits, ProfileRef, ProfileVerdicts, Verdict, Verdicts};
 
 /// What the profiles say about a workload.
@@ -72,6 +74,34 @@ fn named_verdicts<'a>(
     profile.conditions.iter().map(|condition| verdict_of(condition.name.as_str())).collect()
 }
 
+/// Returns whether a verdict that a workload with `profiles` looks at changed.
+pub(crate) fn verdicts_differ(
+    profiles: &[ProfileRef],
+    old: Option<&Verdicts>,
+    new: Option<&Verdicts>,
+) -> bool {
+    profiles.iter().any(|profile| {
+        let old = old.map(|old| old.get(&profile.name));
+        let new = new.map(|new| new.get(&profile.name));
+        match (old, new) {
+            // A profile whose verdicts are the same keeps its Arc.
+            (Some(Some(old)), Some(Some(new))) => !Arc::ptr_eq(old, new) && old != new,
+            (old, new) => old.is_some() != new.is_some() || old.flatten() != new.flatten(),
+        }
+    })
+}
+
+/// Returns what `profiles` name and the device does not define, in plain words.
+pub(crate) fn undefined(profiles: &[ProfileRef], verdicts: &Verdicts) -> Option<String> {
+    profiles.iter().find_map(|profile| {
+        let Some(defined) = verdicts.get(&profile.name) else {
+            return Some(format!("the device does not define profile {}", profile.name));
+        };
+        let missing = profile.conditions.iter().find(|named| !defined.contains_key(&named.name))?;
+        Some(format!("profile {} of the device has no condition {}", profile.name, missing.name))
+    })
+}
+
 /// Returns the limits in force: the smallest among the conditions that are true.
 pub(crate) fn limits(profiles: &[ProfileRef], verdicts: &Verdicts) -> Limits {
     let mut limits = Limits::default();
@@ -99,8 +129,6 @@ fn smaller(a: Option<u64>, b: Option<u64>) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::workload::ConditionRef;
 

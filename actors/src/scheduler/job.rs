@@ -7,7 +7,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::clockwork::Cron;
-use super::eligibility::{Eligibility, eligibility, limits};
+use super::eligibility::{Eligibility, eligibility, limits, undefined};
+use super::notices::Notices;
 use super::retry::Retry;
 use super::rollback::Rollback;
 use super::run::{Doing, InFlight, PodKey, Run};
@@ -34,6 +35,8 @@ pub(crate) struct Job {
     pub(crate) target: TargetState,
     /// Why the target is not Running.
     pub(crate) inactive_because: Option<String>,
+    /// What its profiles name and the device does not define, as it was last told.
+    undefined: Option<String>,
     pub(crate) limits: Limits,
     /// The limits that the running pod has, as far as the agent set them; `None` when that is not
     /// known, as after an adoption.
@@ -78,6 +81,7 @@ impl Job {
             rejected: None,
             target: TargetState::Removed,
             inactive_because: None,
+            undefined: None,
             limits: Limits::default(),
             applied: None,
             waits_for: None,
@@ -150,6 +154,16 @@ impl Job {
         if self.in_flight.as_ref().is_some_and(|flight| flight.doing == Doing::Pulling) {
             self.in_flight = None;
         }
+    }
+
+    /// Tells of a profile or condition that the device does not define, once for each change.
+    pub(crate) fn note_undefined(&mut self, verdicts: &Verdicts, notices: &mut Notices) {
+        let profiles = self.desired.as_ref().map_or(&[][..], |workload| &workload.profiles);
+        let found = undefined(profiles, verdicts);
+        if let Some(message) = found.as_ref().filter(|_| found != self.undefined) {
+            notices.warn("ProfileUnknown", &self.name, message.clone());
+        }
+        self.undefined = found;
     }
 
     /// Returns the specification whose pod shall run: the configured one, or the previous one while

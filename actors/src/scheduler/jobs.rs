@@ -7,6 +7,7 @@ use super::agenda::Agenda;
 use super::clockwork::Cron;
 use super::cron::{CronSchedule, CronTicks};
 use super::dependencies::Dependencies;
+use super::eligibility::verdicts_differ;
 use super::job::Job;
 use super::notices::Notices;
 use super::report::{rejected, report};
@@ -211,16 +212,14 @@ impl Jobs {
             let Some(workload) = &job.desired else {
                 continue;
             };
-            let changed = workload.profiles.iter().any(|profile| {
-                let old = old.as_ref().map(|old| old.get(&profile.name));
-                let new = new.map(|new| new.get(&profile.name));
-                match (old, new) {
-                    (Some(Some(old)), Some(Some(new))) => !Arc::ptr_eq(old, new) && old != new,
-                    (old, new) => old.is_some() != new.is_some() || old.flatten() != new.flatten(),
-                }
-            });
+            let changed = verdicts_differ(&workload.profiles, old.as_ref(), new);
             if changed {
                 self.agenda.plan_now(name);
+            }
+        }
+        for job in self.jobs.values_mut() {
+            if let Some(verdicts) = new {
+                job.note_undefined(verdicts, &mut self.notices);
             }
         }
     }

@@ -97,8 +97,7 @@ impl Job {
     /// Whether a run that ended so is followed by another.
     fn repeats(&self, ended: &[ContainerEnd]) -> bool {
         let failed = ended.iter().any(ContainerEnd::is_failure);
-        let policy = self.desired.as_ref().map_or(RestartPolicy::Never, |w| w.restart_policy);
-        match policy {
+        match self.restart_policy() {
             RestartPolicy::Always => !self.cron.is_some(),
             RestartPolicy::OnFailure => failed,
             RestartPolicy::Never => false,
@@ -112,15 +111,13 @@ impl Job {
             self.run_failed(message, now, notices);
             return;
         }
-        self.run = Run::Finished;
-        self.run_requested = false;
         let failed = ended.iter().any(ContainerEnd::is_failure);
         if failed {
             notices.warn("WorkloadFailed", &self.name, message.clone());
         } else {
             notices.normal("WorkloadFinished", &self.name, message.clone());
         }
-        self.failure = failed.then_some(message);
+        self.finish(failed.then_some(message));
     }
 
     fn run_vanished(&mut self, now: Moment, notices: &mut Notices) {
@@ -129,10 +126,15 @@ impl Job {
             self.run_failed(message, now, notices);
         } else {
             notices.warn("WorkloadFailed", &self.name, message.clone());
-            self.failure = Some(message);
-            self.run = Run::Finished;
-            self.run_requested = false;
+            self.finish(Some(message));
         }
+    }
+
+    /// No run follows this one.
+    fn finish(&mut self, failure: Option<String>) {
+        self.failure = failure;
+        self.run = Run::Finished;
+        self.run_requested = false;
     }
 
     fn restart_policy(&self) -> RestartPolicy {
@@ -144,9 +146,7 @@ impl Job {
         self.pulled = false;
         if self.cron.is_some() && self.restart_policy() != RestartPolicy::OnFailure {
             notices.warn("WorkloadFailed", &self.name, message.clone());
-            self.failure = Some(message);
-            self.run = Run::Finished;
-            self.run_requested = false;
+            self.finish(Some(message));
             return;
         }
         if let Run::Started { since } = self.run
@@ -246,24 +246,6 @@ impl Job {
                 }
             }
             (Doing::Stopping, Err(error)) => self.stop_failed(&error, now, notices),
-        }
-    }
-
-    /// Lets the previous specification run again, at once: its images are on the device.
-    fn roll_back(&mut self, notices: &mut Notices) {
-        self.run = Run::Idle;
-        self.pulled = true;
-        let cause = self.failure.clone().unwrap_or_default();
-        let message = format!("the previous specification is started again: {cause}");
-        notices.warn("RolledBack", &self.name, message);
-    }
-
-    /// Gives the new specification another attempt when the time for it has come.
-    pub(crate) fn end_rollback(&mut self, now: Moment) {
-        if self.in_flight.is_none() && self.rollback.ends(now.monotonic) {
-            self.run = Run::Idle;
-            self.pulled = false;
-            self.applied = None;
         }
     }
 

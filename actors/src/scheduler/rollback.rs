@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::Monotonic;
+use super::job::Job;
+use super::notices::Notices;
+use super::run::Run;
+use crate::clock::{Moment, Monotonic};
 use crate::workload::Workload;
 
 /// A new specification has so many attempts to start before the previous one comes back.
@@ -68,5 +71,25 @@ impl Rollback {
     /// Returns when the new specification is tried again.
     pub(super) fn until(&self) -> Option<Monotonic> {
         self.until
+    }
+}
+
+impl Job {
+    /// Lets the previous specification run again, at once: its images are on the device.
+    pub(super) fn roll_back(&mut self, notices: &mut Notices) {
+        self.run = Run::Idle;
+        self.pulled = true;
+        let cause = self.failure.clone().unwrap_or_default();
+        let message = format!("the previous specification is started again: {cause}");
+        notices.warn("RolledBack", &self.name, message);
+    }
+
+    /// Gives the new specification another attempt when the time for it has come.
+    pub(crate) fn end_rollback(&mut self, now: Moment) {
+        if self.in_flight.is_none() && self.rollback.ends(now.monotonic) {
+            self.run = Run::Idle;
+            self.pulled = false;
+            self.applied = None;
+        }
     }
 }

@@ -456,6 +456,15 @@ fn limit_that_cannot_be_applied_is_said_once_and_harms_nobody() {
     assert_eq!(world.status("web"), WorkloadStatus::Running);
 }
 
+#[test]
+fn profile_that_the_device_does_not_define_is_told_once() {
+    let mut world = World::new();
+    world.configure(&[workload("web").profile("q", &["low"]).build()]);
+    world.verdict("low", Verdict::True);
+    world.verdict("low", Verdict::False);
+    assert_eq!(world.events(), ["ProfileUnknown"]);
+}
+
 // ---- replacement ------------------------------------------------------------------------------
 
 /// A world whose workload ran well and was given a specification that cannot start.

@@ -123,7 +123,7 @@ impl Agent {
         let sync = ControlPlaneSync::new(
             source,
             Box::new(store),
-            scheduler.recipient(),
+            vec![scheduler.recipient()],
             evaluator.recipient(),
             clock.clone(),
             control_plane.vitals(),

@@ -88,7 +88,9 @@ impl ControlPlaneSync {
             workloads: configuration.workloads.clone(),
             rejected: configuration.rejected.clone(),
         };
-        tell(&self.scheduler, workloads);
+        for recipient in &self.workloads {
+            tell(recipient, workloads.clone());
+        }
     }
 
     /// Reads the folder again when it changes.
