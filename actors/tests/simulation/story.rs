@@ -219,7 +219,7 @@ fn check_cron(
     let slack = TimeDelta::seconds(60);
     let starts = world.starts_of(id);
     let is_late = |start: &&Start| {
-        start.wall > from + slack && (start.wall.minute() % 5 > 0) && start.wall <= to
+        start.wall > from + slack && !start.wall.minute().is_multiple_of(5) && start.wall <= to
     };
     if let Some(start) = starts.iter().find(is_late)
         && !fails
