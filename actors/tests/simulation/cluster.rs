@@ -96,7 +96,12 @@ impl Cluster {
                             world.kill.notify_one();
                             std::future::pending().await
                         }
-                        _ => Err(error()),
+                        Fate::Refused
+                        | Fate::Silent
+                        | Fate::Lost
+                        | Fate::Late
+                        | Fate::Panic
+                        | Fate::KillBefore => Err(error()),
                     }
                 }
                 Fate::Late => {

@@ -179,7 +179,12 @@ impl Podman {
                             world.kill.notify_one();
                             std::future::pending().await
                         }
-                        _ => Err(cut()),
+                        Fate::Refused
+                        | Fate::Silent
+                        | Fate::Lost
+                        | Fate::Late
+                        | Fate::Panic
+                        | Fate::KillBefore => Err(cut()),
                     }
                 }
                 Fate::Late => {

@@ -40,6 +40,8 @@ pub(crate) struct World {
     pub(crate) down: RefCell<BTreeMap<ExecutorKind, bool>>,
     pub(crate) control_plane_down: Cell<bool>,
     pub(crate) boot: Cell<u32>,
+    /// The latest wall time from which the clock was ever put back.
+    pub(crate) latest_wall: Cell<Option<DateTime<Utc>>>,
     violations: RefCell<Vec<String>>,
     trace: Cell<u64>,
     pub(crate) verbose: bool,
@@ -68,6 +70,7 @@ impl World {
             down: RefCell::default(),
             control_plane_down: Cell::new(false),
             boot: Cell::new(1),
+            latest_wall: Cell::new(None),
             violations: RefCell::default(),
             trace: Cell::new(0),
             verbose,
@@ -119,6 +122,9 @@ impl World {
 
     /// Moves the wall clock of the world and of the agent.
     pub(crate) fn step(&self, step: TimeDelta) {
+        if step < TimeDelta::zero() {
+            self.latest_wall.set(self.latest_wall.get().max(Some(self.clock.now().wall)));
+        }
         self.clock.step(step);
         if let Some(clock) = &*self.agent_clock.borrow() {
             clock.step(step);
