@@ -123,6 +123,14 @@ pub enum Action {
         /// Limits in force.
         limits: Limits,
     },
+    /// Bring limits to the containers of the workload's pod that run. Creates, stops and restarts
+    /// nothing, where the runtime can do that at all.
+    Limit {
+        /// The workload.
+        workload: Arc<Workload>,
+        /// Limits in force.
+        limits: Limits,
+    },
     /// Stop the pod and remove it with its volumes. A pod that is absent is a success.
     Stop {
         /// The pod.
@@ -141,6 +149,7 @@ impl Action {
         match self {
             Self::Pull { .. } => "pull",
             Self::Start { .. } => "start",
+            Self::Limit { .. } => "limit",
             Self::Stop { .. } => "stop",
         }
     }
@@ -149,7 +158,9 @@ impl Action {
     #[must_use]
     pub fn workload_id(&self) -> &WorkloadId {
         match self {
-            Self::Pull { workload } | Self::Start { workload, .. } => &workload.id,
+            Self::Pull { workload }
+            | Self::Start { workload, .. }
+            | Self::Limit { workload, .. } => &workload.id,
             Self::Stop { id, .. } => id,
         }
     }
@@ -158,7 +169,9 @@ impl Action {
     #[must_use]
     pub fn workload_name(&self) -> &WorkloadName {
         match self {
-            Self::Pull { workload } | Self::Start { workload, .. } => &workload.name,
+            Self::Pull { workload }
+            | Self::Start { workload, .. }
+            | Self::Limit { workload, .. } => &workload.name,
             Self::Stop { workload, .. } => workload,
         }
     }

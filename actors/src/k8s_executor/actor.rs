@@ -264,7 +264,9 @@ impl Handler<ExecutorCommand> for K8sExecutor {
         let working = match command.action {
             // The nodes of the cluster pull for themselves.
             Action::Pull { workload: _ } => return ticket.finish(Ok(())),
-            Action::Start { workload, limits } => self.start(&workload, limits),
+            Action::Start { workload, limits } | Action::Limit { workload, limits } => {
+                self.start(&workload, limits)
+            }
             // The grace period of a Deployment's pods is that of their specification.
             Action::Stop { id, .. } => self.stop(id),
         };

@@ -227,6 +227,7 @@ impl Jobs {
     /// Adopts what an executor saw.
     pub(crate) fn observe(&mut self, observed: WorkloadsObserved) {
         let executor = observed.executor;
+        let had_unheard = self.runtimes.has_unheard_podman();
         let pods = match observed.pods {
             Ok(pods) => pods,
             Err(unavailable) => {
@@ -234,12 +235,13 @@ impl Jobs {
                 if self.runtimes.note(executor, Runtime::Unavailable { message }) {
                     self.touch_all_on(executor);
                 }
-                return;
+                return self.stop_waiting_to_hear(had_unheard);
             }
         };
         if self.runtimes.note(executor, Runtime::Available) {
             self.touch_all_on(executor);
         }
+        self.stop_waiting_to_hear(had_unheard);
         let mut by_workload: BTreeMap<WorkloadName, Vec<ObservedPod>> = BTreeMap::new();
         for pod in pods {
             by_workload.entry(pod.workload.clone()).or_default().push(pod);
@@ -258,6 +260,13 @@ impl Jobs {
             }
         }
         self.adopt_strangers();
+    }
+
+    /// Plans all jobs once every podman has been heard.
+    fn stop_waiting_to_hear(&mut self, had_unheard: bool) {
+        if had_unheard && !self.runtimes.has_unheard_podman() {
+            self.jobs.keys().for_each(|name| self.agenda.plan_now(name));
+        }
     }
 
     fn touch_all_on(&mut self, executor: ExecutorKind) {

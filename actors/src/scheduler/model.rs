@@ -227,7 +227,9 @@ impl Model {
             Action::Pull { .. } => {
                 CommandError::Pull { image: "i".to_owned(), message: "no".to_owned() }
             }
-            Action::Start { .. } => CommandError::Start { message: "no".to_owned() },
+            Action::Start { .. } | Action::Limit { .. } => {
+                CommandError::Start { message: "no".to_owned() }
+            }
             Action::Stop { .. } => CommandError::Stop { message: "no".to_owned() },
         };
         let unavailable = CommandError::Unavailable { message: "gone".to_owned() };

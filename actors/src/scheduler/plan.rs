@@ -16,13 +16,20 @@
 //! | Running  | its first start waits for others     | wait for them                          |
 //! | Running  | an older pod                         | stop it: both may want the same port   |
 //! | Running  | an older pod on a silent runtime     | wait for the runtime                   |
+//! | Running  | the other podman not heard at start  | wait for it, a minute at most          |
 //! | Running  | nothing in its way                   | start                                  |
+
+use std::time::Duration;
 
 use super::job::Job;
 use super::run::{PodKey, Run};
 use super::runtimes::Runtimes;
 use crate::clock::{Moment, Monotonic};
-use crate::workload::{CurrentState, TargetState};
+use crate::workload::{CurrentState, ExecutorKind, TargetState};
+
+/// An agent that just started waits so long to hear which pods the other podman has: a workload
+/// that moved from one to the other may still run there.
+const HEARING_TIME: Duration = Duration::from_secs(60);
 
 /// What a job does next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,6 +106,10 @@ fn run(job: &Job, runtimes: &Runtimes, now: Moment) -> Step {
     }
     if job.waits_for.is_some() && !job.ever_ran {
         return Step::Settled;
+    }
+    let hearing = now.monotonic.since_start() < HEARING_TIME && runtimes.has_unheard_podman();
+    if hearing && wanted.executor != ExecutorKind::K8s {
+        return Step::WaitUntil(Monotonic::from_start(HEARING_TIME));
     }
     if older().next().is_none() {
         return Step::Start;

@@ -43,6 +43,12 @@ impl Runtimes {
         self.0.get(&kind) == Some(&Runtime::Available)
     }
 
+    /// Returns whether some podman has not been heard yet, so that nobody knows its pods.
+    pub(crate) fn has_unheard_podman(&self) -> bool {
+        let podmans = [ExecutorKind::PodmanRootful, ExecutorKind::PodmanRootless];
+        podmans.iter().any(|kind| self.0.get(kind) == Some(&Runtime::Unheard))
+    }
+
     /// Returns why `kind` cannot be used, in plain words.
     pub(crate) fn obstacle(&self, kind: ExecutorKind) -> Option<String> {
         match self.0.get(&kind) {

@@ -48,13 +48,8 @@ impl World {
     fn at(wall: &str) -> Self {
         let wall: DateTime<Utc> = wall.parse().unwrap();
         let now = Moment { monotonic: Monotonic::from_start(Duration::from_secs(1000)), wall };
-        let settings = SchedulerSettings {
-            retry: RetryPolicy::Constant { period: RETRY },
-            start_budget: 4,
-            unconfigured: [(ExecutorKind::K8s, "set KUBECONFIG".to_owned())].into(),
-        };
         let mut world = Self {
-            jobs: Jobs::new(settings, 1),
+            jobs: Self::deaf_jobs(),
             now,
             pods: BTreeMap::new(),
             open: VecDeque::new(),
@@ -65,6 +60,16 @@ impl World {
         world.observe(ROOTFUL);
         world.observe(ExecutorKind::PodmanRootless);
         world
+    }
+
+    /// Returns jobs that have heard of no runtime.
+    fn deaf_jobs() -> Jobs {
+        let settings = SchedulerSettings {
+            retry: RetryPolicy::Constant { period: RETRY },
+            start_budget: 4,
+            unconfigured: [(ExecutorKind::K8s, "set KUBECONFIG".to_owned())].into(),
+        };
+        Jobs::new(settings, 1)
     }
 
     pub(super) fn observe(&mut self, executor: ExecutorKind) {
@@ -118,7 +123,7 @@ impl World {
 
     pub(super) fn carry_out(&mut self, executor: ExecutorKind, action: &Action) {
         match action {
-            Action::Pull { .. } => {}
+            Action::Pull { .. } | Action::Limit { .. } => {}
             Action::Start { workload, .. } => {
                 self.put(executor, workload, CurrentState::Running);
             }
@@ -340,6 +345,35 @@ fn refused_workload_is_reported_with_its_reason() {
     world.jobs.configure(&configured, world.now);
     assert_eq!(world.report("bad").reason.unwrap(), "kind vm is unknown");
     assert_eq!(world.events(), ["WorkloadRejected"], "once, not at each repetition");
+}
+
+#[test]
+fn pod_on_a_podman_that_was_not_heard_yet_is_not_doubled() {
+    let mut world = World::new();
+    world.jobs = World::deaf_jobs();
+    world.now.monotonic = Monotonic::from_start(SECOND);
+    world.started_at = world.now;
+    world.put(ROOTFUL, &workload("web").build(), CurrentState::Running);
+    world.observe(ExecutorKind::PodmanRootless);
+    let moved = workload("web").on(ExecutorKind::PodmanRootless).build();
+    world.configure(&[moved]);
+    world.pass(3 * SECOND);
+    assert_eq!(world.log(), ["0s pull web"]);
+    world.observe(ROOTFUL);
+    world.run();
+    assert_eq!(world.log(), ["3s stop web", "3s start web"]);
+    assert_eq!(world.pods.len(), 1);
+}
+
+#[test]
+fn podman_that_never_speaks_holds_the_other_up_for_a_minute_at_most() {
+    let mut world = World::new();
+    world.jobs = World::deaf_jobs();
+    world.now.monotonic = Monotonic::from_start(SECOND);
+    world.observe(ROOTFUL);
+    world.configure(&[workload("web").build()]);
+    world.pass(MINUTE);
+    assert_eq!(world.running(), ["web"]);
 }
 
 // ---- profiles ---------------------------------------------------------------------------------

@@ -51,7 +51,9 @@ async fn execute(
 ) -> Result<Notes, CommandError> {
     match action {
         Action::Pull { workload } => pull::pull(bench, workload, until).await,
-        Action::Start { workload, limits } => start::start(bench, workload, *limits, until).await,
+        Action::Start { workload, limits } | Action::Limit { workload, limits } => {
+            start::start(bench, workload, *limits, until).await
+        }
         Action::Stop { id, grace, .. } => {
             let stopped = stop::stop(bench, id, *grace, until).await;
             stopped.map(|()| Notes::default())
