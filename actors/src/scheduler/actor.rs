@@ -111,6 +111,9 @@ impl Scheduler {
 
     fn report_if_changed(&mut self) {
         self.report_pending = false;
+        if !self.jobs.configured {
+            return;
+        }
         let reports = self.jobs.reports(self.deps.clock.now());
         if reports[..] != self.last_report[..] {
             self.last_report = reports.into();

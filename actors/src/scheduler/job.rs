@@ -24,6 +24,15 @@ pub(crate) const ADOPTION_GRACE: Duration = Duration::from_secs(120);
 /// Time between SIGTERM and SIGKILL for a pod that does not say: podman's default.
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 
+/// The verdicts that a job is aimed by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View<'a> {
+    /// None before the first.
+    pub(crate) verdicts: Option<&'a Verdicts>,
+    /// The configuration changed and its verdicts are still to come: what runs is kept meanwhile.
+    pub(crate) are_pending: bool,
+}
+
 /// One job. Its name is that of its workload.
 #[derive(Debug)]
 pub(crate) struct Job {
@@ -43,7 +52,7 @@ pub(crate) struct Job {
     pub(crate) applied: Option<Limits>,
     /// A workload that must run before this one starts for the first time, and does not yet.
     pub(crate) waits_for: Option<WorkloadName>,
-    /// Whether it ran when it was last planned, so that those who wait for it are called once.
+    /// Whether it had run when it was last planned, so that those who wait for it are called once.
     pub(crate) ran_when_planned: bool,
     /// Every pod of this workload that exists, of whatever specification.
     pub(crate) pods: BTreeMap<PodKey, ObservedPod>,
@@ -63,10 +72,14 @@ pub(crate) struct Job {
     pub(crate) cron: Cron,
     /// The next cron tick, for people.
     pub(crate) next_tick: Option<DateTime<Utc>>,
+    /// The wall clock was never set, so that no tick is known.
+    pub(crate) clock_is_unset: bool,
     /// A cron tick asked for a run that has not ended yet.
     pub(crate) run_requested: bool,
     pub(super) retry: Retry,
     pub(super) failed_stops: u32,
+    /// Commands in a row whose outcome is unknown.
+    pub(super) unknown_outcomes: u32,
     pub(super) rollback: Rollback,
     /// When the pod of the previous specification ended, while its successor has not started.
     pub(super) gap_since: Option<Monotonic>,
@@ -97,9 +110,11 @@ impl Job {
             grace: DEFAULT_GRACE,
             cron: Cron::None,
             next_tick: None,
+            clock_is_unset: false,
             run_requested: false,
             retry: Retry::new(default_retry, 0),
             failed_stops: 0,
+            unknown_outcomes: 0,
             rollback: Rollback::default(),
             gap_since: None,
         }
@@ -184,11 +199,6 @@ impl Job {
         }
     }
 
-    /// Returns whether the pod of the specification in force runs, as far as the agent has noted.
-    pub(crate) fn runs(&self) -> bool {
-        matches!(self.run, Run::Started { .. }) && self.current() == Some(&CurrentState::Running)
-    }
-
     /// Returns whether the limits in force have to be brought to the running pod.
     pub(crate) fn limits_differ(&self) -> bool {
         let conditions = |workload: &Arc<Workload>| {
@@ -228,7 +238,8 @@ impl Job {
     }
 
     /// Decides the target from the profiles and the cron tick.
-    pub(crate) fn aim(&mut self, verdicts: Option<&Verdicts>, now: Moment) {
+    pub(crate) fn aim(&mut self, view: View<'_>, now: Moment) {
+        let verdicts = view.verdicts;
         let Some(workload) = &self.desired else {
             self.target = TargetState::Removed;
             self.inactive_because = None;
@@ -240,10 +251,14 @@ impl Job {
         let forbidden = if workload.profiles.is_empty() {
             None
         } else {
-            let may_keep = now.monotonic.since_start() < ADOPTION_GRACE && self.is_alive();
+            let in_grace = now.monotonic.since_start() < ADOPTION_GRACE || view.are_pending;
+            let may_keep = in_grace && self.is_alive();
             match verdicts.map(|known| eligibility(&workload.profiles, known)) {
                 Some(Eligibility::Allowed) => None,
-                Some(Eligibility::Forbidden { because }) => Some(because),
+                Some(Eligibility::Forbidden { because }) => {
+                    let keep = view.are_pending && self.is_alive();
+                    (!keep).then_some(because)
+                }
                 Some(Eligibility::Undecided { because }) => (!may_keep).then_some(because),
                 None => (!may_keep).then(|| "its profiles are not evaluated yet".to_owned()),
             }
@@ -253,7 +268,12 @@ impl Job {
             self.run_requested = false;
             (TargetState::Inactive, Some(because))
         } else if waits_for_cron {
-            (TargetState::Inactive, Some(self.cron.why_it_waits().to_owned()))
+            let why = if self.clock_is_unset {
+                "waits until the device's clock is set"
+            } else {
+                self.cron.why_it_waits()
+            };
+            (TargetState::Inactive, Some(why.to_owned()))
         } else {
             (TargetState::Running, None)
         };

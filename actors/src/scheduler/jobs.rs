@@ -30,6 +30,8 @@ pub(crate) struct Jobs {
     seen: BTreeMap<ExecutorKind, BTreeMap<WorkloadName, Vec<ObservedPod>>>,
     pub(super) runtimes: Runtimes,
     pub(super) verdicts: Option<Verdicts>,
+    /// Profiles or references to them changed, and the verdicts on that are still to come.
+    pub(super) verdicts_pending: bool,
     /// Workloads of the configuration that were refused, and why.
     rejected: BTreeMap<WorkloadName, String>,
     pub(super) dependencies: Dependencies,
@@ -54,6 +56,7 @@ impl Jobs {
             jobs: BTreeMap::new(),
             seen: BTreeMap::new(),
             verdicts: None,
+            verdicts_pending: false,
             rejected: BTreeMap::new(),
             dependencies: Dependencies::default(),
             configured: false,
@@ -71,6 +74,7 @@ impl Jobs {
         let mut fresh = Self::new(self.settings.clone(), self.random.u64(..));
         fresh.next_command = self.next_command;
         fresh.draining = self.draining;
+        fresh.verdicts = self.verdicts.take();
         fresh.seen = std::mem::take(&mut self.seen);
         std::mem::swap(&mut fresh.runtimes, &mut self.runtimes);
         std::mem::swap(&mut fresh.budget, &mut self.budget);
@@ -110,6 +114,8 @@ impl Jobs {
         if let Some(way_out) = self.settings.unconfigured.get(&workload.executor) {
             self.notices.warn("RuntimeNotConfigured", name, way_out.clone());
         }
+        let known = self.jobs.get(name).and_then(|job| job.desired.as_ref());
+        self.verdicts_pending |= known.map(|known| &known.profiles) != Some(&workload.profiles);
         let cron = self.cron_of(workload, now);
         let (retry, seed) = (self.settings.retry, self.random.u64(..));
         self.job(name).configure(workload, cron, retry, seed, now);
@@ -207,13 +213,14 @@ impl Jobs {
     /// Adopts verdicts: the jobs that name a profile whose verdicts changed are planned anew.
     pub(crate) fn evaluate(&mut self, verdicts: Verdicts) {
         let old = self.verdicts.replace(verdicts);
+        let was_pending = std::mem::take(&mut self.verdicts_pending);
         let new = self.verdicts.as_ref();
         for (name, job) in &self.jobs {
             let Some(workload) = &job.desired else {
                 continue;
             };
             let changed = verdicts_differ(&workload.profiles, old.as_ref(), new);
-            if changed {
+            if changed || (was_pending && !workload.profiles.is_empty()) {
                 self.agenda.plan_now(name);
             }
         }

@@ -11,12 +11,17 @@ use crate::workload::{ContainerEnd, CurrentState, ObservedPod, RestartPolicy, Ta
 
 /// Wait after a command that failed for no fault of the workload.
 const RUNTIME_RETRY_DELAY: Duration = Duration::from_secs(1);
+/// Longest such wait, however often it failed in a row.
+const MAX_RUNTIME_RETRY_DELAY: Duration = Duration::from_secs(30);
+/// After so many in a row people are told: one may be the restart of a service.
+const TELLING_OUTCOMES: u32 = 3;
 /// Longest wait between attempts to stop a pod that does not stop.
 const MAX_STOP_RETRY_DELAY: Duration = Duration::from_secs(30);
 impl Job {
     /// Notes a cron tick.
     pub(crate) fn cron_due(&mut self, notices: &mut Notices) {
-        if self.is_alive() || self.in_flight.is_some() {
+        let starts = |flight: &InFlight| matches!(flight.doing, Doing::Pulling | Doing::Starting);
+        if self.is_alive() || self.in_flight.as_ref().is_some_and(starts) {
             notices.warn("CronSkipped", &self.name, "the previous run has not ended".to_owned());
         } else {
             self.run_requested = true;
@@ -52,12 +57,12 @@ impl Job {
             }
             Some(CurrentState::Incomplete { message }) => {
                 if self.has_started() {
-                    self.run_failed(message, now, notices);
+                    self.run_gone(message, now, notices);
                 }
             }
             None => {
                 if self.has_started() {
-                    self.run_vanished(now, notices);
+                    self.run_gone("the pod was removed by somebody else".to_owned(), now, notices);
                 }
             }
             Some(CurrentState::Unknown) => {}
@@ -120,8 +125,8 @@ impl Job {
         self.finish(failed.then_some(message));
     }
 
-    fn run_vanished(&mut self, now: Moment, notices: &mut Notices) {
-        let message = "the pod was removed by somebody else".to_owned();
+    /// The pod is gone, or a ruin, though nobody of ours stopped it.
+    fn run_gone(&mut self, message: String, now: Moment, notices: &mut Notices) {
         if self.repeats(&[]) || self.restart_policy() == RestartPolicy::OnFailure {
             self.run_failed(message, now, notices);
         } else {
@@ -182,6 +187,12 @@ impl Job {
         let Some(flight) = self.in_flight.take_if(|flight| flight.command == command) else {
             return;
         };
+        if !matches!(
+            result,
+            Err(CommandError::Unavailable { .. } | CommandError::Abandoned | CommandError::Expired)
+        ) {
+            self.unknown_outcomes = 0;
+        }
         match (flight.doing, result) {
             (Doing::Pulling, Ok(())) => self.pulled = true,
             (Doing::Starting, Ok(())) => {
@@ -237,7 +248,7 @@ impl Job {
                     | CommandError::Abandoned
                     | CommandError::Expired),
                 ),
-            ) => self.outcome_unknown(&flight, &error, now),
+            ) => self.outcome_unknown(&flight, &error, now, notices),
             (Doing::Pulling, Err(error)) => self.run_failed(error.to_string(), now, notices),
             (Doing::Starting, Err(error)) => {
                 self.run_failed(error.to_string(), now, notices);
@@ -262,16 +273,27 @@ impl Job {
     }
 
     /// Gives up a command whose executor let its deadline pass.
-    pub(crate) fn expire(&mut self, now: Moment) {
+    pub(crate) fn expire(&mut self, now: Moment, notices: &mut Notices) {
         if let Some(flight) = self.in_flight.take_if(|flight| flight.until <= now.monotonic) {
-            self.outcome_unknown(&flight, &CommandError::Abandoned, now);
+            self.outcome_unknown(&flight, &CommandError::Abandoned, now, notices);
         }
     }
 
     /// The runtime may have done it or not. A pod that may exist counts as one until the runtime
     /// is seen again: it must not run beside another of this workload.
-    fn outcome_unknown(&mut self, flight: &InFlight, error: &CommandError, now: Moment) {
-        self.not_before = now.monotonic + RUNTIME_RETRY_DELAY;
+    fn outcome_unknown(
+        &mut self,
+        flight: &InFlight,
+        error: &CommandError,
+        now: Moment,
+        notices: &mut Notices,
+    ) {
+        let delay = RUNTIME_RETRY_DELAY.saturating_mul(1 << self.unknown_outcomes.min(8));
+        self.unknown_outcomes = self.unknown_outcomes.saturating_add(1);
+        self.not_before = now.monotonic + delay.min(MAX_RUNTIME_RETRY_DELAY);
+        if self.unknown_outcomes == TELLING_OUTCOMES {
+            notices.warn("RuntimeFailed", &self.name, error.to_string());
+        }
         self.failure = Some(error.to_string());
         if flight.doing == Doing::Starting {
             let (id, workload) = (flight.pod.id.clone(), self.name.clone());

@@ -185,8 +185,9 @@ impl Model {
                 self.world.jobs.reset();
                 self.hear_all();
                 self.plan();
-                self.tell_verdicts();
                 self.tell_configuration();
+                self.plan();
+                self.tell_verdicts();
             }
         }
         self.plan();

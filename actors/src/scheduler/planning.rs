@@ -1,11 +1,12 @@
 //! Which commands the jobs want sent now, within the start budget, and when to ask again. Pure.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeZone, Utc};
 
-use super::job::{ADOPTION_GRACE, Job};
+use super::job::{ADOPTION_GRACE, Job, View};
 use super::jobs::Jobs;
 use super::plan::{Step, next_step};
 use super::run::{Doing, InFlight, PodKey};
@@ -23,6 +24,8 @@ const LIMIT_DEADLINE: Duration = Duration::from_secs(60);
 const STOP_MARGIN: Duration = Duration::from_secs(40);
 /// A job gives a command up so long after its deadline, at which the executor's supervisor acts.
 const GIVE_UP_MARGIN: Duration = Duration::from_secs(5);
+/// A job is planned so often for one event at most: for itself, and for those that it waits for.
+const MAX_PLANS: u32 = 8;
 /// Cron looks at the wall clock at least so often, since the wall clock may jump.
 const CRON_CHECK_PERIOD: Duration = Duration::from_secs(60);
 
@@ -51,7 +54,15 @@ impl Jobs {
             self.agenda.plan_now(&name);
         }
         let mut commands = Vec::new();
+        let mut planned: BTreeMap<WorkloadName, u32> = BTreeMap::new();
         while let Some(name) = self.agenda.next_due(now.monotonic) {
+            let times = planned.entry(name.clone()).or_default();
+            *times += 1;
+            if *times > MAX_PLANS {
+                // A job that asks to be planned again and again must not hold up the thread.
+                self.agenda.plan_at(&name, Some(now.monotonic + Duration::from_secs(1)));
+                continue;
+            }
             commands.extend(self.plan_job(&name, now, zone));
         }
         commands
@@ -66,21 +77,22 @@ impl Jobs {
         let waits_for = self.first_missing(name);
         let job = self.jobs.get_mut(name)?;
         job.waits_for = waits_for;
-        job.expire(now);
+        job.expire(now, &mut self.notices);
         job.end_rollback(now);
         let tick = job.cron.ticks_mut().map(|cron| cron.advance(now, zone));
         if tick.as_ref().is_some_and(|tick| tick.due.is_some()) {
             job.cron_due(&mut self.notices);
         }
-        job.aim(self.verdicts.as_ref(), now);
+        job.clock_is_unset = tick.as_ref().is_some_and(|tick| tick.waiting_for_clock);
+        let view = View { verdicts: self.verdicts.as_ref(), are_pending: self.verdicts_pending };
+        job.aim(view, now);
         let can_settle = job.wanted().is_some_and(|key| self.runtimes.is_available(key.executor));
         if can_settle {
             job.settle(now, &mut self.notices);
-            job.aim(self.verdicts.as_ref(), now);
+            job.aim(view, now);
         }
-        let runs = job.runs();
-        let ran = std::mem::replace(&mut job.ran_when_planned, runs);
-        if runs && !ran {
+        let ran = std::mem::replace(&mut job.ran_when_planned, job.ever_ran);
+        if job.ever_ran && !ran {
             for waiting in self.dependencies.waiting_for(name) {
                 self.agenda.plan_now(waiting);
             }
@@ -102,7 +114,7 @@ impl Jobs {
             Step::Pull if self.budget.admits(name) => pull(job),
             Step::Start if self.budget.admits(name) => start(job),
             Step::Pull | Step::Start => None,
-            Step::Limit => start(job).map(|(_, pod, action)| (Doing::Limiting, pod, action)),
+            Step::Limit => limit(job),
             Step::Stop(pod) => Some(stop(job, pod)),
         };
         let command = action.map(|(doing, pod, action)| {
@@ -122,17 +134,20 @@ impl Jobs {
         if in_grace && job.desired.as_ref().is_some_and(|w| !w.profiles.is_empty()) {
             wake = sooner(wake, Monotonic::from_start(ADOPTION_GRACE));
         }
-        if let Some(until) = job.rollback.until() {
+        // A command in flight is answered first, and its answer plans the job.
+        if job.in_flight.is_none()
+            && let Some(until) = job.rollback.until()
+        {
             wake = sooner(wake, until);
         }
         self.agenda.plan_at(name, wake);
         command
     }
 
-    /// Returns the first of those that must run before `name` and does not.
+    /// Returns the first of those that must have run before `name` and have not.
     fn first_missing(&self, name: &WorkloadName) -> Option<WorkloadName> {
-        let runs = |other: &&WorkloadName| self.jobs.get(*other).is_some_and(Job::runs);
-        self.dependencies.of(name).iter().find(|other| !runs(other)).cloned()
+        let ran = |other: &&WorkloadName| self.jobs.get(*other).is_some_and(|job| job.ever_ran);
+        self.dependencies.of(name).iter().find(|other| !ran(other)).cloned()
     }
 
     /// Lets no further command be planned; returns how many are in flight.
@@ -178,6 +193,11 @@ fn pull(job: &Job) -> Option<(Doing, PodKey, Action)> {
 fn start(job: &Job) -> Option<(Doing, PodKey, Action)> {
     let workload = Arc::clone(job.effective()?);
     Some((Doing::Starting, job.wanted()?, Action::Start { workload, limits: job.limits }))
+}
+
+fn limit(job: &Job) -> Option<(Doing, PodKey, Action)> {
+    let workload = Arc::clone(job.effective()?);
+    Some((Doing::Limiting, job.wanted()?, Action::Limit { workload, limits: job.limits }))
 }
 
 fn stop(job: &Job, pod: PodKey) -> (Doing, PodKey, Action) {

@@ -11,8 +11,11 @@ use crate::workload::Workload;
 
 /// A new specification has so many attempts to start before the previous one comes back.
 const ATTEMPTS: u32 = 3;
-/// The new specification is tried again after this.
+/// The new specification is tried again after this, then after twice that, and so on: each attempt
+/// interrupts the one that runs well.
 const NEXT_TRY: Duration = Duration::from_secs(300);
+/// Longest time between two such attempts.
+const LAST_TRY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What a job can fall back on.
 #[derive(Debug, Default)]
@@ -20,6 +23,7 @@ pub(super) struct Rollback {
     /// Ran well when it was replaced; `None` once its successor ran, or if there was none.
     previous: Option<Arc<Workload>>,
     failed_starts: u32,
+    rounds: u32,
     /// The previous one is in force until then.
     until: Option<Monotonic>,
 }
@@ -29,7 +33,7 @@ impl Rollback {
     pub(super) fn replaced(&mut self, healthy: Option<Arc<Workload>>) {
         // A second change before the first one ever ran still falls back on what ran.
         let previous = healthy.or(self.previous.take());
-        *self = Self { previous, failed_starts: 0, until: None };
+        *self = Self { previous, failed_starts: 0, rounds: 0, until: None };
     }
 
     /// Notes that a pod could not be started; returns whether the previous specification is in
@@ -42,7 +46,9 @@ impl Rollback {
         if self.failed_starts < ATTEMPTS {
             return false;
         }
-        self.until = Some(now + NEXT_TRY);
+        let wait = NEXT_TRY.saturating_mul(1 << self.rounds.min(16)).min(LAST_TRY);
+        self.rounds = self.rounds.saturating_add(1);
+        self.until = Some(now + wait);
         true
     }
 

@@ -463,11 +463,11 @@ fn limit_comes_with_its_condition_and_goes_with_it() {
     assert_eq!(world.log(), ["0s pull web", "0s start web"]);
     world.jobs.evaluate(verdicts(Verdict::True));
     world.run();
-    assert_eq!(world.log(), ["0s start web"], "the limit is brought to the running pod");
+    assert_eq!(world.log(), ["0s limit web"], "the limit is brought to the running pod");
     assert_eq!(world.report("web").restarts, 0);
     world.jobs.evaluate(verdicts(Verdict::False));
     world.run();
-    assert_eq!(world.log(), ["0s start web"], "and lifted");
+    assert_eq!(world.log(), ["0s limit web"], "and lifted");
     world.pass(10 * MINUTE);
     assert!(world.log().is_empty());
 }
@@ -481,11 +481,11 @@ fn limit_that_cannot_be_applied_is_said_once_and_harms_nobody() {
     let web = workload("web").profile("p", &["low"]).with(limited).build();
     world.put(ROOTFUL, &web, CurrentState::Running);
     world.observe(ROOTFUL);
-    world.fail("start web", &[CommandError::Unsupported { message: "cgroup v1".to_owned() }]);
+    world.fail("limit web", &[CommandError::Unsupported { message: "cgroup v1".to_owned() }]);
     world.verdict("low", Verdict::True);
     world.configure(&[web]);
     world.pass(10 * MINUTE);
-    assert_eq!(world.log(), ["0s start web"]);
+    assert_eq!(world.log(), ["0s limit web"]);
     assert_eq!(world.events(), ["LimitNotApplied"]);
     assert_eq!(world.status("web"), WorkloadStatus::Running);
 }
@@ -541,7 +541,7 @@ fn rolled_back_specification_is_tried_again_and_stays_when_it_starts() {
     let again = ["400s pull web", "400s stop web", "400s start web", "400s start web"];
     assert_eq!(world.log(), again, "the new one is tried once, then the old one is back");
     assert_eq!(image_running(&world), Some(workload("web").build().id.clone()), "in vain");
-    world.pass(5 * MINUTE);
+    world.pass(10 * MINUTE);
     let new = workload("web").image("localhost/app:2").build();
     assert_eq!(image_running(&world), Some(new.id.clone()));
     world.pass(20 * MINUTE);
@@ -566,6 +566,52 @@ fn first_specification_has_nothing_to_roll_back_to() {
     world.pass(5 * RETRY);
     assert_eq!(world.running(), ["web"]);
     assert!(!world.events().contains(&"RolledBack"));
+}
+
+#[test]
+fn rollback_that_ends_during_a_command_waits_for_it() {
+    let mut world = world_with_a_bad_successor(3);
+    world.pass(2 * RETRY);
+    world.end("web", 1);
+    world.pass(5 * MINUTE - RETRY - SECOND);
+    world.log();
+    world.end("web", 1);
+    // The next pull is never answered, past the end of the rollback.
+    world.now = world.now.after(RETRY);
+    world.plan();
+    world.now = world.now.after(MINUTE);
+    world.plan();
+    assert!(world.log().len() <= 2);
+}
+
+#[test]
+fn profile_that_comes_with_its_reference_stops_nothing() {
+    let mut world = World::new();
+    world.configure(&[workload("web").profile("p", &["low"]).build()]);
+    world.verdict("low", Verdict::True);
+    world.log();
+    // The configuration arrives before the verdicts on its new profile.
+    world.configure(&[workload("web").profile("p", &["high"]).build()]);
+    assert!(world.log().is_empty());
+    world.verdict("high", Verdict::True);
+    world.pass(MINUTE);
+    assert!(world.log().is_empty());
+    world.verdict("high", Verdict::False);
+    assert_eq!(world.log(), ["60s stop web"]);
+}
+
+#[test]
+fn scheduler_that_was_reset_stops_nothing_for_want_of_verdicts() {
+    let mut world = World::new();
+    let web = workload("web").profile("p", &["low"]).build();
+    world.configure(std::slice::from_ref(&web));
+    world.verdict("low", Verdict::True);
+    world.log();
+    world.jobs.reset();
+    world.observe(ROOTFUL);
+    world.configure(&[web]);
+    world.pass(MINUTE);
+    assert!(world.log().is_empty());
 }
 
 // ---- restarts ---------------------------------------------------------------------------------
@@ -717,7 +763,9 @@ fn runtime_failure_is_not_the_workloads_fault() {
     world.fail("start web", &[error, CommandError::Abandoned]);
     world.configure(&[workload("web").build()]);
     world.pass(2 * SECOND);
-    assert_eq!(world.log(), ["0s pull web", "0s start web", "1s start web", "2s start web"]);
+    assert_eq!(world.log(), ["0s pull web", "0s start web", "1s start web"]);
+    world.pass(SECOND);
+    assert_eq!(world.log(), ["3s start web"], "the wait doubles");
 }
 
 #[test]
@@ -859,6 +907,17 @@ fn workload_starts_once_those_that_it_names_run() {
     assert_eq!(world.report("a").reason.unwrap(), "waits until z runs");
     world.pass(RETRY);
     assert_eq!(world.log(), ["20s pull z", "20s start z", "20s start a"]);
+}
+
+#[test]
+fn one_that_has_finished_holds_nobody_up() {
+    let mut world = World::new();
+    let migrate = workload("migrate").restarts(RestartPolicy::Never).build();
+    world.configure(&[migrate]);
+    world.end("migrate", 0);
+    let migrate = workload("migrate").restarts(RestartPolicy::Never).build();
+    world.configure(&[after("a", &["migrate"]), migrate]);
+    assert_eq!(world.running(), ["a"]);
 }
 
 #[test]
