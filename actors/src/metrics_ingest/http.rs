@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use self::refusal::Refusal;
-pub(super) use self::sockets::{Socket, bind, serve};
+pub(super) use self::sockets::{Opening, Socket, bind, serve};
 use super::admission::admit;
 use super::body;
 use super::report::{Posts, exposition, status};
