@@ -173,6 +173,23 @@ async fn a_unix_socket_replaces_a_stale_one_and_is_removed_at_the_end() {
 }
 
 #[actix::test]
+async fn a_client_of_a_unix_socket_may_name_any_host_but_no_origin() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("agent.sock");
+    let mut listening = listen(vec![Listen::Unix(path.clone()), any_port()]);
+    let bound = listening.opened(2).await;
+    let request = "GET /healthz HTTP/1.1\r\nHost: agent.sock\r\nConnection: close\r\n\r\n";
+    let unix = UnixStream::connect(&path).unwrap();
+    assert_eq!(exchange(unix, request).await, "HTTP/1.1 200 OK");
+    let stream = TcpStream::connect(tcp(&bound[1])).unwrap();
+    assert_eq!(exchange(stream, request).await, "HTTP/1.1 403 Forbidden");
+    let request = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nOrigin: null\r\n\
+        Connection: close\r\n\r\n";
+    let unix = UnixStream::connect(&path).unwrap();
+    assert_eq!(exchange(unix, request).await, "HTTP/1.1 403 Forbidden");
+}
+
+#[actix::test]
 async fn a_unix_socket_of_another_process_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("agent.sock");

@@ -23,6 +23,9 @@ const MAX_CONNECTIONS: usize = 256;
 /// Connections that the system may hold for us.
 const BACKLOG: u32 = 256;
 
+/// Marks the connections that came over a unix socket.
+pub(super) struct OverUnix;
+
 /// A socket that listens.
 pub(in crate::metrics_ingest) enum Socket {
     Tcp(std::net::TcpListener),
@@ -150,6 +153,11 @@ pub(in crate::metrics_ingest) fn serve(
             .client_request_timeout(REQUEST_TIMEOUT)
             .client_disconnect_timeout(DISCONNECT_TIMEOUT)
             .shutdown_timeout(DISCONNECT_TIMEOUT.as_secs())
+            .on_connect(|connection, data| {
+                if connection.is::<UnixStream>() {
+                    data.insert(OverUnix);
+                }
+            })
             .disable_signals();
     for socket in sockets {
         server = match socket {
