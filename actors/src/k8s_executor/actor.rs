@@ -214,6 +214,11 @@ impl K8sExecutor {
     }
 }
 
+fn limits_wait() -> CommandError {
+    let message = "other limits would restart a k8s workload; they take effect at its next start";
+    CommandError::Unsupported { message: message.to_owned() }
+}
+
 fn reconnect_delays() -> exponential_backoff::IntoIter {
     let mut backoff = Backoff::new(u32::MAX, MIN_RECONNECT_DELAY, MAX_RECONNECT_DELAY);
     backoff.set_factor(2);
@@ -264,9 +269,9 @@ impl Handler<ExecutorCommand> for K8sExecutor {
         let working = match command.action {
             // The nodes of the cluster pull for themselves.
             Action::Pull { workload: _ } => return ticket.finish(Ok(())),
-            Action::Start { workload, limits } | Action::Limit { workload, limits } => {
-                self.start(&workload, limits)
-            }
+            Action::Start { workload, limits } => self.start(&workload, limits),
+            // To a Deployment, other limits are another pod: the cluster would restart it.
+            Action::Limit { .. } => return ticket.finish(Err(limits_wait())),
             // The grace period of a Deployment's pods is that of their specification.
             Action::Stop { id, .. } => self.stop(id),
         };

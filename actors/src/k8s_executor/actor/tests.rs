@@ -326,3 +326,18 @@ async fn a_restart_policy_that_a_deployment_lacks_is_told_once() {
     let told = said.iter().filter(|said| **said == Said::Event("RestartPolicyIgnored"));
     assert_eq!(told.count(), 1);
 }
+
+#[actix::test]
+async fn limits_of_a_running_workload_wait_for_its_next_start() {
+    let scene = Scene::on(FakeCluster::default());
+    scene.hear(1).await;
+    let limits = Limits { cpu: Some(50_000), memory: None };
+    let workload = Arc::new(workload("Always"));
+    scene.command(1, scene.within(60), Action::Limit { workload, limits });
+    let said = scene.hear(1).await;
+    let [Said::Finished(1, Err(CommandError::Unsupported { message }))] = &said[..] else {
+        panic!("{said:?}");
+    };
+    assert!(message.contains("next start"), "{message}");
+    assert!(scene.cluster.applied().is_empty());
+}
