@@ -181,7 +181,7 @@ async fn a_client_of_a_unix_socket_may_name_any_host_but_no_origin() {
     let request = "GET /healthz HTTP/1.1\r\nHost: agent.sock\r\nConnection: close\r\n\r\n";
     let unix = UnixStream::connect(&path).unwrap();
     assert_eq!(exchange(unix, request).await, "HTTP/1.1 200 OK");
-    let stream = TcpStream::connect(tcp(&bound[1])).unwrap();
+    let stream = TcpStream::connect(tcp(&bound[0])).unwrap();
     assert_eq!(exchange(stream, request).await, "HTTP/1.1 403 Forbidden");
     let request = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nOrigin: null\r\n\
         Connection: close\r\n\r\n";
