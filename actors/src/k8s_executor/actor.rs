@@ -100,7 +100,8 @@ impl K8sExecutor {
             Err(error) => actor.lost(&error, ctx),
         });
         ctx.spawn(events.finish());
-        self.mirror = Mirror::default();
+        // Commands under way look at the same one.
+        self.mirror.reset();
         self.api = Some(api);
     }
 

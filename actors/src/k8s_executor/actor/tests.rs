@@ -341,3 +341,25 @@ async fn limits_of_a_running_workload_wait_for_its_next_start() {
     assert!(message.contains("next start"), "{message}");
     assert!(scene.cluster.applied().is_empty());
 }
+
+#[actix::test]
+async fn a_start_that_waits_for_its_predecessor_survives_a_reconnection() {
+    let scene = Scene::on(FakeCluster::default());
+    scene.hear(1).await;
+    scene.start(1);
+    scene.hear(1).await;
+    scene.cluster.keep_deleting(true);
+    scene.stop(2);
+    scene.hear(1).await;
+    scene.start(3);
+    scene.hear(1).await;
+    scene.cluster.become_(Mood::Unreachable);
+    scene.hear(1).await;
+    // Nobody watches when the predecessor goes.
+    scene.cluster.keep_deleting(false);
+    assert_eq!(scene.cluster.applied().len(), 1);
+    scene.cluster.become_(Mood::Well);
+    let said = scene.hear(20).await;
+    assert!(said.contains(&Said::Finished(3, Ok(()))), "{said:?}");
+    assert_eq!(scene.cluster.applied().len(), 2);
+}
