@@ -1,6 +1,6 @@
 //! Keeps Deployments as commanded, and reports what the cluster makes of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::ready;
 use std::rc::Rc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use actix::prelude::{
 };
 use exponential_backoff::Backoff;
 use futures_util::future::FutureExt as _;
-use tracing::{Instrument, info, info_span, warn};
+use tracing::{Instrument, debug, info, info_span, warn};
 
 use super::client::{ClusterApi, ClusterError, ClusterEvent, Connect};
 use super::command::{self, Working, in_time};
@@ -68,6 +68,8 @@ pub struct K8sExecutor {
     report_planned: bool,
     /// Specifications whose restart policy was reported as ignored.
     told_of_policy: BTreeSet<WorkloadId>,
+    /// How the last command for each specification failed; without those that succeeded.
+    failures: BTreeMap<WorkloadId, String>,
 }
 
 impl K8sExecutor {
@@ -82,6 +84,7 @@ impl K8sExecutor {
             reconnect_delays: reconnect_delays(),
             report_planned: false,
             told_of_policy: BTreeSet::new(),
+            failures: BTreeMap::new(),
         }
     }
 
@@ -203,6 +206,20 @@ impl K8sExecutor {
         self.record(EventKind::Warn, "RestartPolicyIgnored", name, message.into());
     }
 
+    /// Warns of a failed command, once until it fails in another way or succeeds.
+    fn log_failure(&mut self, id: WorkloadId, error: Option<&CommandError>) {
+        let Some(error) = error.map(ToString::to_string) else {
+            self.failures.remove(&id);
+            return;
+        };
+        if self.failures.get(&id) == Some(&error) {
+            debug!(error, "command failed again");
+        } else {
+            warn!(error, "command failed");
+            self.failures.insert(id, error);
+        }
+    }
+
     fn record(
         &self,
         kind: EventKind,
@@ -267,6 +284,7 @@ impl Handler<ExecutorCommand> for K8sExecutor {
             workload = %command.action.workload_name(),
             executor = %ExecutorKind::K8s,
         );
+        let (log, id) = (span.clone(), command.action.workload_id().clone());
         let working = match command.action {
             // The nodes of the cluster pull for themselves.
             Action::Pull { workload: _ } => return ticket.finish(Ok(())),
@@ -277,7 +295,8 @@ impl Handler<ExecutorCommand> for K8sExecutor {
             Action::Stop { id, .. } => self.stop(id),
         };
         let working = in_time(working, left).instrument(span).into_actor(self);
-        ctx.spawn(working.map(|result, actor, _| {
+        ctx.spawn(working.map(move |result, actor, _| {
+            log.in_scope(|| actor.log_failure(id, result.as_ref().err()));
             actor.report();
             ticket.finish(result);
         }));
