@@ -292,7 +292,7 @@ async fn an_outage_is_told_at_once_once_and_its_end_too() {
     let said = scene.hear(1).await;
     let answer = said.iter().find_map(|said| match said {
         Said::Finished(2, Err(CommandError::Unavailable { message })) => Some(message),
-        _ => None,
+        Said::Finished(..) | Said::Observed(_) | Said::Event(_) | Said::Health => None,
     });
     let message = answer.unwrap_or_else(|| panic!("{said:?}"));
     assert!(message.contains("connection refused"), "{message}");
