@@ -1,6 +1,6 @@
 //! Keeps Deployments as commanded, and reports what the cluster makes of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::ready;
 use std::rc::Rc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use actix::prelude::{
 };
 use exponential_backoff::Backoff;
 use futures_util::future::FutureExt as _;
-use tracing::{Instrument, info, info_span, warn};
+use tracing::{Instrument, debug, info, info_span, warn};
 
 use super::client::{ClusterApi, ClusterError, ClusterEvent, Connect};
 use super::command::{self, Working, in_time};
@@ -68,6 +68,8 @@ pub struct K8sExecutor {
     report_planned: bool,
     /// Specifications whose restart policy was reported as ignored.
     told_of_policy: BTreeSet<WorkloadId>,
+    /// How the last command for each specification failed; without those that succeeded.
+    failures: BTreeMap<WorkloadId, String>,
 }
 
 impl K8sExecutor {
@@ -82,6 +84,7 @@ impl K8sExecutor {
             reconnect_delays: reconnect_delays(),
             report_planned: false,
             told_of_policy: BTreeSet::new(),
+            failures: BTreeMap::new(),
         }
     }
 
@@ -100,7 +103,8 @@ impl K8sExecutor {
             Err(error) => actor.lost(&error, ctx),
         });
         ctx.spawn(events.finish());
-        self.mirror = Mirror::default();
+        // Commands under way look at the same one.
+        self.mirror.reset();
         self.api = Some(api);
     }
 
@@ -202,6 +206,20 @@ impl K8sExecutor {
         self.record(EventKind::Warn, "RestartPolicyIgnored", name, message.into());
     }
 
+    /// Warns of a failed command, once until it fails in another way or succeeds.
+    fn log_failure(&mut self, id: WorkloadId, error: Option<&CommandError>) {
+        let Some(error) = error.map(ToString::to_string) else {
+            self.failures.remove(&id);
+            return;
+        };
+        if self.failures.get(&id) == Some(&error) {
+            debug!(error, "command failed again");
+        } else {
+            warn!(error, "command failed");
+            self.failures.insert(id, error);
+        }
+    }
+
     fn record(
         &self,
         kind: EventKind,
@@ -212,6 +230,11 @@ impl K8sExecutor {
         let event = Event { kind, reason, workload, message, at: self.deps.clock.now().wall };
         tell(&self.deps.events, EventRecorded { event });
     }
+}
+
+fn limits_wait() -> CommandError {
+    let message = "other limits would restart a k8s workload; they take effect at its next start";
+    CommandError::Unsupported { message: message.to_owned() }
 }
 
 fn reconnect_delays() -> exponential_backoff::IntoIter {
@@ -261,17 +284,19 @@ impl Handler<ExecutorCommand> for K8sExecutor {
             workload = %command.action.workload_name(),
             executor = %ExecutorKind::K8s,
         );
+        let (log, id) = (span.clone(), command.action.workload_id().clone());
         let working = match command.action {
             // The nodes of the cluster pull for themselves.
             Action::Pull { workload: _ } => return ticket.finish(Ok(())),
-            Action::Start { workload, limits } | Action::Limit { workload, limits } => {
-                self.start(&workload, limits)
-            }
+            Action::Start { workload, limits } => self.start(&workload, limits),
+            // To a Deployment, other limits are another pod: the cluster would restart it.
+            Action::Limit { .. } => return ticket.finish(Err(limits_wait())),
             // The grace period of a Deployment's pods is that of their specification.
             Action::Stop { id, .. } => self.stop(id),
         };
         let working = in_time(working, left).instrument(span).into_actor(self);
-        ctx.spawn(working.map(|result, actor, _| {
+        ctx.spawn(working.map(move |result, actor, _| {
+            log.in_scope(|| actor.log_failure(id, result.as_ref().err()));
             actor.report();
             ticket.finish(result);
         }));

@@ -23,6 +23,7 @@ use super::deployment::{MANAGER, Objects, workload_selector};
 use crate::workload::{DeviceId, WorkloadId};
 
 pub use self::error::{ClusterError, Refusal};
+use self::kubeconfig::Reader;
 
 mod error;
 mod events;
@@ -63,10 +64,11 @@ pub type Connect =
 /// in. The file is read anew each time, so that it may appear or change while the agent runs.
 #[must_use]
 pub fn kubernetes(kubeconfig: Option<PathBuf>, device: DeviceId) -> Connect {
+    let reader = Reader::new(kubeconfig);
     Rc::new(move || {
-        let (kubeconfig, device) = (kubeconfig.clone(), device.clone());
+        let (reader, device) = (reader.clone(), device.clone());
         async move {
-            let client = kubeconfig::client(kubeconfig).await?;
+            let client = reader.client().await?;
             Ok(Rc::new(KubeClient { client, device }) as Rc<dyn ClusterApi>)
         }
         .boxed_local()

@@ -33,7 +33,7 @@ pub(super) async fn start(
 ) -> Result<(), CommandError> {
     let id = objects.id.clone();
     // What is applied to a Deployment that is being deleted goes with it.
-    while view.is_deleting(&id) {
+    while view.may_be_deleting(&id) {
         sleep(GONE_POLL).await;
     }
     api.apply(objects).await.map_err(|error| failed_start(&error))?;
@@ -55,7 +55,7 @@ pub(super) async fn stop(
         }
         sleep(GONE_POLL).await;
     }
-    settle(|| !view.exists(&id)).await;
+    settle(|| view.is_gone(&id)).await;
     Ok(())
 }
 

@@ -13,6 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use serde_json::json;
 
 use super::references::{Brought, rename};
+use crate::pod_manifest::container_limits;
 use crate::workload::{self, DeviceId, Limits, RegistryCredentials, Workload, WorkloadId};
 
 /// Value of [`MANAGED_BY_LABEL`], and the field manager of every change.
@@ -72,7 +73,7 @@ pub(super) fn objects(workload: &Workload, limits: Limits, device: &DeviceId) ->
         references.push(LocalObjectReference { name });
     }
     add_device_id(&mut pod, device);
-    share_limits(&mut pod, limits);
+    share_limits(&mut pod, workload, limits);
     // A Deployment knows no other; the cluster restarts its pods itself.
     pod.restart_policy = Some("Always".to_owned());
 
@@ -175,27 +176,26 @@ fn add_device_id(pod: &mut PodSpec, device: &DeviceId) {
     }
 }
 
-/// Limits the pod by giving each container an equal share: a cluster limits containers only.
-fn share_limits(pod: &mut PodSpec, limits: Limits) {
-    let count = u64::try_from(pod.containers.len()).unwrap_or(u64::MAX).max(1);
-    let shares = [
-        limits.cpu.map(|microseconds| {
-            let millicores = microseconds / MICROSECONDS_PER_MILLICORE / count;
-            ("cpu", format!("{}m", millicores.max(1)))
-        }),
-        limits.memory.map(|bytes| ("memory", (bytes / count).max(1).to_string())),
-    ];
-    for (resource, share) in shares.into_iter().flatten() {
-        for container in &mut pod.containers {
-            limit(container, resource, &share);
+/// Limits the pod by giving each container an equal share: a cluster limits containers only. What
+/// the specification limits more narrowly itself stays as it is.
+fn share_limits(pod: &mut PodSpec, workload: &Workload, limits: Limits) {
+    let own = container_limits(workload, Limits::default());
+    let narrowed = container_limits(workload, limits);
+    for (container, (own, narrowed)) in pod.containers.iter_mut().zip(own.iter().zip(&narrowed)) {
+        if let Some(microseconds) = narrowed.cpu.filter(|_| narrowed.cpu != own.cpu) {
+            let millicores = (microseconds / MICROSECONDS_PER_MILLICORE).max(1);
+            limit(container, "cpu", format!("{millicores}m"));
+        }
+        if let Some(bytes) = narrowed.memory.filter(|_| narrowed.memory != own.memory) {
+            limit(container, "memory", bytes.to_string());
         }
     }
 }
 
-fn limit(container: &mut Container, resource: &str, share: &str) {
+fn limit(container: &mut Container, resource: &str, share: String) {
     let resources = container.resources.get_or_insert_default();
     let limits = resources.limits.get_or_insert_default();
-    limits.insert(resource.to_owned(), Quantity(share.to_owned()));
+    limits.insert(resource.to_owned(), Quantity(share));
     // A request above its limit is refused; without one, the cluster takes the limit for it.
     if let Some(requests) = &mut resources.requests {
         requests.remove(resource);

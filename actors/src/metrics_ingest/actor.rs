@@ -10,7 +10,7 @@ use actix_web::web;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use super::http::{self, Service, Socket};
+use super::http::{self, Opening, Service, Socket};
 use super::listen::{Bound, Listen, own_addresses};
 use crate::clock::Clock;
 use crate::messages::{EventRecorded, GetJobs, GetProfiles, MetricsReceived, tell};
@@ -81,8 +81,8 @@ impl MetricsIngest {
         let opening = async move {
             let mut opened = Vec::new();
             for listen in closed {
-                let sockets = http::bind(&listen).await;
-                opened.push((listen, sockets));
+                let opening = http::bind(&listen).await;
+                opened.push((listen, opening));
             }
             opened
         };
@@ -90,20 +90,18 @@ impl MetricsIngest {
         ctx.spawn(opened.map(|opened, actor, ctx| actor.opened(opened, ctx)));
     }
 
-    fn opened(
-        &mut self,
-        opened: Vec<(Listen, std::io::Result<Vec<Socket>>)>,
-        ctx: &mut Context<Self>,
-    ) {
+    fn opened(&mut self, tried: Vec<(Listen, Opening)>, ctx: &mut Context<Self>) {
         let (mut listens, mut sockets) = (Vec::new(), Vec::new());
-        for (listen, result) in opened {
-            match result {
-                Ok(more) => {
-                    self.closed.remove(&listen);
-                    listens.push(listen);
-                    sockets.extend(more);
-                }
-                Err(error) => self.report(listen, &error),
+        for (listen, Opening { opened, failed }) in tried {
+            if failed.iter().all(|(place, _)| *place != listen) {
+                self.closed.remove(&listen);
+            }
+            for (place, error) in failed {
+                self.report(place, &error);
+            }
+            for (place, socket) in opened {
+                listens.push(place);
+                sockets.push(socket);
             }
         }
         if !sockets.is_empty() {

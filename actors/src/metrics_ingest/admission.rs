@@ -20,7 +20,8 @@ pub(super) fn admit(has_origin: bool, host: Option<&[u8]>, own: &[IpAddr]) -> Re
     if has_origin {
         return Err(Foreign::WebPage);
     }
-    // Only HTTP/1.0 programs send no Host; browsers always do.
+    // Only HTTP/1.0 programs send no Host, and that of a unix socket's client does not count;
+    // browsers always send one.
     let Some(host) = host else {
         return Ok(());
     };

@@ -16,7 +16,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use self::refusal::Refusal;
-pub(super) use self::sockets::{Socket, bind, serve};
+use self::sockets::OverUnix;
+pub(super) use self::sockets::{Opening, Socket, bind, serve};
 use super::admission::admit;
 use super::body;
 use super::report::{Posts, exposition, status};
@@ -166,6 +167,8 @@ async fn admit_own(
     let own = own.map_or(&[][..], |service| &service.own_addresses);
     let headers = request.headers();
     let host = headers.get(header::HOST).map(header::HeaderValue::as_bytes);
+    // Clients of a unix socket name its path, or anything else: no name resolves to it.
+    let host = host.filter(|_| request.conn_data::<OverUnix>().is_none());
     if let Err(foreign) = admit(headers.contains_key(header::ORIGIN), host, own) {
         let response = request.error_response(Refusal::from(foreign));
         return Ok(response.map_into_right_body());

@@ -27,6 +27,8 @@ pub(super) type Spans = BTreeMap<u32, BTreeSet<Duration>>;
 pub(super) struct MetricTable {
     slots: HashMap<MetricName, u32>,
     entries: Vec<Entry>,
+    /// Slots of forgotten metrics, for new ones.
+    free: Vec<u32>,
     posted: usize,
 }
 
@@ -60,7 +62,12 @@ impl MetricTable {
         default_ttl: Option<Duration>,
         now: Monotonic,
     ) -> Result<BTreeSet<u32>, MetricsRefused> {
-        self.check_names(&samples)?;
+        if let Err(refused) = self.check_names(&samples) {
+            if !self.forget_stale(now) {
+                return Err(refused);
+            }
+            self.check_names(&samples)?;
+        }
         Ok(samples.into_iter().map(|sample| self.post_one(sample, default_ttl, now)).collect())
     }
 
@@ -78,6 +85,21 @@ impl MetricTable {
             }
         }
         Ok(())
+    }
+
+    /// Forgets the stale metrics that no condition names, and returns whether there were any. The
+    /// slots of all others stay.
+    fn forget_stale(&mut self, now: Monotonic) -> bool {
+        let known = self.posted;
+        for (slot, entry) in (0_u32..).zip(&mut self.entries) {
+            if !entry.named_by_condition && entry.last.take_if(|last| last.is_stale(now)).is_some()
+            {
+                self.slots.remove(&entry.name);
+                self.free.push(slot);
+                self.posted -= 1;
+            }
+        }
+        self.posted < known
     }
 
     fn post_one(&mut self, sample: Sample, default_ttl: Option<Duration>, now: Monotonic) -> u32 {
@@ -112,15 +134,20 @@ impl MetricTable {
         if let Some(slot) = self.slots.get(name) {
             return *slot;
         }
-        // Far fewer metrics than that fit into memory.
-        let slot = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
-        self.slots.insert(name.clone(), slot);
-        self.entries.push(Entry {
+        let entry = Entry {
             name: name.clone(),
             last: None,
             named_by_condition: false,
             windows: Vec::new(),
-        });
+        };
+        // Far fewer metrics than that fit into memory.
+        let end = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
+        let slot = self.free.pop().unwrap_or(end);
+        match self.entries.get_mut(slot as usize) {
+            Some(forgotten) => *forgotten = entry,
+            None => self.entries.push(entry),
+        }
+        self.slots.insert(name.clone(), slot);
         slot
     }
 
@@ -128,6 +155,7 @@ impl MetricTable {
     /// row of configurations can fill the memory. Slots change.
     pub(super) fn forget_unposted(&mut self) {
         self.entries.retain(|entry| entry.last.is_some());
+        self.free.clear();
         let names = self.entries.iter().map(|entry| entry.name.clone());
         self.slots = names.zip(0_u32..).collect();
     }

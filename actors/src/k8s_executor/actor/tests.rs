@@ -326,3 +326,40 @@ async fn a_restart_policy_that_a_deployment_lacks_is_told_once() {
     let told = said.iter().filter(|said| **said == Said::Event("RestartPolicyIgnored"));
     assert_eq!(told.count(), 1);
 }
+
+#[actix::test]
+async fn limits_of_a_running_workload_wait_for_its_next_start() {
+    let scene = Scene::on(FakeCluster::default());
+    scene.hear(1).await;
+    let limits = Limits { cpu: Some(50_000), memory: None };
+    let workload = Arc::new(workload("Always"));
+    scene.command(1, scene.within(60), Action::Limit { workload, limits });
+    let said = scene.hear(1).await;
+    let [Said::Finished(1, Err(CommandError::Unsupported { message }))] = &said[..] else {
+        panic!("{said:?}");
+    };
+    assert!(message.contains("next start"), "{message}");
+    assert!(scene.cluster.applied().is_empty());
+}
+
+#[actix::test]
+async fn a_start_that_waits_for_its_predecessor_survives_a_reconnection() {
+    let scene = Scene::on(FakeCluster::default());
+    scene.hear(1).await;
+    scene.start(1);
+    scene.hear(1).await;
+    scene.cluster.keep_deleting(true);
+    scene.stop(2);
+    scene.hear(1).await;
+    scene.start(3);
+    scene.hear(1).await;
+    scene.cluster.become_(Mood::Unreachable);
+    scene.hear(1).await;
+    // Nobody watches when the predecessor goes.
+    scene.cluster.keep_deleting(false);
+    assert_eq!(scene.cluster.applied().len(), 1);
+    scene.cluster.become_(Mood::Well);
+    let said = scene.hear(20).await;
+    assert!(said.contains(&Said::Finished(3, Ok(()))), "{said:?}");
+    assert_eq!(scene.cluster.applied().len(), 2);
+}

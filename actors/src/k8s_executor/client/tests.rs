@@ -384,3 +384,25 @@ async fn a_kubeconfig_that_is_absent_or_broken_is_named() {
         assert!(text.contains(path.to_str().unwrap()), "{text}");
     }
 }
+
+#[actix::test]
+async fn a_kubeconfig_that_hangs_is_read_once_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config");
+    // Nobody writes into it: a read hangs.
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let connect = kubernetes(Some(path.clone()), "toto".into());
+    assert!(connect().now_or_never().is_none());
+    let refused = connect().await.err().unwrap();
+    assert!(refused.is_outage() && refused.in_full().contains("hangs"), "{refused:?}");
+
+    let writer = std::fs::File::options().write(true).open(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    drop(writer);
+    let read_again = async {
+        while !matches!(connect().await, Err(ClusterError::Kubeconfig { .. })) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(LIMIT, read_again).await.unwrap();
+}

@@ -162,7 +162,26 @@ fn limits_are_shared_among_the_containers() {
             json!({"limits": {"cpu": "4", "memory": "512"}}),
         ]
     );
-    assert_eq!(resources(Some(1), None)[1]["limits"]["cpu"], "1m");
+    // The kernel knows no smaller one.
+    assert_eq!(resources(Some(1), None)[1]["limits"]["cpu"], "10m");
+}
+
+#[test]
+fn a_limit_never_raises_that_of_the_specification() {
+    let own = json!({
+        "limits": {"cpu": "0.25", "memory": "64Mi"},
+        "requests": {"cpu": "100m", "memory": "32Mi"},
+    });
+    let workload = workload(json!({"containers": [{"name": "a", "resources": own}]}));
+    let resources = |cpu, memory| {
+        let pod = pod_of(&made(&workload, Limits { cpu: Some(cpu), memory: Some(memory) }));
+        pod["containers"][0]["resources"].clone()
+    };
+    assert_eq!(resources(400_000, 1 << 30), own);
+    assert_eq!(
+        resources(20_000, 1 << 20),
+        json!({"limits": {"cpu": "200m", "memory": "1048576"}, "requests": {}})
+    );
 }
 
 #[test]

@@ -140,6 +140,25 @@ async fn localhost_is_at_least_one_loopback_family() {
 }
 
 #[actix::test]
+async fn a_foreign_listener_on_one_family_of_localhost_leaves_the_other_open() {
+    let Ok(other) = TcpListener::bind("[::1]:0") else {
+        // There is but one family on this system.
+        return;
+    };
+    let foreign = other.local_addr().unwrap();
+    let mut listening = listen(vec![Listen::Localhost(foreign.port())]);
+    let bound = listening.opened(1).await;
+    assert_eq!(tcp(&bound[0]), SocketAddr::from(([127, 0, 0, 1], foreign.port())));
+    let stream = TcpStream::connect(tcp(&bound[0])).unwrap();
+    assert_eq!(exchange(stream, SEED).await, "HTTP/1.1 204 No Content");
+    let event = listening.events.recv().unwrap();
+    assert!(event.contains(&foreign.to_string()) && event.contains("in use"), "{event}");
+    drop(other);
+    assert_eq!(tcp(&listening.opened(2).await[1]), foreign);
+    assert!(listening.events.try_recv().is_err());
+}
+
+#[actix::test]
 async fn a_unix_socket_replaces_a_stale_one_and_is_removed_at_the_end() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("agent.sock");
@@ -151,6 +170,23 @@ async fn a_unix_socket_replaces_a_stale_one_and_is_removed_at_the_end() {
     listening.running.abort();
     assert!(listening.running.await.unwrap_err().is_cancelled());
     assert!(!path.exists());
+}
+
+#[actix::test]
+async fn a_client_of_a_unix_socket_may_name_any_host_but_no_origin() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("agent.sock");
+    let mut listening = listen(vec![Listen::Unix(path.clone()), any_port()]);
+    let bound = listening.opened(2).await;
+    let request = "GET /healthz HTTP/1.1\r\nHost: agent.sock\r\nConnection: close\r\n\r\n";
+    let unix = UnixStream::connect(&path).unwrap();
+    assert_eq!(exchange(unix, request).await, "HTTP/1.1 200 OK");
+    let stream = TcpStream::connect(tcp(&bound[0])).unwrap();
+    assert_eq!(exchange(stream, request).await, "HTTP/1.1 403 Forbidden");
+    let request = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nOrigin: null\r\n\
+        Connection: close\r\n\r\n";
+    let unix = UnixStream::connect(&path).unwrap();
+    assert_eq!(exchange(unix, request).await, "HTTP/1.1 403 Forbidden");
 }
 
 #[actix::test]

@@ -1,6 +1,7 @@
 //! The sockets that the routes are served on.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,6 +22,9 @@ const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const MAX_CONNECTIONS: usize = 256;
 /// Connections that the system may hold for us.
 const BACKLOG: u32 = 256;
+
+/// Marks the connections that came over a unix socket.
+pub(super) struct OverUnix;
 
 /// A socket that listens.
 pub(in crate::metrics_ingest) enum Socket {
@@ -48,29 +52,56 @@ impl Drop for SocketFile {
     }
 }
 
-/// Opens every socket of `listen`. Of the two families of localhost one may be missing.
-///
-/// # Errors
-/// The address is in use, is not of this machine, or may not be used.
-pub(in crate::metrics_ingest) async fn bind(listen: &Listen) -> io::Result<Vec<Socket>> {
-    if let Listen::Unix(path) = listen {
-        return Ok(vec![bind_unix(path).await?]);
-    }
-    let (mut sockets, mut missing) = (Vec::new(), None);
-    for address in listen.addresses() {
-        match bind_tcp(address) {
-            Ok(socket) => sockets.push(Socket::Tcp(socket)),
-            Err(error) if is_missing_family(&error) => {
-                tracing::info!(%address, %error, "address family was missing");
-                missing = Some(error);
-            }
-            Err(error) => return Err(error),
+/// What came of one place to listen at.
+#[derive(Default)]
+pub(in crate::metrics_ingest) struct Opening {
+    /// The sockets that listen, each by the place at which it alone would be opened again.
+    pub(in crate::metrics_ingest) opened: Vec<(Listen, Socket)>,
+    /// What is to be tried again, and why. Either family of localhost stands for itself, so that
+    /// who holds the one does not close the other.
+    pub(in crate::metrics_ingest) failed: Vec<(Listen, io::Error)>,
+}
+
+/// Opens every socket of `listen`. Of the two families of localhost the system may lack one.
+pub(in crate::metrics_ingest) async fn bind(listen: &Listen) -> Opening {
+    match listen {
+        Listen::Unix(path) => opening(listen.clone(), bind_unix(path).await),
+        Listen::Tcp(address) => opening(listen.clone(), bind_tcp(*address)),
+        Listen::Localhost(_) => {
+            let families = listen.addresses().into_iter();
+            localhost(listen, families.map(|address| (address, bind_tcp(address))).collect())
         }
     }
-    match missing {
-        Some(error) if sockets.is_empty() => Err(error),
-        Some(_) | None => Ok(sockets),
+}
+
+fn opening(place: Listen, result: io::Result<Socket>) -> Opening {
+    let mut opening = Opening::default();
+    match result {
+        Ok(socket) => opening.opened.push((place, socket)),
+        Err(error) => opening.failed.push((place, error)),
     }
+    opening
+}
+
+fn localhost(listen: &Listen, families: Vec<(SocketAddr, io::Result<Socket>)>) -> Opening {
+    let (mut opening, mut missing) = (Opening::default(), Vec::new());
+    for (address, result) in families {
+        match result {
+            Ok(socket) => opening.opened.push((Listen::Tcp(address), socket)),
+            Err(error) if is_missing_family(&error) => missing.push((address, error)),
+            Err(error) => opening.failed.push((Listen::Tcp(address), error)),
+        }
+    }
+    if opening.opened.is_empty() && opening.failed.is_empty() {
+        // Neither is there yet: the loopback interface may still come up.
+        let last = missing.pop().map(|(_, error)| (listen.clone(), error));
+        opening.failed.extend(last);
+        return opening;
+    }
+    for (address, error) in missing {
+        tracing::info!(%address, %error, "address family was missing");
+    }
+    opening
 }
 
 fn is_missing_family(error: &io::Error) -> bool {
@@ -78,12 +109,12 @@ fn is_missing_family(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(unsupported)
 }
 
-fn bind_tcp(address: std::net::SocketAddr) -> io::Result<std::net::TcpListener> {
+fn bind_tcp(address: SocketAddr) -> io::Result<Socket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     // Else a restart would wait for the last connections' TIME_WAIT.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
-    socket.listen(BACKLOG)?.into_std()
+    socket.listen(BACKLOG)?.into_std().map(Socket::Tcp)
 }
 
 async fn bind_unix(path: &Path) -> io::Result<Socket> {
@@ -122,6 +153,11 @@ pub(in crate::metrics_ingest) fn serve(
             .client_request_timeout(REQUEST_TIMEOUT)
             .client_disconnect_timeout(DISCONNECT_TIMEOUT)
             .shutdown_timeout(DISCONNECT_TIMEOUT.as_secs())
+            .on_connect(|connection, data| {
+                if connection.is::<UnixStream>() {
+                    data.insert(OverUnix);
+                }
+            })
             .disable_signals();
     for socket in sockets {
         server = match socket {

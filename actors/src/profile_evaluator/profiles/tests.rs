@@ -292,6 +292,27 @@ fn names_over_the_bound_are_refused_with_their_whole_body() {
 }
 
 #[test]
+fn stale_names_make_room_for_new_ones_but_not_those_of_conditions() {
+    let mut device = Device::with(&[("c", "vital > 3")]);
+    let passing = |name: &str| Sample { ttl: Some(Duration::from_secs(1)), ..sample(name, 5.0) };
+    assert_eq!(device.post(vec![passing("vital")]), ["p/c True"]);
+    device.post((1..MAX_NAMES - 1).map(|index| passing(&format!("m{index}"))).collect());
+    device.post(vec![sample("lasting", 1.0)]);
+    let fresh = || vec![sample("m1", 2.0), sample("new", 1.0)];
+    assert!(device.metrics.post(fresh(), None, second(0)).is_err());
+    let later = second(2);
+    assert!(device.metrics.post(fresh(), None, later).is_ok());
+    let report = device.metrics.report(later);
+    let names: Vec<_> = report.iter().map(|metric| metric.name.as_str()).collect();
+    assert_eq!(names, ["lasting", "m1", "new", "vital"]);
+    let refill = (4..MAX_NAMES).map(|index| sample(&format!("n{index}"), 1.0));
+    assert!(device.metrics.post(refill.collect(), None, later).is_ok());
+    let over = device.metrics.post(vec![sample("over", 1.0)], None, later);
+    assert!(over.is_err());
+    assert_eq!(device.metrics.report(later).len(), MAX_NAMES);
+}
+
+#[test]
 fn a_name_twice_in_a_body_is_one_name() {
     let mut device = Device::default();
     let flood = (0..MAX_NAMES - 1).map(|index| sample(&format!("m{index}"), 1.0));
