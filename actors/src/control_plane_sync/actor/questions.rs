@@ -58,16 +58,18 @@ impl ControlPlaneSync {
         };
         match answer {
             Ok(Progress::Enrolment(answer)) => membership.enrolment.enrolled(answer, now, random),
-            Ok(Progress::Certificate(pem)) => match membership.adopt(&pem, &**api, identity) {
-                Ok(()) => {
-                    info!("device certificate received");
-                    self.status.introduce();
+            Ok(Progress::Certificate(pem)) => {
+                match membership.adopt(&pem, &**api, identity, now.monotonic) {
+                    Ok(()) => {
+                        info!("device certificate received");
+                        self.status.introduce();
+                    }
+                    Err(error) => {
+                        membership.enrolment.wait(now, random);
+                        self.trouble(Errand::Enrolment, "IdentityUnusable", described(&error));
+                    }
                 }
-                Err(error) => {
-                    membership.enrolment.wait(now, random);
-                    self.trouble(Errand::Enrolment, "IdentityUnusable", described(&error));
-                }
-            },
+            }
             Err(error) => {
                 if let Some(notice) = membership.enrolment.failed(step, &error, now, random) {
                     self.announce(notice);
@@ -100,8 +102,9 @@ impl ControlPlaneSync {
             }
             Err(ControlPlaneError::Unauthorized { .. }) => {
                 self.again(Errand::Configuration, false, ctx);
+                let now = self.clock.now().monotonic;
                 if let Some(membership) = &mut self.membership {
-                    membership.enrolment.refused();
+                    membership.enrolment.refused(now, fastrand::f64());
                     self.now(Errand::Enrolment, ctx);
                 }
             }
