@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::control_plane_sync::ControlAnswer;
 use crate::control_plane_sync::control_plane_error::{Call, Message};
-use crate::control_plane_sync::{AgentStatus, EnrolmentAnswer, Restored};
+use crate::control_plane_sync::{AgentStatus, EnrolmentAnswer, Restored, manifests_in};
 use crate::messages::ActorHealth;
 use crate::supervisor::Slot;
 use crate::testing::control_plane::FakeControlPlane;
@@ -600,6 +600,33 @@ async fn a_folder_is_published_without_enrolment_or_heartbeat() {
     for call in [Call::Enrolment, Call::Registration, Call::Heartbeat, Call::Control] {
         assert_eq!(bench.count(call), 0);
     }
+}
+
+#[actix::test]
+async fn a_manifest_broken_before_the_agent_starts_takes_no_workload_away() {
+    let bench = Bench::new();
+    let running = crate::testing::workloads::workload("web").build();
+    let stored = Configuration { workloads: vec![running], ..configuration(&[]) };
+    bench.shelf.0.borrow_mut().kept = Some(stored.clone());
+    std::fs::write(bench.folder.path().join("web.yaml"), "kind: [").unwrap();
+    let folder = manifests_in(bench.folder.path(), DeviceId::from("cam-01"));
+    let _actor = bench.start_with(Source::Folder(folder));
+    after(300).await;
+    assert_eq!(bench.in_force(), Some(vec!["web".to_owned()]));
+    let kept = bench.shelf.0.borrow().kept.clone().unwrap();
+    assert_eq!(kept.workloads, stored.workloads);
+}
+
+#[actix::test]
+async fn a_folder_without_any_manifest_is_believed_after_half_a_minute() {
+    let bench = Bench::new();
+    bench.shelf.0.borrow_mut().kept = Some(configuration(&["web"]));
+    let folder = manifests_in(bench.folder.path(), DeviceId::from("cam-01"));
+    let _actor = bench.start_with(Source::Folder(folder));
+    after(20).await;
+    assert_eq!(bench.in_force(), Some(vec!["web".to_owned()]));
+    after(60).await;
+    assert_eq!(bench.in_force(), Some(Vec::new()));
 }
 
 #[actix::test]

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::Mutex;
 
-use super::api::{Answer, ConfigurationSource};
+use super::api::{Answer, Completeness, ConfigurationSource};
 use super::control_plane_error::ControlPlaneError;
 use super::manifest_folder::{FolderWatch, read_folder};
 use super::manifests::{self, Accepted};
@@ -32,6 +32,7 @@ struct ManifestSource {
 struct Known {
     accepted: Accepted,
     problems: Vec<String>,
+    completeness: Completeness,
 }
 
 impl ConfigurationSource for ManifestSource {
@@ -52,6 +53,7 @@ impl ConfigurationSource for ManifestSource {
             let mut known = known.borrow_mut();
             let reading = manifests::read(&files, &known.accepted, &device);
             known.accepted = reading.accepted;
+            known.completeness = reading.completeness;
             let told =
                 |problem: &manifests::FileProblem| format!("{}: {}", problem.file, problem.reason);
             known.problems = reading.problems.iter().map(told).collect();
@@ -66,5 +68,9 @@ impl ConfigurationSource for ManifestSource {
 
     fn problems(&self) -> Vec<String> {
         self.known.borrow().problems.clone()
+    }
+
+    fn completeness(&self) -> Completeness {
+        self.known.borrow().completeness.clone()
     }
 }

@@ -7,7 +7,7 @@ use tracing::info;
 
 use super::ControlPlaneSync;
 use crate::clock::Moment;
-use crate::control_plane_sync::api::{ControlAnswer, Heartbeat};
+use crate::control_plane_sync::api::{Completeness, ControlAnswer, Heartbeat};
 use crate::control_plane_sync::control_plane_error::ControlPlaneError;
 use crate::control_plane_sync::desired::Adoption;
 use crate::control_plane_sync::enrolment::{Next, Stage, Step};
@@ -15,7 +15,6 @@ use crate::control_plane_sync::errands::Errand;
 use crate::control_plane_sync::identity_error::described;
 use crate::control_plane_sync::membership::{Progress, Shown};
 use crate::control_plane_sync::source::Source;
-use crate::control_plane_sync::store::with_last_good;
 use crate::workload::{Configuration, EventKind};
 
 impl ControlPlaneSync {
@@ -123,10 +122,14 @@ impl ControlPlaneSync {
     pub(super) fn adopt(&mut self, configuration: Configuration, ctx: &mut Context<Self>) {
         let period = self.desired.period();
         let now = self.clock.now().monotonic;
-        let configuration = with_last_good(self.desired.current(), configuration);
-        let adoption = match &self.source {
-            Source::Server { .. } => self.desired.adopt_guarded(configuration, now),
-            Source::Folder(_) => self.desired.adopt(configuration),
+        let adoption = match (&self.source, self.source.configurations().completeness()) {
+            (Source::Server { .. }, _) | (Source::Folder(_), Completeness::Nothing) => {
+                self.desired.adopt_guarded(configuration, now)
+            }
+            (Source::Folder(_), Completeness::Whole) => self.desired.adopt(configuration),
+            (Source::Folder(_), Completeness::Partial { unread }) => {
+                self.desired.adopt_partial(configuration, &unread)
+            }
         };
         match adoption {
             Adoption::Doubted => return self.recheck(Errand::Configuration, ctx),
