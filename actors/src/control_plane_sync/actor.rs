@@ -18,14 +18,17 @@ use super::status::Status;
 use super::wipe_guard::{RECHECK, WipeGuard};
 use crate::clock::Clock;
 use crate::messages::{
-    ActorHealthChanged, ConfigurationWanted, EventRecorded, JobsReported, ProfilesConfigured,
-    WorkloadsConfigured,
+    ActorHealth, ActorHealthChanged, ConfigurationWanted, EventRecorded, JobsReported,
+    ProfilesConfigured, WorkloadsConfigured,
 };
 use crate::supervisor::Vitals;
 use crate::workload::EventKind;
 
 /// Longer than the client takes for any answer; past it the actor counts as hung.
 const ERRAND_DEADLINE: Duration = Duration::from_secs(120);
+
+/// The configuration in force is told so often, whatever period the control plane wants.
+const PUBLICATION_PERIOD: Duration = Duration::from_secs(60);
 
 /// Whether a configuration is being written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -105,7 +108,7 @@ impl Actor for ControlPlaneSync {
     fn started(&mut self, ctx: &mut Self::Context) {
         self.restore();
         self.publish();
-        self.after(self.desired.period(), Errand::Publication, ctx);
+        self.after(PUBLICATION_PERIOD, Errand::Publication, ctx);
         match &self.source {
             Source::Server { identity, .. } => {
                 let (membership, findings) = Membership::begin(identity, fastrand::f64());
@@ -172,6 +175,11 @@ impl Handler<ActorHealthChanged> for ControlPlaneSync {
 
     fn handle(&mut self, message: ActorHealthChanged, _ctx: &mut Self::Context) {
         self.status.actor_health(message.actor, &message.health);
+        match message.health {
+            // A new life knows nothing of what shall run.
+            ActorHealth::Up => self.publish(),
+            ActorHealth::Restarting { .. } => {}
+        }
     }
 }
 
@@ -218,7 +226,7 @@ impl ControlPlaneSync {
         match errand {
             Errand::Publication => {
                 self.publish_each_period(ctx);
-                self.after(self.desired.period(), errand, ctx);
+                self.after(PUBLICATION_PERIOD, errand, ctx);
             }
             Errand::Enrolment => self.pursue_membership(ctx),
             Errand::Configuration => self.fetch(ctx),

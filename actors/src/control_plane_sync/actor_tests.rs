@@ -12,7 +12,6 @@ use super::*;
 use crate::control_plane_sync::ControlAnswer;
 use crate::control_plane_sync::control_plane_error::{Call, Message};
 use crate::control_plane_sync::{AgentStatus, EnrolmentAnswer, Restored, manifests_in};
-use crate::messages::ActorHealth;
 use crate::supervisor::Slot;
 use crate::testing::control_plane::FakeControlPlane;
 use crate::workload::{
@@ -243,8 +242,12 @@ async fn each_period_brings_a_heartbeat_a_configuration_and_a_control_question()
 }
 
 #[actix::test]
-async fn the_configuration_in_force_is_published_again_each_period() {
+async fn the_configuration_in_force_is_published_again_each_minute_whatever_the_period() {
     let bench = Bench::new();
+    bench.api.script(|it| {
+        it.configuration =
+            Ok(Configuration { heartbeat_period: 60 * MINUTE, ..configuration(&["web"]) });
+    });
     let _actor = bench.start();
     after(5).await;
     let before = bench.published().len();
@@ -393,6 +396,22 @@ async fn the_status_is_degraded_while_an_actor_is_down() {
     after(70).await;
     let statuses: Vec<_> = bench.api.record().heartbeats.iter().map(|it| it.status).collect();
     assert_eq!(statuses, [AgentStatus::Degraded, AgentStatus::Up]);
+}
+
+#[actix::test]
+async fn an_actor_that_is_up_again_is_told_the_configuration_at_once() {
+    let bench = Bench::new();
+    let actor = bench.start();
+    after(5).await;
+    let health = |health| ActorHealthChanged { actor: "scheduler", health };
+    let before = bench.published().len();
+    let cause = "panicked".to_owned();
+    actor.send(health(ActorHealth::Restarting { cause, failures: 1 })).await.unwrap();
+    after(1).await;
+    assert_eq!(bench.published().len(), before);
+    actor.send(health(ActorHealth::Up)).await.unwrap();
+    after(1).await;
+    assert_eq!(bench.published().len(), before + 1);
 }
 
 #[actix::test]

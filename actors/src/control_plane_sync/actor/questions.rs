@@ -139,12 +139,9 @@ impl ControlPlaneSync {
             }
         }
         self.again(Errand::Configuration, true, ctx);
-        if self.desired.period() != period {
-            self.after(self.desired.period(), Errand::Publication, ctx);
-            if self.is_member() {
-                self.again(Errand::Heartbeat, true, ctx);
-                self.again(Errand::Control, true, ctx);
-            }
+        if self.desired.period() != period && self.is_member() {
+            self.again(Errand::Heartbeat, true, ctx);
+            self.again(Errand::Control, true, ctx);
         }
     }
 
