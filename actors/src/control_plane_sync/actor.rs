@@ -158,6 +158,7 @@ impl Handler<ConfigurationWanted> for ControlPlaneSync {
     type Result = ();
 
     fn handle(&mut self, _: ConfigurationWanted, ctx: &mut Self::Context) {
+        self.read_identity_again();
         self.now(Errand::Configuration, ctx);
     }
 }
@@ -249,6 +250,9 @@ impl ControlPlaneSync {
             drop(due);
             actor.errands.of(errand).is_under_way = false;
             actor.note(errand, answer.as_ref().err().map(ToString::to_string));
+            if answer.as_ref().is_err_and(ControlPlaneError::is_about_identity) {
+                actor.read_identity_again();
+            }
             take(actor, answer, ctx);
         });
         ctx.spawn(answer);

@@ -610,6 +610,24 @@ async fn a_missing_registration_pair_is_explained_and_found_when_it_appears() {
 }
 
 #[actix::test]
+async fn identity_files_are_read_again_on_request_and_while_one_side_distrusts_the_other() {
+    let bench = Bench::new();
+    let actor = bench.start();
+    after(5).await;
+    let shown = || bench.api.record().shown_own.len();
+    let at_first = shown();
+    after(300).await;
+    assert_eq!(shown(), at_first);
+    actor.send(ConfigurationWanted).await.unwrap();
+    after(2).await;
+    assert_eq!(shown(), at_first + 1);
+    let distrust = ControlPlaneError::ServerNotTrusted { reason: "unknown issuer".to_owned() };
+    bench.api.script(|it| it.configuration = Err(distrust));
+    after(600).await;
+    assert!(shown() >= at_first + 3, "{}", shown());
+}
+
+#[actix::test]
 async fn a_folder_is_published_without_enrolment_or_heartbeat() {
     let bench = Bench::new();
     let _actor = bench.start_with(Source::Folder(Rc::new(bench.api.clone())));

@@ -64,6 +64,11 @@ impl Membership {
         (membership, identities.findings)
     }
 
+    /// Reads the files again before the next question, because one of them may have been replaced.
+    pub(crate) const fn show_again(&mut self) {
+        self.shown = None;
+    }
+
     /// Makes the client show an identity. The files are read only when it changes, so that a file
     /// that was mended is seen at the next attempt.
     pub(crate) fn show(

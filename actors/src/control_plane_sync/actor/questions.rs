@@ -215,6 +215,12 @@ impl ControlPlaneSync {
         }
     }
 
+    pub(super) const fn read_identity_again(&mut self) {
+        if let Some(membership) = &mut self.membership {
+            membership.show_again();
+        }
+    }
+
     pub(super) fn is_member(&self) -> bool {
         let stage = self.membership.as_ref().map(|it| it.enrolment.stage());
         stage == Some(Stage::Registered)
