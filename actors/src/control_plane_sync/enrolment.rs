@@ -155,8 +155,9 @@ impl Enrolment {
         now: Moment,
         random: f64,
     ) -> Option<Notice> {
-        let is_server_error = matches!(error, ControlPlaneError::ServerFailed { .. });
-        let is_forbidden = self.registration_unanswered && is_server_error;
+        // A gateway's 502 to 504 says nothing about the device.
+        let is_internal = matches!(error, ControlPlaneError::ServerFailed { status: 500, .. });
+        let is_forbidden = self.registration_unanswered && is_internal;
         self.wait(now, random);
         match (step, error) {
             (Step::Register, ControlPlaneError::DeviceUnknown { .. }) => {
@@ -169,7 +170,8 @@ impl Enrolment {
                 Some(Notice::RegistrationForbidden)
             }
             (Step::Register, error) => {
-                self.registration_unanswered |= error.may_have_taken_effect();
+                // A 500 is the server's own answer: it is not lost.
+                self.registration_unanswered |= error.may_have_taken_effect() && !is_internal;
                 None
             }
             (Step::Enrol, ControlPlaneError::Unauthorized { .. }) => {

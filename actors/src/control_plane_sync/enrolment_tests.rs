@@ -153,6 +153,19 @@ fn a_first_500_is_only_a_failure() {
 }
 
 #[test]
+fn only_a_500_after_a_lost_answer_is_forbidden() {
+    let table = [(500, 500, false), (504, 500, true), (504, 502, false), (504, 503, false)];
+    for (first, second, is_forbidden) in table {
+        let mut enrolment = enrolled();
+        enrolment.failed(Step::Register, &error(Call::Registration, first), at(0), 0.0);
+        let second = error(Call::Registration, second);
+        let notice = enrolment.failed(Step::Register, &second, at(1), 0.0);
+        let expected = is_forbidden.then_some(Notice::RegistrationForbidden);
+        assert_eq!(notice, expected, "{first}, {second}");
+    }
+}
+
+#[test]
 fn a_key_left_by_a_lost_answer_makes_the_first_500_forbidden() {
     let mut enrolment = Enrolment::new(None, true, 0.0);
     enrolment.enrolled(EnrolmentAnswer::Approved, at(0), 0.0);
