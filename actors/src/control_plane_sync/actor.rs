@@ -159,7 +159,7 @@ impl Handler<ConfigurationWanted> for ControlPlaneSync {
 
     fn handle(&mut self, _: ConfigurationWanted, ctx: &mut Self::Context) {
         self.read_identity_again();
-        self.now(Errand::Configuration, ctx);
+        self.want_configuration(ctx);
     }
 }
 
@@ -196,6 +196,13 @@ impl ControlPlaneSync {
 
     fn now(&mut self, errand: Errand, ctx: &mut Context<Self>) {
         self.after(Duration::ZERO, errand, ctx);
+    }
+
+    /// Asks for the configuration; once more after an answer that may be of before.
+    fn want_configuration(&mut self, ctx: &mut Context<Self>) {
+        let progress = self.errands.of(Errand::Configuration);
+        progress.is_outdated = progress.is_under_way;
+        self.now(Errand::Configuration, ctx);
     }
 
     /// Starts the questions that only a member may ask.
@@ -254,6 +261,9 @@ impl ControlPlaneSync {
                 actor.read_identity_again();
             }
             take(actor, answer, ctx);
+            if std::mem::take(&mut actor.errands.of(errand).is_outdated) {
+                actor.now(errand, ctx);
+            }
         });
         ctx.spawn(answer);
     }

@@ -628,6 +628,21 @@ async fn identity_files_are_read_again_on_request_and_while_one_side_distrusts_t
 }
 
 #[actix::test]
+async fn a_wish_during_a_question_is_followed_by_another_question_right_after_it() {
+    let bench = Bench::new();
+    bench.api.script(|it| it.delay = Duration::from_secs(10));
+    let actor = bench.start_with(Source::Folder(Rc::new(bench.api.clone())));
+    after(5).await;
+    actor.send(ConfigurationWanted).await.unwrap();
+    after(4).await;
+    assert_eq!(bench.count(Call::Configuration), 1);
+    after(3).await;
+    assert_eq!(bench.count(Call::Configuration), 2);
+    after(20).await;
+    assert_eq!(bench.count(Call::Configuration), 2);
+}
+
+#[actix::test]
 async fn a_folder_is_published_without_enrolment_or_heartbeat() {
     let bench = Bench::new();
     let _actor = bench.start_with(Source::Folder(Rc::new(bench.api.clone())));
