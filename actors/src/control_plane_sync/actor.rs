@@ -18,14 +18,17 @@ use super::status::Status;
 use super::wipe_guard::{RECHECK, WipeGuard};
 use crate::clock::Clock;
 use crate::messages::{
-    ActorHealthChanged, ConfigurationWanted, EventRecorded, JobsReported, ProfilesConfigured,
-    WorkloadsConfigured,
+    ActorHealth, ActorHealthChanged, ConfigurationWanted, EventRecorded, JobsReported,
+    ProfilesConfigured, WorkloadsConfigured,
 };
 use crate::supervisor::Vitals;
 use crate::workload::EventKind;
 
 /// Longer than the client takes for any answer; past it the actor counts as hung.
 const ERRAND_DEADLINE: Duration = Duration::from_secs(120);
+
+/// The configuration in force is told so often, whatever period the control plane wants.
+const PUBLICATION_PERIOD: Duration = Duration::from_secs(60);
 
 /// Whether a configuration is being written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -105,7 +108,7 @@ impl Actor for ControlPlaneSync {
     fn started(&mut self, ctx: &mut Self::Context) {
         self.restore();
         self.publish();
-        self.after(self.desired.period(), Errand::Publication, ctx);
+        self.after(PUBLICATION_PERIOD, Errand::Publication, ctx);
         match &self.source {
             Source::Server { identity, .. } => {
                 let (membership, findings) = Membership::begin(identity, fastrand::f64());
@@ -155,7 +158,8 @@ impl Handler<ConfigurationWanted> for ControlPlaneSync {
     type Result = ();
 
     fn handle(&mut self, _: ConfigurationWanted, ctx: &mut Self::Context) {
-        self.now(Errand::Configuration, ctx);
+        self.read_identity_again();
+        self.want_configuration(ctx);
     }
 }
 
@@ -172,6 +176,11 @@ impl Handler<ActorHealthChanged> for ControlPlaneSync {
 
     fn handle(&mut self, message: ActorHealthChanged, _ctx: &mut Self::Context) {
         self.status.actor_health(message.actor, &message.health);
+        match message.health {
+            // A new life knows nothing of what shall run.
+            ActorHealth::Up => self.publish(),
+            ActorHealth::Restarting { .. } => {}
+        }
     }
 }
 
@@ -187,6 +196,13 @@ impl ControlPlaneSync {
 
     fn now(&mut self, errand: Errand, ctx: &mut Context<Self>) {
         self.after(Duration::ZERO, errand, ctx);
+    }
+
+    /// Asks for the configuration; once more after an answer that may be of before.
+    fn want_configuration(&mut self, ctx: &mut Context<Self>) {
+        let progress = self.errands.of(Errand::Configuration);
+        progress.is_outdated = progress.is_under_way;
+        self.now(Errand::Configuration, ctx);
     }
 
     /// Starts the questions that only a member may ask.
@@ -218,7 +234,7 @@ impl ControlPlaneSync {
         match errand {
             Errand::Publication => {
                 self.publish_each_period(ctx);
-                self.after(self.desired.period(), errand, ctx);
+                self.after(PUBLICATION_PERIOD, errand, ctx);
             }
             Errand::Enrolment => self.pursue_membership(ctx),
             Errand::Configuration => self.fetch(ctx),
@@ -241,7 +257,13 @@ impl ControlPlaneSync {
             drop(due);
             actor.errands.of(errand).is_under_way = false;
             actor.note(errand, answer.as_ref().err().map(ToString::to_string));
+            if answer.as_ref().is_err_and(ControlPlaneError::is_about_identity) {
+                actor.read_identity_again();
+            }
             take(actor, answer, ctx);
+            if std::mem::take(&mut actor.errands.of(errand).is_outdated) {
+                actor.now(errand, ctx);
+            }
         });
         ctx.spawn(answer);
     }

@@ -11,8 +11,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::control_plane_sync::ControlAnswer;
 use crate::control_plane_sync::control_plane_error::{Call, Message};
-use crate::control_plane_sync::{AgentStatus, EnrolmentAnswer, Restored};
-use crate::messages::ActorHealth;
+use crate::control_plane_sync::{AgentStatus, EnrolmentAnswer, Restored, manifests_in};
 use crate::supervisor::Slot;
 use crate::testing::control_plane::FakeControlPlane;
 use crate::workload::{
@@ -243,8 +242,12 @@ async fn each_period_brings_a_heartbeat_a_configuration_and_a_control_question()
 }
 
 #[actix::test]
-async fn the_configuration_in_force_is_published_again_each_period() {
+async fn the_configuration_in_force_is_published_again_each_minute_whatever_the_period() {
     let bench = Bench::new();
+    bench.api.script(|it| {
+        it.configuration =
+            Ok(Configuration { heartbeat_period: 60 * MINUTE, ..configuration(&["web"]) });
+    });
     let _actor = bench.start();
     after(5).await;
     let before = bench.published().len();
@@ -393,6 +396,22 @@ async fn the_status_is_degraded_while_an_actor_is_down() {
     after(70).await;
     let statuses: Vec<_> = bench.api.record().heartbeats.iter().map(|it| it.status).collect();
     assert_eq!(statuses, [AgentStatus::Degraded, AgentStatus::Up]);
+}
+
+#[actix::test]
+async fn an_actor_that_is_up_again_is_told_the_configuration_at_once() {
+    let bench = Bench::new();
+    let actor = bench.start();
+    after(5).await;
+    let health = |health| ActorHealthChanged { actor: "scheduler", health };
+    let before = bench.published().len();
+    let cause = "panicked".to_owned();
+    actor.send(health(ActorHealth::Restarting { cause, failures: 1 })).await.unwrap();
+    after(1).await;
+    assert_eq!(bench.published().len(), before);
+    actor.send(health(ActorHealth::Up)).await.unwrap();
+    after(1).await;
+    assert_eq!(bench.published().len(), before + 1);
 }
 
 #[actix::test]
@@ -591,6 +610,39 @@ async fn a_missing_registration_pair_is_explained_and_found_when_it_appears() {
 }
 
 #[actix::test]
+async fn identity_files_are_read_again_on_request_and_while_one_side_distrusts_the_other() {
+    let bench = Bench::new();
+    let actor = bench.start();
+    after(5).await;
+    let shown = || bench.api.record().shown_own.len();
+    let at_first = shown();
+    after(300).await;
+    assert_eq!(shown(), at_first);
+    actor.send(ConfigurationWanted).await.unwrap();
+    after(2).await;
+    assert_eq!(shown(), at_first + 1);
+    let distrust = ControlPlaneError::ServerNotTrusted { reason: "unknown issuer".to_owned() };
+    bench.api.script(|it| it.configuration = Err(distrust));
+    after(600).await;
+    assert!(shown() >= at_first + 3, "{}", shown());
+}
+
+#[actix::test]
+async fn a_wish_during_a_question_is_followed_by_another_question_right_after_it() {
+    let bench = Bench::new();
+    bench.api.script(|it| it.delay = Duration::from_secs(10));
+    let actor = bench.start_with(Source::Folder(Rc::new(bench.api.clone())));
+    after(5).await;
+    actor.send(ConfigurationWanted).await.unwrap();
+    after(4).await;
+    assert_eq!(bench.count(Call::Configuration), 1);
+    after(3).await;
+    assert_eq!(bench.count(Call::Configuration), 2);
+    after(20).await;
+    assert_eq!(bench.count(Call::Configuration), 2);
+}
+
+#[actix::test]
 async fn a_folder_is_published_without_enrolment_or_heartbeat() {
     let bench = Bench::new();
     let _actor = bench.start_with(Source::Folder(Rc::new(bench.api.clone())));
@@ -600,6 +652,33 @@ async fn a_folder_is_published_without_enrolment_or_heartbeat() {
     for call in [Call::Enrolment, Call::Registration, Call::Heartbeat, Call::Control] {
         assert_eq!(bench.count(call), 0);
     }
+}
+
+#[actix::test]
+async fn a_manifest_broken_before_the_agent_starts_takes_no_workload_away() {
+    let bench = Bench::new();
+    let running = crate::testing::workloads::workload("web").build();
+    let stored = Configuration { workloads: vec![running], ..configuration(&[]) };
+    bench.shelf.0.borrow_mut().kept = Some(stored.clone());
+    std::fs::write(bench.folder.path().join("web.yaml"), "kind: [").unwrap();
+    let folder = manifests_in(bench.folder.path(), DeviceId::from("cam-01"));
+    let _actor = bench.start_with(Source::Folder(folder));
+    after(300).await;
+    assert_eq!(bench.in_force(), Some(vec!["web".to_owned()]));
+    let kept = bench.shelf.0.borrow().kept.clone().unwrap();
+    assert_eq!(kept.workloads, stored.workloads);
+}
+
+#[actix::test]
+async fn a_folder_without_any_manifest_is_believed_after_half_a_minute() {
+    let bench = Bench::new();
+    bench.shelf.0.borrow_mut().kept = Some(configuration(&["web"]));
+    let folder = manifests_in(bench.folder.path(), DeviceId::from("cam-01"));
+    let _actor = bench.start_with(Source::Folder(folder));
+    after(20).await;
+    assert_eq!(bench.in_force(), Some(vec!["web".to_owned()]));
+    after(60).await;
+    assert_eq!(bench.in_force(), Some(Vec::new()));
 }
 
 #[actix::test]

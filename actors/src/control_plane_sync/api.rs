@@ -23,10 +23,30 @@ pub trait ConfigurationSource {
         Vec::new()
     }
 
+    /// Returns how much of what shall run the last configuration says.
+    fn completeness(&self) -> Completeness {
+        Completeness::Whole
+    }
+
     /// Resolves when the configuration may have changed; never, where only asking can tell.
     fn changed(&self) -> LocalBoxFuture<'static, ()> {
         Box::pin(std::future::pending())
     }
+}
+
+/// How much of what shall run a configuration says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Completeness {
+    /// All of it.
+    #[default]
+    Whole,
+    /// A part could not be read and never was: what it would say is unknown.
+    Partial {
+        /// The names of what could not be read.
+        unread: String,
+    },
+    /// There is nothing that could say anything.
+    Nothing,
 }
 
 /// A control plane's server.

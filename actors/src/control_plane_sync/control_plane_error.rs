@@ -236,6 +236,28 @@ impl ControlPlaneError {
         }
     }
 
+    /// Returns whether a file of CA_ROOT, CERT and KEY may have to be replaced for a good answer.
+    pub(crate) const fn is_about_identity(&self) -> bool {
+        match self {
+            Self::Misconfigured { .. }
+            | Self::ServerNotTrusted { .. }
+            | Self::HandshakeRefused { .. }
+            | Self::Unauthorized { .. } => true,
+            Self::Manifests { .. }
+            | Self::NoSuchHost { .. }
+            | Self::Unreachable { .. }
+            | Self::TimedOut { .. }
+            | Self::Forbidden { .. }
+            | Self::DeviceUnknown { .. }
+            | Self::NotTheApi { .. }
+            | Self::Rejected { .. }
+            | Self::ServerFailed { .. }
+            | Self::UnexpectedStatus { .. }
+            | Self::TooLarge { .. }
+            | Self::Undecodable { .. } => false,
+        }
+    }
+
     /// Returns whether the server may have acted on the request although it gave no answer.
     #[must_use]
     pub fn may_have_taken_effect(&self) -> bool {

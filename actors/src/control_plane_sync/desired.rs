@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::store::with_last_good;
+use super::store::{with_last_good, with_unnamed};
 use super::wipe_guard::WipeGuard;
 use crate::clock::Monotonic;
 use crate::workload::Configuration;
@@ -47,12 +47,18 @@ impl Desired {
         period.unwrap_or(DEFAULT_PERIOD).max(MIN_PERIOD)
     }
 
-    /// Takes a server's answer; one that would empty the device must be repeated.
+    /// Takes the answer of a server or an empty folder; one that would empty the device must be repeated.
     pub(crate) fn adopt_guarded(&mut self, new: Configuration, now: Monotonic) -> Adoption {
         let is_wipe = is_empty(&new) && !self.current.as_ref().is_some_and(is_empty);
         if is_wipe && !self.empty.doubts(now) {
             return Adoption::Doubted;
         }
+        self.adopt(new)
+    }
+
+    /// Takes an answer that does not know what `unread` wants.
+    pub(crate) fn adopt_partial(&mut self, new: Configuration, unread: &str) -> Adoption {
+        let new = with_unnamed(self.current.as_ref(), new, unread);
         self.adopt(new)
     }
 

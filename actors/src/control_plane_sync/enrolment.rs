@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 
 use super::api::EnrolmentAnswer;
 use super::certificate::Validity;
@@ -21,6 +21,9 @@ use crate::clock::{Moment, Monotonic};
 const RENEWAL_SHARE: f64 = 2.0 / 3.0;
 /// Share by which that is earlier at random, so that devices enrolled together do not renew together.
 const RENEWAL_JITTER: f64 = 0.05;
+/// Shortest time from one certificate to the renewal of it by age: to a clock that is far ahead
+/// each certificate is old as soon as it comes.
+const MIN_RENEWAL_INTERVAL: Duration = Duration::from_secs(60 * 60);
 /// The wall clock is looked at so often, because it may jump.
 const CLOCK_CHECK: Duration = Duration::from_secs(60 * 60);
 
@@ -74,8 +77,12 @@ pub(crate) struct Enrolment {
     registration_unanswered: bool,
     /// The control plane does not accept the device's certificate for reading.
     is_refused: bool,
+    /// Certificates refused in a row.
+    refusals: Failures,
     failures: Failures,
     not_before: Monotonic,
+    /// When a certificate came last in this life.
+    received: Option<Monotonic>,
     renewal_share: f64,
 }
 
@@ -91,8 +98,10 @@ impl Enrolment {
             certificate,
             registration_unanswered,
             is_refused: false,
+            refusals: Failures::default(),
             failures: Failures::default(),
             not_before: Monotonic::default(),
+            received: None,
             renewal_share: RENEWAL_SHARE - RENEWAL_JITTER * random.clamp(0.0, 1.0),
         }
     }
@@ -107,7 +116,7 @@ impl Enrolment {
         let step = match (self.stage, self.certificate) {
             (Stage::Unenrolled, _) => Step::Enrol,
             (Stage::Enrolled, _) => Step::Register,
-            (Stage::Registered, Some(validity)) => match self.until_renewal(validity, now.wall) {
+            (Stage::Registered, Some(validity)) => match self.until_renewal(validity, now) {
                 Some(wait) => return Next::After(wait),
                 None => Step::Renew,
             },
@@ -129,9 +138,10 @@ impl Enrolment {
     }
 
     /// Takes a certificate, the first or a new one.
-    pub(crate) fn registered(&mut self, validity: Validity) {
+    pub(crate) fn registered(&mut self, validity: Validity, now: Monotonic) {
         self.stage = Stage::Registered;
         self.certificate = Some(validity);
+        self.received = Some(now);
         self.registration_unanswered = false;
         self.is_refused = false;
         self.proceed();
@@ -145,8 +155,9 @@ impl Enrolment {
         now: Moment,
         random: f64,
     ) -> Option<Notice> {
-        let is_server_error = matches!(error, ControlPlaneError::ServerFailed { .. });
-        let is_forbidden = self.registration_unanswered && is_server_error;
+        // A gateway's 502 to 504 says nothing about the device.
+        let is_internal = matches!(error, ControlPlaneError::ServerFailed { status: 500, .. });
+        let is_forbidden = self.registration_unanswered && is_internal;
         self.wait(now, random);
         match (step, error) {
             (Step::Register, ControlPlaneError::DeviceUnknown { .. }) => {
@@ -159,7 +170,8 @@ impl Enrolment {
                 Some(Notice::RegistrationForbidden)
             }
             (Step::Register, error) => {
-                self.registration_unanswered |= error.may_have_taken_effect();
+                // A 500 is the server's own answer: it is not lost.
+                self.registration_unanswered |= error.may_have_taken_effect() && !is_internal;
                 None
             }
             (Step::Enrol, ControlPlaneError::Unauthorized { .. }) => {
@@ -181,9 +193,19 @@ impl Enrolment {
         self.not_before = now.monotonic + self.failures.delay(random);
     }
 
-    /// Takes note that the device's certificate no longer opens its configuration.
-    pub(crate) fn refused(&mut self) {
-        self.is_refused = true;
+    /// Takes note that the device's certificate no longer opens its configuration. The more
+    /// certificates in a row are refused, the longer the renewal waits.
+    pub(crate) fn refused(&mut self, now: Monotonic, random: f64) {
+        if !self.is_refused {
+            self.is_refused = true;
+            self.refusals.add();
+            self.not_before = self.not_before.max(now + self.refusals.delay(random));
+        }
+    }
+
+    /// Takes note that the device's certificate opened its configuration.
+    pub(crate) const fn accepted(&mut self) {
+        self.refusals.reset();
     }
 
     /// Starts anew, because the control plane has deleted the device.
@@ -208,17 +230,21 @@ impl Enrolment {
 
     /// Returns the time until the certificate shall be renewed, none when that is now. A clock that
     /// was never set says nothing about it.
-    fn until_renewal(&self, validity: Validity, wall: DateTime<Utc>) -> Option<Duration> {
+    fn until_renewal(&self, validity: Validity, now: Moment) -> Option<Duration> {
         if self.is_refused {
             return None;
         }
-        if !is_credible(wall) {
+        if !is_credible(now.wall) {
             return Some(CLOCK_CHECK);
         }
+        let since = self.received.map(|received| now.monotonic.saturating_since(received));
+        let rest =
+            since.map(|since| MIN_RENEWAL_INTERVAL.saturating_sub(since)).unwrap_or_default();
         let life = (validity.not_after - validity.not_before).to_std().unwrap_or_default();
         let used = TimeDelta::from_std(life.mul_f64(self.renewal_share)).unwrap_or_default();
-        let wait = (validity.not_before + used - wall).to_std().ok()?;
-        (!wait.is_zero()).then(|| wait.min(CLOCK_CHECK))
+        let due = (validity.not_before + used - now.wall).to_std().unwrap_or_default();
+        let wait = due.min(CLOCK_CHECK).max(rest);
+        (!wait.is_zero()).then_some(wait)
     }
 }
 

@@ -1,5 +1,7 @@
 //! The way of a device through its enrolment.
 
+use chrono::{DateTime, Utc};
+
 use super::super::control_plane_error::Call;
 use super::*;
 
@@ -34,7 +36,7 @@ fn a_new_device_enrols_then_registers() {
     assert_eq!(enrolment.next(at(1)), Next::Now(Step::Enrol));
     enrolment.enrolled(EnrolmentAnswer::Approved, at(1), 0.0);
     assert_eq!(enrolment.next(at(1)), Next::Now(Step::Register));
-    enrolment.registered(month());
+    enrolment.registered(month(), at(1).monotonic);
     assert_eq!(enrolment.stage(), Stage::Registered);
 }
 
@@ -67,12 +69,46 @@ fn a_clock_that_was_never_set_renews_nothing() {
 }
 
 #[test]
-fn a_refused_certificate_is_renewed_at_once() {
+fn a_certificate_that_looks_old_to_a_fast_clock_is_renewed_once_an_hour_at_most() {
+    const HOUR: u64 = 60 * 60;
+    let years_ahead = |second| Moment { wall: at(3000 * DAY).wall, ..at(second) };
     let mut enrolment = Enrolment::new(Some(month()), false, 0.0);
-    enrolment.refused();
-    assert_eq!(enrolment.next(at(1)), Next::Now(Step::Renew));
-    enrolment.registered(month());
-    assert_ne!(enrolment.next(at(1)), Next::Now(Step::Renew));
+    assert_eq!(enrolment.next(years_ahead(0)), Next::Now(Step::Renew));
+    enrolment.registered(month(), at(0).monotonic);
+    let table = [
+        (0, Next::After(Duration::from_secs(HOUR))),
+        (HOUR - 1, Next::After(Duration::from_secs(1))),
+        (HOUR, Next::Now(Step::Renew)),
+    ];
+    for (second, expected) in table {
+        assert_eq!(enrolment.next(years_ahead(second)), expected, "{second}");
+    }
+}
+
+#[test]
+fn a_refused_certificate_is_renewed_after_a_moment() {
+    let mut enrolment = Enrolment::new(Some(month()), false, 0.0);
+    enrolment.refused(at(1).monotonic, 0.0);
+    assert_eq!(enrolment.next(at(1)), Next::After(Duration::from_secs(1)));
+    assert_eq!(enrolment.next(at(2)), Next::Now(Step::Renew));
+    enrolment.registered(month(), at(2).monotonic);
+    assert_ne!(enrolment.next(at(2)), Next::Now(Step::Renew));
+}
+
+#[test]
+fn certificates_refused_in_a_row_are_renewed_ever_more_slowly_until_one_is_accepted() {
+    let mut enrolment = Enrolment::new(Some(month()), false, 0.0);
+    let mut wait = || {
+        enrolment.refused(at(0).monotonic, 0.0);
+        let next = enrolment.next(at(0));
+        enrolment.registered(month(), at(0).monotonic);
+        next
+    };
+    let waits = [wait(), wait(), wait()];
+    assert_eq!(waits, [1, 2, 4].map(|seconds| Next::After(Duration::from_secs(seconds))));
+    enrolment.accepted();
+    enrolment.refused(at(0).monotonic, 0.0);
+    assert_eq!(enrolment.next(at(0)), Next::After(Duration::from_secs(1)));
 }
 
 #[test]
@@ -117,6 +153,19 @@ fn a_first_500_is_only_a_failure() {
 }
 
 #[test]
+fn only_a_500_after_a_lost_answer_is_forbidden() {
+    let table = [(500, 500, false), (504, 500, true), (504, 502, false), (504, 503, false)];
+    for (first, second, is_forbidden) in table {
+        let mut enrolment = enrolled();
+        enrolment.failed(Step::Register, &error(Call::Registration, first), at(0), 0.0);
+        let second = error(Call::Registration, second);
+        let notice = enrolment.failed(Step::Register, &second, at(1), 0.0);
+        let expected = is_forbidden.then_some(Notice::RegistrationForbidden);
+        assert_eq!(notice, expected, "{first}, {second}");
+    }
+}
+
+#[test]
 fn a_key_left_by_a_lost_answer_makes_the_first_500_forbidden() {
     let mut enrolment = Enrolment::new(None, true, 0.0);
     enrolment.enrolled(EnrolmentAnswer::Approved, at(0), 0.0);
@@ -127,7 +176,7 @@ fn a_key_left_by_a_lost_answer_makes_the_first_500_forbidden() {
 #[test]
 fn a_certificate_of_a_former_ca_falls_back_to_the_registration_pair_and_back() {
     let mut enrolment = Enrolment::new(Some(month()), false, 0.0);
-    enrolment.refused();
+    enrolment.refused(at(0).monotonic, 0.0);
     let notice = enrolment.failed(Step::Renew, &error(Call::Registration, 401), at(0), 0.0);
     assert_eq!(notice, Some(Notice::IdentityRefused));
     assert_eq!(enrolment.next(at(10)), Next::Now(Step::Enrol));

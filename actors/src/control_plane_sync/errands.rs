@@ -24,6 +24,8 @@ pub(crate) enum Errand {
 pub(crate) struct Progress {
     /// Its question has no answer yet.
     pub(crate) is_under_way: bool,
+    /// Something changed since it was asked: the answer may be of before.
+    pub(crate) is_outdated: bool,
     /// Failures in a row.
     pub(crate) failures: Failures,
 }

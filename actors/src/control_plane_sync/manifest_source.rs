@@ -1,30 +1,76 @@
 //! A folder of manifests as a source of configurations.
 
 use std::cell::RefCell;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 
-use super::api::{Answer, ConfigurationSource};
+use super::api::{Answer, Completeness, ConfigurationSource};
 use super::control_plane_error::ControlPlaneError;
 use super::manifest_folder::{FolderWatch, read_folder};
-use super::manifests::{self, Accepted};
+use super::manifests::{self, Accepted, Files};
 use crate::workload::{Configuration, DeviceId};
+
+/// Time for reading the folder; a disk that takes longer is taken for hung.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Returns the source over `folder`, watched from now on. Needs the reactor of this thread.
 #[must_use]
 pub fn manifests_in(folder: &Path, device: DeviceId) -> Rc<dyn ConfigurationSource> {
     let watch = Rc::new(Mutex::new(FolderWatch::new(folder.to_owned())));
-    Rc::new(ManifestSource { folder: folder.to_owned(), device, watch, known: Rc::default() })
+    let disk = Disk { read: read_folder, is_busy: Arc::default() };
+    Rc::new(ManifestSource { folder: folder.to_owned(), device, watch, disk, known: Rc::default() })
 }
 
 struct ManifestSource {
     folder: PathBuf,
     device: DeviceId,
     watch: Rc<Mutex<FolderWatch>>,
+    disk: Disk,
     known: Rc<RefCell<Known>>,
+}
+
+/// Reads a folder on a thread of its own, one at a time.
+#[derive(Clone)]
+struct Disk {
+    read: fn(&Path) -> io::Result<Files>,
+    /// A thread reads, whether its answer is still awaited or not.
+    is_busy: Arc<AtomicBool>,
+}
+
+/// Held by the reading thread; let go even by a panic.
+struct Busy(Arc<AtomicBool>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+impl Disk {
+    async fn read(&self, folder: PathBuf) -> Result<Files, String> {
+        let Self { read, is_busy } = self.clone();
+        if is_busy.swap(true, Ordering::AcqRel) {
+            return Err("an earlier reading still hangs".to_owned());
+        }
+        let busy = Busy(is_busy);
+        let reading = tokio::task::spawn_blocking(move || {
+            let _busy = busy;
+            read(&folder)
+        });
+        match timeout(READ_TIMEOUT, reading).await {
+            Ok(Ok(files)) => files.map_err(|error| error.to_string()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_elapsed) => Err(format!("the disk gave no answer within {READ_TIMEOUT:?}")),
+        }
+    }
 }
 
 /// What the last reading came to.
@@ -32,26 +78,23 @@ struct ManifestSource {
 struct Known {
     accepted: Accepted,
     problems: Vec<String>,
+    completeness: Completeness,
 }
 
 impl ConfigurationSource for ManifestSource {
     fn configuration(&self) -> Answer<Configuration> {
-        let (folder, device, known) =
-            (self.folder.clone(), self.device.clone(), Rc::clone(&self.known));
+        let (folder, device, disk, known) =
+            (self.folder.clone(), self.device.clone(), self.disk.clone(), Rc::clone(&self.known));
         Box::pin(async move {
-            let unreadable = |reason: String| ControlPlaneError::Manifests {
-                folder: folder.display().to_string(),
-                reason,
-            };
-            let path = folder.clone();
+            let name = folder.display().to_string();
             // A disk that hangs must hold up nothing but this answer.
-            let files = tokio::task::spawn_blocking(move || read_folder(&path))
-                .await
-                .map_err(|error| unreadable(error.to_string()))?
-                .map_err(|error| unreadable(error.to_string()))?;
+            let files = disk.read(folder).await;
+            let files =
+                files.map_err(|reason| ControlPlaneError::Manifests { folder: name, reason })?;
             let mut known = known.borrow_mut();
             let reading = manifests::read(&files, &known.accepted, &device);
             known.accepted = reading.accepted;
+            known.completeness = reading.completeness;
             let told =
                 |problem: &manifests::FileProblem| format!("{}: {}", problem.file, problem.reason);
             known.problems = reading.problems.iter().map(told).collect();
@@ -66,5 +109,9 @@ impl ConfigurationSource for ManifestSource {
 
     fn problems(&self) -> Vec<String> {
         self.known.borrow().problems.clone()
+    }
+
+    fn completeness(&self) -> Completeness {
+        self.known.borrow().completeness.clone()
     }
 }

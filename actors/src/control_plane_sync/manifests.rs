@@ -13,6 +13,7 @@ use tracing::debug;
 use documents::Document;
 use resources::{Device, EdgeWorkload};
 
+use super::api::Completeness;
 use super::specification::{self, Contents, DEFAULT_NAMESPACE, Draft, UNNAMED};
 use crate::workload::{
     Confidential, ConfigMap, Configuration, DeviceId, RejectedWorkload, Secret, Workload,
@@ -44,6 +45,8 @@ pub(crate) struct Reading {
     pub(crate) accepted: Accepted,
     /// In order of file.
     pub(crate) problems: Vec<FileProblem>,
+    /// Whether a file without a good version hides what it wants.
+    pub(crate) completeness: Completeness,
 }
 
 /// Reads the files of a folder. A file that cannot be read, is empty or does not parse keeps its
@@ -52,6 +55,7 @@ pub(crate) struct Reading {
 pub(crate) fn read(files: &Files, previous: &Accepted, device_id: &DeviceId) -> Reading {
     let mut accepted = Accepted::default();
     let mut problems = Vec::new();
+    let mut unknown = Vec::new();
     for (file, text) in files {
         let parsed = text.as_ref().map_err(String::clone);
         match parsed.and_then(|text| documents::parse(text.expose())) {
@@ -63,7 +67,10 @@ pub(crate) fn read(files: &Files, previous: &Accepted, device_id: &DeviceId) -> 
                 let before = previous.0.get(file);
                 let consequence = match before {
                     Some(_) => "its last good version stays in force",
-                    None => "nothing of it is in force",
+                    None => {
+                        unknown.push(file.as_str());
+                        "nothing of it is in force but what ran before the agent started"
+                    }
                 };
                 problems.push(problem(file, format!("{reason}; {consequence}")));
                 let before = before.map(|documents| (file.clone(), documents.clone()));
@@ -73,7 +80,12 @@ pub(crate) fn read(files: &Files, previous: &Accepted, device_id: &DeviceId) -> 
     }
     let configuration = compose(&accepted, device_id, &mut problems);
     problems.sort();
-    Reading { configuration, accepted, problems }
+    let completeness = match (files.is_empty(), unknown.as_slice()) {
+        (true, _) => Completeness::Nothing,
+        (false, []) => Completeness::Whole,
+        (false, unknown) => Completeness::Partial { unread: unknown.join(", ") },
+    };
+    Reading { configuration, accepted, problems, completeness }
 }
 
 /// Puts the documents of all files together.

@@ -6,6 +6,7 @@ use super::control_plane_error::ControlPlaneError;
 use super::enrolment::{Enrolment, Step};
 use super::identity::IdentityFiles;
 use super::identity_error::IdentityError;
+use crate::clock::Monotonic;
 use futures_util::FutureExt;
 
 /// Which identity the client shows.
@@ -63,6 +64,11 @@ impl Membership {
         (membership, identities.findings)
     }
 
+    /// Reads the files again before the next question, because one of them may have been replaced.
+    pub(crate) const fn show_again(&mut self) {
+        self.shown = None;
+    }
+
     /// Makes the client show an identity. The files are read only when it changes, so that a file
     /// that was mended is seen at the next attempt.
     pub(crate) fn show(
@@ -118,11 +124,12 @@ impl Membership {
         certificate_pem: &str,
         api: &dyn ControlPlaneApi,
         identity: &IdentityFiles,
+        now: Monotonic,
     ) -> Result<(), MembershipError> {
         let adopted = identity.adopt(certificate_pem)?;
         self.shown = None;
         self.is_unconfirmed = true;
-        self.enrolment.registered(adopted.validity());
+        self.enrolment.registered(adopted.validity(), now);
         api.present(&adopted)?;
         self.shown = Some((Shown::Device, adopted.family()));
         Ok(())
@@ -130,6 +137,7 @@ impl Membership {
 
     /// Takes note that the control plane accepted the device's own identity.
     pub(crate) fn accepted(&mut self, identity: &IdentityFiles) -> Result<(), IdentityError> {
+        self.enrolment.accepted();
         if self.is_unconfirmed {
             identity.confirm()?;
             self.is_unconfirmed = false;

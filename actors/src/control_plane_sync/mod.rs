@@ -28,7 +28,8 @@ mod wire;
 
 pub use actor::ControlPlaneSync;
 pub use api::{
-    Answer, ConfigurationSource, ControlAnswer, ControlPlaneApi, EnrolmentAnswer, Heartbeat,
+    Answer, Completeness, ConfigurationSource, ControlAnswer, ControlPlaneApi, EnrolmentAnswer,
+    Heartbeat,
 };
 pub use certificate::{CertificateError, ClientIdentity, KeyFamily, Validity};
 pub use client::{HttpsClient, ServerSettings};

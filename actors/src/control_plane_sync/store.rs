@@ -12,7 +12,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
-pub(crate) use last_good::with_last_good;
+pub(crate) use last_good::{with_last_good, with_unnamed};
 
 use format::{Digest, FormatError};
 

@@ -97,7 +97,7 @@ impl ControlPlaneSync {
     pub(super) fn watch(&mut self, ctx: &mut Context<Self>) {
         let changed = self.source.configurations().changed().into_actor(self);
         ctx.spawn(changed.map(|(), actor, ctx| {
-            actor.now(Errand::Configuration, ctx);
+            actor.want_configuration(ctx);
             actor.watch(ctx);
         }));
     }

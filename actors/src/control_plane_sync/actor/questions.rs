@@ -7,7 +7,7 @@ use tracing::info;
 
 use super::ControlPlaneSync;
 use crate::clock::Moment;
-use crate::control_plane_sync::api::{ControlAnswer, Heartbeat};
+use crate::control_plane_sync::api::{Completeness, ControlAnswer, Heartbeat};
 use crate::control_plane_sync::control_plane_error::ControlPlaneError;
 use crate::control_plane_sync::desired::Adoption;
 use crate::control_plane_sync::enrolment::{Next, Stage, Step};
@@ -15,7 +15,6 @@ use crate::control_plane_sync::errands::Errand;
 use crate::control_plane_sync::identity_error::described;
 use crate::control_plane_sync::membership::{Progress, Shown};
 use crate::control_plane_sync::source::Source;
-use crate::control_plane_sync::store::with_last_good;
 use crate::workload::{Configuration, EventKind};
 
 impl ControlPlaneSync {
@@ -58,16 +57,18 @@ impl ControlPlaneSync {
         };
         match answer {
             Ok(Progress::Enrolment(answer)) => membership.enrolment.enrolled(answer, now, random),
-            Ok(Progress::Certificate(pem)) => match membership.adopt(&pem, &**api, identity) {
-                Ok(()) => {
-                    info!("device certificate received");
-                    self.status.introduce();
+            Ok(Progress::Certificate(pem)) => {
+                match membership.adopt(&pem, &**api, identity, now.monotonic) {
+                    Ok(()) => {
+                        info!("device certificate received");
+                        self.status.introduce();
+                    }
+                    Err(error) => {
+                        membership.enrolment.wait(now, random);
+                        self.trouble(Errand::Enrolment, "IdentityUnusable", described(&error));
+                    }
                 }
-                Err(error) => {
-                    membership.enrolment.wait(now, random);
-                    self.trouble(Errand::Enrolment, "IdentityUnusable", described(&error));
-                }
-            },
+            }
             Err(error) => {
                 if let Some(notice) = membership.enrolment.failed(step, &error, now, random) {
                     self.announce(notice);
@@ -100,8 +101,9 @@ impl ControlPlaneSync {
             }
             Err(ControlPlaneError::Unauthorized { .. }) => {
                 self.again(Errand::Configuration, false, ctx);
+                let now = self.clock.now().monotonic;
                 if let Some(membership) = &mut self.membership {
-                    membership.enrolment.refused();
+                    membership.enrolment.refused(now, fastrand::f64());
                     self.now(Errand::Enrolment, ctx);
                 }
             }
@@ -120,10 +122,14 @@ impl ControlPlaneSync {
     pub(super) fn adopt(&mut self, configuration: Configuration, ctx: &mut Context<Self>) {
         let period = self.desired.period();
         let now = self.clock.now().monotonic;
-        let configuration = with_last_good(self.desired.current(), configuration);
-        let adoption = match &self.source {
-            Source::Server { .. } => self.desired.adopt_guarded(configuration, now),
-            Source::Folder(_) => self.desired.adopt(configuration),
+        let adoption = match (&self.source, self.source.configurations().completeness()) {
+            (Source::Server { .. }, _) | (Source::Folder(_), Completeness::Nothing) => {
+                self.desired.adopt_guarded(configuration, now)
+            }
+            (Source::Folder(_), Completeness::Whole) => self.desired.adopt(configuration),
+            (Source::Folder(_), Completeness::Partial { unread }) => {
+                self.desired.adopt_partial(configuration, &unread)
+            }
         };
         match adoption {
             Adoption::Doubted => return self.recheck(Errand::Configuration, ctx),
@@ -133,12 +139,9 @@ impl ControlPlaneSync {
             }
         }
         self.again(Errand::Configuration, true, ctx);
-        if self.desired.period() != period {
-            self.after(self.desired.period(), Errand::Publication, ctx);
-            if self.is_member() {
-                self.again(Errand::Heartbeat, true, ctx);
-                self.again(Errand::Control, true, ctx);
-            }
+        if self.desired.period() != period && self.is_member() {
+            self.again(Errand::Heartbeat, true, ctx);
+            self.again(Errand::Control, true, ctx);
         }
     }
 
@@ -209,6 +212,12 @@ impl ControlPlaneSync {
         membership.enrolment.expelled(now, fastrand::f64());
         if let Err(error) = membership.forget(identity) {
             self.trouble(Errand::Enrolment, "IdentityUnusable", described(&error));
+        }
+    }
+
+    pub(super) const fn read_identity_again(&mut self) {
+        if let Some(membership) = &mut self.membership {
+            membership.show_again();
         }
     }
 

@@ -311,3 +311,19 @@ proptest::proptest! {
         let _ = first(&[("a.yaml", &text)]);
     }
 }
+
+#[test]
+fn a_broken_file_without_a_good_version_makes_the_reading_partial() {
+    let device = DeviceId::from("toto");
+    let file = |text: &str| ("w.yaml".to_owned(), Ok(Confidential::new(text.to_owned())));
+    let read_now = |files: Files, previous: &Accepted| read(&files, previous, &device);
+    let good = read_now(Files::from([file(DEVICE)]), &Accepted::default());
+    assert_eq!(good.completeness, Completeness::Whole);
+    let broken = Files::from([file("kind: [")]);
+    let first = read_now(broken.clone(), &Accepted::default());
+    assert_eq!(first.completeness, Completeness::Partial { unread: "w.yaml".to_owned() });
+    let later = read_now(broken, &good.accepted);
+    assert_eq!(later.completeness, Completeness::Whole);
+    let empty = read_now(Files::new(), &good.accepted);
+    assert_eq!(empty.completeness, Completeness::Nothing);
+}

@@ -1,6 +1,6 @@
 //! What stays in force of a configuration when its successor is partly unusable.
 
-use crate::workload::Configuration;
+use crate::workload::{Configuration, RejectedWorkload};
 
 /// Keeps the last good version of each workload in force whose new one is rejected; it is still
 /// listed among the rejected ones.
@@ -19,4 +19,31 @@ pub(crate) fn with_last_good(
     new.workloads.extend(kept);
     new.workloads.sort_by(|a, b| a.name.cmp(&b.name));
     new
+}
+
+/// Keeps the workloads of `previous` that `new` does not name, because the files in `unread` may
+/// want them; they are listed among the rejected ones. Where `new` has no profiles, those of
+/// `previous` stay, because workloads depend on them.
+#[must_use]
+pub(crate) fn with_unnamed(
+    previous: Option<&Configuration>,
+    mut new: Configuration,
+    unread: &str,
+) -> Configuration {
+    for old in previous.into_iter().flat_map(|previous| &previous.workloads) {
+        let is_named = new.workloads.iter().any(|workload| workload.name == old.name)
+            || new.rejected.iter().any(|rejected| rejected.name == old.name);
+        if !is_named {
+            let reason = format!(
+                "no readable manifest names it; it stays in force because {unread} could not be \
+                 read since the agent started: mend or delete what cannot be read"
+            );
+            new.rejected.push(RejectedWorkload { name: old.name.clone(), reason });
+        }
+    }
+    if let (Some(previous), true) = (previous, new.profiles.is_empty()) {
+        new.profiles.clone_from(&previous.profiles);
+    }
+    new.rejected.sort_by(|a, b| (&a.name, &a.reason).cmp(&(&b.name, &b.reason)));
+    with_last_good(previous, new)
 }

@@ -269,3 +269,15 @@ fn a_workload_that_is_gone_or_good_is_not_kept() {
     let good = Configuration { rejected: vec![rejected("web")], ..configuration("new") };
     assert_eq!(with_last_good(Some(&previous), good.clone()), good);
 }
+
+#[test]
+fn a_workload_that_nobody_names_stays_while_a_source_of_the_new_version_is_unknown() {
+    let previous = configuration("nginx:1");
+    let nothing = Configuration { workloads: Vec::new(), ..previous.clone() };
+    let kept = with_unnamed(Some(&previous), nothing, "web.yaml");
+    assert_eq!(kept.workloads, previous.workloads);
+    let told = kept.rejected.iter().find(|it| it.name == previous.workloads[0].name).unwrap();
+    assert!(told.reason.contains("web.yaml"), "{}", told.reason);
+    let renewed = configuration("nginx:2");
+    assert_eq!(with_unnamed(Some(&previous), renewed.clone(), "web.yaml"), renewed);
+}
