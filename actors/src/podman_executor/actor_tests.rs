@@ -283,6 +283,10 @@ fn start_with(cpu: Option<u64>) -> Action {
     Action::Start { workload: web(), limits: Limits { cpu, memory: None } }
 }
 
+fn limit(cpu: Option<u64>) -> Action {
+    Action::Limit { workload: web(), limits: Limits { cpu, memory: None } }
+}
+
 fn updates(podman: &FakePodman, method: &str) -> Vec<String> {
     let calls = podman.calls().into_iter();
     let calls = calls.filter(|call| call.split(' ').next() == Some(method));
@@ -295,11 +299,25 @@ async fn limits_of_a_running_pod_change_without_a_restart() {
     let podman = FakePodman::new();
     let mut desk = desk(&podman);
     desk.run(start_with(None)).await.unwrap();
-    desk.run(start_with(Some(20_000))).await.unwrap();
-    desk.run(start_with(None)).await.unwrap();
-    let quotas = [20_000, -1].map(|quota| json!({"cpu": {"period": 100_000, "quota": quota}}));
+    desk.run(limit(Some(20_000))).await.unwrap();
+    desk.run(limit(None)).await.unwrap();
+    desk.run(start_with(Some(30_000))).await.unwrap();
+    let quotas = [20_000, -1, 30_000].map(|quota| json!({"cpu": {"period": 100_000, "quota": quota}}));
     assert_eq!(updates(&podman, "update"), quotas.map(|quota| quota.to_string()));
     assert_eq!((podman.count("play"), podman.count("limit_group")), (1, 0));
+}
+
+#[actix::test]
+async fn limits_make_no_pod_and_start_none_again() {
+    let podman = FakePodman::new();
+    let mut desk = desk(&podman);
+    desk.run(limit(Some(20_000))).await.unwrap();
+    assert_eq!((podman.count("play"), podman.count("update")), (0, 0), "nothing is there");
+    desk.run(start_with(None)).await.unwrap();
+    podman.end_containers(web().id.as_str(), 3);
+    desk.run(limit(Some(20_000))).await.unwrap();
+    assert_eq!((podman.count("play"), podman.count("update")), (1, 0), "it ended");
+    assert_eq!((podman.count("remove_pod"), podman.count("stop_container")), (0, 0));
 }
 
 #[actix::test]
@@ -308,13 +326,13 @@ async fn limit_that_podman_refuses_is_written_to_the_control_group_or_told_once(
     let mut desk = desk(&podman);
     desk.run(start_with(None)).await.unwrap();
     podman.fail("update", Fault::Refused("page not found"));
-    desk.run(start_with(Some(20_000))).await.unwrap();
+    desk.run(limit(Some(20_000))).await.unwrap();
     assert_eq!(updates(&podman, "limit_group").len(), 1);
     assert!(desk.reasons().is_empty(), "the limit is in force");
 
     podman.fail("limit_group", Fault::Refused("read-only file system"));
     for cpu in [Some(30_000), Some(30_000), Some(40_000), Some(40_000)] {
-        desk.run(start_with(cpu)).await.unwrap();
+        desk.run(limit(cpu)).await.unwrap();
     }
     // CPU and memory, at each of the two changes.
     assert_eq!(desk.reasons(), ["LimitNotApplied"; 4]);
@@ -326,7 +344,7 @@ async fn limit_that_met_a_silent_podman_is_a_failed_command_to_be_tried_again() 
     let mut desk = desk(&podman);
     desk.run(start_with(None)).await.unwrap();
     podman.fail_once("update", Fault::Cut);
-    let answer = desk.run(start_with(Some(20_000))).await;
+    let answer = desk.run(limit(Some(20_000))).await;
     assert!(matches!(answer, Err(CommandError::Unavailable { .. })), "{answer:?}");
     assert!(desk.reasons().is_empty());
 }
