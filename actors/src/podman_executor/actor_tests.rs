@@ -8,6 +8,7 @@ use serde_json::json;
 use tokio::time::{pause, sleep};
 
 use crate::messages::{Action, ActorHealth, CommandError};
+use crate::podman_executor::PodmanApi as _;
 use crate::testing::fake_podman::{FakePodman, Fault};
 use crate::testing::podman_desk::{PodmanDesk, start_of, state_in, stop_of, workload};
 use crate::workload::{CurrentState, ExecutorKind, Limits, Workload};
@@ -277,6 +278,19 @@ async fn reason_that_changes_with_each_attempt_is_logged_once_a_period() {
     }
     let told = desk.reasons().len();
     assert!((1..=4).contains(&told), "{told}");
+}
+
+#[actix::test]
+async fn pod_that_somebody_removed_is_gone_and_not_half_made() {
+    let podman = FakePodman::new();
+    let mut desk = desk(&podman);
+    desk.run_start(&web()).await.unwrap();
+    sleep(MINUTE).await;
+    podman.remove_pod(web().id.as_str()).await.unwrap();
+    while desk.observed.try_recv().is_ok() {}
+    podman.tell("remove");
+    let seen = desk.observed.recv().await.unwrap();
+    assert_eq!(state_in(&seen, &web().id), None);
 }
 
 fn start_with(cpu: Option<u64>) -> Action {
