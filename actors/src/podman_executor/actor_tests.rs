@@ -316,7 +316,8 @@ async fn limits_of_a_running_pod_change_without_a_restart() {
     desk.run(limit(Some(20_000))).await.unwrap();
     desk.run(limit(None)).await.unwrap();
     desk.run(start_with(Some(30_000))).await.unwrap();
-    let quotas = [20_000, -1, 30_000].map(|quota| json!({"cpu": {"period": 100_000, "quota": quota}}));
+    let quotas =
+        [20_000, -1, 30_000].map(|quota| json!({"cpu": {"period": 100_000, "quota": quota}}));
     assert_eq!(updates(&podman, "update"), quotas.map(|quota| quota.to_string()));
     assert_eq!((podman.count("play"), podman.count("limit_group")), (1, 0));
 }

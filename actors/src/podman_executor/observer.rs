@@ -59,7 +59,7 @@ impl Observer {
     /// Looks at all containers.
     pub(super) async fn observe(&self) -> Result<Observation, PodmanError> {
         let at = self.bench.clock.now();
-        let rows = self.bench.api.containers().await?;
+        let rows = self.bench.containers().await?;
         self.forget_full_pods(&rows);
         self.look_into_ends(&rows).await;
         let vanished = self.vanished(&rows, at.monotonic);
@@ -77,7 +77,7 @@ impl Observer {
     /// observation, which has to follow. Blocks while a pod is being stopped, so that it is
     /// done seldom, and no observation waits for it.
     pub(super) async fn look_for_half_made_pods(&self) -> Result<(), PodmanError> {
-        let pods = self.bench.api.pods().await?;
+        let pods = self.bench.pods().await?;
         self.memory.borrow_mut().empty_pods = pods;
         Ok(())
     }

@@ -150,7 +150,7 @@ fn is_name_taken(played: &Result<PlayReport, PodmanError>) -> bool {
 /// Removes a pod without containers, which no listing of containers shows.
 async fn remove_namesake(bench: &Workbench, workload: &Workload) -> Result<(), CommandError> {
     let name = workload.id.as_str();
-    let pod = bench.api.pod(name).await.map_err(|error| unavailable(&error))?;
+    let pod = bench.pod(&workload.id).await.map_err(|error| unavailable(&error))?;
     if pod.is_none() {
         let message = format!("a pod called {name} exists that is not ours");
         // Not a start error: nothing of ours is there to be removed.

@@ -3,7 +3,7 @@
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, chown};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use crate::pod_manifest::VolumeFolder;
 use crate::workload::WorkloadId;
@@ -37,7 +37,7 @@ pub(super) fn write(
     if folders.is_empty() {
         return Ok(());
     }
-    let home = root.join(id.as_str());
+    let home = home(root, id)?;
     // Whoever could look into the root could look into secrets. Its owner must reach it, though:
     // parents that are missing belong to the same one.
     let missing = root.ancestors().skip(1).take_while(|parent| !parent.exists());
@@ -69,7 +69,7 @@ pub(super) fn write(
 /// # Errors
 /// The folder can neither be removed nor moved out of the way.
 pub(super) fn remove(root: &Path, id: &WorkloadId) -> Result<(), VolumeError> {
-    let home = root.join(id.as_str());
+    let home = home(root, id)?;
     match fs::remove_dir_all(&home) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -81,6 +81,19 @@ pub(super) fn remove(root: &Path, id: &WorkloadId) -> Result<(), VolumeError> {
             failing("remove", &home, moved)
         }
     }
+}
+
+/// Returns the folder of the pod `id`, which lies below `root` and nowhere else.
+fn home(root: &Path, id: &WorkloadId) -> Result<PathBuf, VolumeError> {
+    let mut parts = Path::new(id.as_str()).components();
+    let plain = match (parts.next(), parts.next()) {
+        (Some(Component::Normal(part)), None) => part == id.as_str(),
+        (_, _) => false,
+    };
+    let home = root.join(id.as_str());
+    let named = if plain { Ok(()) } else { Err(io::ErrorKind::InvalidInput.into()) };
+    failing("use as the folder of a pod", &home, named)?;
+    Ok(home)
 }
 
 /// Makes `folder` and every folder between it and `base`.
@@ -170,5 +183,21 @@ mod tests {
         remove(dir.path(), &id).unwrap();
         remove(dir.path(), &id).unwrap();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_name_that_leads_elsewhere_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let (root, other) = (dir.path().join("volumes"), dir.path().join("other"));
+        fs::create_dir_all(root.join("web-1")).unwrap();
+        fs::create_dir(&other).unwrap();
+        for id in ["../other", "..", ".", "", "/", "web-1/..", "web-1/", "./web-1"] {
+            let id = WorkloadId::from(id);
+            assert!(remove(&root, &id).is_err(), "{id}");
+            assert!(write(&root, &id, &[], None).is_err(), "{id}");
+        }
+        let absolute = WorkloadId::from(other.to_str().unwrap());
+        assert!(remove(&root, &absolute).is_err());
+        assert!(other.exists() && root.join("web-1").exists());
     }
 }

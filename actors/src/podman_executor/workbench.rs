@@ -8,11 +8,12 @@ use std::time::Duration;
 use super::actor::PodmanDeps;
 use super::api::{PodmanApi, PodmanError};
 use super::image_care::ImageCare;
-use super::libpod::{ContainerRow, HostInfo};
+use super::libpod::{ContainerRow, HostInfo, PodRow};
+use super::pod_state::is_ours;
 use super::volumes::{self, VolumeError};
 use crate::clock::{Clock, Monotonic};
 use crate::messages::CommandError;
-use crate::pod_manifest::{ID, VolumeFolder};
+use crate::pod_manifest::VolumeFolder;
 use crate::workload::{DeviceId, WorkloadId};
 
 /// The means of one executor.
@@ -70,14 +71,38 @@ impl Workbench {
         self.host.take();
     }
 
+    /// Returns the containers of this device's pods.
+    pub(super) async fn containers(&self) -> Result<Vec<ContainerRow>, PodmanError> {
+        let mut rows = self.api.containers().await?;
+        rows.retain(|row| is_ours(&row.labels, &row.pod_name, &self.device_id));
+        Ok(rows)
+    }
+
     /// Returns the containers of the pod `id`.
     pub(super) async fn containers_of(
         &self,
         id: &WorkloadId,
     ) -> Result<Vec<ContainerRow>, PodmanError> {
-        let mut rows = self.api.containers().await?;
-        rows.retain(|row| row.labels.get(ID).is_some_and(|of| of == id.as_str()));
+        let mut rows = self.containers().await?;
+        rows.retain(|row| row.pod_name == id.as_str());
         Ok(rows)
+    }
+
+    /// Returns this device's pods. Blocks while any of them is being stopped.
+    pub(super) async fn pods(&self) -> Result<Vec<PodRow>, PodmanError> {
+        let mut pods = self.api.pods().await?;
+        pods.retain(|pod| self.is_ours(pod));
+        Ok(pods)
+    }
+
+    /// Returns the pod `id`, unless it is somebody else's.
+    pub(super) async fn pod(&self, id: &WorkloadId) -> Result<Option<PodRow>, PodmanError> {
+        let pod = self.api.pod(id.as_str()).await?;
+        Ok(pod.filter(|pod| self.is_ours(pod)))
+    }
+
+    fn is_ours(&self, pod: &PodRow) -> bool {
+        is_ours(&pod.labels, &pod.name, &self.device_id)
     }
 
     /// Writes the volumes of the pod `id`, off the agent's thread.
