@@ -2,14 +2,18 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, chown};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, lchown,
+};
 use std::path::{Component, Path, PathBuf};
 
 use crate::pod_manifest::VolumeFolder;
 use crate::workload::WorkloadId;
 
-/// Only the agent, or the user of rootless podman, may look into the volumes of all workloads.
+/// Only the agent may look into the volumes of all workloads.
 const PRIVATE: u32 = 0o700;
+/// The user of rootless podman may go through to the volumes of his pods.
+const PASSAGE: u32 = 0o711;
 /// Begins the name of a folder that could not be removed and waits for it.
 const LEFT: &str = ".left-";
 
@@ -38,30 +42,34 @@ pub(super) fn write(
         return Ok(());
     }
     let home = home(root, id)?;
-    // Whoever could look into the root could look into secrets. Its owner must reach it, though:
-    // parents that are missing belong to the same one.
+    // Whoever could look into the root could look into secrets. Another owner must get through to
+    // his own, though, and must not write: a link in the way would lead root's hand elsewhere.
+    let mode = owner.map_or(PRIVATE, |_| PASSAGE);
     let missing = root.ancestors().skip(1).take_while(|parent| !parent.exists());
     let parents: Vec<_> = missing.collect();
-    for folder in parents.into_iter().rev().chain([root, &home]) {
+    for folder in parents.into_iter().rev().chain([root]) {
         let made = DirBuilder::new().recursive(true).mode(PRIVATE).create(folder);
         failing("create", folder, made)?;
-        settle(folder, PRIVATE, owner)?;
+        failing("own", folder, check_own(folder))?;
+        set_mode(folder, mode)?;
     }
+    failing("create", &home, DirBuilder::new().mode(PRIVATE).create(&home))?;
     for folder in folders {
-        make_folder(&home, &folder.path, folder.mode, owner)?;
+        make_folder(&home, &folder.path, folder.mode)?;
         for file in &folder.files {
             let path = folder.path.join(&file.path);
             if let Some(parent) = path.parent() {
-                make_folder(&folder.path, parent, folder.mode, owner)?;
+                make_folder(&folder.path, parent, folder.mode)?;
             }
             let mut options = OpenOptions::new();
             options.write(true).create_new(true).mode(0o600);
             let mut open: File = failing("create", &path, options.open(&path))?;
             failing("write", &path, open.write_all(file.content.expose()))?;
-            settle(&path, file.mode, owner)?;
+            set_mode(&path, file.mode)?;
         }
     }
-    Ok(())
+    // Until here nobody else could get in.
+    owner.map_or(Ok(()), |owner| hand_over(&home, owner))
 }
 
 /// Removes the volumes of the pod `id`; absent ones are a success.
@@ -97,12 +105,7 @@ fn home(root: &Path, id: &WorkloadId) -> Result<PathBuf, VolumeError> {
 }
 
 /// Makes `folder` and every folder between it and `base`.
-fn make_folder(
-    base: &Path,
-    folder: &Path,
-    mode: u32,
-    owner: Option<(u32, u32)>,
-) -> Result<(), VolumeError> {
+fn make_folder(base: &Path, folder: &Path, mode: u32) -> Result<(), VolumeError> {
     let inner = folder.strip_prefix(base).unwrap_or(Path::new(""));
     let mut path = base.to_owned();
     for part in inner.components() {
@@ -111,19 +114,33 @@ fn make_folder(
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
             made @ (Ok(()) | Err(_)) => failing("create", &path, made)?,
         }
-        settle(&path, mode, owner)?;
+        set_mode(&path, mode)?;
     }
     Ok(())
 }
 
-/// Sets mode and owner; the umask has no say.
-fn settle(path: &Path, mode: u32, owner: Option<(u32, u32)>) -> Result<(), VolumeError> {
-    let set = fs::set_permissions(path, Permissions::from_mode(mode));
-    failing("set the mode of", path, set)?;
-    if let Some((user, group)) = owner {
-        failing("hand over", path, chown(path, Some(user), Some(group)))?;
+/// Sets the mode; the umask has no say.
+fn set_mode(path: &Path, mode: u32) -> Result<(), VolumeError> {
+    failing("set the mode of", path, fs::set_permissions(path, Permissions::from_mode(mode)))
+}
+
+/// Checks that `folder` is a folder of the agent's own, and no link to one.
+fn check_own(folder: &Path) -> io::Result<()> {
+    let found = fs::symlink_metadata(folder)?;
+    let own = found.is_dir() && found.uid() == rustix::process::geteuid().as_raw();
+    if own { Ok(()) } else { Err(io::ErrorKind::PermissionDenied.into()) }
+}
+
+/// Gives `path` with all that is in it to `owner`, who gets in only when everything is his.
+/// Follows no link.
+fn hand_over(path: &Path, owner: (u32, u32)) -> Result<(), VolumeError> {
+    let found = failing("look at", path, fs::symlink_metadata(path))?;
+    if found.is_dir() {
+        for entry in failing("read", path, fs::read_dir(path))? {
+            hand_over(&failing("read", path, entry)?.path(), owner)?;
+        }
     }
-    Ok(())
+    failing("hand over", path, lchown(path, Some(owner.0), Some(owner.1)))
 }
 
 fn failing<T>(action: &'static str, path: &Path, result: io::Result<T>) -> Result<T, VolumeError> {
@@ -132,6 +149,8 @@ fn failing<T>(action: &'static str, path: &Path, result: io::Result<T>) -> Resul
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
     use super::*;
     use crate::pod_manifest::volumes::VolumeFile;
     use crate::workload::Confidential;
@@ -162,6 +181,48 @@ mod tests {
         assert_eq!(mode(&file), 0o640);
         assert_eq!(mode(&root), 0o700);
         assert_eq!(mode(&root.join("web-1/settings/deep")), 0o755);
+    }
+
+    #[test]
+    fn another_owner_gets_his_own_volumes_and_cannot_write_beside_them() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let (root, id) = (dir.path().join("rootless/volumes"), WorkloadId::from("web-1"));
+        for _ in 0..2 {
+            write(&root, &id, &[folder(&root, &id)], Some((1234, 1235))).unwrap();
+            for (path, owner, expected) in [
+                ("rootless", 0, 0o711),
+                ("rootless/volumes", 0, 0o711),
+                ("rootless/volumes/web-1", 1234, 0o700),
+                ("rootless/volumes/web-1/settings", 1234, 0o755),
+                ("rootless/volumes/web-1/settings/deep/er/key", 1234, 0o640),
+            ] {
+                let path = dir.path().join(path);
+                let found = fs::symlink_metadata(&path).unwrap();
+                assert_eq!((found.uid(), mode(&path)), (owner, expected), "{}", path.display());
+            }
+        }
+    }
+
+    #[test]
+    fn links_are_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (root, id) = (dir.path().join("volumes"), WorkloadId::from("web-1"));
+        let other = dir.path().join("other");
+        fs::create_dir(&other).unwrap();
+        let before = mode(&other);
+        symlink(&other, &root).unwrap();
+        assert!(write(&root, &id, &[folder(&root, &id)], None).is_err());
+        assert_eq!(mode(&other), before);
+        if rustix::process::geteuid().is_root() {
+            let tree = dir.path().join("tree");
+            fs::create_dir(&tree).unwrap();
+            symlink(&other, tree.join("link")).unwrap();
+            hand_over(&tree, (1234, 1235)).unwrap();
+            assert_eq!(fs::metadata(&other).unwrap().uid(), 0);
+        }
     }
 
     #[test]
