@@ -199,6 +199,17 @@ async fn stop_is_tried_again_when_the_removal_fails() {
 }
 
 #[actix::test]
+async fn start_that_failed_says_why_although_its_remains_cannot_be_removed() {
+    let podman = FakePodman::new();
+    let mut desk = desk(&podman);
+    podman.fail_once("play", Fault::Refused("address already in use"));
+    podman.fail_once("remove_pod", Fault::Stuck);
+    let answer = desk.run_start(&web()).await;
+    assert!(matches!(answer, Err(CommandError::Start { .. })), "{answer:?}");
+    assert_eq!(podman.count("remove_pod"), 1);
+}
+
+#[actix::test]
 async fn executor_that_overslept_a_deadline_is_restarted_and_works_again() {
     let podman = FakePodman::new();
     let mut desk = desk(&podman);

@@ -68,6 +68,17 @@ async fn pull_policies_decide_what_an_unreachable_registry_means() {
 }
 
 #[actix::test]
+async fn image_name_that_podman_refuses_is_a_failed_pull() {
+    pause();
+    let (podman, state) = (FakePodman::new(), tempfile::tempdir().unwrap());
+    let mut desk = desk(&podman, &state);
+    podman.fail_once("image_id", Fault::Refused("repository name must be lowercase"));
+    let answer = pull(&mut desk, &with_image("app", "quay.io/Edge:1", None)).await;
+    let message = "repository name must be lowercase".to_owned();
+    assert_eq!(answer, Err(CommandError::Pull { image: "quay.io/Edge:1".to_owned(), message }));
+}
+
+#[actix::test]
 async fn image_goes_a_day_after_its_last_workload_was_removed() {
     pause();
     let (podman, state) = (FakePodman::new(), tempfile::tempdir().unwrap());

@@ -12,6 +12,9 @@ use crate::clock::Monotonic;
 use crate::messages::CommandError;
 use crate::workload::Workload;
 
+/// Left when a pull is given up, so that the answer still says which image did not come.
+const ANSWER_MARGIN: Duration = Duration::from_secs(2);
+
 /// When an image is asked of its registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Policy {
@@ -37,7 +40,13 @@ pub(super) async fn pull(
     let mut warnings = Vec::new();
     for (image, policy) in images(workload)? {
         let before = bench.api.image_id(&image).await;
-        let before = before.map_err(|error| unavailable(&error))?;
+        let before = before.map_err(|error| match error {
+            PodmanError::Refused { cause, .. } => failed(image.clone(), pull_reason(&cause)),
+            PodmanError::Connect { .. }
+            | PodmanError::Timeout { .. }
+            | PodmanError::Cut { .. }
+            | PodmanError::Garbled { .. } => unavailable(&error),
+        })?;
         match policy {
             Policy::Never | Policy::IfNotPresent if before.is_some() => continue,
             Policy::Never => {
@@ -50,7 +59,7 @@ pub(super) async fn pull(
             verify_tls: !is_loopback(&image),
             image: image.clone(),
             registries: workload.registries.clone(),
-            timeout: bench.left(deadline),
+            timeout: bench.left(deadline).saturating_sub(ANSWER_MARGIN),
         };
         let error = match bench.api.pull(request).await {
             Ok(now) => {
