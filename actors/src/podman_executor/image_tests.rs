@@ -79,6 +79,24 @@ async fn image_name_that_podman_refuses_is_a_failed_pull() {
 }
 
 #[actix::test]
+async fn volumes_of_pods_that_are_gone_are_removed_with_the_next_configuration() {
+    let (podman, state) = (FakePodman::new(), tempfile::tempdir().unwrap());
+    let mut desk = desk(&podman, &state);
+    let (there, wanted) = (with_image("there", "a:1", None), with_image("wanted", "b:1", None));
+    desk.run_start(&there).await.unwrap();
+    let volumes = state.path().join("volumes");
+    for name in [there.id.as_str(), wanted.id.as_str(), "gone-1", ".left-0-gone-2"] {
+        std::fs::create_dir_all(volumes.join(name).join("secret")).unwrap();
+    }
+    desk.configure(&[&wanted]);
+    while volumes.join("gone-1").exists() || volumes.join(".left-0-gone-2").exists() {
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert!(volumes.join(there.id.as_str()).join("secret").exists());
+    assert!(volumes.join(wanted.id.as_str()).join("secret").exists());
+}
+
+#[actix::test]
 async fn image_goes_a_day_after_its_last_workload_was_removed() {
     pause();
     let (podman, state) = (FakePodman::new(), tempfile::tempdir().unwrap());

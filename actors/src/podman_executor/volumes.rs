@@ -1,5 +1,6 @@
 //! The agent's own volume folders on disk.
 
+use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{
@@ -89,6 +90,32 @@ pub(super) fn remove(root: &Path, id: &WorkloadId) -> Result<(), VolumeError> {
             failing("remove", &home, moved)
         }
     }
+}
+
+/// Removes the volumes of all pods that are not `kept`, and what [`remove`] had to leave.
+///
+/// # Errors
+/// The root cannot be read, or a folder can neither be removed nor moved out of the way.
+pub(super) fn sweep(root: &Path, kept: &BTreeSet<String>) -> Result<(), VolumeError> {
+    let entries = match fs::read_dir(root) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries @ (Ok(_) | Err(_)) => failing("read", root, entries)?,
+    };
+    let mut swept = Ok(());
+    for entry in entries {
+        let entry = failing("read", root, entry)?;
+        // Names of ours are plain text.
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
+        if name.starts_with(LEFT) {
+            // It was left because it cannot be removed: that may not have changed.
+            let _still_left = fs::remove_dir_all(entry.path());
+        } else if !kept.contains(&name) {
+            swept = swept.and(remove(root, &WorkloadId::from(name)));
+        }
+    }
+    swept
 }
 
 /// Returns the folder of the pod `id`, which lies below `root` and nowhere else.
@@ -244,6 +271,21 @@ mod tests {
         remove(dir.path(), &id).unwrap();
         remove(dir.path(), &id).unwrap();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn sweeping_leaves_what_is_kept_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("volumes");
+        sweep(&root, &BTreeSet::new()).unwrap();
+        for id in ["web-1", "db-2"].map(WorkloadId::from) {
+            write(&root, &id, &[folder(&root, &id)], None).unwrap();
+        }
+        fs::create_dir(root.join(".left-0-web-0")).unwrap();
+        sweep(&root, &["web-1".to_owned()].into()).unwrap();
+        let left = fs::read_dir(&root).unwrap();
+        let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["web-1"]);
     }
 
     #[test]

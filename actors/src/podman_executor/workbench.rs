@@ -1,9 +1,12 @@
 //! What every sequence of calls needs: podman, the time, and the facts of this device.
 
 use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
+
+use tokio::sync::Mutex;
 
 use super::actor::PodmanDeps;
 use super::api::{PodmanApi, PodmanError};
@@ -34,6 +37,26 @@ pub(super) struct Workbench {
     pub(super) images: ImageCare,
     /// podman's facts, read once for each connection.
     host: RefCell<Option<HostInfo>>,
+    /// Held while volumes are written or removed.
+    volumes: Mutex<()>,
+    /// The pods of commands that are under way, with how many there are.
+    busy: RefCell<BTreeMap<WorkloadId, usize>>,
+}
+
+/// A command for a pod is under way while this lives.
+pub(super) struct Busy<'a> {
+    bench: &'a Workbench,
+    id: WorkloadId,
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        let mut busy = self.bench.busy.borrow_mut();
+        let left = busy.remove(&self.id).unwrap_or_default().saturating_sub(1);
+        if left > 0 {
+            busy.insert(self.id.clone(), left);
+        }
+    }
 }
 
 impl Workbench {
@@ -48,7 +71,15 @@ impl Workbench {
             log_max_size: deps.log_max_size.clone(),
             images: ImageCare::new(&deps.state_dir, deps.kind),
             host: RefCell::default(),
+            volumes: Mutex::default(),
+            busy: RefCell::default(),
         }
+    }
+
+    /// Notes that a command for the pod `id` is under way.
+    pub(super) fn busy(&self, id: &WorkloadId) -> Busy<'_> {
+        *self.busy.borrow_mut().entry(id.clone()).or_default() += 1;
+        Busy { bench: self, id: id.clone() }
     }
 
     /// Returns the time left until `deadline`.
@@ -112,13 +143,33 @@ impl Workbench {
         folders: Vec<VolumeFolder>,
     ) -> Result<(), String> {
         let (root, id, owner) = (self.volumes_root.clone(), id.clone(), self.api.owner());
+        let _held = self.volumes.lock().await;
         off_thread(move || volumes::write(&root, &id, &folders, owner)).await
     }
 
     /// Removes the volumes of the pod `id`, off the agent's thread.
     pub(super) async fn remove_volumes(&self, id: &WorkloadId) -> Result<(), String> {
         let (root, id) = (self.volumes_root.clone(), id.clone());
+        let _held = self.volumes.lock().await;
         off_thread(move || volumes::remove(&root, &id)).await
+    }
+
+    /// Removes the volumes of pods that are neither `configured` nor there nor being made, so that
+    /// no secret outlives its pod.
+    pub(super) async fn sweep_volumes(
+        &self,
+        configured: &BTreeSet<WorkloadId>,
+    ) -> Result<(), String> {
+        // Not only those of ours: pods from before the device's id changed still use theirs.
+        let rows = self.api.containers().await.map_err(|error| error.chain())?;
+        let _held = self.volumes.lock().await;
+        // Whoever writes from here on waits for the lock, so that nothing new is removed.
+        let busy = self.busy.borrow().keys().map(ToString::to_string).collect::<Vec<_>>();
+        let there = rows.into_iter().map(|row| row.pod_name);
+        let configured = configured.iter().map(ToString::to_string);
+        let kept: BTreeSet<_> = configured.chain(there).chain(busy).collect();
+        let root = self.volumes_root.clone();
+        off_thread(move || volumes::sweep(&root, &kept)).await
     }
 }
 

@@ -30,6 +30,7 @@ pub(super) async fn work(
     command: ExecutorCommand,
     left: Duration,
 ) -> Done {
+    let _busy = bench.busy(command.action.workload_id());
     let reserve = ANSWER_RESERVE.min(left / 4);
     let allowed = left.saturating_sub(reserve);
     let until = bench.clock.now().monotonic + allowed;
