@@ -37,15 +37,10 @@ pub fn runtimes(config: &Config) -> Runtimes {
         socket: config.podman_socket.clone(),
         volumes_root: volumes.join("rootful"),
     });
-    // The user's podman cannot look into the state directory of root.
-    let user_volumes = config.xdg_runtime_dir.as_ref().filter(|_| config.is_root).map_or_else(
-        || volumes.join("rootless"),
-        |runtime_dir| runtime_dir.join("device-worker-ng").join("volumes"),
-    );
     let rootless = config
         .podman_rootless_socket
         .clone()
-        .map(|socket| Podman { socket, volumes_root: user_volumes });
+        .map(|socket| Podman { socket, volumes_root: user_volumes(config) });
     let mut unconfigured = BTreeMap::new();
     if rootful.is_none() {
         let way_out = "rootful pods need an agent that runs as root, or PODMAN_SOCKET naming a \
@@ -62,4 +57,18 @@ pub fn runtimes(config: &Config) -> Runtimes {
         unconfigured.insert(ExecutorKind::K8s, way_out.to_owned());
     }
     Runtimes { rootful, rootless, kubeconfig: config.kubeconfig.clone(), unconfigured }
+}
+
+/// Returns where the volumes of the user's podman live. Its user cannot look into root's state
+/// directory, and root must not write where he could put a link in its way: so they get a directory
+/// of root's beside it, through which he may pass, `/var/lib/device-worker-ng-rootless`.
+fn user_volumes(config: &Config) -> PathBuf {
+    match config.state_dir.file_name().filter(|_| config.is_root) {
+        Some(name) => {
+            let mut beside = name.to_owned();
+            beside.push("-rootless");
+            config.state_dir.with_file_name(beside).join("volumes")
+        }
+        None => config.state_dir.join("volumes").join("rootless"),
+    }
 }

@@ -17,8 +17,8 @@ const HASH: &str = "project-flotta.io";
 pub(crate) const ID: &str = "device-worker-ng/id";
 /// Carries the EdgeWorkload's name.
 pub(crate) const WORKLOAD: &str = "device-worker-ng/workload";
-/// Carries the device's id.
-const DEVICE: &str = "device-worker-ng/device";
+/// Carries the device's id, as [`device_label`] cuts it.
+pub(crate) const DEVICE: &str = "device-worker-ng/device";
 /// Carries the kernel's boot id at creation: an end from before a reboot completes nothing.
 pub(crate) const BOOT_ID: &str = "device-worker-ng/boot-id";
 /// Carries the number of containers, so that a pod that lacks some is recognised.
@@ -40,7 +40,7 @@ fn ownership_labels(workload: &Workload, device_id: &DeviceId) -> BTreeMap<Strin
         (HASH, hash),
         (ID, id),
         (WORKLOAD, label_value(workload.name.as_str())),
-        (DEVICE, label_value(device_id.as_str())),
+        (DEVICE, device_label(device_id)),
     ]
     .into_iter()
     .map(|(key, value)| (key.to_owned(), value.to_owned()))
@@ -54,6 +54,11 @@ pub(crate) fn device_id_env(device_id: &DeviceId) -> EnvVar {
         value: Some(device_id.as_str().to_owned()),
         value_from: None,
     }
+}
+
+/// Returns the value of [`DEVICE`] on pods of this device.
+pub(crate) fn device_label(device_id: &DeviceId) -> &str {
+    label_value(device_id.as_str())
 }
 
 /// Cuts `text` to what a label may hold.

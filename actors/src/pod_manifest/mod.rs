@@ -21,7 +21,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use crate::workload::{DeviceId, Limits, Workload};
 use labels::{DEVICE_ID, MAX_VALUE, pod_labels};
 
-pub(crate) use labels::{AGENT, BOOT_ID, CONTAINERS, ID, MANAGED_BY, WORKLOAD, device_id_env};
+pub(crate) use labels::{
+    AGENT, BOOT_ID, CONTAINERS, DEVICE, ID, MANAGED_BY, WORKLOAD, device_id_env, device_label,
+};
 pub(crate) use manifest_error::ManifestError;
 pub(crate) use resources::{LimitSupport, container_limits};
 pub(crate) use volumes::VolumeFolder;

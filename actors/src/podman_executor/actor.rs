@@ -40,7 +40,8 @@ pub struct PodmanDeps {
     pub device_id: DeviceId,
     /// The kernel's id of this boot; see [`super::boot_id`].
     pub boot_id: String,
-    /// The folder below which volumes of pods live; rootless podman's user must reach it.
+    /// The folder below which volumes of pods live. Rootless podman's user must reach it, and must
+    /// not be able to write to it or to anything above it, unless the agent is that user.
     pub volumes_root: PathBuf,
     /// The agent's state folder; holds the list of images that the agent brought.
     pub state_dir: PathBuf,

@@ -8,6 +8,7 @@ use serde_json::json;
 use tokio::time::{pause, sleep};
 
 use crate::messages::{Action, ActorHealth, CommandError};
+use crate::podman_executor::PodmanApi as _;
 use crate::testing::fake_podman::{FakePodman, Fault};
 use crate::testing::podman_desk::{PodmanDesk, start_of, state_in, stop_of, workload};
 use crate::workload::{CurrentState, ExecutorKind, Limits, Workload};
@@ -198,6 +199,17 @@ async fn stop_is_tried_again_when_the_removal_fails() {
 }
 
 #[actix::test]
+async fn start_that_failed_says_why_although_its_remains_cannot_be_removed() {
+    let podman = FakePodman::new();
+    let mut desk = desk(&podman);
+    podman.fail_once("play", Fault::Refused("address already in use"));
+    podman.fail_once("remove_pod", Fault::Stuck);
+    let answer = desk.run_start(&web()).await;
+    assert!(matches!(answer, Err(CommandError::Start { .. })), "{answer:?}");
+    assert_eq!(podman.count("remove_pod"), 1);
+}
+
+#[actix::test]
 async fn executor_that_overslept_a_deadline_is_restarted_and_works_again() {
     let podman = FakePodman::new();
     let mut desk = desk(&podman);
@@ -279,8 +291,25 @@ async fn reason_that_changes_with_each_attempt_is_logged_once_a_period() {
     assert!((1..=4).contains(&told), "{told}");
 }
 
+#[actix::test]
+async fn pod_that_somebody_removed_is_gone_and_not_half_made() {
+    let podman = FakePodman::new();
+    let mut desk = desk(&podman);
+    desk.run_start(&web()).await.unwrap();
+    sleep(MINUTE).await;
+    podman.remove_pod(web().id.as_str()).await.unwrap();
+    while desk.observed.try_recv().is_ok() {}
+    podman.tell("remove");
+    let seen = desk.observed.recv().await.unwrap();
+    assert_eq!(state_in(&seen, &web().id), None);
+}
+
 fn start_with(cpu: Option<u64>) -> Action {
     Action::Start { workload: web(), limits: Limits { cpu, memory: None } }
+}
+
+fn limit(cpu: Option<u64>) -> Action {
+    Action::Limit { workload: web(), limits: Limits { cpu, memory: None } }
 }
 
 fn updates(podman: &FakePodman, method: &str) -> Vec<String> {
@@ -295,11 +324,26 @@ async fn limits_of_a_running_pod_change_without_a_restart() {
     let podman = FakePodman::new();
     let mut desk = desk(&podman);
     desk.run(start_with(None)).await.unwrap();
-    desk.run(start_with(Some(20_000))).await.unwrap();
-    desk.run(start_with(None)).await.unwrap();
-    let quotas = [20_000, -1].map(|quota| json!({"cpu": {"period": 100_000, "quota": quota}}));
+    desk.run(limit(Some(20_000))).await.unwrap();
+    desk.run(limit(None)).await.unwrap();
+    desk.run(start_with(Some(30_000))).await.unwrap();
+    let quotas =
+        [20_000, -1, 30_000].map(|quota| json!({"cpu": {"period": 100_000, "quota": quota}}));
     assert_eq!(updates(&podman, "update"), quotas.map(|quota| quota.to_string()));
     assert_eq!((podman.count("play"), podman.count("limit_group")), (1, 0));
+}
+
+#[actix::test]
+async fn limits_make_no_pod_and_start_none_again() {
+    let podman = FakePodman::new();
+    let mut desk = desk(&podman);
+    desk.run(limit(Some(20_000))).await.unwrap();
+    assert_eq!((podman.count("play"), podman.count("update")), (0, 0), "nothing is there");
+    desk.run(start_with(None)).await.unwrap();
+    podman.end_containers(web().id.as_str(), 3);
+    desk.run(limit(Some(20_000))).await.unwrap();
+    assert_eq!((podman.count("play"), podman.count("update")), (1, 0), "it ended");
+    assert_eq!((podman.count("remove_pod"), podman.count("stop_container")), (0, 0));
 }
 
 #[actix::test]
@@ -308,13 +352,13 @@ async fn limit_that_podman_refuses_is_written_to_the_control_group_or_told_once(
     let mut desk = desk(&podman);
     desk.run(start_with(None)).await.unwrap();
     podman.fail("update", Fault::Refused("page not found"));
-    desk.run(start_with(Some(20_000))).await.unwrap();
+    desk.run(limit(Some(20_000))).await.unwrap();
     assert_eq!(updates(&podman, "limit_group").len(), 1);
     assert!(desk.reasons().is_empty(), "the limit is in force");
 
     podman.fail("limit_group", Fault::Refused("read-only file system"));
     for cpu in [Some(30_000), Some(30_000), Some(40_000), Some(40_000)] {
-        desk.run(start_with(cpu)).await.unwrap();
+        desk.run(limit(cpu)).await.unwrap();
     }
     // CPU and memory, at each of the two changes.
     assert_eq!(desk.reasons(), ["LimitNotApplied"; 4]);
@@ -326,7 +370,7 @@ async fn limit_that_met_a_silent_podman_is_a_failed_command_to_be_tried_again() 
     let mut desk = desk(&podman);
     desk.run(start_with(None)).await.unwrap();
     podman.fail_once("update", Fault::Cut);
-    let answer = desk.run(start_with(Some(20_000))).await;
+    let answer = desk.run(limit(Some(20_000))).await;
     assert!(matches!(answer, Err(CommandError::Unavailable { .. })), "{answer:?}");
     assert!(desk.reasons().is_empty());
 }

@@ -12,6 +12,9 @@ use super::events::PodmanEvent;
 use super::libpod::{ContainerDetail, ContainerRow, HostInfo, PlayReport, PodRow, UpdateBody};
 use crate::workload::RegistryCredentials;
 
+/// Removing a pod; podman 4.3 takes 4 s at times.
+pub(super) const REMOVE_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// An answer that is awaited on the agent's one thread.
 pub type Answer<'a, T> = LocalBoxFuture<'a, Result<T, PodmanError>>;
 /// Events as they happen. Ends when podman does.

@@ -11,7 +11,9 @@ use futures_util::stream::{StreamExt as _, iter};
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::api::{Answer, EventStream, PlayRequest, PodmanApi, PodmanError, PullRequest};
+use super::api::{
+    Answer, EventStream, PlayRequest, PodmanApi, PodmanError, PullRequest, REMOVE_TIMEOUT,
+};
 use super::events::Lines;
 use super::http::{LIST_TIMEOUT, LibpodClient, decoded, refused, with_query};
 use super::libpod::{
@@ -24,8 +26,6 @@ use wording::{auth_header, pulled, read_lines};
 const SINGLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// podman needs so much longer than the grace period to stop a container.
 const STOP_SLACK: Duration = Duration::from_secs(10);
-/// Removing a pod; podman 4.3 takes 4 s at times.
-const REMOVE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The filter for what is ours.
 fn ours() -> String {

@@ -86,10 +86,13 @@ impl LibpodClient {
             E::Connect(source) => {
                 PodmanError::Connect { socket, source: source.to_string().into() }
             }
-            error @ (E::Url(_)
-            | E::Send(_)
+            // A name that makes no address: podman could only refuse it.
+            error @ (E::Url(_) | E::Http(_)) => {
+                let cause = error.to_string();
+                PodmanError::Refused { call, status: 400, message: cause.clone(), cause }
+            }
+            error @ (E::Send(_)
             | E::Response(_)
-            | E::Http(_)
             | E::H2(_)
             | E::Timeout
             | E::TunnelNotSupported
@@ -170,4 +173,21 @@ pub(super) fn refused(call: &'static str, status: u16, body: &[u8]) -> PodmanErr
     let cause = cause.unwrap_or_else(fallback);
     let message = Some(answer.message).filter(|message| !message.is_empty());
     PodmanError::Refused { call, status, message: message.unwrap_or_else(|| cause.clone()), cause }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::api::PodmanApi as _;
+    use super::*;
+
+    #[actix::test]
+    async fn a_name_that_makes_no_address_is_refused_and_not_podmans_absence() {
+        let client = LibpodClient::new("/nowhere/podman.sock");
+        for image in ["quay.io/a b:1", "quay.io/a<b>"] {
+            let answer = client.image_id(image).await;
+            assert!(matches!(answer, Err(PodmanError::Refused { .. })), "{image}: {answer:?}");
+        }
+        let answer = client.image_id("quay.io/a:1").await;
+        assert!(matches!(answer, Err(PodmanError::Connect { .. })), "{answer:?}");
+    }
 }

@@ -68,6 +68,35 @@ async fn pull_policies_decide_what_an_unreachable_registry_means() {
 }
 
 #[actix::test]
+async fn image_name_that_podman_refuses_is_a_failed_pull() {
+    pause();
+    let (podman, state) = (FakePodman::new(), tempfile::tempdir().unwrap());
+    let mut desk = desk(&podman, &state);
+    podman.fail_once("image_id", Fault::Refused("repository name must be lowercase"));
+    let answer = pull(&mut desk, &with_image("app", "quay.io/Edge:1", None)).await;
+    let message = "repository name must be lowercase".to_owned();
+    assert_eq!(answer, Err(CommandError::Pull { image: "quay.io/Edge:1".to_owned(), message }));
+}
+
+#[actix::test]
+async fn volumes_of_pods_that_are_gone_are_removed_with_the_next_configuration() {
+    let (podman, state) = (FakePodman::new(), tempfile::tempdir().unwrap());
+    let mut desk = desk(&podman, &state);
+    let (there, wanted) = (with_image("there", "a:1", None), with_image("wanted", "b:1", None));
+    desk.run_start(&there).await.unwrap();
+    let volumes = state.path().join("volumes");
+    for name in [there.id.as_str(), wanted.id.as_str(), "gone-1", ".left-0-gone-2"] {
+        std::fs::create_dir_all(volumes.join(name).join("secret")).unwrap();
+    }
+    desk.configure(&[&wanted]);
+    while volumes.join("gone-1").exists() || volumes.join(".left-0-gone-2").exists() {
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert!(volumes.join(there.id.as_str()).join("secret").exists());
+    assert!(volumes.join(wanted.id.as_str()).join("secret").exists());
+}
+
+#[actix::test]
 async fn image_goes_a_day_after_its_last_workload_was_removed() {
     pause();
     let (podman, state) = (FakePodman::new(), tempfile::tempdir().unwrap());

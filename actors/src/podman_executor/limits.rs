@@ -2,8 +2,8 @@
 
 use super::api::PodmanError;
 use super::libpod::{ContainerRow, HostInfo, UpdateBody, UpdateCpu, UpdateMemory};
-use super::notices::Limited;
-use super::pod_state::container_name;
+use super::notices::{Limited, Notes};
+use super::pod_state::{Phase, container_name, phase};
 use super::workbench::{Workbench, unavailable};
 use crate::messages::CommandError;
 use crate::pod_manifest::{LimitSupport, container_limits};
@@ -29,6 +29,26 @@ pub(super) fn unsupported(limits: Limits, support: LimitSupport) -> Limited {
     let memory = limits.memory.filter(|_| !support.memory);
     let memory = memory.map(|bytes| format!("the limit of {bytes} bytes is ignored: {why}"));
     Limited { limits, refused: cpu.into_iter().chain(memory).collect() }
+}
+
+/// Brings limits to those containers of the pod that run, and touches nothing else of it. A pod of
+/// which nothing runs gets its limits when it starts. Returns what people should know.
+///
+/// # Errors
+/// podman did not answer.
+pub(super) async fn limit(
+    bench: &Workbench,
+    workload: &Workload,
+    limits: Limits,
+) -> Result<Notes, CommandError> {
+    let rows = bench.containers_of(&workload.id).await;
+    let mut rows = rows.map_err(|error| unavailable(&error))?;
+    rows.retain(|row| phase(row) == Phase::Running);
+    if rows.is_empty() {
+        return Ok(Notes::default());
+    }
+    let limited = apply_limits(bench, workload, limits, &rows).await?;
+    Ok(Notes { limited: Some(limited), ..Notes::default() })
 }
 
 /// Brings the limits of a pod that runs to what they shall be. Nobody remembers which are in force,

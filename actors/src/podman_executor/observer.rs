@@ -45,7 +45,8 @@ struct Memory {
     ends: BTreeMap<EndKey, ContainerEnd>,
     /// Since when the process of a container that runs by podman's word is gone.
     gone: BTreeMap<String, Monotonic>,
-    pods: Vec<PodRow>,
+    /// Pods that had no containers when last looked at.
+    empty_pods: Vec<PodRow>,
 }
 
 impl Observer {
@@ -58,7 +59,8 @@ impl Observer {
     /// Looks at all containers.
     pub(super) async fn observe(&self) -> Result<Observation, PodmanError> {
         let at = self.bench.clock.now();
-        let rows = self.bench.api.containers().await?;
+        let rows = self.bench.containers().await?;
+        self.forget_full_pods(&rows);
         self.look_into_ends(&rows).await;
         let vanished = self.vanished(&rows, at.monotonic);
         let memory = self.memory.borrow();
@@ -66,23 +68,31 @@ impl Observer {
             Knowledge { boot_id: &self.bench.boot_id, ends: &memory.ends, vanished: &vanished };
         Ok(Observation {
             at,
-            pods: observed_pods(&rows, &memory.pods, known),
+            pods: observed_pods(&rows, &memory.empty_pods, known),
             unsettled: memory.gone.len() > vanished.len(),
         })
     }
 
-    /// Looks for pods that have no containers. Blocks while a pod is being stopped, so that it is
+    /// Looks for pods that have no containers; which ones those are shows with the next
+    /// observation, which has to follow. Blocks while a pod is being stopped, so that it is
     /// done seldom, and no observation waits for it.
     pub(super) async fn look_for_half_made_pods(&self) -> Result<(), PodmanError> {
-        let pods = self.bench.api.pods().await?;
-        self.memory.borrow_mut().pods = pods;
+        let pods = self.bench.pods().await?;
+        self.memory.borrow_mut().empty_pods = pods;
         Ok(())
     }
 
     /// Forgets a pod that was removed or made.
     pub(super) fn forget_pod(&self, id: &str) {
-        let pods = &mut self.memory.borrow_mut().pods;
+        let pods = &mut self.memory.borrow_mut().empty_pods;
         pods.retain(|pod| pod.labels.get(ID).is_none_or(|of| of != id));
+    }
+
+    /// Forgets pods that have containers: once removed by somebody, they are gone, not half-made.
+    fn forget_full_pods(&self, rows: &[ContainerRow]) {
+        let full: BTreeSet<_> = rows.iter().map(|row| row.pod_name.as_str()).collect();
+        let pods = &mut self.memory.borrow_mut().empty_pods;
+        pods.retain(|pod| !full.contains(pod.name.as_str()));
     }
 
     /// Inspects each container that ended, once for each end.

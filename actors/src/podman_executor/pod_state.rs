@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::DateTime;
 
 use super::libpod::{ContainerRow, PodRow};
-use crate::pod_manifest::{BOOT_ID, CONTAINERS, ID, WORKLOAD};
-use crate::workload::{ContainerEnd, CurrentState, ObservedPod, WorkloadId, WorkloadName};
+use crate::pod_manifest::{BOOT_ID, CONTAINERS, DEVICE, ID, WORKLOAD, device_label};
+use crate::workload::{
+    ContainerEnd, CurrentState, DeviceId, ObservedPod, WorkloadId, WorkloadName,
+};
 
 /// One end of one container: its id and when it ended.
 pub(super) type EndKey = (String, i64);
@@ -50,6 +52,21 @@ pub(super) fn container_name(row: &ContainerRow) -> &str {
     let name = row.names.first().map_or(row.id.as_str(), String::as_str);
     let inner = name.strip_prefix(row.pod_name.as_str());
     inner.and_then(|inner| inner.strip_prefix('-')).unwrap_or(name)
+}
+
+/// Returns whether a pod called `pod` is this device's by its `labels`. Anybody can write labels:
+/// the id must be the pod's own name, as it becomes a path and the name of what is removed.
+pub(super) fn is_ours(labels: &BTreeMap<String, String>, pod: &str, device: &DeviceId) -> bool {
+    let of_this_device = labels.get(DEVICE).is_none_or(|of| of == device_label(device));
+    of_this_device && is_pod_name(pod) && labels.get(ID).is_some_and(|id| id == pod)
+}
+
+/// Returns whether `name` can be the name of a pod of ours.
+fn is_pod_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.chars().all(plain)
+        && !name.contains("..")
 }
 
 /// Returns every pod of ours: those with containers, and `half_made` ones without.
@@ -189,6 +206,28 @@ mod tests {
     fn word(state: &CurrentState) -> String {
         let text = format!("{state:?}");
         text.chars().take_while(char::is_ascii_alphanumeric).collect()
+    }
+
+    #[test]
+    fn only_a_pod_whose_labels_tell_the_truth_is_ours() {
+        let device = DeviceId::from("device-1");
+        for (pod, id, of, expected) in [
+            ("web-1", Some("web-1"), Some("device-1"), true),
+            ("web-1", Some("web-1"), None, true),
+            ("web-1", Some("web-1"), Some("device-2"), false),
+            ("web-1", None, Some("device-1"), false),
+            ("web-1", Some("db-2"), None, false),
+            ("web-1", Some("../../etc"), None, false),
+            ("../etc", Some("../etc"), None, false),
+            ("a/b", Some("a/b"), None, false),
+            ("a..b", Some("a..b"), None, false),
+            (".left-0-web", Some(".left-0-web"), None, false),
+            ("", Some(""), None, false),
+        ] {
+            let labels = [(ID, id), (DEVICE, of)].into_iter();
+            let labels = labels.filter_map(|(k, v)| Some((k.to_owned(), v?.to_owned())));
+            assert_eq!(is_ours(&labels.collect(), pod, &device), expected, "{pod} {id:?} {of:?}");
+        }
     }
 
     #[test]

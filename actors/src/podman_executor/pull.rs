@@ -12,6 +12,12 @@ use crate::clock::Monotonic;
 use crate::messages::CommandError;
 use crate::workload::Workload;
 
+/// Left when a pull is given up, so that the answer still says which image did not come.
+const ANSWER_MARGIN: Duration = Duration::from_secs(2);
+
+/// Time for the registry of a tag that moves, when a copy is on the device: the pod shall run soon.
+const REFRESH_PATIENCE: Duration = Duration::from_secs(20);
+
 /// When an image is asked of its registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Policy {
@@ -37,7 +43,13 @@ pub(super) async fn pull(
     let mut warnings = Vec::new();
     for (image, policy) in images(workload)? {
         let before = bench.api.image_id(&image).await;
-        let before = before.map_err(|error| unavailable(&error))?;
+        let before = before.map_err(|error| match error {
+            PodmanError::Refused { cause, .. } => failed(image.clone(), pull_reason(&cause)),
+            PodmanError::Connect { .. }
+            | PodmanError::Timeout { .. }
+            | PodmanError::Cut { .. }
+            | PodmanError::Garbled { .. } => unavailable(&error),
+        })?;
         match policy {
             Policy::Never | Policy::IfNotPresent if before.is_some() => continue,
             Policy::Never => {
@@ -50,7 +62,7 @@ pub(super) async fn pull(
             verify_tls: !is_loopback(&image),
             image: image.clone(),
             registries: workload.registries.clone(),
-            timeout: bench.left(deadline),
+            timeout: patience(policy, before.is_some(), bench.left(deadline)),
         };
         let error = match bench.api.pull(request).await {
             Ok(now) => {
@@ -68,6 +80,15 @@ pub(super) async fn pull(
         return Err(error.of(image));
     }
     Ok(Notes::adjusted(warnings))
+}
+
+/// Returns how long an image may take to come when the command has `left`.
+fn patience(policy: Policy, on_device: bool, left: Duration) -> Duration {
+    let left = left.saturating_sub(ANSWER_MARGIN);
+    match policy {
+        Policy::Fresh if on_device => left.min(REFRESH_PATIENCE),
+        Policy::Never | Policy::IfNotPresent | Policy::Fresh | Policy::Always => left,
+    }
 }
 
 /// Why a pull failed.
@@ -172,6 +193,21 @@ mod tests {
         ];
         for (image, written, expected) in table {
             assert_eq!(policy(image, written), expected, "{image} {written:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_copy_on_the_device_makes_a_pull_impatient() {
+        for (policy, on_device, left, expected) in [
+            (Policy::Fresh, true, 900, 20),
+            (Policy::Fresh, true, 10, 8),
+            (Policy::Fresh, false, 900, 898),
+            (Policy::Always, true, 900, 898),
+            (Policy::IfNotPresent, false, 900, 898),
+            (Policy::IfNotPresent, false, 1, 0),
+        ] {
+            let patience = patience(policy, on_device, Duration::from_secs(left));
+            assert_eq!(patience.as_secs(), expected, "{policy:?} {on_device} {left}");
         }
     }
 

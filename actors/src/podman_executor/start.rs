@@ -6,9 +6,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use tokio::time::timeout;
 use tracing::warn;
 
-use super::api::{PlayRequest, PodmanError};
+use super::api::{PlayRequest, PodmanError, REMOVE_TIMEOUT};
 use super::libpod::{ContainerRow, HostInfo, PlayReport};
 use super::limits::{apply_limits, limit_support, unsupported};
 use super::notices::Notes;
@@ -22,7 +23,9 @@ use crate::pod_manifest::{PodContext, PodPlan, podman_pod};
 use crate::workload::{CurrentState, Limits, Workload};
 
 /// Kept from the command's time for the removal of what failed.
-const REMOVAL_RESERVE: Duration = Duration::from_secs(10);
+const REMOVAL_RESERVE: Duration = REMOVE_TIMEOUT.saturating_add(ANSWER_MARGIN);
+/// Left when a removal that does not end is given up, so that the answer is still why it failed.
+const ANSWER_MARGIN: Duration = Duration::from_secs(1);
 /// Time for containers to leave `created` after `play/kube` has answered.
 const SETTLING_TIME: Duration = Duration::from_secs(2);
 /// Time between two looks at what is being waited for.
@@ -61,7 +64,10 @@ pub(super) async fn start(
             Ok(Notes { adjusted: plan.warnings, limited: Some(limited) })
         }
         Err(error @ CommandError::Start { .. }) => {
-            clean_up(bench, workload).await;
+            let left = bench.left(deadline).saturating_sub(ANSWER_MARGIN);
+            if timeout(left, clean_up(bench, workload)).await.is_err() {
+                warn!(job_id = workload.id.as_str(), "failed pod was not removed in time");
+            }
             Err(error)
         }
         // Without podman nothing can be removed; the next start does.
@@ -96,17 +102,17 @@ async fn play(
     let manifest = serde_json::to_vec(&plan.pod).map_err(|error| CommandError::Unsupported {
         message: format!("the pod cannot be written as JSON: {error}"),
     })?;
-    let request = || PlayRequest {
+    let request = |left: Duration| PlayRequest {
         manifest: manifest.clone(),
         network: (!plan.host_network).then(|| network(host)),
         annotations: plan.long_annotations.clone(),
         log_max_size: bench.log_max_size.clone(),
-        timeout: bench.left(deadline).saturating_sub(REMOVAL_RESERVE).max(REMOVAL_RESERVE),
+        timeout: left.saturating_sub(REMOVAL_RESERVE).max(left / 2),
     };
-    let mut played = bench.api.play(request()).await;
+    let mut played = bench.api.play(request(bench.left(deadline))).await;
     if is_name_taken(&played) {
         remove_namesake(bench, workload).await?;
-        played = bench.api.play(request()).await;
+        played = bench.api.play(request(bench.left(deadline))).await;
     }
     let silent = |error: PodmanError| unavailable(&error);
     match played {
@@ -150,7 +156,7 @@ fn is_name_taken(played: &Result<PlayReport, PodmanError>) -> bool {
 /// Removes a pod without containers, which no listing of containers shows.
 async fn remove_namesake(bench: &Workbench, workload: &Workload) -> Result<(), CommandError> {
     let name = workload.id.as_str();
-    let pod = bench.api.pod(name).await.map_err(|error| unavailable(&error))?;
+    let pod = bench.pod(&workload.id).await.map_err(|error| unavailable(&error))?;
     if pod.is_none() {
         let message = format!("a pod called {name} exists that is not ours");
         // Not a start error: nothing of ours is there to be removed.

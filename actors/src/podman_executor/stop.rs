@@ -66,7 +66,7 @@ pub(super) async fn remove_gently(
         wait_for_end(bench, id).await?;
     }
     // The removal kills, and names the pod only: it must be one of ours.
-    if rows.is_empty() && bench.api.pod(id.as_str()).await?.is_none() {
+    if rows.is_empty() && bench.pod(id).await?.is_none() {
         return Ok(());
     }
     bench.api.remove_pod(id.as_str()).await
@@ -98,7 +98,7 @@ async fn stop_containers(
 async fn wait_for_end(bench: &Workbench, id: &WorkloadId) -> Result<(), PodmanError> {
     let until = bench.clock.now().monotonic + CLEANUP_TIME;
     while bench.left(until) > Duration::ZERO {
-        match bench.api.pod(id.as_str()).await {
+        match bench.pod(id).await {
             Ok(Some(pod)) if pod.status == "Running" || pod.status == "Degraded" => {}
             // Blocked on the pod's lock: the removal waits for it as well.
             Ok(_) | Err(PodmanError::Timeout { .. }) => return Ok(()),

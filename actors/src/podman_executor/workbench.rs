@@ -1,18 +1,22 @@
 //! What every sequence of calls needs: podman, the time, and the facts of this device.
 
 use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
+use tokio::sync::Mutex;
+
 use super::actor::PodmanDeps;
 use super::api::{PodmanApi, PodmanError};
 use super::image_care::ImageCare;
-use super::libpod::{ContainerRow, HostInfo};
+use super::libpod::{ContainerRow, HostInfo, PodRow};
+use super::pod_state::is_ours;
 use super::volumes::{self, VolumeError};
 use crate::clock::{Clock, Monotonic};
 use crate::messages::CommandError;
-use crate::pod_manifest::{ID, VolumeFolder};
+use crate::pod_manifest::VolumeFolder;
 use crate::workload::{DeviceId, WorkloadId};
 
 /// The means of one executor.
@@ -33,6 +37,26 @@ pub(super) struct Workbench {
     pub(super) images: ImageCare,
     /// podman's facts, read once for each connection.
     host: RefCell<Option<HostInfo>>,
+    /// Held while volumes are written or removed.
+    volumes: Mutex<()>,
+    /// The pods of commands that are under way, with how many there are.
+    busy: RefCell<BTreeMap<WorkloadId, usize>>,
+}
+
+/// A command for a pod is under way while this lives.
+pub(super) struct Busy<'a> {
+    bench: &'a Workbench,
+    id: WorkloadId,
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        let mut busy = self.bench.busy.borrow_mut();
+        let left = busy.remove(&self.id).unwrap_or_default().saturating_sub(1);
+        if left > 0 {
+            busy.insert(self.id.clone(), left);
+        }
+    }
 }
 
 impl Workbench {
@@ -47,7 +71,15 @@ impl Workbench {
             log_max_size: deps.log_max_size.clone(),
             images: ImageCare::new(&deps.state_dir, deps.kind),
             host: RefCell::default(),
+            volumes: Mutex::default(),
+            busy: RefCell::default(),
         }
+    }
+
+    /// Notes that a command for the pod `id` is under way.
+    pub(super) fn busy(&self, id: &WorkloadId) -> Busy<'_> {
+        *self.busy.borrow_mut().entry(id.clone()).or_default() += 1;
+        Busy { bench: self, id: id.clone() }
     }
 
     /// Returns the time left until `deadline`.
@@ -70,14 +102,38 @@ impl Workbench {
         self.host.take();
     }
 
+    /// Returns the containers of this device's pods.
+    pub(super) async fn containers(&self) -> Result<Vec<ContainerRow>, PodmanError> {
+        let mut rows = self.api.containers().await?;
+        rows.retain(|row| is_ours(&row.labels, &row.pod_name, &self.device_id));
+        Ok(rows)
+    }
+
     /// Returns the containers of the pod `id`.
     pub(super) async fn containers_of(
         &self,
         id: &WorkloadId,
     ) -> Result<Vec<ContainerRow>, PodmanError> {
-        let mut rows = self.api.containers().await?;
-        rows.retain(|row| row.labels.get(ID).is_some_and(|of| of == id.as_str()));
+        let mut rows = self.containers().await?;
+        rows.retain(|row| row.pod_name == id.as_str());
         Ok(rows)
+    }
+
+    /// Returns this device's pods. Blocks while any of them is being stopped.
+    pub(super) async fn pods(&self) -> Result<Vec<PodRow>, PodmanError> {
+        let mut pods = self.api.pods().await?;
+        pods.retain(|pod| self.is_ours(pod));
+        Ok(pods)
+    }
+
+    /// Returns the pod `id`, unless it is somebody else's.
+    pub(super) async fn pod(&self, id: &WorkloadId) -> Result<Option<PodRow>, PodmanError> {
+        let pod = self.api.pod(id.as_str()).await?;
+        Ok(pod.filter(|pod| self.is_ours(pod)))
+    }
+
+    fn is_ours(&self, pod: &PodRow) -> bool {
+        is_ours(&pod.labels, &pod.name, &self.device_id)
     }
 
     /// Writes the volumes of the pod `id`, off the agent's thread.
@@ -87,13 +143,33 @@ impl Workbench {
         folders: Vec<VolumeFolder>,
     ) -> Result<(), String> {
         let (root, id, owner) = (self.volumes_root.clone(), id.clone(), self.api.owner());
+        let _held = self.volumes.lock().await;
         off_thread(move || volumes::write(&root, &id, &folders, owner)).await
     }
 
     /// Removes the volumes of the pod `id`, off the agent's thread.
     pub(super) async fn remove_volumes(&self, id: &WorkloadId) -> Result<(), String> {
         let (root, id) = (self.volumes_root.clone(), id.clone());
+        let _held = self.volumes.lock().await;
         off_thread(move || volumes::remove(&root, &id)).await
+    }
+
+    /// Removes the volumes of pods that are neither `configured` nor there nor being made, so that
+    /// no secret outlives its pod.
+    pub(super) async fn sweep_volumes(
+        &self,
+        configured: &BTreeSet<WorkloadId>,
+    ) -> Result<(), String> {
+        // Not only those of ours: pods from before the device's id changed still use theirs.
+        let rows = self.api.containers().await.map_err(|error| error.chain())?;
+        let _held = self.volumes.lock().await;
+        // Whoever writes from here on waits for the lock, so that nothing new is removed.
+        let busy = self.busy.borrow().keys().map(ToString::to_string).collect::<Vec<_>>();
+        let there = rows.into_iter().map(|row| row.pod_name);
+        let configured = configured.iter().map(ToString::to_string);
+        let kept: BTreeSet<_> = configured.chain(there).chain(busy).collect();
+        let root = self.volumes_root.clone();
+        off_thread(move || volumes::sweep(&root, &kept)).await
     }
 }
 

@@ -27,6 +27,10 @@ fn start(workload: &Arc<Workload>, cpu: Option<u64>, memory: Option<u64>) -> Act
     Action::Start { workload: Arc::clone(workload), limits: Limits { cpu, memory } }
 }
 
+fn limit(workload: &Arc<Workload>, cpu: Option<u64>, memory: Option<u64>) -> Action {
+    Action::Limit { workload: Arc::clone(workload), limits: Limits { cpu, memory } }
+}
+
 const MIB: u64 = 1 << 20;
 
 #[actix::test]
@@ -60,14 +64,14 @@ async fn limits_are_changed_and_lifted_while_the_pod_runs() {
         (None, None, [(Some(20_000), Some(64 * MIB)), (None, None)]),
     ] {
         for _ in 0..2 {
-            desk.run(start(&both, cpu, memory)).await.unwrap();
+            desk.run(limit(&both, cpu, memory)).await.unwrap();
             assert_eq!(seen(), expected, "{cpu:?} {memory:?}");
         }
     }
     // An agent that just started cannot know what is in force, and says it all again.
     desk.run(start(&both, Some(20_000), None)).await.unwrap();
     let mut next = rootful(&podman);
-    next.run(start(&both, None, None)).await.unwrap();
+    next.run(limit(&both, None, None)).await.unwrap();
     assert_eq!(seen(), [(Some(20_000), Some(64 * MIB)), (None, None)]);
     assert_eq!(ids(), first, "no container was restarted");
     assert_eq!((desk.reasons(), next.reasons()), (vec![], vec![]));

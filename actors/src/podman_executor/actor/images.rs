@@ -1,14 +1,17 @@
-//! When images are cared for: with each new configuration, and once an hour.
+//! When images are cared for: with each new configuration, and once an hour. With a new
+//! configuration volumes of pods that are gone are removed as well.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
 use actix::prelude::*;
+use tracing::debug;
 
 use super::PodmanExecutor;
 use crate::messages::WorkloadsConfigured;
 use crate::podman_executor::pull::image_names;
+use crate::workload::WorkloadId;
 
 /// Longest time between two looks for images that nobody wants.
 const MAX_CARE_PERIOD: Duration = Duration::from_secs(60 * 60);
@@ -26,6 +29,8 @@ impl Handler<WorkloadsConfigured> for PodmanExecutor {
             self.wanted_images = Some(Rc::new(wanted));
             self.prune(ctx);
         }
+        let configured = configured.workloads.iter().map(|workload| workload.id.clone()).collect();
+        self.sweep_volumes(configured, ctx);
     }
 }
 
@@ -39,6 +44,16 @@ impl PodmanExecutor {
             actor.prune(ctx);
             actor.care_for_images(ctx);
         });
+    }
+
+    fn sweep_volumes(&mut self, configured: BTreeSet<WorkloadId>, ctx: &mut Context<Self>) {
+        let bench = Rc::clone(&self.bench);
+        let sweeping = async move {
+            if let Err(error) = bench.sweep_volumes(&configured).await {
+                debug!(error, "volumes of removed pods were not swept");
+            }
+        };
+        ctx.spawn(sweeping.into_actor(self));
     }
 
     fn prune(&mut self, ctx: &mut Context<Self>) {

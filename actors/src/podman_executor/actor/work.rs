@@ -11,7 +11,7 @@ use crate::podman_executor::api::PodmanError;
 use crate::podman_executor::notices::Notes;
 use crate::podman_executor::observer::{Observation, Observer};
 use crate::podman_executor::workbench::{Workbench, unavailable};
-use crate::podman_executor::{pull, start, stop};
+use crate::podman_executor::{limits, pull, start, stop};
 
 /// Kept from a command's time for the observation that precedes its answer.
 const ANSWER_RESERVE: Duration = Duration::from_secs(6);
@@ -30,6 +30,7 @@ pub(super) async fn work(
     command: ExecutorCommand,
     left: Duration,
 ) -> Done {
+    let _busy = bench.busy(command.action.workload_id());
     let reserve = ANSWER_RESERVE.min(left / 4);
     let allowed = left.saturating_sub(reserve);
     let until = bench.clock.now().monotonic + allowed;
@@ -39,7 +40,12 @@ pub(super) async fn work(
         let error = PodmanError::Timeout { call: "finish the command", after: allowed };
         Err(unavailable(&error))
     });
-    observer.forget_pod(action.workload_id().as_str());
+    match &action {
+        Action::Start { workload, .. } => observer.forget_pod(workload.id.as_str()),
+        Action::Stop { id, .. } => observer.forget_pod(id.as_str()),
+        // These make and remove no pod.
+        Action::Pull { .. } | Action::Limit { .. } => {}
+    }
     let seen = timeout(reserve * 3 / 4, observer.observe()).await.ok();
     Done { action, result, seen }
 }
@@ -51,9 +57,8 @@ async fn execute(
 ) -> Result<Notes, CommandError> {
     match action {
         Action::Pull { workload } => pull::pull(bench, workload, until).await,
-        Action::Start { workload, limits } | Action::Limit { workload, limits } => {
-            start::start(bench, workload, *limits, until).await
-        }
+        Action::Start { workload, limits } => start::start(bench, workload, *limits, until).await,
+        Action::Limit { workload, limits } => limits::limit(bench, workload, *limits).await,
         Action::Stop { id, grace, .. } => {
             let stopped = stop::stop(bench, id, *grace, until).await;
             stopped.map(|()| Notes::default())
