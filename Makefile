@@ -14,7 +14,7 @@ FUZZ_SECONDS ?= 60
 
 .DEFAULT_GOAL := build
 .PHONY: bench build check clippy demo deny doc doctest environment fmt fuzz \
-	have-nextest help nextest test test-kubernetes unit
+	have-nextest help nextest simulate test test-kubernetes unit
 
 ## help: this list
 help:
@@ -51,6 +51,10 @@ test:
 test-kubernetes: have-nextest
 	$(if $(KUBEBUILDER_ASSETS),,tests/kubernetes/build-apiserver.sh $(ASSETS))
 	KUBEBUILDER_ASSETS=$(ASSETS) $(CARGO) nextest run --workspace --locked -P kubernetes
+
+## simulate: the whole agent under random faults in virtual time; SEEDS=n for n stories, SEED=n for one
+simulate: have-nextest
+	$(CARGO) nextest run --workspace --locked -P simulation --no-capture
 
 ## check: everything that needs no running system, in the order of CI
 check: deny fmt clippy doc

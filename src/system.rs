@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -60,7 +61,10 @@ pub enum RunError {
 /// # Errors
 /// The agent could not start, or lost a supervisor.
 pub fn run(config: Config, logging: LogHandle) -> Result<(), RunError> {
-    actix::System::new().block_on(async {
+    // Never dropped: that waits for threads that block, and a disk or resolver that hangs would hold
+    // up the agent's exit. The end of the process ends them.
+    let system = ManuallyDrop::new(actix::System::new());
+    system.block_on(async {
         let mut signals = Signals::listen().map_err(RunError::Signals)?;
         let mut agent = Agent::start(&config)?;
         info!(device_id = %config.device_id, "agent started");
