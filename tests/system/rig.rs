@@ -293,7 +293,9 @@ pub(crate) async fn at_once(clock: &Clock, mut happened: impl FnMut() -> bool) -
 /// Returns the scheduler's settings of a device without settings.
 pub(crate) fn settings() -> SchedulerSettings {
     let retry = RetryPolicy::Constant { period: RETRY };
-    SchedulerSettings { retry, start_budget: 4, unconfigured: BTreeMap::new() }
+    // No rootless podman here: nobody shall wait to hear of its pods.
+    let unconfigured = [(ExecutorKind::PodmanRootless, "not here".to_owned())].into();
+    SchedulerSettings { retry, start_budget: 4, unconfigured }
 }
 
 /// Returns a configuration of these workloads and profiles, asked for every few seconds.

@@ -232,11 +232,6 @@ impl K8sExecutor {
     }
 }
 
-fn limits_wait() -> CommandError {
-    let message = "other limits would restart a k8s workload; they take effect at its next start";
-    CommandError::Unsupported { message: message.to_owned() }
-}
-
 fn reconnect_delays() -> exponential_backoff::IntoIter {
     let mut backoff = Backoff::new(u32::MAX, MIN_RECONNECT_DELAY, MAX_RECONNECT_DELAY);
     backoff.set_factor(2);
@@ -290,7 +285,7 @@ impl Handler<ExecutorCommand> for K8sExecutor {
             Action::Pull { workload: _ } => return ticket.finish(Ok(())),
             Action::Start { workload, limits } => self.start(&workload, limits),
             // To a Deployment, other limits are another pod: the cluster would restart it.
-            Action::Limit { .. } => return ticket.finish(Err(limits_wait())),
+            Action::Limit { .. } => return ticket.finish(Err(command::limits_wait())),
             // The grace period of a Deployment's pods is that of their specification.
             Action::Stop { id, .. } => self.stop(id),
         };

@@ -59,6 +59,12 @@ pub(super) async fn stop(
     Ok(())
 }
 
+/// Returns the answer to limits for a pod that runs: they are part of what its Deployment is.
+pub(super) fn limits_wait() -> CommandError {
+    let message = "other limits would restart a k8s workload; they take effect at its next start";
+    CommandError::Unsupported { message: message.to_owned() }
+}
+
 /// Ends a command before its deadline does.
 pub(super) async fn in_time(working: Working, left: Duration) -> Result<(), CommandError> {
     let limit = left.saturating_sub(ANSWER_MARGIN).max(left / 2);

@@ -12,11 +12,11 @@ use super::job::Job;
 use super::notices::Notices;
 use super::report::{rejected, report};
 use super::run::PodKey;
-use super::runtimes::{Runtime, Runtimes};
+use super::runtimes::Runtimes;
 use super::settings::SchedulerSettings;
 use super::start_budget::StartBudget;
 use crate::clock::Moment;
-use crate::messages::{WorkloadsConfigured, WorkloadsObserved};
+use crate::messages::WorkloadsConfigured;
 use crate::workload::{
     Event, ExecutorKind, JobReport, ObservedPod, Verdicts, Workload, WorkloadName,
 };
@@ -27,7 +27,7 @@ pub(crate) struct Jobs {
     settings: SchedulerSettings,
     pub(super) jobs: BTreeMap<WorkloadName, Job>,
     /// What every executor saw last; pods of workloads that have no job yet among them.
-    seen: BTreeMap<ExecutorKind, BTreeMap<WorkloadName, Vec<ObservedPod>>>,
+    pub(super) seen: BTreeMap<ExecutorKind, BTreeMap<WorkloadName, Vec<ObservedPod>>>,
     pub(super) runtimes: Runtimes,
     pub(super) verdicts: Option<Verdicts>,
     /// Profiles or references to them changed, and the verdicts on that are still to come.
@@ -183,7 +183,7 @@ impl Jobs {
 
     /// Pods of ours that no configuration wants get a job that removes them, but only once a
     /// configuration is known.
-    fn adopt_strangers(&mut self) {
+    pub(super) fn adopt_strangers(&mut self) {
         if !self.configured {
             return;
         }
@@ -231,60 +231,6 @@ impl Jobs {
         }
     }
 
-    /// Adopts what an executor saw.
-    pub(crate) fn observe(&mut self, observed: WorkloadsObserved) {
-        let executor = observed.executor;
-        let had_unheard = self.runtimes.has_unheard_podman();
-        let pods = match observed.pods {
-            Ok(pods) => pods,
-            Err(unavailable) => {
-                let message = unavailable.message;
-                if self.runtimes.note(executor, Runtime::Unavailable { message }) {
-                    self.touch_all_on(executor);
-                }
-                return self.stop_waiting_to_hear(had_unheard);
-            }
-        };
-        if self.runtimes.note(executor, Runtime::Available) {
-            self.touch_all_on(executor);
-        }
-        self.stop_waiting_to_hear(had_unheard);
-        let mut by_workload: BTreeMap<WorkloadName, Vec<ObservedPod>> = BTreeMap::new();
-        for pod in pods {
-            by_workload.entry(pod.workload.clone()).or_default().push(pod);
-        }
-        let old = self.seen.insert(executor, by_workload).unwrap_or_default();
-        let new = self.seen.get(&executor);
-        for (name, job) in &mut self.jobs {
-            let seen = new.and_then(|new| new.get(name));
-            let changed = seen != old.get(name);
-            let differs = job.pods.keys().filter(|key| key.executor == executor).count()
-                != seen.map_or(0, Vec::len);
-            if changed || differs {
-                job.pods.retain(|key, _| key.executor != executor);
-                job.pods.extend(pods_by_key(executor, seen));
-                self.agenda.plan_now(name);
-            }
-        }
-        self.adopt_strangers();
-    }
-
-    /// Plans all jobs once every podman has been heard.
-    fn stop_waiting_to_hear(&mut self, had_unheard: bool) {
-        if had_unheard && !self.runtimes.has_unheard_podman() {
-            self.jobs.keys().for_each(|name| self.agenda.plan_now(name));
-        }
-    }
-
-    fn touch_all_on(&mut self, executor: ExecutorKind) {
-        for (name, job) in &self.jobs {
-            let wants = job.desired.as_ref().is_some_and(|w| w.executor == executor);
-            if wants || job.pods.keys().any(|key| key.executor == executor) {
-                self.agenda.plan_now(name);
-            }
-        }
-    }
-
     /// Returns the events since the last call.
     pub(crate) fn take_events(&mut self) -> Vec<Event> {
         self.notices.take()
@@ -303,7 +249,7 @@ impl Jobs {
     }
 }
 
-fn pods_by_key(
+pub(super) fn pods_by_key(
     executor: ExecutorKind,
     pods: Option<&Vec<ObservedPod>>,
 ) -> impl Iterator<Item = (PodKey, ObservedPod)> {

@@ -10,6 +10,8 @@ mod job;
 mod jobs;
 mod lifecycle;
 mod notices;
+mod observation;
+mod outcomes;
 mod plan;
 mod planning;
 mod report;
