@@ -12,6 +12,8 @@
 //!                                                        MetricsReceived
 //! ```
 //!
+//! The podman executors hear `WorkloadsConfigured`, too: they look after images and volumes.
+//!
 //! Reading order: [`messages`], [`workload`], then one actor's folder. In every folder `actor.rs`
 //! receives and sends, `client.rs` and its like touch the world, every other file only decides.
 

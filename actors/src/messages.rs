@@ -3,7 +3,7 @@
 //! An event carries a whole fact, is idempotent, and is sent again each period, so that a lost
 //! one costs a period and nothing else. A command is answered by [`CommandFinished`], whatever
 //! becomes of the executor that received it. Nobody awaits a peer's answer, but for the two
-//! queries of the status page and the acceptance of posted metrics.
+//! queries of the status page, the acceptance of posted metrics, and the wiring when it stops.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -572,16 +572,23 @@ fn first_specification_has_nothing_to_roll_back_to() {
 fn rollback_that_ends_during_a_command_waits_for_it() {
     let mut world = world_with_a_bad_successor(3);
     world.pass(2 * RETRY);
+    assert!(world.report("web").reason.unwrap().starts_with("rolled back"));
+    // The rollback lasts 5 min; 4 s before its end a retry sends a command that nobody answers yet.
+    world.pass(5 * MINUTE - RETRY - 5 * SECOND);
     world.end("web", 1);
-    world.pass(5 * MINUTE - RETRY - SECOND);
     world.log();
-    world.end("web", 1);
-    // The next pull is never answered, past the end of the rollback.
-    world.now = world.now.after(RETRY);
+    world.now = world.now.after(RETRY + SECOND);
     world.plan();
-    world.now = world.now.after(MINUTE);
+    assert_eq!(world.log(), ["396s pull web"]);
+    world.now = world.now.after(10 * SECOND);
     world.plan();
-    assert!(world.log().len() <= 2);
+    assert!(world.log().is_empty());
+    let alarm = world.jobs.next_alarm().unwrap();
+    let next = alarm.saturating_since(world.now.monotonic);
+    assert!(next > MINUTE, "the command's deadline comes next, not the rollback's end: {next:?}");
+    world.run();
+    let attempt = ["406s pull web", "406s stop web", "406s start web"];
+    assert_eq!(world.log(), attempt, "the ended pod goes, and the new one has its attempt");
 }
 
 #[test]
