@@ -83,7 +83,7 @@ impl IdentityFiles {
     /// Returns whether a request was sent of which no answer is known.
     #[must_use]
     pub fn has_pending_request(&self) -> bool {
-        self.path(NEXT_KEY).exists() && !self.path(NEXT_CERTIFICATE).exists()
+        self.path(NEXT_KEY).exists() && !self.is_adopted_whole()
     }
 
     /// Keeps the answer to [`Self::request`] and returns the new identity. The old one stays on
@@ -107,14 +107,19 @@ impl IdentityFiles {
         Ok(identity)
     }
 
-    /// Makes the adopted identity the only one, because the control plane has accepted it.
+    /// Makes the adopted identity the only one, because the control plane has accepted it. One that
+    /// was damaged meanwhile takes nobody's place: it is removed.
     ///
     /// # Errors
     ///
-    /// When a file cannot be renamed; nothing is lost then.
+    /// When a file cannot be renamed or removed; nothing is lost then.
     pub fn confirm(&self) -> Result<(), IdentityError> {
         if !self.path(NEXT_CERTIFICATE).exists() {
             return Ok(());
+        }
+        if !self.is_adopted_whole() {
+            self.remove(NEXT_CERTIFICATE)?;
+            return self.sync_folder();
         }
         self.rename(NEXT_KEY, DEVICE_KEY)?;
         self.rename(NEXT_CERTIFICATE, DEVICE_CERTIFICATE)?;
@@ -128,12 +133,7 @@ impl IdentityFiles {
     /// When a file cannot be removed.
     pub fn forget(&self) -> Result<(), IdentityError> {
         for name in [NEXT_CERTIFICATE, DEVICE_CERTIFICATE, NEXT_KEY, DEVICE_KEY] {
-            let path = self.path(name);
-            match fs::remove_file(&path) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(source) => return Err(IdentityError::Write { path, source }),
-            }
+            self.remove(name)?;
         }
         if self.folder.exists() {
             self.sync_folder()?;
@@ -181,9 +181,22 @@ impl IdentityFiles {
         newest
     }
 
-    /// Returns the key of a request that was never answered. A damaged one is of no use to anybody.
+    /// Returns whether the adopted certificate is the device's and its key is there, under either of
+    /// the names that it has while it is confirmed.
+    fn is_adopted_whole(&self) -> bool {
+        let chain = read_chain(&self.path(NEXT_CERTIFICATE));
+        chain.is_ok_and(|chain| {
+            let mut keys =
+                [NEXT_KEY, DEVICE_KEY].iter().filter_map(|name| read_key(&self.path(name)).ok());
+            chain.is_for(&self.device)
+                && keys.any(|key| ClientIdentity::pair(chain.clone(), key).is_some())
+        })
+    }
+
+    /// Returns the key of a request whose answer never came, or is damaged. A damaged key is of no
+    /// use to anybody.
     fn pending_key(&self, family: KeyFamily) -> Option<RequestKey> {
-        if self.path(NEXT_CERTIFICATE).exists() {
+        if self.is_adopted_whole() {
             return None;
         }
         let pem = fs::read_to_string(self.path(NEXT_KEY)).ok()?;
@@ -204,6 +217,15 @@ impl IdentityFiles {
 
     fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
+    }
+
+    fn remove(&self, name: &str) -> Result<(), IdentityError> {
+        let path = self.path(name);
+        match fs::remove_file(&path) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(source) => Err(IdentityError::Write { path, source }),
+        }
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<(), IdentityError> {

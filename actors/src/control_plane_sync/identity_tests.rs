@@ -168,6 +168,129 @@ fn a_damaged_new_certificate_leaves_the_old_identity_in_use() {
     assert_eq!(identities.findings.len(), 1);
 }
 
+/// What a power cut or a dying flash leaves of a file.
+const DAMAGES: [&str; 5] = ["gone", "empty", "cut", "zeroed", "another's"];
+
+fn damage(path: &Path, how: &str) {
+    let whole = fs::read(path).unwrap();
+    match how {
+        "gone" => return fs::remove_file(path).unwrap(),
+        "empty" => fs::write(path, ""),
+        "cut" => fs::write(path, &whole[..whole.len() / 2]),
+        "zeroed" => fs::write(path, vec![0; whole.len()]),
+        _ if path.extension().unwrap() == "key" => {
+            fs::write(path, KeyPair::generate().unwrap().serialize_pem())
+        }
+        _ => fs::write(path, Bench::new().certificate(MONTH)),
+    }
+    .unwrap();
+}
+
+/// Brings the files to a step of their life; a renewal follows a registration.
+fn at_step(bench: &Bench, step: &str) {
+    let renews = step.starts_with("renewal");
+    if renews {
+        bench.register(MONTH);
+        bench.files.confirm().unwrap();
+    }
+    let lifetime = if renews { 2 * MONTH } else { MONTH };
+    let certificate = bench.certificate(lifetime);
+    if step.ends_with("requested") {
+        return;
+    }
+    bench.files.adopt(&certificate).unwrap();
+    if step.ends_with("half confirmed") {
+        fs::rename(bench.path("identity/next.key"), bench.path("identity/device.key")).unwrap();
+    } else if step.ends_with(" confirmed") {
+        bench.files.confirm().unwrap();
+    }
+}
+
+const STEPS: [&str; 8] = [
+    "first requested",
+    "first adopted",
+    "first half confirmed",
+    "first confirmed",
+    "renewal requested",
+    "renewal adopted",
+    "renewal half confirmed",
+    "renewal confirmed",
+];
+
+/// Whether the certificate and key of one pair are there under any names.
+fn has_whole_pair(bench: &Bench) -> bool {
+    let names = ["next", "device"].map(|name| bench.path("identity").join(name));
+    names.iter().any(|certificate| {
+        names.iter().any(|key| {
+            let chain = read_chain(&certificate.with_extension("crt")).ok();
+            let key = read_key(&key.with_extension("key")).ok();
+            chain.zip(key).is_some_and(|(chain, key)| ClientIdentity::pair(chain, key).is_some())
+        })
+    })
+}
+
+#[test]
+fn whatever_file_is_damaged_at_whatever_step_a_whole_pair_stays_in_use_and_a_new_one_can_come() {
+    let mut cases = 0;
+    for step in STEPS {
+        for name in ["next.key", "next.crt", "device.key", "device.crt"] {
+            for how in DAMAGES {
+                let bench = Bench::new();
+                at_step(&bench, step);
+                let path = bench.path("identity").join(name);
+                if !path.exists() {
+                    continue;
+                }
+                cases += 1;
+                damage(&path, how);
+                let case = format!("{step}: {name} is {how}");
+                let is_member = has_whole_pair(&bench);
+                assert_eq!(bench.files.load().device.is_some(), is_member, "{case}");
+                // The control plane accepts what is shown; then the agent starts again.
+                if is_member {
+                    bench.files.confirm().unwrap();
+                }
+                assert_eq!(bench.files.load().device.is_some(), is_member, "{case}, accepted");
+                // The key of the next request takes nothing away either.
+                let certificate = bench.certificate(3 * MONTH);
+                assert_eq!(bench.files.load().device.is_some(), is_member, "{case}, renewing");
+                let adopted = bench.files.adopt(&certificate).unwrap();
+                bench.files.confirm().unwrap();
+                let device = bench.files.load().device.unwrap();
+                assert_eq!(device.validity(), adopted.validity(), "{case}, renewed");
+            }
+        }
+    }
+    assert_eq!(cases, 5 * (1 + 2 + 2 + 2 + 3 + 4 + 3 + 2), "every file at every step");
+}
+
+#[test]
+fn a_power_cut_that_lets_only_one_rename_of_the_two_reach_the_disk_loses_nothing() {
+    for name in ["next.key", "next.crt"] {
+        let bench = Bench::new();
+        at_step(&bench, "renewal adopted");
+        let new = fs::read(bench.path("identity/next.crt")).unwrap();
+        let from = bench.path("identity").join(name);
+        fs::rename(&from, bench.path("identity").join(name.replace("next", "device"))).unwrap();
+        assert!(bench.files.load().device.is_some(), "{name}");
+        bench.files.confirm().unwrap();
+        assert_eq!(fs::read(bench.path("identity/device.crt")).unwrap(), new, "{name}");
+        assert!(bench.files.load().device.is_some(), "{name}");
+    }
+}
+
+#[test]
+fn a_damaged_answer_is_asked_for_again_with_the_same_key() {
+    let bench = Bench::new();
+    at_step(&bench, "first adopted");
+    let key = fs::read(bench.path("identity/next.key")).unwrap();
+    damage(&bench.path("identity/next.crt"), "empty");
+    assert!(bench.files.has_pending_request());
+    bench.register(MONTH);
+    assert_eq!(fs::read(bench.path("identity/next.key")).unwrap(), key);
+    assert!(bench.files.load().device.is_some());
+}
+
 #[test]
 fn a_damaged_pending_key_is_replaced() {
     let bench = Bench::new();
