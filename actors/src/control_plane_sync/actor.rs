@@ -134,6 +134,7 @@ impl Supervised for ControlPlaneSync {
     fn restarting(&mut self, _ctx: &mut Self::Context) {
         self.membership = None;
         self.deleted = WipeGuard::default();
+        self.status.put_back();
         self.keeping = match self.desired.current() {
             Some(_) => Keeping::Missing,
             None => Keeping::Idle,

@@ -115,6 +115,25 @@ impl Bench {
         .start()
     }
 
+    /// Runs `story` while the actor, under its supervisor, is there.
+    async fn supervised(&self, story: impl AsyncFnOnce(Recipient<EventRecorded>)) {
+        let identity = self.api.identity_files(self.folder.path()).unwrap();
+        let source = Source::Server { api: Rc::new(self.api.clone()), identity };
+        let slot = Slot::<ControlPlaneSync>::new("sync", self.clock.clone());
+        let (listener, health) = (self.listener.clone().start(), slot.recipient());
+        let sync = ControlPlaneSync::new(
+            source,
+            Box::new(self.shelf.clone()),
+            vec![listener.clone().recipient()],
+            listener.recipient(),
+            self.clock.clone(),
+            slot.vitals(),
+        );
+        let story = story(slot.recipient());
+        let supervised = slot.supervise(sync, health);
+        select(pin!(supervised), pin!(story)).await;
+    }
+
     fn published(&self) -> Vec<Vec<String>> {
         self.listener.0.borrow().clone()
     }
@@ -313,19 +332,6 @@ async fn a_restart_of_the_actor_does_not_fall_back_to_an_older_configuration_on_
     let bench = Bench::new();
     bench.shelf.0.borrow_mut().kept = Some(configuration(&["old"]));
     bench.shelf.0.borrow_mut().is_broken = true;
-    let identity = bench.api.identity_files(bench.folder.path()).unwrap();
-    let source = Source::Server { api: Rc::new(bench.api.clone()), identity };
-    let slot = Slot::<ControlPlaneSync>::new("sync", bench.clock.clone());
-    let (listener, health) = (bench.listener.clone().start(), slot.recipient());
-    let sync = ControlPlaneSync::new(
-        source,
-        Box::new(bench.shelf.clone()),
-        vec![listener.clone().recipient()],
-        listener.recipient(),
-        bench.clock.clone(),
-        slot.vitals(),
-    );
-    let supervised = slot.supervise(sync, health);
     let story = async {
         after(200).await;
         assert_eq!(bench.in_force(), Some(vec!["web".to_owned()]));
@@ -336,7 +342,25 @@ async fn a_restart_of_the_actor_does_not_fall_back_to_an_older_configuration_on_
         assert!(bench.published().len() > told_before);
         assert!(!bench.published()[told_before..].contains(&vec!["old".to_owned()]));
     };
-    select(pin!(supervised), pin!(story)).await;
+    bench.supervised(async |_| story.await).await;
+}
+
+#[actix::test]
+async fn events_of_a_heartbeat_under_way_outlive_a_restart_of_the_actor() {
+    let bench = Bench::new();
+    bench
+        .supervised(async |actor| {
+            after(5).await;
+            actor.send(event(&bench)).await.unwrap();
+            // An answer that never comes: the supervisor restarts the actor.
+            bench.api.script(|script| script.delay = 100 * MINUTE);
+            after(600).await;
+            assert_eq!(bench.events(), Vec::<&str>::new());
+            bench.api.script(|script| script.delay = Duration::from_millis(10));
+            after(600).await;
+            assert_eq!(bench.events(), ["Tested"]);
+        })
+        .await;
 }
 
 #[actix::test]

@@ -115,3 +115,58 @@ impl ConfigurationSource for ManifestSource {
         self.known.borrow().completeness.clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures_util::poll;
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    use tempfile::TempDir;
+    use tokio::task::yield_now;
+
+    use super::*;
+
+    /// Hangs for as long as `gate` in the folder is a pipe that nobody writes to.
+    fn read_through_gate(folder: &Path) -> io::Result<Files> {
+        std::fs::read(folder.join("gate"))?;
+        read_folder(folder)
+    }
+
+    fn source(folder: &TempDir) -> ManifestSource {
+        let path = folder.path().to_owned();
+        ManifestSource {
+            watch: Rc::new(Mutex::new(FolderWatch::new(path.clone()))),
+            folder: path,
+            device: DeviceId::from("cam-01"),
+            disk: Disk { read: read_through_gate, is_busy: Arc::default() },
+            known: Rc::default(),
+        }
+    }
+
+    #[actix::test]
+    async fn a_folder_that_hangs_is_given_up_in_time_and_read_again_once_it_answers() {
+        tokio::time::pause();
+        let folder = TempDir::new().unwrap();
+        let gate = folder.path().join("gate");
+        mknodat(CWD, &gate, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let source = source(&folder);
+
+        let mut hung = pin!(source.configuration());
+        assert!(poll!(&mut hung).is_pending());
+        // Time does not pass by itself while a thread is at work.
+        tokio::time::advance(2 * READ_TIMEOUT).await;
+        let told = hung.await.unwrap_err().to_string();
+        assert!(told.contains("gave no answer within 30s"), "{told}");
+        let told = source.configuration().await.unwrap_err().to_string();
+        assert!(told.contains("an earlier reading still hangs"), "{told}");
+
+        std::fs::write(&gate, "").unwrap();
+        while source.disk.is_busy.load(Ordering::Acquire) {
+            yield_now().await;
+        }
+        std::fs::remove_file(&gate).unwrap();
+        std::fs::write(&gate, "").unwrap();
+        assert_eq!(source.configuration().await.unwrap().workloads, []);
+    }
+}

@@ -19,6 +19,8 @@ const MIN_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) struct Status {
     jobs: Arc<[JobReport]>,
     events: EventRing,
+    /// Those of the heartbeat that is under way: it may not arrive.
+    under_way: Vec<Event>,
     down: BTreeSet<&'static str>,
     knows_hardware: bool,
     has_news: bool,
@@ -65,24 +67,26 @@ impl Status {
     ) -> Heartbeat {
         self.has_news = false;
         self.last_sent = Some(now);
+        self.under_way = self.events.take();
         Heartbeat {
             status: if self.down.is_empty() { AgentStatus::Up } else { AgentStatus::Degraded },
             configuration_version: configuration.and_then(|it| it.version.clone()),
             jobs: Arc::clone(&self.jobs),
-            events: self.events.take(),
+            events: self.under_way.clone(),
             with_hardware: !self.knows_hardware
                 || configuration.is_some_and(|it| it.hardware_in_heartbeat),
         }
     }
 
     /// Takes note that a heartbeat arrived.
-    pub(crate) const fn delivered(&mut self) {
+    pub(crate) fn delivered(&mut self) {
         self.knows_hardware = true;
+        self.under_way.clear();
     }
 
-    /// Puts the events of a heartbeat back that did not arrive.
-    pub(crate) fn put_back(&mut self, events: Vec<Event>) {
-        self.events.put_back(events);
+    /// Puts the events of a heartbeat back that did not arrive, or nobody knows whether it did.
+    pub(crate) fn put_back(&mut self) {
+        self.events.put_back(std::mem::take(&mut self.under_way));
         self.has_news = false;
     }
 

@@ -7,7 +7,7 @@ use tracing::info;
 
 use super::ControlPlaneSync;
 use crate::clock::Moment;
-use crate::control_plane_sync::api::{Completeness, ControlAnswer, Heartbeat};
+use crate::control_plane_sync::api::{Completeness, ControlAnswer};
 use crate::control_plane_sync::control_plane_error::ControlPlaneError;
 use crate::control_plane_sync::desired::Adoption;
 use crate::control_plane_sync::enrolment::{Next, Stage, Step};
@@ -154,12 +154,11 @@ impl ControlPlaneSync {
         };
         let now = self.clock.now().monotonic;
         let heartbeat = self.status.take(self.desired.current(), now);
-        let Heartbeat { events, .. } = heartbeat.clone();
         let answer = api.heartbeat(heartbeat);
         self.await_answer(Errand::Heartbeat, answer, ctx, move |actor, answer, ctx| {
             match &answer {
                 Ok(()) => actor.status.delivered(),
-                Err(_) => actor.status.put_back(events),
+                Err(_) => actor.status.put_back(),
             }
             actor.again(Errand::Heartbeat, answer.is_ok(), ctx);
             actor.hurry(ctx);
