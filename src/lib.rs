@@ -10,4 +10,5 @@ pub mod notify;
 pub mod runtimes;
 pub mod settings;
 pub mod signals;
+pub mod state_lock;
 pub mod system;

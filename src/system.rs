@@ -35,6 +35,7 @@ use crate::logging::LogHandle;
 use crate::notify;
 use crate::runtimes::{Podman, runtimes};
 use crate::signals::{Signal, Signals};
+use crate::state_lock::{StateLock, StateLockError};
 
 /// How often a stopping agent looks whether commands are still in flight.
 const DRAIN_CHECK: Duration = Duration::from_millis(20);
@@ -51,6 +52,9 @@ pub enum RunError {
     /// The control plane cannot be asked with these settings.
     #[error("failed to prepare the connection to the control plane")]
     ControlPlane(#[source] ControlPlaneError),
+    /// Another agent works on the same state.
+    #[error(transparent)]
+    InUse(StateLockError),
     /// A supervisor ended, which it never should.
     #[error("an actor is no longer supervised")]
     Unsupervised,
@@ -66,6 +70,7 @@ pub fn run(config: Config, logging: LogHandle) -> Result<(), RunError> {
     let system = ManuallyDrop::new(actix::System::new());
     system.block_on(async {
         let mut signals = Signals::listen().map_err(RunError::Signals)?;
+        let _lock = StateLock::guard(&config.state_dir).map_err(RunError::InUse)?;
         let mut agent = Agent::start(&config)?;
         info!(device_id = %config.device_id, "agent started");
         notify::ready();

@@ -56,7 +56,7 @@ pub struct Config {
     pub device_id: DeviceId,
     /// The Kubernetes namespace in which it enrols.
     pub namespace: String,
-    /// Where state is kept: there, and writable.
+    /// Where state is kept: there, and writable, unless the disk is at fault; then a warning says so.
     pub state_dir: PathBuf,
     /// Whether the agent runs as root.
     pub is_root: bool,

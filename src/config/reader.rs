@@ -9,6 +9,7 @@ use actors::workload::{DeviceId, RetryPolicy};
 
 use super::problems::{ConfigErrors, Problem, Source, Warning};
 use super::sources::{Layers, Sources, Spelt};
+use super::state_dir::Prepared;
 use super::values::{self, ValueError};
 use super::{Config, Effective, Loaded, LogFormat, LogLevel, Machine, addresses, state_dir};
 use crate::settings::{self, Fallback};
@@ -193,7 +194,11 @@ impl<'a> Reader<'a> {
             return None;
         };
         match state_dir::prepare(&path) {
-            Ok(()) => Some(path),
+            Ok(Prepared::Writable) => Some(path),
+            Ok(Prepared::Unwritable(message)) => {
+                self.warnings.push(Warning(Problem::new("STATE_DIR", source, message)));
+                Some(path)
+            }
             Err(error) => {
                 self.problem("STATE_DIR", source, error);
                 None

@@ -6,6 +6,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 use actors::workload::DeviceId;
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+use rustix::io::Errno;
 
 use super::values::{self, ValueError};
 
@@ -14,23 +16,45 @@ const DEVICE_ID: &str = "device-id";
 /// Where the kernel hands out random ids.
 const RANDOM_ID: &str = "/proc/sys/kernel/random/uuid";
 
-/// Makes the directory, for its owner only, unless it is there, and checks that it can be written.
-pub(super) fn prepare(path: &Path) -> Result<(), ValueError> {
-    let refuse = |doing: &str, error: &io::Error| {
-        ValueError(format!(
+/// What became of the directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Prepared {
+    /// It is there and can be written.
+    Writable,
+    /// The disk takes nothing; says why, and what that means. Workloads run all the same.
+    Unwritable(String),
+}
+
+/// Makes the directory, for its owner only, unless it is there, and checks that it may be written.
+/// Writes nothing into it.
+pub(super) fn prepare(path: &Path) -> Result<Prepared, ValueError> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    let told = match made {
+        Ok(()) => {
+            let may_write = accessat(CWD, path, Access::WRITE_OK, AtFlags::EACCESS);
+            may_write.map_err(|error| ("written", io::Error::from(error)))
+        }
+        Err(error) => Err(("made", error)),
+    };
+    match told {
+        Ok(()) => Ok(Prepared::Writable),
+        Err((doing, error)) if is_disk_fault(&error) => Ok(Prepared::Unwritable(format!(
+            "{} cannot be {doing}: {error}; the agent runs, but keeps no new configuration, \
+             certificate or volume: mend the disk",
+            path.display()
+        ))),
+        Err((doing, error)) => Err(ValueError(format!(
             "{} cannot be {doing}: {error}; make it writable for the user who runs the agent",
             path.display()
-        ))
-    };
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(|error| refuse("made", &error))?;
-    let probe = path.join(format!(".written-{}", std::process::id()));
-    private_file(&probe)
-        .and_then(|_| fs::remove_file(&probe))
-        .map_err(|error| refuse("written", &error))
+        ))),
+    }
+}
+
+/// Whether the disk is to blame and no setting: nobody is there to mend it, and workloads do not
+/// need it.
+fn is_disk_fault(error: &io::Error) -> bool {
+    let faults = [Errno::ROFS, Errno::NOSPC, Errno::DQUOT, Errno::IO];
+    Errno::from_io_error(error).is_some_and(|error| faults.contains(&error))
 }
 
 /// Returns the id kept in the directory, if one was made before.
@@ -92,7 +116,7 @@ mod tests {
         prepare(&path).unwrap();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o700);
         assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
-        prepare(&path).unwrap();
+        assert_eq!(prepare(&path), Ok(Prepared::Writable));
     }
 
     #[test]
@@ -103,6 +127,21 @@ mod tests {
         for path in [file.join("state"), file, "/proc/state".into()] {
             let error = prepare(&path).unwrap_err().to_string();
             assert!(error.contains(&path.display().to_string()), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_a_disk_that_takes_nothing_is_forgiven() {
+        for (errno, forgiven) in [
+            (Errno::ROFS, true),
+            (Errno::NOSPC, true),
+            (Errno::DQUOT, true),
+            (Errno::IO, true),
+            (Errno::ACCESS, false),
+            (Errno::NOTDIR, false),
+            (Errno::NOENT, false),
+        ] {
+            assert_eq!(is_disk_fault(&errno.into()), forgiven, "{errno}");
         }
     }
 

@@ -111,3 +111,42 @@ fn the_stored_configuration_is_applied_without_a_server() {
     });
     assert_eq!(one_container(&podman, "web"), second);
 }
+
+#[test]
+fn a_second_agent_on_the_same_state_refuses_to_start_and_the_first_goes_on() {
+    let podman = HermeticPodman::rootful();
+    let device = Device::with_manifests().on(&podman);
+    device.apply("web", &manifest("web", &serving(), json!({})));
+    let mut first = device.settings.start();
+    let web = one_container(&podman, "web");
+
+    let mut second = device.settings.start();
+    assert_eq!(second.exit_code(), Some(1));
+    let holder = format!("another device-worker-ng (process {}) uses", first.pid());
+    assert!(second.has_logged(&[&holder, "STATE_DIR"]), "{}", second.tail());
+    first.wait_for_status("web", "running");
+    assert_eq!(one_container(&podman, "web"), web);
+
+    killed(&mut first);
+    let third = device.settings.start();
+    third.wait_for_status("web", "running");
+    assert_eq!(one_container(&podman, "web"), web, "a killed agent leaves no lock behind");
+}
+
+#[test]
+fn a_state_directory_that_became_read_only_stops_no_workload_and_is_said() {
+    let podman = HermeticPodman::rootful();
+    let mut device = Device::with_manifests().on(&podman);
+    device.apply("web", &manifest("web", &serving(), json!({})));
+    std::fs::create_dir(device.path("state")).unwrap();
+    let state = device.path("state").display().to_string();
+    // A mount of the agent's own.
+    let script = "mount -t tmpfs -o ro tmpfs \"$0\" && exec \"$@\"";
+    device.settings.through(&["unshare", "--mount", "sh", "-c", script, &state]);
+    let agent = device.settings.start();
+    agent.wait_for_log(&["WARN", "STATE_DIR", "Read-only file system", "the agent runs"]);
+    one_container(&podman, "web");
+    agent.wait_for_status("web", "running");
+    device.apply("more", &manifest("more", &serving(), json!({})));
+    one_container(&podman, "more");
+}
