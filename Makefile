@@ -11,9 +11,11 @@ DENY := $(CARGO_DENY) --config .deny.toml
 export PATH := $(PATH):$(abspath $(TOOLS))/bin
 ASSETS := $(or $(KUBEBUILDER_ASSETS),$(abspath $(TARGET))/kubernetes)
 FUZZ_SECONDS ?= 60
+MINUTES ?= 2
+REPORT ?= docs/reliability.md
 
 .DEFAULT_GOAL := build
-.PHONY: bench build check clippy demo deny doc doctest environment fmt fuzz \
+.PHONY: bench build chaos check clippy demo deny doc doctest environment fmt fuzz \
 	have-nextest help nextest simulate test test-kubernetes unit
 
 ## help: this list
@@ -55,6 +57,11 @@ test-kubernetes: have-nextest
 ## simulate: the whole agent under random faults in virtual time; SEEDS=n for n stories, SEED=n for one
 simulate: have-nextest
 	$(CARGO) nextest run --workspace --locked -P simulation --no-capture
+
+## chaos: real podman and agent under random faults for MINUTES (2), SEED=n to repeat; table into REPORT
+chaos: have-nextest
+	MINUTES=$(MINUTES) SEED=$(SEED) REPORT=$(abspath $(REPORT)) \
+		$(CARGO) nextest run --locked -P chaos --no-capture
 
 ## check: everything that needs no running system, in the order of CI
 check: deny fmt clippy doc
