@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use super::references::{Brought, rename};
 use crate::pod_manifest::container_limits;
@@ -27,6 +28,8 @@ pub(super) const ID_LABEL: &str = "device-worker-ng/id";
 pub(super) const WORKLOAD_LABEL: &str = "device-worker-ng/workload";
 /// Longest value of a label.
 const MAX_LABEL: usize = 63;
+/// Bytes of the device's hash that its objects' names carry: 12 hex digits.
+const DEVICE_HASH_LEN: usize = 6;
 /// Microseconds of CPU time in a period of 100 ms that make a thousandth of a core.
 const MICROSECONDS_PER_MILLICORE: u64 = 100;
 
@@ -37,7 +40,7 @@ pub struct Objects {
     pub id: WorkloadId,
     /// Where all of them live.
     pub namespace: String,
-    /// The Deployment; its name is the id.
+    /// The Deployment; see [`object_name`].
     pub deployment: Deployment,
     /// The workload's config maps, by names of ours.
     pub config_maps: Vec<ConfigMap>,
@@ -64,7 +67,8 @@ pub(super) fn workload_selector(device: &DeviceId, id: &WorkloadId) -> String {
 
 /// Returns what the cluster shall hold for `workload`.
 pub(super) fn objects(workload: &Workload, limits: Limits, device: &DeviceId) -> Objects {
-    let own_name = |name: &str| format!("{}-{name}", workload.id);
+    let base = object_name(workload, device);
+    let own_name = |name: &str| format!("{base}-{name}");
     let pull_secret = pull_secret(workload, device);
     let mut pod = workload.pod.clone();
     rename(&mut pod, &brought(workload), own_name);
@@ -93,6 +97,14 @@ pub(super) fn objects(workload: &Workload, limits: Limits, device: &DeviceId) ->
     }
 }
 
+/// Returns the name of the workload's Deployment, with which the names of all that it brings begin.
+/// The id alone would not do: devices of one namespace often run the same specification.
+fn object_name(workload: &Workload, device: &DeviceId) -> String {
+    let hash = Sha256::digest(device.as_str());
+    let digits = hash.iter().take(DEVICE_HASH_LEN).map(|byte| format!("{byte:02x}"));
+    format!("{}-{}", workload.id, digits.collect::<String>())
+}
+
 fn brought(workload: &Workload) -> Brought<'_> {
     let config_maps = workload.config_maps.iter();
     let secrets = workload.secrets.iter();
@@ -113,7 +125,7 @@ fn deployment(workload: &Workload, pod: PodSpec, device: &DeviceId) -> Deploymen
         annotations: Some(workload.annotations.clone()),
         ..ObjectMeta::default()
     };
-    let ours = metadata(workload, id.to_owned(), device);
+    let ours = metadata(workload, object_name(workload, device), device);
     merge(&mut template.labels, ours.labels.as_ref());
     merge(&mut template.annotations, ours.annotations.as_ref());
     Deployment {
@@ -240,7 +252,8 @@ fn pull_secret(workload: &Workload, device: &DeviceId) -> Option<Secret> {
         .collect();
     let config = json!({ "auths": auths }).to_string().into_bytes();
     // A dot keeps it apart from the workload's own secrets, whose names follow a dash.
-    let metadata = metadata(workload, format!("{}.registries", workload.id), device);
+    let metadata =
+        metadata(workload, format!("{}.registries", object_name(workload, device)), device);
     Some(Secret {
         data: Some([(".dockerconfigjson".to_owned(), ByteString(config))].into()),
         metadata,

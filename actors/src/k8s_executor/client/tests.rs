@@ -122,7 +122,7 @@ fn deployment(version: &str) -> Value {
     json!({
         "apiVersion": "apps/v1", "kind": "Deployment",
         "metadata": {
-            "name": "web-1", "namespace": "shop", "uid": "u1", "resourceVersion": version,
+            "name": "web-1-31f7a65e3155", "namespace": "shop", "uid": "u1", "resourceVersion": version,
             "labels": {"device-worker-ng/id": "web-1"},
             "managedFields": [{"manager": "m"}],
         },
@@ -167,8 +167,8 @@ async fn until(
 }
 
 const DEPLOYMENTS: &str = "GET /apis/apps/v1/deployments";
-const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/shop/deployments/web-1";
-const SECRET: &str = "/api/v1/namespaces/shop/secrets/web-1-key";
+const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/shop/deployments/web-1-31f7a65e3155";
+const SECRET: &str = "/api/v1/namespaces/shop/secrets/web-1-31f7a65e3155-key";
 
 #[actix::test]
 async fn deployments_and_pods_of_this_device_are_listed_and_then_watched() {
@@ -260,7 +260,7 @@ async fn what_a_workload_brings_is_applied_first_and_then_owned() {
     assert_eq!(asked[0].body["metadata"]["ownerReferences"], Value::Null);
     assert_eq!(
         asked[2].body["metadata"]["ownerReferences"],
-        json!([{"apiVersion": "apps/v1", "kind": "Deployment", "name": "web-1", "uid": "u1"}])
+        json!([{"apiVersion": "apps/v1", "kind": "Deployment", "name": "web-1-31f7a65e3155", "uid": "u1"}])
     );
 }
 
@@ -303,7 +303,7 @@ async fn nothing_is_left_of_a_deployment_that_was_refused() {
     let error = server.connect().await.apply(applied()).await.unwrap_err();
     let text = error.in_full();
     assert!(text.contains("422") && text.contains("spec.template"), "{text}");
-    assert!(text.contains("apply Deployment shop/web-1"), "{text}");
+    assert!(text.contains("apply Deployment shop/web-1-31f7a65e3155"), "{text}");
     assert_eq!(server.lines().last(), Some(&format!("DELETE {SECRET}")));
 }
 

@@ -50,7 +50,7 @@ fn a_workload_becomes_a_deployment_of_one_replica() {
             "apiVersion": "apps/v1",
             "kind": "Deployment",
             "metadata": {
-                "name": "web-0123456789ab",
+                "name": "web-0123456789ab-31f7a65e3155",
                 "namespace": "shop",
                 "labels": ours,
                 "annotations": {"device-worker-ng/workload": "web"},
@@ -99,19 +99,19 @@ fn a_workload_brings_its_config_maps_and_secrets_under_names_of_ours() {
     }];
     let objects = made(&workload, Limits::default());
     let map = serde_json::to_value(&objects.config_maps[0]).unwrap();
-    assert_eq!(map["metadata"]["name"], "web-0123456789ab-map");
+    assert_eq!(map["metadata"]["name"], "web-0123456789ab-31f7a65e3155-map");
     assert_eq!(map["metadata"]["namespace"], "shop");
     assert_eq!(map["metadata"]["labels"][ID_LABEL], "web-0123456789ab");
     assert_eq!(map["data"], json!({"a": "text"}));
     assert_eq!(map["binaryData"], json!({"b": "/w=="}));
     let secret = serde_json::to_value(&objects.secrets[0]).unwrap();
-    assert_eq!(secret["metadata"]["name"], "web-0123456789ab-key");
+    assert_eq!(secret["metadata"]["name"], "web-0123456789ab-31f7a65e3155-key");
     assert_eq!(secret["data"], json!({"k": "czNjcmV0"}));
     let pod = pod_of(&objects);
     let source = &pod["containers"][0]["envFrom"][0];
-    assert_eq!(source["configMapRef"]["name"], "web-0123456789ab-map");
+    assert_eq!(source["configMapRef"]["name"], "web-0123456789ab-31f7a65e3155-map");
     let volume = &pod["volumes"][0];
-    assert_eq!(volume["secret"]["secretName"], "web-0123456789ab-key");
+    assert_eq!(volume["secret"]["secretName"], "web-0123456789ab-31f7a65e3155-key");
     let debug = format!("{objects:?}");
     assert_eq!(debug, "Objects(shop/web-0123456789ab)");
 }
@@ -134,7 +134,7 @@ fn registry_credentials_become_an_image_pull_secret() {
     );
     assert_eq!(
         pod_of(&objects)["imagePullSecrets"],
-        json!([{"name": "own"}, {"name": "web-0123456789ab.registries"}])
+        json!([{"name": "own"}, {"name": "web-0123456789ab-31f7a65e3155.registries"}])
     );
 }
 
@@ -192,4 +192,17 @@ fn a_long_name_is_whole_in_the_annotation_and_cut_in_the_label() {
     let metadata = made(&workload, Limits::default()).deployment.metadata;
     assert_eq!(metadata.labels.unwrap()[WORKLOAD_LABEL], "n".repeat(62));
     assert_eq!(metadata.annotations.unwrap()[WORKLOAD_LABEL], name);
+}
+
+#[test]
+fn two_devices_give_the_same_specification_names_of_their_own() {
+    let mut workload = workload(json!({"containers": []}));
+    workload.config_maps = vec![workload::ConfigMap { name: "map".into(), data: BTreeMap::new() }];
+    let names = |device: &str| {
+        let objects = objects(&workload, Limits::default(), &DeviceId::from(device));
+        [objects.deployment.metadata.name, objects.config_maps[0].metadata.name.clone()]
+    };
+    let (toto, titi) = (names("toto"), names("titi"));
+    assert!(toto.iter().all(|name| !titi.contains(name)), "{toto:?} {titi:?}");
+    assert_eq!(toto, names("toto"));
 }
