@@ -22,7 +22,7 @@ use actors::messages::{
     WorkloadsObserved, tell,
 };
 use actors::metrics_ingest::{IngestDeps, MetricsIngest};
-use actors::podman_executor::{LibpodClient, PodmanDeps, PodmanExecutor, boot_id};
+use actors::podman_executor::{LibpodClient, PodmanDeps, PodmanExecutor, boot_id, on_disk};
 use actors::profile_evaluator::{EvaluatorDeps, ProfileEvaluator, SharedMetrics};
 use actors::scheduler::{Scheduler, SchedulerDeps, SchedulerSettings};
 use actors::supervisor::Slot;
@@ -245,8 +245,8 @@ fn podman_executor(
         api: Rc::new(LibpodClient::new(podman.socket)),
         device_id: config.device_id.clone(),
         boot_id: boot_id().map_err(RunError::BootId)?,
+        disk: on_disk(&podman.volumes_root, &config.state_dir, kind),
         volumes_root: podman.volumes_root,
-        state_dir: config.state_dir.clone(),
         image_prune_after: config.image_prune_after,
         log_max_size: config.container_log_size.clone(),
         scheduler_commands: reports.commands.clone(),

@@ -17,6 +17,8 @@ mod agent;
 mod cluster;
 #[path = "simulation/control_plane.rs"]
 mod control_plane;
+#[path = "simulation/disk.rs"]
+mod disk;
 #[path = "simulation/faults.rs"]
 mod faults;
 #[path = "simulation/happenings.rs"]

@@ -17,7 +17,7 @@ use actors::messages::{
     ActorHealthChanged, EvaluatorReport, GetJobs, GetProfiles, MetricsReceived,
 };
 use actors::metrics_ingest::{IngestDeps, MetricsIngest};
-use actors::podman_executor::{PodmanDeps, PodmanExecutor, boot_id};
+use actors::podman_executor::{PodmanDeps, PodmanExecutor, boot_id, on_disk};
 use actors::profile_evaluator::{EvaluatorDeps, ProfileEvaluator, SharedMetrics};
 use actors::scheduler::{Scheduler, SchedulerDeps, SchedulerSettings};
 use actors::supervisor::Slot;
@@ -113,8 +113,12 @@ impl Rig {
             api: Rc::new(podman.clone()),
             device_id: device.clone(),
             boot_id: boot_id().expect("linux tells its boot id"),
+            disk: on_disk(
+                &folder.path().join("volumes"),
+                folder.path(),
+                ExecutorKind::PodmanRootful,
+            ),
             volumes_root: folder.path().join("volumes"),
-            state_dir: folder.path().to_owned(),
             image_prune_after: None,
             log_max_size: "10mb".to_owned(),
             scheduler_commands: scheduler.recipient(),

@@ -26,7 +26,7 @@ pub(crate) use labels::{
 };
 pub(crate) use manifest_error::ManifestError;
 pub(crate) use resources::{LimitSupport, container_limits};
-pub(crate) use volumes::VolumeFolder;
+pub use volumes::{VolumeFile, VolumeFolder};
 
 /// Longest annotations that travel in a request's address.
 const MAX_ANNOTATIONS: usize = 64 * 1024;

@@ -23,7 +23,7 @@ const SHARED_LABEL: &str = ":z";
 
 /// A folder that a pod mounts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct VolumeFolder {
+pub struct VolumeFolder {
     /// Its absolute path.
     pub path: PathBuf,
     /// Its mode.
@@ -34,7 +34,7 @@ pub(crate) struct VolumeFolder {
 
 /// A file in a [`VolumeFolder`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct VolumeFile {
+pub struct VolumeFile {
     /// Its path within the folder; cannot lead out of it.
     pub path: PathBuf,
     /// Its mode.

@@ -13,6 +13,7 @@ use actix::prelude::*;
 use tracing::{Instrument as _, debug, info, info_span};
 
 use super::api::{PodmanApi, PodmanError};
+use super::disk::PodmanDisk;
 use super::events::PodmanEvent;
 use super::notices::{Notes, Notices};
 use super::observer::Observer;
@@ -43,8 +44,9 @@ pub struct PodmanDeps {
     /// The folder below which volumes of pods live. Rootless podman's user must reach it, and must
     /// not be able to write to it or to anything above it, unless the agent is that user.
     pub volumes_root: PathBuf,
-    /// The agent's state folder; holds the list of images that the agent brought.
-    pub state_dir: PathBuf,
+    /// Holds those volumes, and the list of images that the agent brought; see
+    /// [`super::on_disk`].
+    pub disk: Rc<dyn PodmanDisk>,
     /// How long an image that only removed workloads used is kept; `None` is for ever.
     pub image_prune_after: Option<Duration>,
     /// The size at which a container's log is cut, as podman reads it: `10mb`.

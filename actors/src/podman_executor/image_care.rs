@@ -1,20 +1,19 @@
 //! Keeps the list of images that the agent brought, and removes those that nobody wants any more.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
 use tracing::{debug, info, warn};
 
+use super::disk::PodmanDisk;
 use super::image_ledger::ImageLedger;
-use super::store;
 use super::workbench::Workbench;
-use crate::workload::ExecutorKind;
 
 /// The images that the agent brought to one podman.
 pub(super) struct ImageCare {
-    file: PathBuf,
+    disk: Rc<dyn PodmanDisk>,
     book: Mutex<Book>,
 }
 
@@ -28,9 +27,8 @@ struct Book {
 
 impl ImageCare {
     /// Returns the care for the images of one podman; nothing is read yet.
-    pub(super) fn new(state_dir: &Path, kind: ExecutorKind) -> Self {
-        let file = state_dir.join(format!("images-{}.json", kind.as_str()));
-        Self { file, book: Mutex::default() }
+    pub(super) fn new(disk: Rc<dyn PodmanDisk>) -> Self {
+        Self { disk, book: Mutex::default() }
     }
 
     /// Notes that `image` was pulled and is `now`; `before` is what the device had under that name.
@@ -97,10 +95,7 @@ impl ImageCare {
     /// Reads the list. One that cannot be read is taken as empty: images stay, none is removed by
     /// mistake.
     async fn read(&self) -> ImageLedger {
-        let file = self.file.clone();
-        let read = tokio::task::spawn_blocking(move || store::read(&file)).await;
-        let read = read.map_err(|error| error.to_string());
-        let content = read.and_then(|content| content.map_err(|error| error.to_string()));
+        let content = self.disk.read_images().await;
         let ledger = content.and_then(|content| match content.is_empty() {
             true => Ok(ImageLedger::default()),
             false => serde_json::from_slice(&content).map_err(|error| error.to_string()),
@@ -113,9 +108,6 @@ impl ImageCare {
 
     async fn write(&self, ledger: &ImageLedger) -> Result<(), String> {
         let content = serde_json::to_vec(ledger).map_err(|error| error.to_string())?;
-        let file = self.file.clone();
-        let write = tokio::task::spawn_blocking(move || store::replace(&file, &content));
-        let written = write.await.map_err(|error| error.to_string())?;
-        written.map_err(|error| error.to_string())
+        self.disk.write_images(content).await
     }
 }

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use tokio::time::{pause, sleep};
 
 use crate::messages::{Action, CommandError};
+use crate::podman_executor::on_disk;
 use crate::testing::fake_podman::{FakePodman, Fault};
 use crate::testing::podman_desk::{PodmanDesk, workload};
 use crate::workload::{ExecutorKind, Workload};
@@ -25,7 +26,7 @@ fn with_image(name: &str, image: &str, policy: Option<&str>) -> Arc<Workload> {
 fn desk(podman: &FakePodman, state: &TempDir) -> PodmanDesk {
     let (api, volumes) = (Rc::new(podman.clone()), state.path().join("volumes"));
     PodmanDesk::start_with(ExecutorKind::PodmanRootful, api, volumes, |deps| {
-        deps.state_dir = state.path().to_owned();
+        deps.disk = on_disk(&deps.volumes_root, state.path(), deps.kind);
     })
 }
 

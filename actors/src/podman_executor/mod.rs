@@ -1,7 +1,7 @@
 //! Runs workloads on one podman service and reports what it sees there.
 //!
-//! `actor` receives and sends; `http`, `client` and `connector` reach podman, `volumes` the disk;
-//! `start`, `stop` and `pull` are the sequences of calls that one command comes to, on the
+//! `actor` receives and sends; `http`, `client` and `connector` reach podman, `disk` the disk, with
+//! `volumes` and `store`; `start`, `stop` and `pull` are the sequences of calls that one command comes to, on the
 //! `workbench` that they share, `limits` for a pod that runs; `observer` keeps what an observation
 //! needs beyond one listing; `image_care` removes images that the agent brought and nobody wants;
 //! `pod_state`, `events`, `libpod`, `image_ledger`, `notices` and `words` only decide.
@@ -12,6 +12,7 @@ mod actor_tests;
 mod api;
 mod client;
 mod connector;
+mod disk;
 mod events;
 mod http;
 mod image_care;
@@ -31,9 +32,11 @@ mod volumes;
 mod words;
 mod workbench;
 
+pub use crate::pod_manifest::{VolumeFile, VolumeFolder};
 pub use actor::{PodmanDeps, PodmanExecutor};
 pub use api::{Answer, EventStream, PlayRequest, PodmanApi, PodmanError, PullRequest};
 pub use client::boot_id;
+pub use disk::{Kept, PodmanDisk, Turn, Turns, on_disk};
 pub use events::PodmanEvent;
 pub use http::LibpodClient;
 pub use libpod::{

@@ -6,14 +6,12 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::sync::Mutex;
-
 use super::actor::PodmanDeps;
 use super::api::{PodmanApi, PodmanError};
+use super::disk::PodmanDisk;
 use super::image_care::ImageCare;
 use super::libpod::{ContainerRow, HostInfo, PodRow};
 use super::pod_state::is_ours;
-use super::volumes::{self, VolumeError};
 use crate::clock::{Clock, Monotonic};
 use crate::messages::CommandError;
 use crate::pod_manifest::VolumeFolder;
@@ -31,14 +29,13 @@ pub(super) struct Workbench {
     pub(super) boot_id: String,
     /// The folder below which volumes of ours live.
     pub(super) volumes_root: PathBuf,
+    disk: Rc<dyn PodmanDisk>,
     /// The size at which a container's log is cut.
     pub(super) log_max_size: String,
     /// The images that the agent brought to the device.
     pub(super) images: ImageCare,
     /// podman's facts, read once for each connection.
     host: RefCell<Option<HostInfo>>,
-    /// Held while volumes are written or removed.
-    volumes: Mutex<()>,
     /// The pods of commands that are under way, with how many there are.
     busy: RefCell<BTreeMap<WorkloadId, usize>>,
 }
@@ -68,10 +65,10 @@ impl Workbench {
             device_id: deps.device_id.clone(),
             boot_id: deps.boot_id.clone(),
             volumes_root: deps.volumes_root.clone(),
+            disk: Rc::clone(&deps.disk),
             log_max_size: deps.log_max_size.clone(),
-            images: ImageCare::new(&deps.state_dir, deps.kind),
+            images: ImageCare::new(Rc::clone(&deps.disk)),
             host: RefCell::default(),
-            volumes: Mutex::default(),
             busy: RefCell::default(),
         }
     }
@@ -136,22 +133,20 @@ impl Workbench {
         is_ours(&pod.labels, &pod.name, &self.device_id)
     }
 
-    /// Writes the volumes of the pod `id`, off the agent's thread.
+    /// Writes the volumes of the pod `id`.
     pub(super) async fn write_volumes(
         &self,
         id: &WorkloadId,
         folders: Vec<VolumeFolder>,
     ) -> Result<(), String> {
-        let (root, id, owner) = (self.volumes_root.clone(), id.clone(), self.api.owner());
-        let _held = self.volumes.lock().await;
-        off_thread(move || volumes::write(&root, &id, &folders, owner)).await
+        let turn = self.disk.turns().next().await;
+        self.disk.write_volumes(turn, id.clone(), folders, self.api.owner()).await
     }
 
-    /// Removes the volumes of the pod `id`, off the agent's thread.
+    /// Removes the volumes of the pod `id`.
     pub(super) async fn remove_volumes(&self, id: &WorkloadId) -> Result<(), String> {
-        let (root, id) = (self.volumes_root.clone(), id.clone());
-        let _held = self.volumes.lock().await;
-        off_thread(move || volumes::remove(&root, &id)).await
+        let turn = self.disk.turns().next().await;
+        self.disk.remove_volumes(turn, id.clone()).await
     }
 
     /// Removes the volumes of pods that are neither `configured` nor there nor being made, so that
@@ -162,26 +157,14 @@ impl Workbench {
     ) -> Result<(), String> {
         // Not only those of ours: pods from before the device's id changed still use theirs.
         let rows = self.api.containers().await.map_err(|error| error.chain())?;
-        let _held = self.volumes.lock().await;
-        // Whoever writes from here on waits for the lock, so that nothing new is removed.
+        let turn = self.disk.turns().next().await;
+        // Whoever writes from here on waits for his turn, so that nothing new is removed.
         let busy = self.busy.borrow().keys().map(ToString::to_string).collect::<Vec<_>>();
         let there = rows.into_iter().map(|row| row.pod_name);
         let configured = configured.iter().map(ToString::to_string);
         let kept: BTreeSet<_> = configured.chain(there).chain(busy).collect();
-        let root = self.volumes_root.clone();
-        off_thread(move || volumes::sweep(&root, &kept)).await
+        self.disk.sweep_volumes(turn, kept).await
     }
-}
-
-async fn off_thread(
-    work: impl FnOnce() -> Result<(), VolumeError> + Send + 'static,
-) -> Result<(), String> {
-    let done = tokio::task::spawn_blocking(work).await;
-    let done = done.map_err(|error| error.to_string())?;
-    done.map_err(|error| {
-        let source = std::error::Error::source(&error).map(ToString::to_string);
-        format!("{error}: {}", source.unwrap_or_default())
-    })
 }
 
 /// Turns a podman that does not answer into its command error.

@@ -19,7 +19,7 @@ use crate::messages::{
     Action, ActorHealthChanged, CommandError, CommandFinished, CommandId, EventRecorded,
     ExecutorCommand, WorkloadsConfigured, WorkloadsObserved, tell,
 };
-use crate::podman_executor::{PodmanApi, PodmanDeps, PodmanExecutor, boot_id};
+use crate::podman_executor::{PodmanApi, PodmanDeps, PodmanExecutor, boot_id, on_disk};
 use crate::supervisor::Slot;
 use crate::workload::{
     CurrentState, DeviceId, ExecutorKind, Limits, Workload, WorkloadId, WorkloadName,
@@ -100,8 +100,8 @@ impl PodmanDesk {
             api,
             device_id: DeviceId::from("device-1"),
             boot_id: boot_id().expect("linux tells its boot id"),
+            disk: on_disk(&volumes_root, state.path(), kind),
             volumes_root,
-            state_dir: state.path().to_owned(),
             image_prune_after: Some(Duration::from_secs(24 * 60 * 60)),
             log_max_size: "10mb".to_owned(),
             scheduler_commands,

@@ -14,7 +14,7 @@ use actors::messages::{
     Action, ActorHealthChanged, CommandFinished, CommandId, EventRecorded, ExecutorCommand,
     GetProfiles, MetricsReceived, WorkloadsObserved, tell,
 };
-use actors::podman_executor::{PodmanDeps, PodmanExecutor};
+use actors::podman_executor::{PodmanDeps, PodmanExecutor, Turns};
 use actors::profile_evaluator::{EvaluatorDeps, ProfileEvaluator, SharedMetrics};
 use actors::scheduler::{Scheduler, SchedulerDeps, SchedulerSettings};
 use actors::supervisor::Slot;
@@ -23,6 +23,7 @@ use tokio::task::JoinSet;
 
 use crate::cluster::Cluster;
 use crate::control_plane::{ControlPlane, Disk, Store};
+use crate::disk::{Files, LocalDisk};
 use crate::podman::Podman;
 use crate::world::World;
 
@@ -33,6 +34,7 @@ const GIVE_UP: Duration = Duration::from_secs(5);
 pub(crate) struct Site {
     pub(crate) world: Rc<World>,
     pub(crate) podmans: BTreeMap<ExecutorKind, Podman>,
+    pub(crate) files: BTreeMap<ExecutorKind, Rc<RefCell<Files>>>,
     pub(crate) cluster: Option<Cluster>,
     pub(crate) control_plane: ControlPlane,
     pub(crate) disk: Rc<RefCell<Disk>>,
@@ -66,7 +68,8 @@ impl Agent {
         let mut actors = JoinSet::new();
         let mut executors = BTreeMap::new();
 
-        for (kind, podman) in &site.podmans {
+        for (kind, files) in &site.files {
+            let Some(podman) = site.podmans.get(kind) else { continue };
             let slot = Slot::<PodmanExecutor>::new(kind.as_str(), clock.clone());
             let (commands, answers) = tap(*kind, world, slot.recipient(), scheduler.recipient());
             executors.insert(*kind, commands);
@@ -76,7 +79,12 @@ impl Agent {
                 device_id: site.device.clone(),
                 boot_id: format!("boot-{}", world.boot.get()),
                 volumes_root: site.folder.join("volumes").join(kind.as_str()),
-                state_dir: site.folder.clone(),
+                disk: Rc::new(LocalDisk {
+                    world: Rc::clone(world),
+                    name: kind.as_str(),
+                    turns: Turns::default(),
+                    files: Rc::clone(files),
+                }),
                 image_prune_after: None,
                 log_max_size: "10mb".to_owned(),
                 scheduler_commands: answers,

@@ -45,7 +45,7 @@ pub(crate) fn run(seed: u64, verbose: bool) -> Outcome {
     let path = folder.path().to_owned();
     let runtime = || {
         let mut builder = tokio::runtime::Builder::new_current_thread();
-        builder.enable_all().start_paused(true).build().expect("a runtime")
+        builder.enable_time().start_paused(true).build().expect("a runtime")
     };
     let outcome = System::with_tokio_rt(runtime).block_on(async move {
         fastrand::seed(seed);
@@ -83,6 +83,7 @@ async fn site(seed: u64, world: &Rc<World>, folder: std::path::PathBuf) -> Site 
         cluster.prepare().await;
     }
     Site {
+        files: kinds.iter().map(|kind| (*kind, Rc::default())).collect(),
         podmans: kinds.into_iter().map(|kind| (kind, Podman::new(kind, world))).collect(),
         cluster,
         control_plane: ControlPlane { world: Rc::clone(world), inner, is_folder: rng.bool() },

@@ -1,0 +1,163 @@
+//! What an executor keeps on the device's disk: the volumes of its pods, and the list of images that
+//! the agent brought. The work is done off the agent's thread.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use futures_util::future::{FutureExt as _, LocalBoxFuture};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use super::{store, volumes};
+use crate::pod_manifest::VolumeFolder;
+use crate::workload::{ExecutorKind, WorkloadId};
+
+/// What comes of a piece of work on the disk; a failure in plain words.
+pub type Kept<T> = LocalBoxFuture<'static, Result<T, String>>;
+
+/// Held by the one who writes or removes volumes. It lasts until the disk has done it, even if
+/// nobody waits for that any more: a disk that was slow must not remove what came after.
+pub struct Turn(#[allow(dead_code, reason = "it is held, not read")] OwnedMutexGuard<()>);
+
+/// Gives out the [`Turn`]s of one disk, in order of arrival. Clones are the same queue.
+#[derive(Clone, Default)]
+pub struct Turns(Arc<Mutex<()>>);
+
+impl Turns {
+    /// Waits for the turn.
+    pub async fn next(&self) -> Turn {
+        Turn(Arc::clone(&self.0).lock_owned().await)
+    }
+}
+
+/// The disk below an executor.
+pub trait PodmanDisk {
+    /// Returns who gives out the turns.
+    fn turns(&self) -> &Turns;
+
+    /// Writes the volumes of the pod `id` afresh, handed to `owner` if there is one.
+    fn write_volumes(
+        &self,
+        turn: Turn,
+        id: WorkloadId,
+        folders: Vec<VolumeFolder>,
+        owner: Option<(u32, u32)>,
+    ) -> Kept<()>;
+
+    /// Removes the volumes of the pod `id`; absent ones are a success.
+    fn remove_volumes(&self, turn: Turn, id: WorkloadId) -> Kept<()>;
+
+    /// Removes the volumes of all pods that are not `kept`.
+    fn sweep_volumes(&self, turn: Turn, kept: BTreeSet<String>) -> Kept<()>;
+
+    /// Reads the list of images; an absent one is empty.
+    fn read_images(&self) -> Kept<Vec<u8>>;
+
+    /// Replaces the list of images: a power cut leaves the old one or the new one.
+    fn write_images(&self, list: Vec<u8>) -> Kept<()>;
+}
+
+/// Returns the machine's disk: volumes below `volumes_root`, the list in `state_dir`.
+#[must_use]
+pub fn on_disk(volumes_root: &Path, state_dir: &Path, kind: ExecutorKind) -> Rc<dyn PodmanDisk> {
+    Rc::new(Files {
+        turns: Turns::default(),
+        volumes_root: volumes_root.to_owned(),
+        images: state_dir.join(format!("images-{}.json", kind.as_str())),
+    })
+}
+
+struct Files {
+    turns: Turns,
+    volumes_root: PathBuf,
+    images: PathBuf,
+}
+
+impl PodmanDisk for Files {
+    fn turns(&self) -> &Turns {
+        &self.turns
+    }
+
+    fn write_volumes(
+        &self,
+        turn: Turn,
+        id: WorkloadId,
+        folders: Vec<VolumeFolder>,
+        owner: Option<(u32, u32)>,
+    ) -> Kept<()> {
+        let root = self.volumes_root.clone();
+        in_turn(turn, move || volumes::write(&root, &id, &folders, owner))
+    }
+
+    fn remove_volumes(&self, turn: Turn, id: WorkloadId) -> Kept<()> {
+        let root = self.volumes_root.clone();
+        in_turn(turn, move || volumes::remove(&root, &id))
+    }
+
+    fn sweep_volumes(&self, turn: Turn, kept: BTreeSet<String>) -> Kept<()> {
+        let root = self.volumes_root.clone();
+        in_turn(turn, move || volumes::sweep(&root, &kept))
+    }
+
+    fn read_images(&self) -> Kept<Vec<u8>> {
+        let file = self.images.clone();
+        off_thread(move || store::read(&file).map_err(plain))
+    }
+
+    fn write_images(&self, list: Vec<u8>) -> Kept<()> {
+        let file = self.images.clone();
+        off_thread(move || store::replace(&file, &list).map_err(plain))
+    }
+}
+
+fn plain(error: impl Display) -> String {
+    error.to_string()
+}
+
+fn in_turn(
+    turn: Turn,
+    work: impl FnOnce() -> Result<(), volumes::VolumeError> + Send + 'static,
+) -> Kept<()> {
+    off_thread(move || {
+        let done = work();
+        drop(turn);
+        done.map_err(|error| {
+            let source = std::error::Error::source(&error).map(ToString::to_string);
+            format!("{error}: {}", source.unwrap_or_default())
+        })
+    })
+}
+
+/// Begins `work` at once, so that it is done whether or not somebody waits for it.
+fn off_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, String> + Send + 'static,
+) -> Kept<T> {
+    let done = tokio::task::spawn_blocking(work);
+    done.map(|done| done.unwrap_or_else(|error| Err(error.to_string()))).boxed_local()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[actix::test]
+    async fn work_that_nobody_waits_for_is_done_before_the_next_turn() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("volumes");
+        let disk = on_disk(&root, folder.path(), ExecutorKind::PodmanRootful);
+        let id = WorkloadId::from("web-1");
+        let path = root.join("web-1").join("data");
+        let volume = VolumeFolder { path: path.clone(), mode: 0o755, files: Vec::new() };
+
+        let turn = disk.turns().next().await;
+        drop(disk.write_volumes(turn, id.clone(), vec![volume], None));
+        let turn = disk.turns().next().await;
+        assert!(path.is_dir());
+
+        drop(disk.remove_volumes(turn, id));
+        let _turn = disk.turns().next().await;
+        assert!(!path.exists());
+    }
+}
