@@ -73,7 +73,6 @@ impl Source {
         self.path.starts_with("testing")
             || file.contains("test")
             || file == "fixtures.rs"
-            || file == "model.rs"
             || self.path.iter().any(|part| part == "tests" || part == "testing")
     }
 

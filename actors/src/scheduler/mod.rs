@@ -23,8 +23,6 @@ mod settings;
 mod start_budget;
 
 #[cfg(test)]
-mod model;
-#[cfg(test)]
 mod tests;
 
 pub use actor::{Scheduler, SchedulerDeps};

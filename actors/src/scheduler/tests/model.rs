@@ -1,16 +1,9 @@
 //! The jobs under everything that can happen to them, in random order, against what must hold.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
-
 use chrono::TimeDelta;
 use proptest::prelude::*;
 
-use super::tests::{MINUTE, RETRY, ROOTFUL, World, ended};
-use crate::messages::{Action, CommandError, WorkloadsConfigured};
-use crate::testing::workloads::workload;
-use crate::workload::{CurrentState, ExecutorKind, RestartPolicy, Verdict, Verdicts, Workload};
+use super::*;
 
 const ROOTLESS: ExecutorKind = ExecutorKind::PodmanRootless;
 const NAMES: [&str; 3] = ["a", "b", "c"];

@@ -1,0 +1,175 @@
+//! Workloads that run by the clock.
+
+use chrono::TimeDelta;
+
+use super::*;
+
+#[test]
+fn cron_workload_runs_at_each_tick() {
+    let mut world = World::at("2026-11-23T10:00:30Z");
+    world.configure(&[workload("job").cron("* * * * *").build()]);
+    assert_eq!(world.status("job"), WorkloadStatus::Deploying);
+    world.pass(29 * SECOND);
+    assert!(world.log().is_empty());
+    world.pass(SECOND);
+    assert_eq!(world.log(), ["30s pull job", "30s start job"]);
+    world.end("job", 0);
+    assert_eq!(world.status("job"), WorkloadStatus::Stopped);
+    world.pass(MINUTE);
+    assert_eq!(world.log(), ["90s start job"], "the image is known to be there");
+}
+
+#[test]
+fn cron_run_that_lasts_over_a_tick_skips_it() {
+    let mut world = World::at("2026-11-23T10:00:30Z");
+    world.configure(&[workload("job").cron("* * * * *").build()]);
+    world.pass(100 * SECOND);
+    assert_eq!(world.log(), ["30s pull job", "30s start job"]);
+    assert!(world.events().contains(&"CronSkipped"));
+    world.end("job", 0);
+    world.pass(MINUTE);
+    assert_eq!(world.log(), ["150s start job"], "and runs at the next");
+}
+
+#[test]
+fn cron_run_is_retried_between_ticks_only_on_failure() {
+    for (policy, exit_code, runs) in [
+        (RestartPolicy::Always, 1, 1),
+        (RestartPolicy::OnFailure, 1, 2),
+        (RestartPolicy::OnFailure, 0, 1),
+        (RestartPolicy::Never, 1, 1),
+    ] {
+        let mut world = World::at("2026-11-23T10:59:30Z");
+        world.configure(&[workload("job").cron("0 * * * *").restarts(policy).build()]);
+        world.pass(31 * SECOND);
+        world.end("job", exit_code);
+        world.pass(MINUTE);
+        let starts = world.log().iter().filter(|line| line.contains("start")).count();
+        assert_eq!(starts, runs, "{policy:?} {exit_code}");
+    }
+}
+
+#[test]
+fn cron_run_needs_its_profile_at_the_tick() {
+    let mut world = World::at("2026-11-23T10:00:30Z");
+    world.configure(&[workload("job").cron("* * * * *").profile("p", &["low"]).build()]);
+    world.verdict("low", Verdict::False);
+    world.pass(MINUTE);
+    world.verdict("low", Verdict::True);
+    world.pass(SECOND);
+    assert!(world.log().is_empty(), "a missed tick is not made up");
+    world.pass(MINUTE);
+    assert_eq!(world.running(), ["job"]);
+}
+
+#[test]
+fn cron_run_that_its_profile_ends_comes_back_with_the_next_tick_and_not_before() {
+    let mut world = World::at("2026-11-23T10:00:30Z");
+    world.verdict("low", Verdict::True);
+    world.configure(&[workload("job").cron("* * * * *").profile("p", &["low"]).build()]);
+    world.pass(MINUTE);
+    world.log();
+    world.verdict("low", Verdict::False);
+    assert_eq!(world.log(), ["60s stop job"]);
+    world.verdict("low", Verdict::True);
+    world.pass(29 * SECOND);
+    assert!(world.log().is_empty());
+    world.pass(SECOND);
+    assert_eq!(world.log(), ["90s start job"]);
+}
+
+#[test]
+fn cron_that_cannot_be_read_never_runs_and_says_why() {
+    let mut world = World::new();
+    world.configure(&[workload("job").cron("61 * * * *").build()]);
+    world.pass(100 * MINUTE);
+    assert!(world.log().is_empty());
+    assert!(world.report("job").reason.unwrap().contains("61 * * * *"));
+    assert_eq!(world.events(), ["CronInvalid"]);
+}
+
+#[test]
+fn cron_is_ignored_for_k8s_with_a_warning() {
+    let mut world = World::new();
+    world.observe(ExecutorKind::K8s);
+    world.configure(&[workload("job").on(ExecutorKind::K8s).cron("0 0 * * *").build()]);
+    assert_eq!(world.log(), ["0s pull job", "0s start job"]);
+    assert!(world.events().contains(&"CronIgnored"));
+}
+
+#[test]
+fn tick_that_passed_while_the_agent_was_down_is_not_made_up() {
+    let mut world = World::at("2026-11-23T10:59:30Z");
+    let job = workload("job").cron("0 * * * *").build();
+    world.configure(std::slice::from_ref(&job));
+    world.now = world.now.after(MINUTE);
+    world.jobs = World::deaf_jobs();
+    world.observe(ROOTFUL);
+    world.observe(ExecutorKind::PodmanRootless);
+    world.configure(&[job]);
+    world.pass(58 * MINUTE);
+    assert!(world.log().is_empty());
+    world.pass(2 * MINUTE);
+    assert_eq!(world.running(), ["job"]);
+}
+
+#[test]
+fn clock_that_jumps_over_a_tick_runs_it_within_a_minute() {
+    let mut world = World::at("2026-11-23T10:00:30Z");
+    world.configure(&[workload("job").cron("30 * * * *").build()]);
+    world.now.wall += TimeDelta::hours(3);
+    world.pass(MINUTE);
+    assert_eq!(world.running(), ["job"], "once, although three ticks were passed");
+    assert_eq!(world.log().len(), 2);
+}
+
+#[test]
+fn clock_that_is_set_back_runs_no_tick_twice() {
+    let mut world = World::at("2026-11-23T10:29:30Z");
+    world.configure(&[workload("job").cron("30 * * * *").build()]);
+    world.pass(MINUTE);
+    world.end("job", 0);
+    world.log();
+    world.now.wall -= TimeDelta::minutes(20);
+    world.pass(79 * MINUTE);
+    assert!(world.log().is_empty(), "10:30 has run, 11:30 is still to come");
+    world.pass(MINUTE);
+    assert_eq!(world.log(), ["4830s start job"]);
+}
+
+#[test]
+fn retry_waits_by_the_clock_that_nobody_sets() {
+    let mut world = World::new();
+    world.configure(&[workload("web").build()]);
+    world.log();
+    world.end("web", 1);
+    world.now.wall += TimeDelta::days(365);
+    world.pass(RETRY - SECOND);
+    assert!(world.log().is_empty());
+    world.now.wall -= TimeDelta::days(400);
+    world.pass(SECOND);
+    assert_eq!(world.log(), ["20s pull web", "20s start web"]);
+}
+
+#[test]
+fn clock_that_jumps_a_year_runs_no_tick() {
+    let mut world = World::at("2026-11-23T10:00:30Z");
+    world.configure(&[workload("job").cron("30 * * * *").build()]);
+    world.now.wall += TimeDelta::days(365);
+    world.pass(MINUTE);
+    assert!(world.log().is_empty());
+    world.pass(30 * MINUTE);
+    assert_eq!(world.log().len(), 2);
+}
+
+#[test]
+fn cron_run_of_a_previous_life_is_adopted() {
+    let mut world = World::at("2026-11-23T10:00:30Z");
+    let job = workload("job").cron("0 0 1 1 *").build();
+    world.put(ROOTFUL, &job, CurrentState::Running);
+    world.observe(ROOTFUL);
+    world.configure(&[job]);
+    world.pass(MINUTE);
+    assert!(world.log().is_empty());
+    assert_eq!(world.status("job"), WorkloadStatus::Running);
+}

@@ -1,0 +1,131 @@
+//! A changed specification that does not start gives way to the one before it.
+
+use super::*;
+use crate::workload::WorkloadId;
+
+/// A world whose workload ran well and was given a specification that cannot start.
+fn world_with_a_bad_successor(failures: usize) -> World {
+    let mut world = World::new();
+    world.configure(&[workload("web").build()]);
+    world.pass(MINUTE);
+    world.log();
+    let error = CommandError::Start { message: "exec: \"/nope\": not found".to_owned() };
+    world.fail("start web", &vec![error; failures]);
+    world.configure(&[workload("web").image("localhost/app:2").build()]);
+    world
+}
+
+fn image_running(world: &World) -> Option<WorkloadId> {
+    let running = world.pods.values().find(|pod| pod.state == CurrentState::Running);
+    running.map(|pod| pod.id.clone())
+}
+
+#[test]
+fn gap_between_the_old_pod_and_the_new_one_is_measured_and_told() {
+    let mut world = World::new();
+    world.configure(&[workload("web").build()]);
+    world.jobs.take_events();
+    let new = workload("web").image("localhost/app:2").build();
+    let workloads = vec![Arc::clone(&new)];
+    let configured = WorkloadsConfigured { workloads, rejected: Vec::new() };
+    world.jobs.configure(&configured, world.now);
+    // The pull and the stop take their time; what counts is from the old pod's end.
+    for milliseconds in [9_000, 500, 1_234] {
+        world.plan();
+        world.now = world.now.after(Duration::from_millis(milliseconds));
+        world.answer();
+    }
+    let told = world.jobs.take_events().pop().unwrap();
+    assert_eq!(told.reason, "WorkloadStarted");
+    let expected = format!("pod {} started, 1234 ms after its predecessor ended", new.id);
+    assert_eq!(told.message, expected);
+}
+
+#[test]
+fn time_in_which_nothing_should_run_is_no_gap() {
+    let mut world = World::new();
+    let of = |image| workload("web").image(image).profile("p", &["low"]).build();
+    world.verdict("low", Verdict::True);
+    world.configure(&[of("localhost/app:1")]);
+    world.fail("start web", &[CommandError::Start { message: "no".to_owned() }]);
+    world.configure(&[of("localhost/app:2")]);
+    world.verdict("low", Verdict::False);
+    world.pass(60 * MINUTE);
+    world.jobs.take_events();
+    world.verdict("low", Verdict::True);
+    let told: Vec<_> = world.jobs.take_events().into_iter().map(|event| event.message).collect();
+    assert_eq!(told, [format!("pod {} started", of("localhost/app:2").id)]);
+}
+
+#[test]
+fn specification_that_does_not_start_in_three_attempts_is_rolled_back() {
+    let mut world = world_with_a_bad_successor(3);
+    assert!(world.running().is_empty());
+    world.pass(2 * RETRY);
+    assert_eq!(image_running(&world), Some(workload("web").build().id.clone()));
+    assert!(world.events().contains(&"RolledBack"));
+    let report = world.report("web");
+    assert_eq!(report.status, WorkloadStatus::Running);
+    let reason = report.reason.unwrap();
+    assert!(reason.starts_with("rolled back to the previous specification:"), "{reason}");
+}
+
+#[test]
+fn rolled_back_specification_is_tried_again_and_stays_when_it_starts() {
+    let mut world = world_with_a_bad_successor(3);
+    world.pass(2 * RETRY);
+    world.log();
+    world.fail("start web", &[CommandError::Start { message: "still not".to_owned() }]);
+    world.pass(5 * MINUTE);
+    let again = ["400s pull web", "400s stop web", "400s start web", "400s start web"];
+    assert_eq!(world.log(), again, "the new one is tried once, then the old one is back");
+    assert_eq!(image_running(&world), Some(workload("web").build().id.clone()), "in vain");
+    world.pass(10 * MINUTE);
+    let new = workload("web").image("localhost/app:2").build();
+    assert_eq!(image_running(&world), Some(new.id.clone()));
+    world.pass(20 * MINUTE);
+    assert_eq!(image_running(&world), Some(new.id.clone()));
+}
+
+#[test]
+fn mended_specification_ends_the_rollback_at_once() {
+    let mut world = world_with_a_bad_successor(3);
+    world.pass(2 * RETRY);
+    let mended = workload("web").image("localhost/app:3").build();
+    world.configure(std::slice::from_ref(&mended));
+    assert_eq!(image_running(&world), Some(mended.id.clone()));
+}
+
+#[test]
+fn first_specification_has_nothing_to_roll_back_to() {
+    let mut world = World::new();
+    let error = CommandError::Start { message: "no".to_owned() };
+    world.fail("start web", &vec![error; 5]);
+    world.configure(&[workload("web").build()]);
+    world.pass(5 * RETRY);
+    assert_eq!(world.running(), ["web"]);
+    assert!(!world.events().contains(&"RolledBack"));
+}
+
+#[test]
+fn rollback_that_ends_during_a_command_waits_for_it() {
+    let mut world = world_with_a_bad_successor(3);
+    world.pass(2 * RETRY);
+    assert!(world.report("web").reason.unwrap().starts_with("rolled back"));
+    // The rollback lasts 5 min; 4 s before its end a retry sends a command that nobody answers yet.
+    world.pass(5 * MINUTE - RETRY - 5 * SECOND);
+    world.end("web", 1);
+    world.log();
+    world.now = world.now.after(RETRY + SECOND);
+    world.plan();
+    assert_eq!(world.log(), ["396s pull web"]);
+    world.now = world.now.after(10 * SECOND);
+    world.plan();
+    assert!(world.log().is_empty());
+    let alarm = world.jobs.next_alarm().unwrap();
+    let next = alarm.saturating_since(world.now.monotonic);
+    assert!(next > MINUTE, "the command's deadline comes next, not the rollback's end: {next:?}");
+    world.run();
+    let attempt = ["406s pull web", "406s stop web", "406s start web"];
+    assert_eq!(world.log(), attempt, "the ended pod goes, and the new one has its attempt");
+}

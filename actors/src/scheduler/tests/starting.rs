@@ -1,0 +1,158 @@
+//! Configured workloads start, strangers go, what runs is adopted.
+
+use super::*;
+use crate::workload::RejectedWorkload;
+
+#[test]
+fn configured_workload_is_pulled_and_started() {
+    let mut world = World::new();
+    world.configure(&[workload("web").build()]);
+    assert_eq!(world.log(), ["0s pull web", "0s start web"]);
+    assert_eq!(world.status("web"), WorkloadStatus::Running);
+    world.pass(10 * MINUTE);
+    assert!(world.log().is_empty(), "nothing more is to do");
+}
+
+#[test]
+fn running_pod_is_adopted_untouched() {
+    let mut world = World::new();
+    let web = workload("web").build();
+    world.put(ROOTFUL, &web, CurrentState::Running);
+    world.observe(ROOTFUL);
+    world.configure(&[web]);
+    world.pass(MINUTE);
+    assert!(world.log().is_empty());
+    assert_eq!(world.status("web"), WorkloadStatus::Running);
+}
+
+#[test]
+fn nothing_starts_before_the_runtime_was_heard() {
+    let mut world = World::new();
+    world.lose(ROOTFUL);
+    world.configure(&[workload("web").build()]);
+    world.pass(MINUTE);
+    assert!(world.log().is_empty());
+    let report = world.report("web");
+    assert_eq!(report.status, WorkloadStatus::Deploying);
+    assert_eq!(report.reason.unwrap(), "podman_rootful is not available: connection refused");
+    world.observe(ROOTFUL);
+    world.run();
+    assert_eq!(world.log(), ["60s pull web", "60s start web"]);
+}
+
+#[test]
+fn runtime_without_executor_tells_the_way_out() {
+    let mut world = World::new();
+    world.configure(&[workload("web").on(ExecutorKind::K8s).build()]);
+    assert_eq!(world.report("web").reason.unwrap(), "set KUBECONFIG");
+    world.configure(&[workload("web").on(ExecutorKind::K8s).build()]);
+    assert_eq!(world.events(), ["RuntimeNotConfigured"], "once, not at each repetition");
+}
+
+#[test]
+fn removed_workload_is_stopped_and_forgotten() {
+    let mut world = World::new();
+    world.configure(&[workload("web").build()]);
+    world.log();
+    world.configure(&[]);
+    assert_eq!(world.log(), ["0s stop web"]);
+    assert!(world.pods.is_empty());
+    assert!(world.jobs.reports(world.now).is_empty());
+}
+
+#[test]
+fn stranger_is_removed_only_once_a_configuration_is_known() {
+    let mut world = World::new();
+    world.put(ROOTFUL, &workload("old").build(), CurrentState::Running);
+    world.observe(ROOTFUL);
+    world.pass(MINUTE);
+    assert!(world.log().is_empty());
+    world.configure(&[]);
+    assert_eq!(world.log(), ["60s stop old"]);
+}
+
+#[test]
+fn changed_workload_is_pulled_before_the_old_pod_stops() {
+    let mut world = World::new();
+    world.configure(&[workload("web").build()]);
+    world.log();
+    world.configure(&[workload("web").image("localhost/app:2").build()]);
+    assert_eq!(world.log(), ["0s pull web", "0s stop web", "0s start web"]);
+    assert_eq!(world.pods.len(), 1);
+}
+
+#[test]
+fn old_pod_runs_on_while_the_new_image_cannot_be_pulled() {
+    let mut world = World::new();
+    world.configure(&[workload("web").build()]);
+    world.log();
+    world.fail("pull web", &[pull_error(), pull_error()]);
+    world.configure(&[workload("web").image("localhost/app:2").build()]);
+    assert_eq!(world.log(), ["0s pull web"]);
+    assert_eq!(world.running(), ["web"]);
+    let report = world.report("web");
+    assert_eq!(report.status, WorkloadStatus::Deploying);
+    assert!(report.reason.unwrap().contains("no such image"));
+    world.pass(2 * RETRY);
+    assert_eq!(world.log(), ["20s pull web", "40s pull web", "40s stop web", "40s start web"]);
+}
+
+#[test]
+fn change_of_profiles_alone_keeps_the_pod() {
+    let mut world = World::new();
+    world.configure(&[workload("web").build()]);
+    world.verdict("low", Verdict::True);
+    world.log();
+    world.configure(&[workload("web").profile("p", &["low"]).build()]);
+    assert!(world.log().is_empty());
+}
+
+#[test]
+fn moved_to_another_runtime_it_runs_there_alone() {
+    let mut world = World::new();
+    world.configure(&[workload("web").build()]);
+    world.configure(&[workload("web").on(ExecutorKind::PodmanRootless).build()]);
+    let runtimes: Vec<_> = world.pods.keys().map(|key| key.executor).collect();
+    assert_eq!(runtimes, [ExecutorKind::PodmanRootless]);
+}
+
+#[test]
+fn refused_workload_is_reported_with_its_reason() {
+    let mut world = World::new();
+    let reason = "kind vm is unknown".to_owned();
+    let rejected = vec![RejectedWorkload { name: WorkloadName::from("bad"), reason }];
+    let configured = WorkloadsConfigured { workloads: Vec::new(), rejected };
+    world.jobs.configure(&configured, world.now);
+    world.jobs.configure(&configured, world.now);
+    assert_eq!(world.report("bad").reason.unwrap(), "kind vm is unknown");
+    assert_eq!(world.events(), ["WorkloadRejected"], "once, not at each repetition");
+}
+
+#[test]
+fn pod_on_a_podman_that_was_not_heard_yet_is_not_doubled() {
+    let mut world = World::new();
+    world.jobs = World::deaf_jobs();
+    world.now.monotonic = Monotonic::from_start(SECOND);
+    world.started_at = world.now;
+    world.put(ROOTFUL, &workload("web").build(), CurrentState::Running);
+    world.observe(ExecutorKind::PodmanRootless);
+    let moved = workload("web").on(ExecutorKind::PodmanRootless).build();
+    world.configure(&[moved]);
+    world.pass(3 * SECOND);
+    assert_eq!(world.log(), ["0s pull web"]);
+    world.observe(ROOTFUL);
+    world.run();
+    assert_eq!(world.log(), ["3s stop web", "3s start web"]);
+    assert_eq!(world.pods.len(), 1);
+}
+
+#[test]
+fn podman_that_never_speaks_holds_the_other_up_for_a_minute_at_most() {
+    let mut world = World::new();
+    world.jobs = World::deaf_jobs();
+    world.now.monotonic = Monotonic::from_start(SECOND);
+    world.observe(ROOTFUL);
+    world.configure(&[workload("web").build()]);
+    world.pass(MINUTE);
+    assert_eq!(world.running(), ["web"]);
+}
