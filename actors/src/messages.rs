@@ -268,6 +268,20 @@ pub enum CommandError {
     Expired,
 }
 
+impl CommandError {
+    /// Returns whether it says nothing of the workload: the runtime or the executor failed.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        match self {
+            Self::Unavailable { .. } | Self::Abandoned | Self::Expired => true,
+            Self::Pull { .. }
+            | Self::Start { .. }
+            | Self::Stop { .. }
+            | Self::Unsupported { .. } => false,
+        }
+    }
+}
+
 // ---- any actor ------------------------------------------------------------------------------
 
 /// Any actor → ControlPlaneSync: something happened once. The exception to "whole facts"; the

@@ -279,6 +279,7 @@ impl Job {
         };
         if self.target != TargetState::Running {
             self.give_up_pull();
+            self.gap_since = None;
         }
     }
 }

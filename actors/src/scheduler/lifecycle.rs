@@ -1,10 +1,9 @@
-//! What becomes of a job's runs: started, ended, failed, vanished, and the answers to commands. Pure.
+//! What becomes of a job's runs: started, ended, failed, vanished. Pure.
 
 use super::job::Job;
 use super::notices::Notices;
 use super::run::{Doing, InFlight, Run};
 use crate::clock::Moment;
-use crate::messages::{CommandError, CommandId};
 use crate::workload::{ContainerEnd, CurrentState, RestartPolicy, TargetState};
 
 impl Job {
@@ -133,11 +132,11 @@ impl Job {
     }
 
     fn restart_policy(&self) -> RestartPolicy {
-        self.desired.as_ref().map_or(RestartPolicy::Never, |workload| workload.restart_policy)
+        self.effective().map_or(RestartPolicy::Never, |workload| workload.restart_policy)
     }
 
     /// A run ended that shall be repeated, or did not come about.
-    fn run_failed(&mut self, message: String, now: Moment, notices: &mut Notices) {
+    pub(super) fn run_failed(&mut self, message: String, now: Moment, notices: &mut Notices) {
         self.pulled = false;
         if self.cron.is_some() && self.restart_policy() != RestartPolicy::OnFailure {
             notices.warn("WorkloadFailed", &self.name, message.clone());
@@ -164,89 +163,5 @@ impl Job {
             self.restarts = self.restarts.saturating_add(1);
         }
         self.in_flight = Some(flight);
-    }
-
-    /// Notes the answer to the command in flight; any other is ignored.
-    pub(crate) fn finished(
-        &mut self,
-        command: CommandId,
-        result: Result<(), CommandError>,
-        now: Moment,
-        notices: &mut Notices,
-    ) {
-        let Some(flight) = self.in_flight.take_if(|flight| flight.command == command) else {
-            return;
-        };
-        if !matches!(
-            result,
-            Err(CommandError::Unavailable { .. } | CommandError::Abandoned | CommandError::Expired)
-        ) {
-            self.unknown_outcomes = 0;
-        }
-        match (flight.doing, result) {
-            (Doing::Pulling, Ok(())) => self.pulled = true,
-            (Doing::Starting, Ok(())) => {
-                self.run = Run::Started { since: now.monotonic };
-                self.ever_ran = true;
-                self.applied = Some(flight.limits);
-                self.rollback.started();
-                let gap = self.gap_since.take().map_or_else(String::new, |since| {
-                    let gap = now.monotonic.saturating_since(since);
-                    format!(", {} ms after its predecessor ended", gap.as_millis())
-                });
-                let message = format!("pod {} started{gap}", flight.pod.id);
-                notices.normal("WorkloadStarted", &self.name, message);
-            }
-            (Doing::Limiting, Ok(())) => self.applied = Some(flight.limits),
-            (
-                Doing::Limiting,
-                Err(
-                    error @ (CommandError::Pull { .. }
-                    | CommandError::Start { .. }
-                    | CommandError::Stop { .. }
-                    | CommandError::Unsupported { .. }),
-                ),
-            ) => {
-                // Not tried again before the limits change: the pod runs well but for them.
-                self.applied = Some(flight.limits);
-                notices.warn("LimitNotApplied", &self.name, error.to_string());
-            }
-            (Doing::Stopping, Ok(())) => {
-                self.failed_stops = 0;
-                self.pods.remove(&flight.pod);
-                if Some(&flight.pod) != self.wanted().as_ref() {
-                    self.gap_since = Some(now.monotonic);
-                } else if matches!(self.run, Run::Started { .. }) {
-                    self.run = Run::Idle;
-                }
-                let because = match self.target {
-                    TargetState::Inactive => self.inactive_because.as_deref(),
-                    TargetState::Removed => Some("it is no longer configured"),
-                    TargetState::Running => None,
-                };
-                let because = because.map(|because| format!(": {because}")).unwrap_or_default();
-                notices.normal(
-                    "WorkloadStopped",
-                    &self.name,
-                    format!("pod {} stopped{because}", flight.pod.id),
-                );
-            }
-            (
-                _,
-                Err(
-                    error @ (CommandError::Unavailable { .. }
-                    | CommandError::Abandoned
-                    | CommandError::Expired),
-                ),
-            ) => self.outcome_unknown(&flight, &error, now, notices),
-            (Doing::Pulling, Err(error)) => self.run_failed(error.to_string(), now, notices),
-            (Doing::Starting, Err(error)) => {
-                self.run_failed(error.to_string(), now, notices);
-                if self.rollback.start_failed(now.monotonic) {
-                    self.roll_back(notices);
-                }
-            }
-            (Doing::Stopping, Err(error)) => self.stop_failed(&error, now, notices),
-        }
     }
 }

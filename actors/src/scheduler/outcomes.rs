@@ -1,13 +1,13 @@
-//! What a job makes of commands that failed for no fault of its workload. Pure.
+//! What a job makes of the answers to its commands, and of answers that do not come. Pure.
 
 use std::time::Duration;
 
 use super::job::Job;
 use super::notices::Notices;
-use super::run::{Doing, InFlight};
+use super::run::{Doing, InFlight, Run};
 use crate::clock::Moment;
-use crate::messages::CommandError;
-use crate::workload::{CurrentState, ObservedPod};
+use crate::messages::{CommandError, CommandId};
+use crate::workload::{CurrentState, ObservedPod, TargetState};
 
 /// Wait after a command that failed for no fault of the workload.
 const RUNTIME_RETRY_DELAY: Duration = Duration::from_secs(1);
@@ -17,8 +17,99 @@ const MAX_RUNTIME_RETRY_DELAY: Duration = Duration::from_secs(30);
 const TELLING_OUTCOMES: u32 = 3;
 /// Longest wait between attempts to stop a pod that does not stop.
 const MAX_STOP_RETRY_DELAY: Duration = Duration::from_secs(30);
+
 impl Job {
-    pub(super) fn stop_failed(&mut self, error: &CommandError, now: Moment, notices: &mut Notices) {
+    /// Notes the answer to the command in flight; any other is ignored.
+    pub(crate) fn finished(
+        &mut self,
+        command: CommandId,
+        result: Result<(), CommandError>,
+        now: Moment,
+        notices: &mut Notices,
+    ) {
+        let Some(flight) = self.in_flight.take_if(|flight| flight.command == command) else {
+            return;
+        };
+        match result {
+            Err(error) if error.is_transient() => {
+                self.outcome_unknown(&flight, &error, now, notices);
+            }
+            Ok(()) => {
+                self.unknown_outcomes = 0;
+                self.succeeded(&flight, now, notices);
+            }
+            Err(error) => {
+                self.unknown_outcomes = 0;
+                self.failed(&flight, &error, now, notices);
+            }
+        }
+    }
+
+    fn succeeded(&mut self, flight: &InFlight, now: Moment, notices: &mut Notices) {
+        match flight.doing {
+            Doing::Pulling => self.pulled = true,
+            Doing::Starting => self.pod_started(flight, now, notices),
+            Doing::Limiting => self.applied = Some(flight.limits),
+            Doing::Stopping => self.pod_stopped(flight, now, notices),
+        }
+    }
+
+    fn failed(
+        &mut self,
+        flight: &InFlight,
+        error: &CommandError,
+        now: Moment,
+        notices: &mut Notices,
+    ) {
+        match flight.doing {
+            Doing::Pulling => self.run_failed(error.to_string(), now, notices),
+            Doing::Starting => {
+                self.run_failed(error.to_string(), now, notices);
+                if self.rollback.start_failed(now.monotonic) {
+                    self.roll_back(notices);
+                }
+            }
+            Doing::Limiting => {
+                // Not tried again before the limits change: the pod runs well but for them.
+                self.applied = Some(flight.limits);
+                notices.warn("LimitNotApplied", &self.name, error.to_string());
+            }
+            Doing::Stopping => self.stop_failed(error, now, notices),
+        }
+    }
+
+    fn pod_started(&mut self, flight: &InFlight, now: Moment, notices: &mut Notices) {
+        self.run = Run::Started { since: now.monotonic };
+        self.ever_ran = true;
+        self.applied = Some(flight.limits);
+        self.rollback.started();
+        let gap = self.gap_since.take().map_or_else(String::new, |since| {
+            let gap = now.monotonic.saturating_since(since);
+            format!(", {} ms after its predecessor ended", gap.as_millis())
+        });
+        let message = format!("pod {} started{gap}", flight.pod.id);
+        notices.normal("WorkloadStarted", &self.name, message);
+    }
+
+    fn pod_stopped(&mut self, flight: &InFlight, now: Moment, notices: &mut Notices) {
+        self.failed_stops = 0;
+        self.pods.remove(&flight.pod);
+        if Some(&flight.pod) != self.wanted().as_ref() {
+            self.gap_since = Some(now.monotonic);
+        } else if matches!(self.run, Run::Started { .. }) {
+            self.run = Run::Idle;
+        }
+        let because = match self.target {
+            TargetState::Inactive => self.inactive_because.as_deref(),
+            TargetState::Removed => Some("it is no longer configured"),
+            TargetState::Running => None,
+        };
+        let because = because.map(|because| format!(": {because}")).unwrap_or_default();
+        let message = format!("pod {} stopped{because}", flight.pod.id);
+        notices.normal("WorkloadStopped", &self.name, message);
+    }
+
+    fn stop_failed(&mut self, error: &CommandError, now: Moment, notices: &mut Notices) {
         let delay = RUNTIME_RETRY_DELAY
             .saturating_mul(1 << self.failed_stops.min(8))
             .min(MAX_STOP_RETRY_DELAY);
@@ -39,7 +130,7 @@ impl Job {
 
     /// The runtime may have done it or not. A pod that may exist counts as one until the runtime
     /// is seen again: it must not run beside another of this workload.
-    pub(super) fn outcome_unknown(
+    fn outcome_unknown(
         &mut self,
         flight: &InFlight,
         error: &CommandError,

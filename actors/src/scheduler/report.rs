@@ -10,7 +10,7 @@ use crate::workload::{CurrentState, JobReport, TargetState, WorkloadName, Worklo
 
 /// Returns the report on a job; none for one that is only being removed.
 pub(crate) fn report(job: &Job, runtimes: &Runtimes, now: Moment) -> Option<JobReport> {
-    let workload = job.desired.as_ref()?;
+    let workload = job.effective()?;
     let (status, mut reason) = status(job);
     if status != WorkloadStatus::Running && job.target == TargetState::Running {
         reason = runtimes.obstacle(workload.executor).or(reason);
@@ -30,7 +30,7 @@ pub(crate) fn report(job: &Job, runtimes: &Runtimes, now: Moment) -> Option<JobR
     }
     Some(JobReport {
         workload: job.name.clone(),
-        id: job.effective().map(|workload| workload.id.clone()),
+        id: Some(workload.id.clone()),
         executor: Some(workload.executor),
         status,
         reason,
