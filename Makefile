@@ -13,18 +13,21 @@ ASSETS := $(or $(KUBEBUILDER_ASSETS),$(abspath $(TARGET))/kubernetes)
 FUZZ_SECONDS ?= 60
 MINUTES ?= 2
 REPORT ?= docs/reliability.md
+PODMAN5 := $(or $(PODMAN_ROOT),$(abspath $(TARGET))/podman5)
 
 .DEFAULT_GOAL := build
 .PHONY: bench build chaos check clippy demo deny doc doctest environment fmt fuzz \
-	have-nextest help nextest simulate test test-kubernetes unit
+	have-nextest help nextest simulate test test-kubernetes test-podman5 unit
 
 ## help: this list
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST) | awk -F ': ' '{ printf "%-16s %s\n", $$1, $$2 }'
 
 ## build: the agent, as it is shipped
+# Its version names the commit; from a source archive without git it is the bare version.
 build:
-	$(CARGO) build --release --locked
+	DEVICE_WORKER_NG_COMMIT=$$(git describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/null) \
+		$(CARGO) build --release --locked
 
 ## demo: the agent at work on real pods, in half a minute (root)
 # One call, so that agent and demo share their dependencies. `sudo` may not know cargo: then what
@@ -53,6 +56,12 @@ test:
 test-kubernetes: have-nextest
 	$(if $(KUBEBUILDER_ASSETS),,tests/kubernetes/build-apiserver.sh $(ASSETS))
 	KUBEBUILDER_ASSETS=$(ASSETS) $(CARGO) nextest run --workspace --locked -P kubernetes
+
+## test-podman5: the tests on real podman once more, on the podman 5 of a newer Debian (root)
+test-podman5: have-nextest environment
+	tests/environment/podman-root.sh $(PODMAN5)
+	PODMAN_ROOT=$(PODMAN5) $(CARGO) nextest run --workspace --locked --no-fail-fast \
+		-E 'binary(/^(podman_)?real$$/)'
 
 ## simulate: the whole agent under random faults in virtual time; SEEDS=n for n stories, SEED=n for one
 simulate: have-nextest

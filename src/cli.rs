@@ -109,12 +109,22 @@ fn add_flags(matches: &ArgMatches, sources: &mut Sources) {
     }
 }
 
+/// Returns the version, with the commit where the build names one: `make build` does, while a plain
+/// `cargo build` does not, so that a commit alone makes nothing new.
+fn version(commit: Option<&str>) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    match commit {
+        None | Some("") => version.to_owned(),
+        Some(commit) => format!("{version} ({commit})"),
+    }
+}
+
 fn command() -> clap::Command {
     let run = clap::Command::new("run").about("Run the agent; the same as no command");
     let check = clap::Command::new("check")
         .about("Check the configuration and show what counts: exit code 0 or 2");
     with_settings(clap::Command::new("device-worker-ng"))
-        .version(env!("CARGO_PKG_VERSION"))
+        .version(version(option_env!("DEVICE_WORKER_NG_COMMIT")))
         .about(env!("CARGO_PKG_DESCRIPTION"))
         .after_help(
             "A flag beats its variable, a variable beats the file, the file beats the default.\n\
@@ -205,6 +215,18 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         command().debug_assert();
+    }
+
+    #[test]
+    fn the_version_names_the_commit_where_it_is_known() {
+        let bare = env!("CARGO_PKG_VERSION");
+        for (commit, expected) in [
+            (None, bare.to_owned()),
+            (Some(""), bare.to_owned()),
+            (Some("8689bfe06d2a"), format!("{bare} (8689bfe06d2a)")),
+        ] {
+            assert_eq!(version(commit), expected);
+        }
     }
 
     #[test]

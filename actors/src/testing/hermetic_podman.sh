@@ -3,6 +3,7 @@
 # usage (root): hermetic_podman.sh DIR [USER [MEGABYTES]]    with USER: rootless, as that user;
 # with MEGABYTES: rootful storage holds no more
 # Ready when DIR/podman.sock answers. Killing this process ends everything in it.
+# PODMAN_ROOT, when set: the root of another Debian system whose podman is run instead.
 set -eu
 D=$(realpath -m "$1"); export D U="${2:-}" M="${3:-}"
 mkdir -p "$D"/{graph,run,tmp,vol,net,home,cwd}
@@ -30,8 +31,24 @@ else
 fi > "$D/storage.conf"
 printf 'unqualified-search-registries = []\n' > "$D/registries.conf"
 rm -f "$D/podman.sock"
+# In the service's own mount namespace only. Nothing else changes place: paths mean the same to
+# podman, to the tests and to the agent. Users stay those of this machine.
+take_root() {
+  [ -n "${PODMAN_ROOT:-}" ] || return 0
+  users=$(mktemp -d "$D/users.XXXXXX")
+  for file in passwd group subuid subgid; do cp "/etc/$file" "$users/$file"; done
+  mount --bind "$PODMAN_ROOT/usr" /usr
+  mount --bind "$PODMAN_ROOT/etc" /etc
+  for file in passwd group subuid subgid; do
+    # Never made in PODMAN_ROOT: other tests share it.
+    if [ -e "/etc/$file" ]; then mount --bind "$users/$file" "/etc/$file"; fi
+  done
+  hash -r
+}
+export -f take_root
 if [ -z "$U" ]; then
   exec unshare --mount --net --ipc --uts --pid --fork --kill-child=SIGKILL --mount-proc bash -ec '
+    take_root
     mkdir -p /run/containers /run/netns /run/lock /run/runc /run/crun
     for m in /dev/shm /run/containers /run/netns /run/lock /run/runc /run/crun; do
       mount -t tmpfs tmpfs $m
@@ -55,6 +72,7 @@ install -d -m 700 "$D/xdg"
 chmod 666 "$D/tun"
 chown -R "$U:" "$D"
 exec unshare --mount --net --ipc --uts --pid --fork --kill-child=SIGKILL --mount-proc bash -ec '
+  take_root
   mount -t tmpfs -o mode=1777 tmpfs /dev/shm
   mkdir -p /dev/net; [ -e /dev/net/tun ] || touch /dev/net/tun
   mount --bind "$D/tun" /dev/net/tun

@@ -4,6 +4,7 @@
 //! every process in it and removes what it left. It needs root and Debian's packages; what is
 //! missing ends the test with the name of the package, never in silence. The rootless service runs
 //! as the user `dwtest`, which is made (with 65,536 subordinate ids) where it does not exist.
+//! `PODMAN_ROOT` names the root of another Debian system whose podman is run instead.
 
 #![allow(
     clippy::expect_used,
@@ -163,7 +164,8 @@ impl HermeticPodman {
     pub fn kill_inside(&self, pid: i64) {
         let init = self.init().to_string();
         let killed = Command::new("nsenter")
-            .args(["-t", &init, "-p", "-m", "kill", "-9", &pid.to_string()])
+            // The shell's own: a small system has no program of that name.
+            .args(["-t", &init, "-p", "-m", "sh", "-c", &format!("kill -9 {pid}")])
             .status();
         assert!(killed.unwrap().success(), "process {pid} was not there");
     }
