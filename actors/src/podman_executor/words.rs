@@ -3,6 +3,11 @@
 use super::libpod::ContainerRow;
 use super::pod_state::container_name;
 
+/// What the kernel says of a full disk.
+const NO_SPACE: &str = "no space left on device";
+/// What podman 5 says of it, whose state is in SQLite.
+const NO_SPACE_IN_DATABASE: &str = "database or disk is full";
+
 /// Longest reason that is passed on.
 const MAX_REASON: usize = 500;
 
@@ -12,7 +17,8 @@ pub(super) fn start_reason(text: &str, rows: &[ContainerRow]) -> String {
     let known = [
         ("command that was not found", "a command is not in its image"),
         ("address already in use", "a host port is in use"),
-        ("no space left on device", "the disk is full"),
+        (NO_SPACE, "the disk is full"),
+        (NO_SPACE_IN_DATABASE, "the disk is full"),
         ("image not known", "an image is not on the device"),
         ("/dev/net/tun", "rootless networks need access to /dev/net/tun (chmod 666 /dev/net/tun)"),
         ("cannot set memory limit", "limits of rootless pods need cgroup v2"),
@@ -27,7 +33,7 @@ pub(super) fn start_reason(text: &str, rows: &[ContainerRow]) -> String {
 /// Returns why a pod was not removed: `text` is all that podman said, `cause` what it blames.
 pub(super) fn stop_reason(text: &str, cause: &str) -> String {
     // Of several errors podman blames the last, which only follows from the first.
-    match text.contains("no space left on device") {
+    match text.contains(NO_SPACE) || text.contains(NO_SPACE_IN_DATABASE) {
         true => shortened(&format!("the disk is full: {cause}")),
         false => shortened(cause),
     }
@@ -41,7 +47,8 @@ pub(super) fn pull_reason(text: &str) -> String {
         ("unauthorized", "the registry wants other credentials"),
         ("authentication required", "the registry wants other credentials"),
         ("denied", "the registry denies access"),
-        ("no space left on device", "the disk is full"),
+        (NO_SPACE, "the disk is full"),
+        (NO_SPACE_IN_DATABASE, "the disk is full"),
         ("no such host", "the registry's name is not known"),
         ("connection refused", "the registry does not answer"),
         ("network is unreachable", "the network is unreachable"),
@@ -119,6 +126,14 @@ mod tests {
         let cause = "failed to remove the pod: dependency exists";
         assert_eq!(stop_reason(text, cause), format!("the disk is full: {cause}"));
         assert_eq!(stop_reason(cause, cause), cause);
+    }
+
+    #[test]
+    fn a_full_disk_is_named_in_the_words_of_podman_five_too() {
+        let text = "beginning container 82e4 save transaction: database or disk is full";
+        assert_eq!(stop_reason(text, text), format!("the disk is full: {text}"));
+        assert_eq!(pull_reason(text), "the disk is full");
+        assert!(start_reason(text, &[]).starts_with("the disk is full: "));
     }
 
     #[test]
