@@ -5,11 +5,15 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
-use super::disk::PodmanDisk;
+use super::disk::{Kept, PodmanDisk};
 use super::image_ledger::ImageLedger;
 use super::workbench::Workbench;
+
+/// Time for the disk to read or write the list; past it pulls go on without: they wait for each other.
+const DISK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The images that the agent brought to one podman.
 pub(super) struct ImageCare {
@@ -95,7 +99,7 @@ impl ImageCare {
     /// Reads the list. One that cannot be read is taken as empty: images stay, none is removed by
     /// mistake.
     async fn read(&self) -> ImageLedger {
-        let content = self.disk.read_images().await;
+        let content = in_time(self.disk.read_images()).await;
         let ledger = content.and_then(|content| match content.is_empty() {
             true => Ok(ImageLedger::default()),
             false => serde_json::from_slice(&content).map_err(|error| error.to_string()),
@@ -108,6 +112,11 @@ impl ImageCare {
 
     async fn write(&self, ledger: &ImageLedger) -> Result<(), String> {
         let content = serde_json::to_vec(ledger).map_err(|error| error.to_string())?;
-        self.disk.write_images(content).await
+        in_time(self.disk.write_images(content)).await
     }
+}
+
+async fn in_time<T>(work: Kept<T>) -> Result<T, String> {
+    let done = timeout(DISK_TIMEOUT, work).await;
+    done.unwrap_or_else(|_| Err("the disk does not answer".to_owned()))
 }

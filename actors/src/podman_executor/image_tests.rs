@@ -1,5 +1,7 @@
 //! Images over a podman in memory, in virtual time: when they are pulled, and when they go.
 
+use std::collections::BTreeSet;
+use std::future::pending;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,10 +11,10 @@ use tempfile::TempDir;
 use tokio::time::{pause, sleep};
 
 use crate::messages::{Action, CommandError};
-use crate::podman_executor::on_disk;
+use crate::podman_executor::{Kept, PodmanDisk, Turn, Turns, VolumeFolder, on_disk};
 use crate::testing::fake_podman::{FakePodman, Fault};
 use crate::testing::podman_desk::{PodmanDesk, workload};
-use crate::workload::{ExecutorKind, Workload};
+use crate::workload::{ExecutorKind, Workload, WorkloadId};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const AWAY: Fault = Fault::Refused("dial tcp 10.0.0.1:443: connect: connection refused");
@@ -201,4 +203,54 @@ async fn damaged_list_of_images_removes_nothing_and_stops_nothing() {
     pull(&mut desk, &with_image("web", "q.io/a:1", None)).await.unwrap();
     sleep(HOUR * 48).await;
     assert_eq!(podman.images(), ["q.io/old:1"]);
+}
+
+/// A disk that takes everything and never answers.
+#[derive(Default)]
+struct HungDisk(Turns);
+
+impl PodmanDisk for HungDisk {
+    fn turns(&self) -> &Turns {
+        &self.0
+    }
+
+    fn write_volumes(
+        &self,
+        _: Turn,
+        _: WorkloadId,
+        _: Vec<VolumeFolder>,
+        _: Option<(u32, u32)>,
+    ) -> Kept<()> {
+        Box::pin(pending())
+    }
+
+    fn remove_volumes(&self, _: Turn, _: WorkloadId) -> Kept<()> {
+        Box::pin(pending())
+    }
+
+    fn sweep_volumes(&self, _: Turn, _: BTreeSet<String>) -> Kept<()> {
+        Box::pin(pending())
+    }
+
+    fn read_images(&self) -> Kept<Vec<u8>> {
+        Box::pin(pending())
+    }
+
+    fn write_images(&self, _: Vec<u8>) -> Kept<()> {
+        Box::pin(pending())
+    }
+}
+
+#[actix::test]
+async fn a_disk_that_hangs_holds_up_no_pull() {
+    pause();
+    let (podman, state) = (FakePodman::new(), tempfile::tempdir().unwrap());
+    let (api, volumes) = (Rc::new(podman.clone()), state.path().join("volumes"));
+    let mut desk = PodmanDesk::start_with(ExecutorKind::PodmanRootful, api, volumes, |deps| {
+        deps.disk = Rc::new(HungDisk::default());
+    });
+    let first = pull(&mut desk, &with_image("web", "quay.io/edge/app:1", None)).await;
+    assert_eq!(first, Ok(()));
+    let second = pull(&mut desk, &with_image("mail", "quay.io/edge/mail:1", None)).await;
+    assert_eq!(second, Ok(()));
 }
