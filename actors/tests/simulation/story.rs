@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use actix::prelude::System;
+use actors::clock::Moment;
 use actors::messages::GetProfiles;
 use actors::testing::control_plane::FakeControlPlane;
 use actors::workload::{DeviceId, ExecutorKind};
@@ -196,7 +197,7 @@ async fn stay(site: &Site, agent: &Agent) {
         let fails = matches!(behaviour, Some(Behaviour::Ends { code, .. }) if code != 0);
         if workload.cron.is_some() && workload.executor != ExecutorKind::K8s {
             let allowed = world.model.borrow().allows(workload);
-            check_cron(world, id, allowed, fails, (from.wall, to.wall));
+            check_cron(world, id, allowed, fails, (from, to));
         } else if count > 0 && !fails {
             world.violated(format!("{id} was started {count} times although all was well"));
         }
@@ -215,10 +216,13 @@ fn check_cron(
     id: &actors::workload::WorkloadId,
     allowed: bool,
     fails: bool,
-    (from, to): (DateTime<Utc>, DateTime<Utc>),
+    (from, to): (Moment, Moment),
 ) {
     let slack = TimeDelta::seconds(60);
-    let starts = world.starts_of(id);
+    // Where the clock was put back, the same wall time was there before.
+    let mut starts = world.starts_of(id);
+    starts.retain(|start| start.at >= from.monotonic);
+    let (from, to) = (from.wall, to.wall);
     let is_late = |start: &&Start| {
         start.wall > from + slack && !start.wall.minute().is_multiple_of(5) && start.wall <= to
     };
