@@ -2,6 +2,7 @@
 //!
 //! Reading order: [`settings`], [`config`], [`system`].
 
+mod about;
 pub mod cli;
 pub mod commands;
 pub mod config;

@@ -30,6 +30,7 @@ use actors::workload::ExecutorKind;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
+use crate::about::about;
 use crate::config::{Config, ControlPlane, Origin};
 use crate::logging::LogHandle;
 use crate::notify;
@@ -156,6 +157,8 @@ impl Agent {
             evaluator: evaluator.recipient(),
             profiles: evaluator.recipient(),
             jobs: scheduler.recipient(),
+            control_plane: control_plane.recipient(),
+            about: about(config, &executors),
             events: events.clone(),
             clock: clock.clone(),
         });

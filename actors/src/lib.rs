@@ -21,6 +21,7 @@ pub mod messages;
 pub mod workload;
 
 mod command_ticket;
+mod latency;
 mod pod_manifest;
 mod workload_id;
 
@@ -38,4 +39,5 @@ pub mod scheduler;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+pub use latency::Latencies;
 pub use workload_id::{PodIdentity, workload_id};

@@ -2,19 +2,23 @@
 //!
 //! An event carries a whole fact, is idempotent, and is sent again each period, so that a lost
 //! one costs a period and nothing else. A command is answered by [`CommandFinished`], whatever
-//! becomes of the executor that received it. Nobody awaits a peer's answer, but for the two
+//! becomes of the executor that received it. Nobody awaits a peer's answer, but for the three
 //! queries of the status page, the acceptance of posted metrics, and the wiring when it stops.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::{Message, MessageResponse, Recipient};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
 use tracing::warn;
 
 use crate::clock::{Moment, Monotonic};
+use crate::latency::Latencies;
 use crate::workload::{
-    Event, ExecutorKind, JobReport, Limits, ObservedPod, Profile, RejectedWorkload, Sample,
-    Verdicts, Workload, WorkloadId, WorkloadName,
+    Event, ExecutorKind, JobReport, Limits, ObservedPod, Profile, RejectedWorkload, RuntimeReport,
+    Sample, Verdicts, Workload, WorkloadId, WorkloadName, WorkloadReport,
 };
 
 /// Sends `message` without waiting. The one way to send: a closed mailbox is noticed.
@@ -86,6 +90,8 @@ pub enum MetricsRefused {
 pub struct ProfilesEvaluated {
     /// All verdicts.
     pub verdicts: Verdicts,
+    /// When the post was taken that changed one; `None` when no post did.
+    pub posted_at: Option<Monotonic>,
 }
 
 // ---- Scheduler ------------------------------------------------------------------------------
@@ -334,10 +340,90 @@ pub enum ActorHealth {
 
 // ---- queries of the status page -------------------------------------------------------------
 
-/// MetricsIngest → Scheduler: the reports on all workloads, now.
+/// MetricsIngest → Scheduler: workloads and runtimes, now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Message)]
-#[rtype(result = "Arc<[JobReport]>")]
+#[rtype(result = "SchedulerReport")]
 pub struct GetJobs;
+
+/// The answer to [`GetJobs`].
+#[derive(Clone, Debug, Default, PartialEq, MessageResponse)]
+pub struct SchedulerReport {
+    /// Every kind of runtime.
+    pub runtimes: Vec<RuntimeReport>,
+    /// Every workload, in order of name.
+    pub workloads: Vec<WorkloadReport>,
+    /// Commands sent since the agent started, by executor and action.
+    pub commands: BTreeMap<(ExecutorKind, &'static str), u64>,
+    /// Commands that failed, by executor and cause.
+    pub failures: BTreeMap<(ExecutorKind, &'static str), u64>,
+    /// Time from a post to the commands that it led to at once.
+    pub reactions: Latencies,
+}
+
+/// MetricsIngest → ControlPlaneSync: how the control plane and the actors do, now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Message)]
+#[rtype(result = "ControlPlaneReport")]
+pub struct GetControlPlane;
+
+/// The answer to [`GetControlPlane`].
+#[derive(Clone, Debug, Default, PartialEq, MessageResponse)]
+pub struct ControlPlaneReport {
+    /// How far the device is with its control plane, `registered`; `None` over a folder.
+    pub stage: Option<&'static str>,
+    /// Since when every question got some answer; `None` while there is none.
+    pub connected_since: Option<DateTime<Utc>>,
+    /// When a heartbeat was last taken.
+    pub last_heartbeat: Option<DateTime<Utc>>,
+    /// Whether a configuration is in force.
+    pub is_configured: bool,
+    /// The server's version of it.
+    pub configuration_version: Option<String>,
+    /// When it was last received; `None` while only the one on the disk is known.
+    pub configuration_received: Option<DateTime<Utc>>,
+    /// When it last changed, in the life of this agent.
+    pub configuration_changed: Option<DateTime<Utc>>,
+    /// The last question that failed.
+    pub last_error: Option<CallError>,
+    /// What is wrong with the source, in plain words.
+    pub problems: Vec<String>,
+    /// Until when the device's certificate holds.
+    pub certificate_expires: Option<DateTime<Utc>>,
+    /// Questions asked since the agent started, by kind.
+    pub calls: BTreeMap<&'static str, Calls>,
+    /// Every actor of which a change was told.
+    pub actors: BTreeMap<&'static str, ActorReport>,
+    /// The last events, oldest first.
+    pub events: Vec<Event>,
+}
+
+/// A question that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CallError {
+    /// When, by the wall clock.
+    pub at: DateTime<Utc>,
+    /// Why, in plain words.
+    pub message: String,
+}
+
+/// Questions of one kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Calls {
+    /// How many were answered, well or not, or given up.
+    pub requests: u64,
+    /// How many of them failed.
+    pub errors: u64,
+}
+
+/// How one actor does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActorReport {
+    /// How it is.
+    pub health: ActorHealth,
+    /// Since when, by the wall clock.
+    pub since: DateTime<Utc>,
+    /// How often it failed since the agent started.
+    pub failures: u64,
+}
 
 /// MetricsIngest → ProfileEvaluator: profiles and metrics, now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Message)]

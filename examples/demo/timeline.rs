@@ -160,10 +160,12 @@ fn why_started(before: Option<&Status>, after: &Value) -> String {
         Some(Wait::Cron) => "its cron tick has come".to_owned(),
         Some(Wait::Retry) => "again, after the delay of its retry".to_owned(),
         Some(Wait::Profile(profile)) => {
-            let conditions = after["conditions"].as_array().into_iter().flatten();
-            let explained: Vec<String> = conditions
-                .filter(|row| row["profile"] == **profile && row["verdict"] == "true")
-                .map(|row| format!("{} is true", row["condition"].as_str().unwrap_or_default()))
+            let profiles = after["profiles"].as_array().into_iter().flatten();
+            let explained: Vec<String> = profiles
+                .filter(|row| row["name"] == **profile)
+                .flat_map(|row| row["conditions"].as_array().into_iter().flatten())
+                .filter(|row| row["verdict"] == "true")
+                .map(|row| format!("{} is true", row["name"].as_str().unwrap_or_default()))
                 .collect();
             format!("profile {profile}: {}", explained.join(", "))
         }

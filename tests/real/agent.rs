@@ -195,10 +195,13 @@ impl Agent {
         assert_eq!(status, 204);
     }
 
-    /// Returns its status page.
+    /// Returns its status page; each must be as docs/status.md says.
     pub fn status(&self) -> Option<Value> {
         let (_, body) = self.http("GET", "/status", "")?;
-        serde_json::from_str(&body).ok()
+        let status = serde_json::from_str(&body).ok()?;
+        let faults = actors::testing::status_table::faults(&status);
+        assert!(faults.is_empty(), "by docs/status.md: {faults:?}");
+        Some(status)
     }
 
     /// Returns what its status page says of a workload.

@@ -205,7 +205,7 @@ fn a_condition_that_does_not_parse_is_never_true() {
     agent.post("cpu", 20.0);
     agent.wait_for_reason("web", "low failed");
     let status = agent.status().unwrap();
-    assert_eq!(status["conditions"][0]["verdict"], "failed", "{status}");
+    assert_eq!(status["profiles"][0]["conditions"][0]["verdict"], "failed", "{status}");
     assert_eq!(containers(&podman, "web"), []);
 
     device.apply("device", &device_with_condition("cpu < 50"));

@@ -64,7 +64,7 @@ fn a_metric_of_the_former_life_is_not_missed_at_once(ended: fn(&mut Agent)) {
     let agent = device.settings.start();
     one_container(&podman, "more");
     let status = agent.status().unwrap();
-    assert_eq!(status["conditions"][0]["verdict"], "unknown", "{status}");
+    assert_eq!(status["profiles"][0]["conditions"][0]["verdict"], "unknown", "{status}");
     assert_eq!(one_container(&podman, "web"), web, "nobody has said that it must stop");
 
     agent.post("cpu", 80.0);

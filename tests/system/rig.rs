@@ -16,7 +16,7 @@ use actors::k8s_executor::{K8sDeps, K8sExecutor};
 use actors::messages::{
     ActorHealthChanged, EvaluatorReport, GetJobs, GetProfiles, MetricsReceived,
 };
-use actors::metrics_ingest::{IngestDeps, MetricsIngest};
+use actors::metrics_ingest::{About, IngestDeps, MetricsIngest};
 use actors::podman_executor::{PodmanDeps, PodmanExecutor, boot_id, on_disk};
 use actors::profile_evaluator::{EvaluatorDeps, ProfileEvaluator, SharedMetrics};
 use actors::scheduler::{Scheduler, SchedulerDeps, SchedulerSettings};
@@ -143,6 +143,14 @@ impl Rig {
             evaluator: evaluator.recipient(),
             profiles: evaluator.recipient(),
             jobs: scheduler.recipient(),
+            control_plane: control_plane.recipient(),
+            about: About {
+                version: "0",
+                device_id: DeviceId::from("cam-01"),
+                source: "server",
+                place: String::new(),
+                actors: Vec::new(),
+            },
             events: control_plane.recipient(),
             clock: clock.clone(),
         });
@@ -204,7 +212,8 @@ impl Rig {
     /// Returns what the status page says about `workload`, if the scheduler knows it.
     pub(crate) async fn report(&self, workload: &Workload) -> Option<JobReport> {
         let jobs = self.jobs.send(GetJobs).await.expect("the scheduler answers");
-        jobs.iter().find(|job| job.workload == workload.name).cloned()
+        let mut jobs = jobs.workloads.into_iter().map(|report| report.job);
+        jobs.find(|job| job.workload == workload.name)
     }
 
     /// Returns the time since the start.

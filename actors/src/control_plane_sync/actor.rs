@@ -2,6 +2,7 @@
 
 mod announcements;
 mod questions;
+mod report;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use actix::prelude::*;
 
 use super::api::Answer;
+use super::contact::Contact;
 use super::control_plane_error::ControlPlaneError;
 use super::desired::Desired;
 use super::errands::{Errand, Errands};
@@ -56,6 +58,7 @@ pub struct ControlPlaneSync {
     membership: Option<Membership>,
     desired: Desired,
     status: Status,
+    contact: Contact,
     /// Answers that say that the device was deleted.
     deleted: WipeGuard,
     keeping: Keeping,
@@ -91,6 +94,7 @@ impl ControlPlaneSync {
             membership: None,
             desired: Desired::default(),
             status: Status::default(),
+            contact: Contact::default(),
             deleted: WipeGuard::default(),
             keeping: Keeping::Idle,
             errands: Errands::default(),
@@ -176,12 +180,12 @@ impl Handler<ActorHealthChanged> for ControlPlaneSync {
     type Result = ();
 
     fn handle(&mut self, message: ActorHealthChanged, _ctx: &mut Self::Context) {
-        self.status.actor_health(message.actor, &message.health);
-        match message.health {
-            // A new life knows nothing of what shall run.
-            ActorHealth::Up => self.publish(),
-            ActorHealth::Restarting { .. } => {}
+        let now = self.clock.now().wall;
+        // A new life knows nothing of what shall run.
+        if message.health == ActorHealth::Up {
+            self.publish();
         }
+        self.status.actor_health(message.actor, message.health, now);
     }
 }
 
@@ -257,6 +261,8 @@ impl ControlPlaneSync {
         let answer = answer.into_actor(self).map(move |answer, actor, ctx| {
             drop(due);
             actor.errands.of(errand).is_under_way = false;
+            let now = actor.clock.now().wall;
+            actor.contact.answered(errand, answer.as_ref().err(), now);
             actor.note(errand, answer.as_ref().err().map(ToString::to_string));
             if answer.as_ref().is_err_and(ControlPlaneError::is_about_identity) {
                 actor.read_identity_again();

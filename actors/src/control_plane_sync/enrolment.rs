@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::api::EnrolmentAnswer;
 use super::certificate::Validity;
@@ -36,6 +36,17 @@ pub(crate) enum Stage {
     Enrolled,
     /// It has a certificate of its own.
     Registered,
+}
+
+impl Stage {
+    /// Returns the word for people.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unenrolled => "unenrolled",
+            Self::Enrolled => "enrolled",
+            Self::Registered => "registered",
+        }
+    }
 }
 
 /// What to do about it.
@@ -109,6 +120,11 @@ impl Enrolment {
     /// Returns how far the device is.
     pub(crate) const fn stage(&self) -> Stage {
         self.stage
+    }
+
+    /// Returns until when the device's own certificate holds.
+    pub(crate) fn certificate_expires(&self) -> Option<DateTime<Utc>> {
+        self.certificate.map(|validity| validity.not_after)
     }
 
     /// Returns what to do.

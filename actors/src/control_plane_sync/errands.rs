@@ -19,6 +19,19 @@ pub(crate) enum Errand {
     Publication,
 }
 
+impl Errand {
+    /// Returns the word for people.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Enrolment => "enrolment",
+            Self::Configuration => "configuration",
+            Self::Heartbeat => "heartbeat",
+            Self::Control => "control",
+            Self::Publication => "publication",
+        }
+    }
+}
+
 /// How one errand stands.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {

@@ -1,10 +1,10 @@
-//! The last events, until a heartbeat has taken them.
+//! The last events: those that no heartbeat has taken yet, or all.
 
 use std::collections::VecDeque;
 
 use crate::workload::Event;
 
-/// Events that are kept while the control plane is out of reach.
+/// Events that are kept.
 const CAPACITY: usize = 200;
 
 /// A queue that drops its oldest events first.
@@ -31,6 +31,11 @@ impl EventRing {
             self.events.push_front(event);
         }
         self.trim();
+    }
+
+    /// Returns all of them, oldest first, and keeps them.
+    pub(crate) fn all(&self) -> Vec<Event> {
+        self.events.iter().cloned().collect()
     }
 
     fn trim(&mut self) {

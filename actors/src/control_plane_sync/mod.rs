@@ -4,6 +4,7 @@ mod actor;
 mod api;
 mod certificate;
 mod client;
+mod contact;
 mod control_plane_error;
 mod desired;
 mod endpoint;

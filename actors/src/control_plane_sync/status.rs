@@ -1,14 +1,16 @@
-//! What the next heartbeat says.
+//! What the next heartbeat says, and what the status page says of actors and events.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+
+use chrono::{DateTime, Utc};
 
 use super::api::Heartbeat;
 use super::event_ring::EventRing;
 use super::wire::AgentStatus;
 use crate::clock::Monotonic;
-use crate::messages::ActorHealth;
+use crate::messages::{ActorHealth, ActorReport};
 use crate::workload::{Configuration, Event, JobReport};
 
 /// A changed status is told early, but not more often than this.
@@ -21,7 +23,9 @@ pub(crate) struct Status {
     events: EventRing,
     /// Those of the heartbeat that is under way: it may not arrive.
     under_way: Vec<Event>,
-    down: BTreeSet<&'static str>,
+    /// The last events, taken by a heartbeat or not.
+    recent: EventRing,
+    actors: BTreeMap<&'static str, ActorReport>,
     knows_hardware: bool,
     has_news: bool,
     last_sent: Option<Monotonic>,
@@ -39,17 +43,39 @@ impl Status {
         is_news
     }
 
-    /// Keeps an event for the next heartbeat.
+    /// Keeps an event for the next heartbeat and for the status page.
     pub(crate) fn record(&mut self, event: Event) {
+        self.recent.push(event.clone());
         self.events.push(event);
     }
 
     /// Takes note of an actor's health.
-    pub(crate) fn actor_health(&mut self, actor: &'static str, health: &ActorHealth) {
-        match health {
-            ActorHealth::Up => self.down.remove(actor),
-            ActorHealth::Restarting { .. } => self.down.insert(actor),
+    pub(crate) fn actor_health(
+        &mut self,
+        actor: &'static str,
+        health: ActorHealth,
+        now: DateTime<Utc>,
+    ) {
+        let failures = self.actors.get(actor).map_or(0, |known| known.failures);
+        let failures = match health {
+            ActorHealth::Up => failures,
+            ActorHealth::Restarting { .. } => failures.saturating_add(1),
         };
+        self.actors.insert(actor, ActorReport { health, since: now, failures });
+    }
+
+    /// Returns how every actor does of which a change was told.
+    pub(crate) const fn actors(&self) -> &BTreeMap<&'static str, ActorReport> {
+        &self.actors
+    }
+
+    /// Returns the last events, oldest first.
+    pub(crate) fn recent_events(&self) -> Vec<Event> {
+        self.recent.all()
+    }
+
+    fn is_whole(&self) -> bool {
+        self.actors.values().all(|actor| actor.health == ActorHealth::Up)
     }
 
     /// Returns how long a changed status waits, none when nothing changed.
@@ -69,7 +95,7 @@ impl Status {
         self.last_sent = Some(now);
         self.under_way = self.events.take();
         Heartbeat {
-            status: if self.down.is_empty() { AgentStatus::Up } else { AgentStatus::Degraded },
+            status: if self.is_whole() { AgentStatus::Up } else { AgentStatus::Degraded },
             configuration_version: configuration.and_then(|it| it.version.clone()),
             jobs: Arc::clone(&self.jobs),
             events: self.under_way.clone(),

@@ -10,10 +10,13 @@ use actix_web::web;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use super::http::{self, Opening, Service, Socket};
+use super::http::{self, Opening, Peers, Service, Socket};
 use super::listen::{Bound, Listen, own_addresses};
+use super::status::About;
 use crate::clock::Clock;
-use crate::messages::{EventRecorded, GetJobs, GetProfiles, MetricsReceived, tell};
+use crate::messages::{
+    EventRecorded, GetControlPlane, GetJobs, GetProfiles, MetricsReceived, tell,
+};
 use crate::workload::{Event, EventKind};
 
 /// First wait before an address that could not be opened is tried again.
@@ -31,9 +34,13 @@ pub struct IngestDeps {
     pub profiles: Recipient<GetProfiles>,
     /// Knows the jobs.
     pub jobs: Recipient<GetJobs>,
+    /// Knows the control plane, the actors and the events.
+    pub control_plane: Recipient<GetControlPlane>,
+    /// What the status says of the agent itself.
+    pub about: About,
     /// Told when an address cannot be opened.
     pub events: Recipient<EventRecorded>,
-    /// Dates events.
+    /// Dates events and answers.
     pub clock: Clock,
 }
 
@@ -56,7 +63,10 @@ impl MetricsIngest {
     #[must_use]
     pub fn new(deps: IngestDeps) -> Self {
         let own = own_addresses(&deps.listen);
-        let service = Service::new(deps.evaluator, deps.profiles, deps.jobs, own);
+        let peers =
+            Peers { profiles: deps.profiles, jobs: deps.jobs, control_plane: deps.control_plane };
+        let clock = deps.clock.clone();
+        let service = Service::new(deps.evaluator, peers, deps.about, clock, own);
         Self {
             events: deps.events,
             clock: deps.clock,

@@ -15,15 +15,19 @@ use futures_util::StreamExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+pub(super) use self::peers::Peers;
 use self::refusal::Refusal;
 use self::sockets::OverUnix;
 pub(super) use self::sockets::{Opening, Socket, bind, serve};
 use super::admission::admit;
 use super::body;
-use super::report::{Posts, exposition, status};
-use crate::messages::{EvaluatorReport, GetJobs, GetProfiles, MetricsReceived};
+use super::report::{Posts, exposition};
+use super::status::{About, Answers, status};
+use crate::clock::Clock;
+use crate::messages::MetricsReceived;
 use crate::workload::{JobReport, Sample};
 
+mod peers;
 mod refusal;
 mod sockets;
 
@@ -40,8 +44,9 @@ const PEER_TIMEOUT: Duration = Duration::from_secs(5);
 /// What the routes work with; shared by all listeners.
 pub(super) struct Service {
     evaluator: Recipient<MetricsReceived>,
-    profiles: Recipient<GetProfiles>,
-    jobs: Recipient<GetJobs>,
+    peers: Peers,
+    about: About,
+    clock: Clock,
     own_addresses: Vec<IpAddr>,
     bodies: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
@@ -53,14 +58,16 @@ impl Service {
     /// `own_addresses` are those by which clients may call the listener, besides the loopback ones.
     pub(super) fn new(
         evaluator: Recipient<MetricsReceived>,
-        profiles: Recipient<GetProfiles>,
-        jobs: Recipient<GetJobs>,
+        peers: Peers,
+        about: About,
+        clock: Clock,
         own_addresses: Vec<IpAddr>,
     ) -> Self {
         Self {
             evaluator,
-            profiles,
-            jobs,
+            peers,
+            about,
+            clock,
             own_addresses,
             bodies: Arc::new(Semaphore::new(MAX_BODIES)),
             bytes: Arc::new(Semaphore::new(MAX_BYTES)),
@@ -127,16 +134,10 @@ impl Service {
         }
     }
 
-    async fn facts(&self) -> Result<(Arc<[JobReport]>, EvaluatorReport, Posts), Refusal> {
-        let asked =
-            async { tokio::join!(self.jobs.send(GetJobs), self.profiles.send(GetProfiles)) };
-        let posts = Posts {
+    fn posts(&self) -> Posts {
+        Posts {
             taken: self.taken.load(Ordering::Relaxed),
             refused: self.refused.load(Ordering::Relaxed),
-        };
-        match timeout(PEER_TIMEOUT, asked).await {
-            Ok((Ok(jobs), Ok(evaluator))) => Ok((jobs, evaluator, posts)),
-            Ok((Err(_), _) | (_, Err(_))) | Err(_) => Err(Refusal::NoAnswer),
         }
     }
 }
@@ -147,7 +148,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     let metrics = web::resource("/metrics")
         .route(web::post().to(post_metrics))
         .route(web::get().to(get_metrics));
-    let healthz = web::resource("/healthz").route(web::get().to(async || "ok"));
+    let healthz = web::resource("/healthz").route(web::get().to(get_healthz));
     let get_status = web::resource("/status").route(web::get().to(get_status));
     config.service(
         web::scope("")
@@ -191,15 +192,32 @@ async fn post_metrics(
 }
 
 async fn get_metrics(service: web::Data<Service>) -> Result<HttpResponse, Refusal> {
-    let (jobs, evaluator, posts) = service.facts().await?;
+    let answers = service.peers.ask().await;
+    let (Some(scheduler), Some(evaluator)) = (&answers.scheduler, &answers.evaluator) else {
+        return Err(Refusal::NoAnswer);
+    };
+    let jobs: Vec<&JobReport> = scheduler.workloads.iter().map(|it| &it.job).collect();
     Ok(HttpResponse::Ok()
         .content_type("text/plain; version=0.0.4; charset=utf-8")
-        .body(exposition(&jobs, &evaluator, posts)))
+        .body(exposition(&jobs, evaluator, service.posts())))
 }
 
-async fn get_status(service: web::Data<Service>) -> Result<HttpResponse, Refusal> {
-    let (jobs, evaluator, posts) = service.facts().await?;
-    Ok(HttpResponse::Ok().json(status(&jobs, &evaluator, posts)))
+async fn get_status(service: web::Data<Service>) -> HttpResponse {
+    let answers: Answers = service.peers.ask().await;
+    let now = service.clock.now();
+    HttpResponse::Ok().json(status(&service.about, &answers, service.posts(), now))
+}
+
+/// One line with the state, then one for each reason. Only an agent that cannot decide is an error:
+/// restarting it is of no use against anything else.
+async fn get_healthz(service: web::Data<Service>) -> HttpResponse {
+    let health = service.peers.ask().await.health(service.clock.now().wall);
+    let mut answer = match health.state {
+        "down" => HttpResponse::ServiceUnavailable(),
+        _ => HttpResponse::Ok(),
+    };
+    let lines = std::iter::once(health.state.to_owned()).chain(health.reasons);
+    answer.content_type("text/plain; charset=utf-8").body(lines.collect::<Vec<_>>().join("\n"))
 }
 
 #[cfg(test)]

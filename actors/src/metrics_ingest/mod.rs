@@ -6,6 +6,8 @@ mod body;
 mod http;
 mod listen;
 mod report;
+mod status;
 
 pub use actor::{IngestDeps, MetricsIngest};
 pub use listen::{Bound, InvalidListen, Listen};
+pub use status::About;

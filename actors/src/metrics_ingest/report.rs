@@ -1,15 +1,10 @@
-//! What the status page and the scrape say: JSON and Prometheus text from the answers of peers.
+//! What the scrape says: Prometheus text from the answers of peers. Pure.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
-use serde_json::{Value, json};
-
 use crate::messages::EvaluatorReport;
 use crate::workload::{JobReport, WorkloadStatus};
-
-/// Version of the JSON of `GET /status`; another number when a field changes its meaning or goes.
-const STATUS_SCHEMA: u32 = 1;
 
 /// Posts so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,45 +15,8 @@ pub(super) struct Posts {
     pub(super) refused: u64,
 }
 
-/// Returns the answer to `GET /status`.
-pub(super) fn status(jobs: &[JobReport], evaluator: &EvaluatorReport, posts: Posts) -> Value {
-    let conditions: Vec<Value> = evaluator
-        .conditions
-        .iter()
-        .map(|report| {
-            json!({
-                "profile": report.profile,
-                "condition": report.condition,
-                "expression": report.expression,
-                "verdict": report.verdict.as_str(),
-                "explanation": report.explanation,
-            })
-        })
-        .collect();
-    let metrics: Vec<Value> = evaluator
-        .metrics
-        .iter()
-        .map(|report| {
-            json!({
-                "name": report.name,
-                "value": report.value,
-                "unit": report.unit,
-                "age_seconds": report.age.as_secs_f64(),
-                "stale": report.stale,
-            })
-        })
-        .collect();
-    json!({
-        "schema": STATUS_SCHEMA,
-        "workloads": jobs,
-        "conditions": conditions,
-        "metrics": metrics,
-        "posts": { "taken": posts.taken, "refused": posts.refused },
-    })
-}
-
 /// Returns the answer to `GET /metrics`, in the text format 0.0.4 of Prometheus.
-pub(super) fn exposition(jobs: &[JobReport], evaluator: &EvaluatorReport, posts: Posts) -> String {
+pub(super) fn exposition(jobs: &[&JobReport], evaluator: &EvaluatorReport, posts: Posts) -> String {
     let mut text = Exposition::default();
     text.family("device_worker_metric", "gauge", "Last posted value of a device metric.");
     for metric in evaluator.metrics.iter().filter(|metric| !metric.stale) {
@@ -105,7 +63,7 @@ pub(super) fn exposition(jobs: &[JobReport], evaluator: &EvaluatorReport, posts:
     text.text
 }
 
-fn by_status(jobs: &[JobReport]) -> BTreeMap<&'static str, usize> {
+fn by_status(jobs: &[&JobReport]) -> BTreeMap<&'static str, usize> {
     let all = [
         WorkloadStatus::Deploying,
         WorkloadStatus::Running,
@@ -194,7 +152,7 @@ mod tests {
             metrics: vec![metric("cpu", Some("%"), false), metric("old", None, true)],
         };
         let posts = Posts { taken: 7, refused: 1 };
-        let text = exposition(&[job("web", WorkloadStatus::Running)], &evaluator, posts);
+        let text = exposition(&[&job("web", WorkloadStatus::Running)], &evaluator, posts);
         assert_eq!(
             text,
             r#"# HELP device_worker_metric Last posted value of a device metric.
@@ -222,25 +180,5 @@ device_worker_metric_posts_total{result="taken"} 7
 device_worker_metric_posts_total{result="refused"} 1
 "#
         );
-    }
-
-    #[test]
-    fn the_status_carries_its_schema_and_every_part() {
-        let evaluator = EvaluatorReport {
-            conditions: vec![ConditionReport {
-                profile: "p".into(),
-                condition: "c".into(),
-                expression: "x>1".into(),
-                verdict: Verdict::Failed("no".into()),
-                explanation: "no".into(),
-            }],
-            metrics: vec![metric("cpu", None, false)],
-        };
-        let jobs = [job("web", WorkloadStatus::Crashed)];
-        let status = status(&jobs, &evaluator, Posts::default());
-        assert_eq!(status["schema"], 1);
-        assert_eq!(status["workloads"][0]["status"], "crashed");
-        assert_eq!(status["conditions"][0]["verdict"], "failed");
-        assert_eq!(status["metrics"][0]["age_seconds"], 1.5);
     }
 }

@@ -95,7 +95,7 @@ impl Handler<MetricsReceived> for ProfileEvaluator {
             let slots = metrics.post(message.samples, self.deps.default_ttl, now.monotonic)?;
             self.profiles.metrics_posted(&slots, metrics, now.monotonic)
         };
-        self.publish_changes(&changes, now, ctx);
+        self.publish_changes(&changes, Some(now.monotonic), now, ctx);
         Ok(())
     }
 }
@@ -116,7 +116,7 @@ impl Handler<GetProfiles> for ProfileEvaluator {
 impl ProfileEvaluator {
     fn configure(&mut self, configured: Vec<Profile>, ctx: &mut Context<Self>) {
         if self.configured.as_ref() == Some(&configured) {
-            self.publish();
+            self.publish(None);
             return;
         }
         let now = self.deps.clock.now();
@@ -127,7 +127,7 @@ impl ProfileEvaluator {
         self.profiles = profiles;
         self.configured = Some(configured);
         self.record(&changes, now);
-        self.publish();
+        self.publish(None);
         self.wait_for_next(now.monotonic, ctx);
     }
 
@@ -138,20 +138,26 @@ impl ProfileEvaluator {
             let metrics = &mut *self.deps.metrics.0.borrow_mut();
             self.profiles.time_passed(metrics, now.monotonic)
         };
-        self.publish_changes(&changes, now, ctx);
+        self.publish_changes(&changes, None, now, ctx);
     }
 
-    fn publish_changes(&mut self, changes: &[Change], now: Moment, ctx: &mut Context<Self>) {
+    fn publish_changes(
+        &mut self,
+        changes: &[Change],
+        posted_at: Option<Monotonic>,
+        now: Moment,
+        ctx: &mut Context<Self>,
+    ) {
         if !changes.is_empty() {
             self.record(changes, now);
-            self.publish();
+            self.publish(posted_at);
         }
         self.wait_for_next(now.monotonic, ctx);
     }
 
-    fn publish(&self) {
+    fn publish(&self, posted_at: Option<Monotonic>) {
         let verdicts = self.profiles.verdicts().clone();
-        tell(&self.deps.scheduler, ProfilesEvaluated { verdicts });
+        tell(&self.deps.scheduler, ProfilesEvaluated { verdicts, posted_at });
     }
 
     /// Logs what changed, and reports what cannot be evaluated.

@@ -12,6 +12,7 @@ use tracing::{debug, info, warn};
 
 use super::jobs::Jobs;
 use super::settings::SchedulerSettings;
+use super::tally::Tally;
 use crate::clock::{Clock, Monotonic};
 use crate::messages::{
     CommandFinished, Drain, EventRecorded, ExecutorCommand, GetJobs, JobsReported,
@@ -47,6 +48,7 @@ pub struct Scheduler {
     alarm: Option<(Monotonic, SpawnHandle)>,
     report_pending: bool,
     last_report: Arc<[JobReport]>,
+    tally: Tally,
 }
 
 impl Scheduler {
@@ -54,13 +56,24 @@ impl Scheduler {
     #[must_use]
     pub fn new(deps: SchedulerDeps) -> Self {
         let jobs = Jobs::new(deps.settings.clone(), fastrand::u64(..));
-        Self { deps, jobs, alarm: None, report_pending: false, last_report: Arc::new([]) }
+        Self {
+            deps,
+            jobs,
+            alarm: None,
+            report_pending: false,
+            last_report: Arc::new([]),
+            tally: Tally::default(),
+        }
     }
 
-    /// Sends whatever the jobs now want done; sets the timer for what they will want.
-    fn act(&mut self, ctx: &mut Context<Self>) {
+    /// Sends whatever the jobs now want done; sets the timer for what they will want. `posted_at`
+    /// is when the post was taken that led here, if one did.
+    fn act(&mut self, posted_at: Option<Monotonic>, ctx: &mut Context<Self>) {
         let now = self.deps.clock.now();
         for (executor, command) in self.jobs.plan(now, &Local) {
+            let sent_at = self.deps.clock.now().monotonic;
+            let reaction = posted_at.map(|posted_at| sent_at.saturating_since(posted_at));
+            self.tally.sent(executor, command.action.as_str(), reaction);
             self.send(executor, command);
         }
         for event in self.jobs.take_events() {
@@ -97,7 +110,7 @@ impl Scheduler {
             let wait = at.saturating_since(self.deps.clock.now().monotonic);
             let handle = ctx.run_later(wait, |scheduler, ctx| {
                 scheduler.alarm = None;
-                scheduler.act(ctx);
+                scheduler.act(None, ctx);
             });
             self.alarm = Some((at, handle));
         }
@@ -114,7 +127,9 @@ impl Scheduler {
         if !self.jobs.configured {
             return;
         }
-        let reports = self.jobs.reports(self.deps.clock.now());
+        let now = self.deps.clock.now();
+        let reports = self.jobs.reports(now);
+        self.tally.note(reports.iter(), now.wall);
         if reports[..] != self.last_report[..] {
             self.last_report = reports.into();
             self.report();
@@ -164,7 +179,7 @@ impl Handler<WorkloadsConfigured> for Scheduler {
 
     fn handle(&mut self, configured: WorkloadsConfigured, ctx: &mut Context<Self>) {
         self.jobs.configure(&configured, self.deps.clock.now());
-        self.act(ctx);
+        self.act(None, ctx);
     }
 }
 
@@ -173,7 +188,7 @@ impl Handler<ProfilesEvaluated> for Scheduler {
 
     fn handle(&mut self, evaluated: ProfilesEvaluated, ctx: &mut Context<Self>) {
         self.jobs.evaluate(evaluated.verdicts);
-        self.act(ctx);
+        self.act(evaluated.posted_at, ctx);
     }
 }
 
@@ -182,7 +197,7 @@ impl Handler<WorkloadsObserved> for Scheduler {
 
     fn handle(&mut self, observed: WorkloadsObserved, ctx: &mut Context<Self>) {
         self.jobs.observe(observed);
-        self.act(ctx);
+        self.act(None, ctx);
     }
 }
 
@@ -190,8 +205,11 @@ impl Handler<CommandFinished> for Scheduler {
     type Result = ();
 
     fn handle(&mut self, finished: CommandFinished, ctx: &mut Context<Self>) {
+        if let Err(error) = &finished.result {
+            self.tally.failed(finished.executor, error);
+        }
         self.jobs.finish(finished, self.deps.clock.now());
-        self.act(ctx);
+        self.act(None, ctx);
     }
 }
 
@@ -207,6 +225,6 @@ impl Handler<GetJobs> for Scheduler {
     type Result = MessageResult<GetJobs>;
 
     fn handle(&mut self, _: GetJobs, _: &mut Context<Self>) -> Self::Result {
-        MessageResult(self.jobs.reports(self.deps.clock.now()).into())
+        MessageResult(self.jobs.details(&mut self.tally, self.deps.clock.now()))
     }
 }

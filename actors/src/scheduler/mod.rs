@@ -5,6 +5,7 @@ mod agenda;
 mod clockwork;
 pub mod cron;
 mod dependencies;
+mod details;
 mod eligibility;
 mod job;
 mod jobs;
@@ -21,6 +22,7 @@ mod run;
 mod runtimes;
 mod settings;
 mod start_budget;
+mod tally;
 
 #[cfg(test)]
 mod tests;

@@ -38,6 +38,11 @@ impl Runtimes {
         self.0.insert(kind, runtime.clone()) != Some(runtime)
     }
 
+    /// Returns what is known of `kind`.
+    pub(super) fn of(&self, kind: ExecutorKind) -> Option<&Runtime> {
+        self.0.get(&kind)
+    }
+
     /// Returns whether commands to `kind` make sense.
     pub(crate) fn is_available(&self, kind: ExecutorKind) -> bool {
         self.0.get(&kind) == Some(&Runtime::Available)

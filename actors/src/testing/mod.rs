@@ -7,4 +7,5 @@ pub mod fake_podman;
 pub mod podman;
 pub mod podman_desk;
 pub mod probe;
+pub mod status_table;
 pub mod workloads;

@@ -13,7 +13,10 @@ pub use identifiers::{
 };
 pub use observed::{ContainerEnd, CurrentState, Limits, ObservedPod};
 pub use profile::{Profile, ProfileCondition, ProfileVerdicts, Sample, Verdict, Verdicts};
-pub use reported::{Event, EventKind, JobReport, TargetState, WorkloadStatus};
+pub use reported::{
+    Event, EventKind, JobReport, NeededProfile, NextStart, RuntimeReport, RuntimeState,
+    TargetState, WorkloadReport, WorkloadStatus,
+};
 pub use specification::{
     ConditionRef, ConfigMap, Configuration, ProfileRef, RegistryCredentials, RejectedWorkload,
     RestartPolicy, RetryPolicy, Secret, Workload,

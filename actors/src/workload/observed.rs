@@ -3,6 +3,7 @@
 use std::fmt;
 
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 
 use super::{WorkloadId, WorkloadName};
 
@@ -71,6 +72,22 @@ pub enum CurrentState {
     Unknown,
 }
 
+impl CurrentState {
+    /// Returns the word for people.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Degraded { .. } => "degraded",
+            Self::Exited { .. } => "exited",
+            Self::Incomplete { .. } => "incomplete",
+            Self::Crashing { .. } => "crashing",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// A pod (or Deployment) of ours that exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObservedPod {
@@ -85,7 +102,7 @@ pub struct ObservedPod {
 }
 
 /// Resource limits in force by condition.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Limits {
     /// Microseconds of CPU time in each period of 100 ms; `None` is no limit of ours.
     pub cpu: Option<u64>,

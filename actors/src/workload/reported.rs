@@ -3,10 +3,13 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{ExecutorKind, WorkloadId, WorkloadName};
+use super::{
+    ConditionName, ExecutorKind, Limits, ProfileName, ProfileRef, WorkloadId, WorkloadName,
+};
 
 /// What the scheduler wants for a workload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum TargetState {
     /// It shall run.
     Running,
@@ -60,6 +63,87 @@ pub struct JobReport {
     pub restarts: u32,
     /// The next planned start: a retry or a cron run.
     pub next_start: Option<DateTime<Utc>>,
+}
+
+/// What the next planned start of a workload is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NextStart {
+    /// A run that failed is tried again.
+    Retry,
+    /// A tick of its cron.
+    Cron,
+}
+
+/// What the status page says about one workload beyond its [`JobReport`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct WorkloadReport {
+    /// What the control plane is told of it, too.
+    #[serde(flatten)]
+    pub job: JobReport,
+    /// What the agent wants; absent for one that cannot be run.
+    pub target: Option<TargetState>,
+    /// How its pod is, `running`; absent when there is none.
+    pub pod: Option<&'static str>,
+    /// The command under way, `pull`.
+    pub command: Option<&'static str>,
+    /// Since when it has its status, as far as this agent knows.
+    pub since: DateTime<Utc>,
+    /// When the youngest container of its pod started, where the runtime tells.
+    pub started_at: Option<DateTime<Utc>>,
+    /// What its next start is.
+    pub next_start_by: Option<NextStart>,
+    /// Its cron expression.
+    pub cron: Option<String>,
+    /// The limits that conditions put on it now.
+    pub limits: Limits,
+    /// Who must run before it starts for the first time, and does not yet.
+    pub waits_for: Option<WorkloadName>,
+    /// The profiles that must allow it.
+    pub profiles: Vec<NeededProfile>,
+}
+
+/// A profile that a workload names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NeededProfile {
+    /// Its name.
+    pub name: ProfileName,
+    /// The conditions of which one must be true; none means any of the profile.
+    pub conditions: Vec<ConditionName>,
+}
+
+impl From<&ProfileRef> for NeededProfile {
+    fn from(profile: &ProfileRef) -> Self {
+        let conditions = profile.conditions.iter().map(|it| it.name.clone()).collect();
+        Self { name: profile.name.clone(), conditions }
+    }
+}
+
+/// Whether a runtime can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RuntimeState {
+    /// The agent's settings give it none.
+    Unconfigured,
+    /// It has not been heard of since the agent started.
+    Unheard,
+    /// It answers.
+    Available,
+    /// It does not answer.
+    Unavailable,
+}
+
+/// What is known of one runtime.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RuntimeReport {
+    /// Which one.
+    pub executor: ExecutorKind,
+    /// Whether it can be used.
+    pub state: RuntimeState,
+    /// Why it cannot, in plain words.
+    pub reason: Option<String>,
+    /// Whether a configured workload needs it.
+    pub is_needed: bool,
 }
 
 /// Severity of an [`Event`], in Kubernetes' terms.

@@ -135,6 +135,7 @@ impl ControlPlaneSync {
             Adoption::Doubted => return self.recheck(Errand::Configuration, ctx),
             Adoption::Unchanged => {}
             Adoption::Changed => {
+                self.contact.configuration_changed = Some(self.clock.now().wall);
                 self.keep_and_publish(ctx);
             }
         }

@@ -9,7 +9,9 @@ use std::sync::mpsc;
 use tokio::time::timeout;
 
 use super::*;
-use crate::messages::{ActorHealthChanged, EvaluatorReport, MetricsRefused};
+use crate::messages::{
+    ActorHealthChanged, ControlPlaneReport, EvaluatorReport, MetricsRefused, SchedulerReport,
+};
 use crate::supervisor::Slot;
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -43,7 +45,15 @@ impl Handler<GetJobs> for Peer {
     type Result = MessageResult<GetJobs>;
 
     fn handle(&mut self, _: GetJobs, _: &mut Self::Context) -> Self::Result {
-        MessageResult([].into())
+        MessageResult(SchedulerReport::default())
+    }
+}
+
+impl Handler<GetControlPlane> for Peer {
+    type Result = MessageResult<GetControlPlane>;
+
+    fn handle(&mut self, _: GetControlPlane, _: &mut Self::Context) -> Self::Result {
+        MessageResult(ControlPlaneReport::default())
     }
 }
 
@@ -85,6 +95,14 @@ fn listen(listen: Vec<Listen>) -> Listening {
         evaluator: peer.clone().recipient(),
         profiles: peer.clone().recipient(),
         jobs: peer.clone().recipient(),
+        control_plane: peer.clone().recipient(),
+        about: About {
+            version: "0",
+            device_id: "cam-01".into(),
+            source: "folder",
+            place: "/manifests".to_owned(),
+            actors: vec!["scheduler"],
+        },
         events: peer.clone().recipient(),
         clock,
     });

@@ -8,7 +8,10 @@ use actix_web::App;
 use actix_web::test::{TestRequest, call_service, init_service, read_body};
 
 use super::*;
-use crate::messages::MetricsRefused;
+use crate::messages::{
+    ControlPlaneReport, EvaluatorReport, GetControlPlane, GetJobs, GetProfiles, MetricsRefused,
+    SchedulerReport,
+};
 
 /// Answers as told.
 #[derive(Clone, Default)]
@@ -52,7 +55,15 @@ impl Handler<GetJobs> for FakeEvaluator {
     type Result = MessageResult<GetJobs>;
 
     fn handle(&mut self, _: GetJobs, _: &mut Self::Context) -> Self::Result {
-        MessageResult(Arc::from([]))
+        MessageResult(SchedulerReport::default())
+    }
+}
+
+impl Handler<GetControlPlane> for FakeEvaluator {
+    type Result = MessageResult<GetControlPlane>;
+
+    fn handle(&mut self, _: GetControlPlane, _: &mut Self::Context) -> Self::Result {
+        MessageResult(ControlPlaneReport::default())
     }
 }
 
@@ -60,8 +71,19 @@ fn service(evaluator: FakeEvaluator) -> web::Data<Service> {
     let address = evaluator.start();
     web::Data::new(Service::new(
         address.clone().recipient(),
-        address.clone().recipient(),
-        address.recipient(),
+        Peers {
+            profiles: address.clone().recipient(),
+            jobs: address.clone().recipient(),
+            control_plane: address.recipient(),
+        },
+        About {
+            version: "0",
+            device_id: "cam-01".into(),
+            source: "folder",
+            place: "/manifests".to_owned(),
+            actors: vec!["scheduler"],
+        },
+        Clock::system(),
         Vec::new(),
     ))
 }
@@ -199,7 +221,11 @@ async fn a_web_page_and_a_foreign_name_are_refused() {
 async fn the_pages_answer_and_other_paths_and_methods_do_not() {
     let service = service(FakeEvaluator::default());
     for (request, status, words) in [
-        (TestRequest::get().uri("/healthz"), 200, "ok"),
+        (
+            TestRequest::get().uri("/healthz"),
+            200,
+            "degraded\nthe desired state cannot be asked for",
+        ),
         (TestRequest::get().uri("/status"), 200, "\"schema\":1"),
         (TestRequest::get().uri("/metrics"), 200, "# TYPE"),
         (TestRequest::get().uri("/"), 404, "\"error\""),

@@ -1,0 +1,103 @@
+//! How the talk with the control plane, or with the folder, has gone so far. Pure.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+
+use super::control_plane_error::ControlPlaneError;
+use super::errands::Errand;
+use crate::messages::{CallError, Calls};
+
+/// What is remembered of all answers. It outlives the actor's restart.
+#[derive(Debug, Default)]
+pub(crate) struct Contact {
+    /// Since when every question got some answer, good or bad.
+    pub(crate) connected_since: Option<DateTime<Utc>>,
+    pub(crate) last_heartbeat: Option<DateTime<Utc>>,
+    pub(crate) configuration_received: Option<DateTime<Utc>>,
+    pub(crate) configuration_changed: Option<DateTime<Utc>>,
+    pub(crate) last_error: Option<CallError>,
+    pub(crate) calls: BTreeMap<&'static str, Calls>,
+}
+
+impl Contact {
+    /// Notes how a question was answered; `failure` is none when well.
+    pub(crate) fn answered(
+        &mut self,
+        errand: Errand,
+        failure: Option<&ControlPlaneError>,
+        now: DateTime<Utc>,
+    ) {
+        let calls = self.calls.entry(errand.as_str()).or_default();
+        calls.requests += 1;
+        match failure {
+            None => match errand {
+                Errand::Heartbeat => self.last_heartbeat = Some(now),
+                Errand::Configuration => self.configuration_received = Some(now),
+                Errand::Enrolment | Errand::Control | Errand::Publication => {}
+            },
+            Some(error) => {
+                calls.errors += 1;
+                self.last_error = Some(CallError { at: now, message: error.to_string() });
+            }
+        }
+        if failure.is_none_or(is_an_answer) {
+            self.connected_since.get_or_insert(now);
+        } else {
+            self.connected_since = None;
+        }
+    }
+}
+
+/// Returns whether somebody at the other end gave an answer, if only to refuse.
+const fn is_an_answer(error: &ControlPlaneError) -> bool {
+    match error {
+        ControlPlaneError::Unauthorized { .. }
+        | ControlPlaneError::Forbidden { .. }
+        | ControlPlaneError::DeviceUnknown { .. }
+        | ControlPlaneError::NotTheApi { .. }
+        | ControlPlaneError::Rejected { .. }
+        | ControlPlaneError::ServerFailed { .. }
+        | ControlPlaneError::UnexpectedStatus { .. }
+        | ControlPlaneError::TooLarge { .. }
+        | ControlPlaneError::Undecodable { .. } => true,
+        ControlPlaneError::Misconfigured { .. }
+        | ControlPlaneError::Manifests { .. }
+        | ControlPlaneError::NoSuchHost { .. }
+        | ControlPlaneError::Unreachable { .. }
+        | ControlPlaneError::TimedOut { .. }
+        | ControlPlaneError::ServerNotTrusted { .. }
+        | ControlPlaneError::HandshakeRefused { .. } => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control_plane_sync::control_plane_error::Call;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(seconds, 0).unwrap()
+    }
+
+    #[test]
+    fn connection_counts_from_the_first_answer_after_silence_even_a_refusal() {
+        let silence =
+            ControlPlaneError::Unreachable { call: Call::Heartbeat, reason: "no route".into() };
+        let refusal = ControlPlaneError::Unauthorized { call: Call::Configuration };
+        let mut contact = Contact::default();
+        for (second, failure, since) in [
+            (1, Some(&silence), None),
+            (2, Some(&refusal), Some(2)),
+            (3, None, Some(2)),
+            (4, Some(&silence), None),
+            (5, None, Some(5)),
+        ] {
+            contact.answered(Errand::Heartbeat, failure, at(second));
+            assert_eq!(contact.connected_since, since.map(at), "after {second} s");
+        }
+        assert_eq!(contact.last_heartbeat, Some(at(5)));
+        assert_eq!(contact.last_error.as_ref().map(|error| error.at), Some(at(4)));
+        assert_eq!(contact.calls["heartbeat"], Calls { requests: 5, errors: 3 });
+    }
+}

@@ -1,0 +1,206 @@
+//! The answer to `GET /status`: all that is known of the agent, from the answers of its actors. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Value, json};
+
+use super::report::Posts;
+use crate::clock::Moment;
+use crate::messages::{
+    ActorHealth, ActorReport, ControlPlaneReport, EvaluatorReport, SchedulerReport,
+};
+use crate::workload::{DeviceId, RuntimeState};
+
+/// Version of the JSON of `GET /status`; another number when a field changes its meaning or goes.
+const STATUS_SCHEMA: u32 = 1;
+
+/// What is known of the agent before any actor is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct About {
+    /// The agent's version.
+    pub version: &'static str,
+    /// The device's id.
+    pub device_id: DeviceId,
+    /// Where the desired state comes from, `server` or `folder`.
+    pub source: &'static str,
+    /// The server's address, or the folder.
+    pub place: String,
+    /// Every supervised actor.
+    pub actors: Vec<&'static str>,
+}
+
+/// What the peers answered; none where one did not answer in time.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Answers {
+    pub(super) control_plane: Option<ControlPlaneReport>,
+    pub(super) scheduler: Option<SchedulerReport>,
+    pub(super) evaluator: Option<EvaluatorReport>,
+}
+
+/// How the agent does as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Health {
+    /// `ok`, `degraded` or `down`.
+    pub(super) state: &'static str,
+    /// What is amiss, in plain words.
+    pub(super) reasons: Vec<String>,
+}
+
+impl Answers {
+    /// Returns the actors that did not answer.
+    fn silent(&self) -> BTreeSet<&'static str> {
+        let asked = [
+            ("control_plane_sync", self.control_plane.is_none()),
+            ("scheduler", self.scheduler.is_none()),
+            ("profile_evaluator", self.evaluator.is_none()),
+        ];
+        asked.into_iter().filter(|(_, is_silent)| *is_silent).map(|(name, _)| name).collect()
+    }
+
+    /// Decides how the agent does: `down` when an actor does not answer without which it cannot
+    /// decide what runs, `degraded` when something works less than it should.
+    pub(super) fn health(&self, now: DateTime<Utc>) -> Health {
+        let silent = self.silent();
+        let mut reasons: Vec<String> =
+            silent.iter().map(|name| format!("{name} does not answer")).collect();
+        for (name, actor) in self.control_plane.iter().flat_map(|it| &it.actors) {
+            if let ActorHealth::Restarting { cause, .. } = &actor.health {
+                reasons.push(format!("{name} is being restarted: {cause}"));
+            }
+        }
+        if let Some(control_plane) = &self.control_plane {
+            if control_plane.connected_since.is_none() {
+                let error = control_plane.last_error.as_ref();
+                let why = error.map_or("nothing was heard yet", |error| error.message.as_str());
+                reasons.push(format!("the desired state cannot be asked for: {why}"));
+            }
+            if control_plane.certificate_expires.is_some_and(|at| at <= now) {
+                reasons.push("the device's certificate has expired".to_owned());
+            }
+        }
+        for runtime in self.scheduler.iter().flat_map(|it| &it.runtimes) {
+            if runtime.is_needed && runtime.state != RuntimeState::Available {
+                reasons.extend(runtime.reason.clone());
+            }
+        }
+        let state = match (silent.is_empty(), reasons.is_empty()) {
+            (false, _) => "down",
+            (true, false) => "degraded",
+            (true, true) => "ok",
+        };
+        Health { state, reasons }
+    }
+}
+
+/// Returns the answer to `GET /status`.
+pub(super) fn status(about: &About, answers: &Answers, posts: Posts, now: Moment) -> Value {
+    let health = answers.health(now.wall);
+    json!({
+        "schema": STATUS_SCHEMA,
+        "time": time(now.wall),
+        "health": { "state": health.state, "reasons": health.reasons },
+        "agent": {
+            "version": about.version,
+            "device_id": about.device_id,
+            "uptime_seconds": now.monotonic.since_start().as_secs(),
+        },
+        "control_plane": control_plane(about, answers.control_plane.as_ref(), now),
+        "actors": actors(about, answers),
+        "runtimes": answers.scheduler.as_ref().map(|it| &it.runtimes),
+        "profiles": answers.evaluator.as_ref().map(profiles),
+        "metrics": answers.evaluator.as_ref().map(metrics),
+        "workloads": answers.scheduler.as_ref().map(|it| &it.workloads),
+        "events": answers.control_plane.as_ref().map(|it| &it.events),
+        "posts": { "taken": posts.taken, "refused": posts.refused },
+    })
+}
+
+fn time(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+fn control_plane(about: &About, report: Option<&ControlPlaneReport>, now: Moment) -> Value {
+    let Some(report) = report else {
+        return Value::Null;
+    };
+    let configuration = report.is_configured.then(|| {
+        json!({
+            "version": report.configuration_version,
+            "received_at": report.configuration_received.map(time),
+            "changed_at": report.configuration_changed.map(time),
+        })
+    });
+    let certificate = report.certificate_expires.map(|at| {
+        let left = (at - now.wall).num_seconds();
+        json!({ "expires_at": time(at), "expires_in_seconds": left })
+    });
+    json!({
+        "kind": about.source,
+        "place": about.place,
+        "stage": report.stage,
+        "connected_since": report.connected_since.map(time),
+        "last_heartbeat": report.last_heartbeat.map(time),
+        "configuration": configuration,
+        "certificate": certificate,
+        "last_error": report.last_error,
+        "problems": report.problems,
+    })
+}
+
+/// Each supervised actor. Health is told by ControlPlaneSync: without its answer it is unknown.
+fn actors(about: &About, answers: &Answers) -> Vec<Value> {
+    let silent = answers.silent();
+    let told = answers.control_plane.as_ref().map(|it| &it.actors);
+    let row = |name: &&'static str| {
+        let known: Option<&ActorReport> = told.and_then(|told| told.get(name));
+        let (state, cause, failures_in_a_row) = match known.map(|it| &it.health) {
+            Some(ActorHealth::Restarting { cause, failures }) => {
+                ("restarting", Some(cause.as_str()), *failures)
+            }
+            _ if silent.contains(name) => ("silent", None, 0),
+            // It answered just now, or this is its own answer.
+            Some(ActorHealth::Up) | None if told.is_some() => ("up", None, 0),
+            Some(ActorHealth::Up) | None => ("unknown", None, 0),
+        };
+        json!({
+            "name": name,
+            "state": state,
+            "cause": cause,
+            "failures_in_a_row": failures_in_a_row,
+            "failures": known.map_or(0, |it| it.failures),
+            "since": known.map(|it| time(it.since)),
+        })
+    };
+    about.actors.iter().map(row).collect()
+}
+
+fn profiles(evaluator: &EvaluatorReport) -> Vec<Value> {
+    let mut profiles: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+    for report in &evaluator.conditions {
+        profiles.entry(&report.profile).or_default().push(json!({
+            "name": report.condition,
+            "expression": report.expression,
+            "verdict": report.verdict.as_str(),
+            "explanation": report.explanation,
+        }));
+    }
+    let row = |(name, conditions)| json!({ "name": name, "conditions": conditions });
+    profiles.into_iter().map(row).collect()
+}
+
+fn metrics(evaluator: &EvaluatorReport) -> Vec<Value> {
+    let rows = evaluator.metrics.iter().map(|report| {
+        json!({
+            "name": report.name,
+            "value": report.value,
+            "unit": report.unit,
+            "age_seconds": report.age.as_secs_f64(),
+            "stale": report.stale,
+        })
+    });
+    rows.collect()
+}
+
+#[cfg(test)]
+mod tests;

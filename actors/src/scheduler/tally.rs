@@ -1,0 +1,116 @@
+//! What the scheduler has done since the agent started, in numbers. Pure.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::latency::Latencies;
+use crate::messages::CommandError;
+use crate::workload::{ExecutorKind, JobReport, WorkloadName, WorkloadStatus};
+
+/// Counters, and since when each workload has its status. They outlive the actor's restart.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) commands: BTreeMap<(ExecutorKind, &'static str), u64>,
+    pub(super) failures: BTreeMap<(ExecutorKind, &'static str), u64>,
+    pub(super) reactions: Latencies,
+    statuses: BTreeMap<WorkloadName, (WorkloadStatus, DateTime<Utc>)>,
+}
+
+impl Tally {
+    /// Counts a command that was sent; `reaction` is the time since the post that led to it.
+    pub(super) fn sent(
+        &mut self,
+        executor: ExecutorKind,
+        action: &'static str,
+        reaction: Option<Duration>,
+    ) {
+        *self.commands.entry((executor, action)).or_default() += 1;
+        if let Some(reaction) = reaction {
+            self.reactions.count(reaction);
+        }
+    }
+
+    /// Counts a command that failed.
+    pub(super) fn failed(&mut self, executor: ExecutorKind, error: &CommandError) {
+        *self.failures.entry((executor, cause(error))).or_default() += 1;
+    }
+
+    /// Notes the present statuses, and forgets the workloads that are gone.
+    pub(super) fn note<'a>(
+        &mut self,
+        jobs: impl Iterator<Item = &'a JobReport>,
+        now: DateTime<Utc>,
+    ) {
+        let mut known = std::mem::take(&mut self.statuses);
+        for job in jobs {
+            let before = known.remove_entry(&job.workload);
+            let same = before.filter(|(_, (status, _))| *status == job.status);
+            let (name, since) = same.unwrap_or_else(|| (job.workload.clone(), (job.status, now)));
+            self.statuses.insert(name, since);
+        }
+    }
+
+    /// Returns since when a workload has the status that was last noted.
+    pub(super) fn since(&self, workload: &WorkloadName) -> Option<DateTime<Utc>> {
+        self.statuses.get(workload).map(|(_, since)| *since)
+    }
+}
+
+const fn cause(error: &CommandError) -> &'static str {
+    match error {
+        CommandError::Pull { .. } => "pull",
+        CommandError::Start { .. } => "start",
+        CommandError::Stop { .. } => "stop",
+        CommandError::Unsupported { .. } => "unsupported",
+        CommandError::Unavailable { .. } => "unavailable",
+        CommandError::Abandoned => "abandoned",
+        CommandError::Expired => "expired",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(name: &str, status: WorkloadStatus) -> JobReport {
+        JobReport {
+            workload: name.into(),
+            id: None,
+            executor: None,
+            status,
+            reason: None,
+            restarts: 0,
+            next_start: None,
+        }
+    }
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(seconds, 0).unwrap()
+    }
+
+    #[test]
+    fn a_status_counts_from_its_last_change_and_not_from_its_last_report() {
+        let mut tally = Tally::default();
+        let (running, stopped) = (WorkloadStatus::Running, WorkloadStatus::Stopped);
+        let web = WorkloadName::from("web");
+        for (second, status, since) in
+            [(1, running, 1), (2, running, 1), (3, stopped, 3), (4, stopped, 3), (5, running, 5)]
+        {
+            tally.note([job("web", status)].iter(), at(second));
+            assert_eq!(tally.since(&web), Some(at(since)), "at {second}");
+        }
+        tally.note([].iter(), at(6));
+        assert_eq!(tally.since(&web), None);
+    }
+
+    #[test]
+    fn only_commands_that_a_post_led_to_count_as_reactions() {
+        let mut tally = Tally::default();
+        tally.sent(ExecutorKind::K8s, "stop", Some(Duration::from_millis(2)));
+        tally.sent(ExecutorKind::K8s, "stop", None);
+        assert_eq!(tally.commands, [((ExecutorKind::K8s, "stop"), 2)].into());
+        assert_eq!(tally.reactions.total(), 1);
+    }
+}
