@@ -44,12 +44,12 @@ demo:
 
 ## test: everything that CI wants of a change; installs what is missing (root)
 test:
-	@for step in environment deny fmt clippy doc doctest nextest test-kubernetes; do \
+	@for step in environment deny fmt clippy doc doctest nextest test-kubernetes chaos; do \
 		echo "==== $$step"; \
 		start=$$(date +%s); \
-		$(MAKE) --no-print-directory $$step || { \
+		$(MAKE) --no-print-directory $$step REPORT=$(TARGET)/reliability.md || { \
 			echo "make test failed at this step: make $$step" >&2; exit 1; }; \
-		[ $$step = test-kubernetes ] || echo "==== $$step took $$(($$(date +%s) - start)) s"; \
+		[ $$step = chaos ] || echo "==== $$step took $$(($$(date +%s) - start)) s"; \
 	done
 
 ## test-kubernetes: the tests on a real API server; builds one first unless KUBEBUILDER_ASSETS is set

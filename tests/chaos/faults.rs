@@ -1,14 +1,16 @@
 //! What befalls the device.
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
 use crate::world::World;
 
-/// Time that podman is halted, or storage full.
+/// Time that podman is halted, or a filesystem full.
 const A_WHILE: Duration = Duration::from_secs(4);
+/// Time after which a full storage is filled again.
+const TOP_UP: Duration = Duration::from_millis(50);
 
 /// One fault, or one wish of people at a bad moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,11 +26,12 @@ pub enum Fault {
     WorkloadChanged,
     WorkloadRemoved,
     StorageFull,
+    StateFull,
 }
 
 impl Fault {
     /// Each of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::AgentKilled,
         Self::ServiceKilled,
         Self::ServiceHalted,
@@ -40,6 +43,7 @@ impl Fault {
         Self::WorkloadChanged,
         Self::WorkloadRemoved,
         Self::StorageFull,
+        Self::StateFull,
     ];
 
     /// Returns what the table calls it.
@@ -56,6 +60,7 @@ impl Fault {
             Self::WorkloadChanged => "a workload changed",
             Self::WorkloadRemoved => "a workload removed",
             Self::StorageFull => "podman's storage full for 4 s, a workload changed meanwhile",
+            Self::StateFull => "the agent's STATE_DIR full for 4 s, a workload changed meanwhile",
         }
     }
 
@@ -76,6 +81,10 @@ impl Fault {
                 world.podman.fill_storage();
                 world.change_workload(random);
             }
+            Self::StateFull => {
+                world.disk.fill();
+                world.change_workload(random);
+            }
         }
     }
 
@@ -88,8 +97,17 @@ impl Fault {
                 world.podman.resume();
             }
             Self::StorageFull => {
-                thread::park_timeout(A_WHILE);
+                let end = Instant::now() + A_WHILE;
+                while Instant::now() < end {
+                    // What a stopped pod leaves is not enough for the next one either.
+                    world.podman.fill_storage();
+                    thread::park_timeout(TOP_UP);
+                }
                 world.podman.empty_storage();
+            }
+            Self::StateFull => {
+                thread::park_timeout(A_WHILE);
+                world.disk.empty();
             }
             Self::ServiceKilled
             | Self::ContainerKilled

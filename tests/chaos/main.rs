@@ -16,6 +16,7 @@
 #[path = "../real/agent.rs"]
 #[allow(dead_code, reason = "shared with the tests of the agent as a whole")]
 mod agent;
+mod census;
 #[path = "../real/device.rs"]
 #[allow(dead_code, reason = "shared with the tests of the agent as a whole")]
 mod device;
@@ -24,6 +25,7 @@ mod faults;
 #[allow(dead_code, reason = "shared with the tests of the agent as a whole")]
 mod pods;
 mod report;
+mod small_disk;
 mod world;
 
 use std::time::{Duration, Instant};
@@ -34,8 +36,8 @@ use world::World;
 
 /// How long it goes on, unless MINUTES says otherwise.
 const MINUTES: f64 = 2.0;
-/// Share of the rounds in which two faults strike together.
-const DOUBLE: f64 = 0.25;
+/// Faults that strike together in one round, once each kind was seen alone.
+const TOGETHER: std::ops::RangeInclusive<usize> = 1..=3;
 
 fn setting<T: std::str::FromStr>(name: &str) -> Option<T> {
     let text = std::env::var(name).ok().filter(|text| !text.is_empty())?;
@@ -52,22 +54,12 @@ fn the_wanted_pods_run_after_every_round_of_faults() {
     let mut report = Report::new(seed, minutes);
     let end = Instant::now() + Duration::from_secs_f64(minutes * 60.0);
     let mut round = 0;
-    // Every kind comes once before any comes again.
-    let mut pack: Vec<Fault> = Vec::new();
+    let mut pack = Pack::default();
     while Instant::now() < end {
         round += 1;
-        let mut draw = || {
-            if pack.is_empty() {
-                pack = Fault::ALL.to_vec();
-                random.shuffle(&mut pack);
-            }
-            pack.pop().unwrap()
-        };
-        let mut struck = vec![draw()];
-        if round > Fault::ALL.len() && fastrand::Rng::with_seed(seed ^ round as u64).f64() < DOUBLE
-        {
-            struck.push(draw());
-        }
+        let is_known = round > Fault::ALL.len();
+        let together = if is_known { random.usize(TOGETHER) } else { 1 };
+        let struck = pack.draw(together, &mut random);
         world.begin_round();
         for fault in &struck {
             fault.strike(&mut world, &mut random);
@@ -81,5 +73,20 @@ fn the_wanted_pods_run_after_every_round_of_faults() {
         println!("{story}: right again after {:.2} s", took.as_secs_f64());
         report.add(&names, took);
     }
-    report.write(world.podman_version());
+    report.write(world.podman_version(), world.looks());
+}
+
+/// The faults that are still to come: every kind comes once before any comes again.
+#[derive(Default)]
+struct Pack(Vec<Fault>);
+
+impl Pack {
+    /// Returns faults of different kinds, at most `count`.
+    fn draw(&mut self, count: usize, random: &mut fastrand::Rng) -> Vec<Fault> {
+        if self.0.is_empty() {
+            self.0 = Fault::ALL.to_vec();
+            random.shuffle(&mut self.0);
+        }
+        self.0.split_off(self.0.len().saturating_sub(count))
+    }
 }

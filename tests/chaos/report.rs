@@ -8,8 +8,8 @@ use std::time::Duration;
 
 /// The lines between which the table stands in a text of people.
 const MARKS: [&str; 2] = ["<!-- chaos: begin -->", "<!-- chaos: end -->"];
-/// The row of rounds with two faults.
-const TWO: &str = "two of these at once";
+/// The row of rounds with several faults.
+const SEVERAL: &str = "two or three of these at once";
 
 /// Recovery times by fault.
 pub struct Report {
@@ -26,17 +26,17 @@ impl Report {
     pub fn add(&mut self, faults: &[&str], took: Duration) {
         let row = match faults {
             [only] => (*only).to_owned(),
-            _ => TWO.to_owned(),
+            _ => SEVERAL.to_owned(),
         };
         self.times.entry(row).or_default().push(took);
     }
 
     /// Writes the table into the file that REPORT names, in place of the one that is there.
-    pub fn write(mut self, podman: String) {
+    pub fn write(mut self, podman: String, looks: usize) {
         let rounds: usize = self.times.values().map(Vec::len).sum();
         let mut table = format!(
             "Measured on {}, {}, podman {podman}, the agent as `cargo build` makes it: {rounds} \
-             rounds.\n\n```sh\nmake chaos MINUTES={} SEED={}\n```\n\n\
+             rounds; podman was asked {looks} times whether anything runs twice.\n\n```sh\nmake chaos MINUTES={} SEED={}\n```\n\n\
              | fault | rounds | median | longest |\n|---|---:|---:|---:|\n",
             said(Command::new("date").args(["-u", "+%F"])),
             machine(),
@@ -54,6 +54,9 @@ impl Report {
         let text = std::fs::read_to_string(&path).unwrap_or_else(|_| MARKS.join("\n"));
         let [begin, end] = MARKS.map(|mark| text.find(mark).expect("both marks are there"));
         let (before, after) = (&text[..begin + MARKS[0].len()], &text[end..]);
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).unwrap();
+        }
         std::fs::write(path, format!("{before}\n\n{table}\n{after}")).unwrap();
     }
 }

@@ -1,6 +1,7 @@
 //! A device with a podman of its own, what is wanted of it, and what it has come to.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -9,8 +10,10 @@ use fastrand::Rng;
 use serde_json::{Value, json};
 
 use crate::agent::Agent;
+use crate::census::{Census, Seen, running, workload_of};
 use crate::device::Device;
 use crate::pods::{device_with_condition, manifest, serving_after, while_low};
+use crate::small_disk::SmallDisk;
 
 /// Room for podman's storage, in megabytes.
 const STORAGE: u32 = 96;
@@ -32,19 +35,12 @@ struct Wanted {
     has_profile: bool,
 }
 
-/// A container that runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Seen {
-    id: String,
-    started_at: String,
-    pid: i64,
-    /// Named after its specification.
-    pod: String,
-}
-
 /// All of it.
 pub struct World {
-    pub podman: HermeticPodman,
+    pub podman: Arc<HermeticPodman>,
+    /// Where STATE_DIR is.
+    pub disk: SmallDisk,
+    census: Census,
     device: Device,
     agent: Option<Agent>,
     wanted: BTreeMap<String, Wanted>,
@@ -52,29 +48,33 @@ pub struct World {
     made: u32,
     /// The containers before this round, by workload.
     before: BTreeMap<String, Seen>,
+    /// Their conmons, those that live.
+    conmons: BTreeMap<String, i64>,
     /// Workloads whose containers may be others after this round.
     touched: BTreeSet<String>,
-    /// Containers that were killed; without its conmon podman takes one for alive.
-    dead: BTreeSet<String>,
     /// Pods of specifications that were changed.
     outdated: BTreeSet<String>,
 }
 
 impl World {
     pub fn new() -> Self {
-        let podman = HermeticPodman::rootful_with_storage(STORAGE);
-        let device = Device::with_manifests().on(&podman);
+        let podman = Arc::new(HermeticPodman::rootful_with_storage(STORAGE));
+        let mut device = Device::with_manifests().on(&podman);
+        let disk = SmallDisk::at(&device.path("state"));
+        device.settings.through(&disk.enter());
         device.apply("device", &device_with_condition("cpu < 50"));
         let mut world = Self {
+            census: Census::of(&podman),
             podman,
+            disk,
             device,
             agent: None,
             wanted: BTreeMap::new(),
             cpu: 20.0,
             made: 0,
             before: BTreeMap::new(),
+            conmons: BTreeMap::new(),
             touched: BTreeSet::new(),
-            dead: BTreeSet::new(),
             outdated: BTreeSet::new(),
         };
         while world.wanted.len() < WORKLOADS.0 {
@@ -88,7 +88,13 @@ impl World {
     /// Remembers what runs now.
     pub fn begin_round(&mut self) {
         self.touched.clear();
-        self.before = self.running().expect("podman answers between two rounds");
+        self.before = running(&self.podman).expect("podman answers between two rounds");
+        // Asked now: a podman that is killed or halted would not tell.
+        let conmons = self.before.iter().filter_map(|(name, seen)| {
+            let pid = conmon_of(&self.podman, &seen.id)?;
+            Some((name.clone(), pid))
+        });
+        self.conmons = conmons.collect();
     }
 
     // ---- what befalls it ----------------------------------------------------------------------
@@ -106,18 +112,20 @@ impl World {
         self.agent = Some(agent);
     }
 
+    /// Kills the process of a container, or its conmon, or first this and then that.
     pub fn kill_container(&mut self, random: &mut Rng, conmon: bool, process: bool) {
-        // One that another fault of the round has made unknown is spared.
-        let all: Vec<_> = self.before.iter().filter(|it| !self.touched.contains(it.0)).collect();
-        let Some((name, seen)) = random.choice(all) else { return };
-        let Some(conmon_pid) = self.conmon_of(&seen.id) else { return };
-        if conmon {
-            self.podman.kill_inside(conmon_pid);
+        // One that another fault of the round has hit already is spared.
+        let fits = |name: &&String| {
+            !self.touched.contains(*name) && (!conmon || self.conmons.contains_key(*name))
+        };
+        let names: Vec<_> = self.before.keys().filter(fits).cloned().collect();
+        let Some(name) = random.choice(names) else { return };
+        if conmon && let Some(pid) = self.conmons.remove(&name) {
+            self.podman.kill_inside(pid);
         }
         if process {
-            self.podman.kill_inside(seen.pid);
-            self.touched.insert(name.clone());
-            self.dead.insert(seen.id.clone());
+            self.podman.kill_inside(self.before[&name].pid);
+            self.touched.insert(name);
         }
     }
 
@@ -185,7 +193,10 @@ impl World {
         let mut right_since = None;
         loop {
             let now = Instant::now();
-            match self.fault() {
+            if let Some(twice) = self.census.twice() {
+                self.fail(story, &format!("two containers ran at once: {twice}"));
+            }
+            match self.fault(story) {
                 None => {
                     let since = *right_since.get_or_insert(now);
                     if now.duration_since(since) >= STEADY {
@@ -204,11 +215,11 @@ impl World {
     }
 
     /// Returns what is not as it is wanted. What can never be right again ends the test.
-    fn fault(&mut self) -> Option<String> {
+    fn fault(&self, story: &str) -> Option<String> {
         let agent = self.agent.as_ref().expect("the agent runs");
         let Some(pods) = self.pods() else { return Some("podman does not answer".to_owned()) };
-        let Some(running) = self.running() else {
-            return Some("a workload runs twice, or podman does not answer".to_owned());
+        let Some(running) = running(&self.podman) else {
+            return Some("podman does not answer".to_owned());
         };
         for (name, seen) in &self.before {
             let is_other = running
@@ -216,7 +227,7 @@ impl World {
                 .is_some_and(|now| (&now.id, &now.started_at) != (&seen.id, &seen.started_at));
             let is_gone = !running.contains_key(name);
             if !self.touched.contains(name) && (is_other || is_gone) {
-                self.fail("a round", &format!("{name} ran well and was stopped or restarted"));
+                self.fail(story, &format!("{name} ran well and was stopped or restarted"));
             }
         }
         let shall_run =
@@ -242,9 +253,17 @@ impl World {
     }
 
     fn fail(&self, story: &str, what: &str) -> ! {
-        let rows = self.podman.ask("GET", "pods/json", &[], &[]);
-        let rows = rows.map(|(_, body)| String::from_utf8_lossy(&body).into_owned());
-        panic!("{story}: {what}\nwanted {:?}, cpu {}\npodman has {rows:?}", self.wanted, self.cpu);
+        let answer = self.podman.ask("GET", "containers/json?all=true", &[], &[]);
+        let containers = answer.map(|(_, body)| String::from_utf8_lossy(&body).into_owned());
+        panic!(
+            "{story}: {what}\nwanted {:?}, cpu {}\nbefore {:?}\ntouched {:?}\n\
+             podman has {containers:?}\nits events:\n{}",
+            self.wanted,
+            self.cpu,
+            self.before,
+            self.touched,
+            self.podman.events()
+        );
     }
 
     fn list(&self, path: &str) -> Option<Vec<Value>> {
@@ -259,34 +278,9 @@ impl World {
         Some(pods.iter().filter_map(|pod| pod["Name"].as_str().map(str::to_owned)).collect())
     }
 
-    /// Returns the container that runs for each workload; none while one has two.
-    fn running(&self) -> Option<BTreeMap<String, Seen>> {
-        let mut running = BTreeMap::new();
-        for row in self.list("containers/json")? {
-            let is_dead = row["Id"].as_str().is_some_and(|id| self.dead.contains(id));
-            if row["State"] != "running" || row["IsInfra"] == true || is_dead {
-                continue;
-            }
-            let seen = Seen {
-                id: row["Id"].as_str()?.to_owned(),
-                started_at: row["StartedAt"].to_string(),
-                pid: row["Pid"].as_i64()?,
-                pod: row["PodName"].as_str()?.to_owned(),
-            };
-            let name = workload_of(&seen.pod).to_owned();
-            if running.insert(name, seen).is_some() {
-                return None;
-            }
-        }
-        Some(running)
-    }
-
-    fn conmon_of(&self, container: &str) -> Option<i64> {
-        let path = format!("containers/{container}/json");
-        let (status, body) = self.podman.ask("GET", &path, &[], &[]).ok()?;
-        let detail: Value = serde_json::from_slice(&body).ok()?;
-        let pid = detail["State"]["ConmonPid"].as_i64().filter(|pid| *pid > 0);
-        pid.filter(|_| status == 200)
+    /// Returns how often the census was taken.
+    pub fn looks(&self) -> usize {
+        self.census.looks()
     }
 
     pub fn podman_version(&self) -> String {
@@ -294,6 +288,10 @@ impl World {
     }
 }
 
-fn workload_of(pod: &str) -> &str {
-    pod.rsplit_once('-').map_or(pod, |(name, _)| name)
+fn conmon_of(podman: &HermeticPodman, container: &str) -> Option<i64> {
+    let path = format!("containers/{container}/json");
+    let (_, body) = podman.ask("GET", &path, &[], &[]).ok()?;
+    let detail: Value = serde_json::from_slice(&body).ok()?;
+    // podman tells that of one that was killed, too.
+    detail["State"]["ConmonPid"].as_i64().filter(|pid| podman.lives_inside(*pid))
 }

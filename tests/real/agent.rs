@@ -77,8 +77,8 @@ impl Settings {
     }
 
     /// Runs the agent's command line through another, `setpriv --reuid=…` say.
-    pub fn through(&mut self, words: &[&str]) -> &mut Self {
-        self.through.extend(words.iter().map(|word| (*word).to_owned()));
+    pub fn through(&mut self, words: &[impl AsRef<str>]) -> &mut Self {
+        self.through.extend(words.iter().map(|word| word.as_ref().to_owned()));
         self
     }
 

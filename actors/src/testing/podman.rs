@@ -170,9 +170,10 @@ impl HermeticPodman {
         assert!(killed.unwrap().success(), "process {pid} was not there");
     }
 
-    /// Leaves no room in storage that [`Self::rootful_with_storage`] bounds.
+    /// Leaves no room in storage that [`Self::rootful_with_storage`] bounds; again when some was freed.
     pub fn fill_storage(&self) {
-        let mut ballast = fs::File::create(self.ballast()).unwrap();
+        let ballast = fs::OpenOptions::new().create(true).append(true).open(self.ballast());
+        let mut ballast = ballast.unwrap();
         let full = (0..1_000_000).find_map(|_| ballast.write_all(&[0; 4096]).err());
         assert!(full.is_some(), "storage has no bounds");
     }
@@ -235,6 +236,26 @@ impl HermeticPodman {
         let (_, body) = self.ask("GET", &path, &[], &[]).expect("podman answers");
         let text = String::from_utf8_lossy(&body).into_owned();
         text.chars().filter(|c| *c == '\n' || !c.is_control()).collect()
+    }
+
+    /// Returns the path of the /proc that the service sees.
+    #[must_use]
+    pub fn proc(&self) -> String {
+        format!("/proc/{}/root/proc", self.init())
+    }
+
+    /// Returns what podman has logged of its containers and pods, a line of JSON for each event.
+    #[must_use]
+    pub fn events(&self) -> String {
+        events(self.directory.path())
+    }
+
+    /// Returns whether the process that the service knows as `pid` is there and no zombie.
+    #[must_use]
+    pub fn lives_inside(&self, pid: i64) -> bool {
+        let stat = fs::read_to_string(format!("{}/{pid}/stat", self.proc())).unwrap_or_default();
+        // The name, in parentheses, may hold anything.
+        stat.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with(['Z', 'X']))
     }
 
     fn wait_until_ready(&self) {
@@ -431,10 +452,13 @@ fn descendants(pid: i32) -> Vec<i32> {
     children.flat_map(|child| [vec![child], descendants(child)].concat()).collect()
 }
 
+fn events(directory: &Path) -> String {
+    fs::read_to_string(directory.join("d/tmp/events/events.log")).unwrap_or_default()
+}
+
 /// Removes the empty control groups of pods that the service in `directory` made, and no others.
 fn remove_control_groups(directory: &Path) {
-    let log = directory.join("d/tmp/events/events.log");
-    let log = fs::read_to_string(log).unwrap_or_default();
+    let log = events(directory);
     let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let pods = events.filter(|event| event["Type"] == "pod");
     let ids = pods.filter_map(|event| event["ID"].as_str().map(str::to_owned));
