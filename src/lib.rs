@@ -8,6 +8,7 @@ pub mod commands;
 pub mod config;
 pub mod logging;
 pub mod notify;
+pub mod oom_score;
 pub mod runtimes;
 pub mod settings;
 pub mod signals;

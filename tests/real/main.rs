@@ -16,6 +16,7 @@ mod device;
 mod gate;
 mod manifests;
 mod metrics;
+mod oom_score;
 mod podman_trouble;
 mod pods;
 mod restarts;

@@ -154,6 +154,11 @@ pub trait PodmanApi {
     fn remove_image<'a>(&'a self, image: &'a str) -> Answer<'a, ()>;
     /// Tells whether a process exists where the service runs; `None` when that cannot be seen.
     fn process_exists(&self, pid: i64) -> Option<bool>;
+    /// Lets the kernel end a process of a pod before the agent when memory is short.
+    ///
+    /// # Errors
+    /// The process is gone, or the agent may not.
+    fn offer_to_kernel(&self, pid: i64) -> std::io::Result<()>;
     /// Returns user and group that the service runs as, when the agent must hand files over.
     fn owner(&self) -> Option<(u32, u32)>;
 }

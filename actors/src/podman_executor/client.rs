@@ -1,6 +1,7 @@
 //! The libpod calls, as [`PodmanApi`] names them.
 
 mod control_group;
+mod oom_score;
 mod wording;
 
 use std::path::{Path, PathBuf};
@@ -199,10 +200,14 @@ impl PodmanApi for LibpodClient {
     }
 
     fn process_exists(&self, pid: i64) -> Option<bool> {
-        // The service may live in another pid namespace: ask the /proc that it sees.
-        let proc = PathBuf::from(format!("/proc/{}/root/proc", self.peer.get()?));
-        let visible = proc.join("1").exists();
-        visible.then(|| proc.join(pid.to_string()).exists())
+        let proc = self.proc()?;
+        let exists = proc.join(pid.to_string()).exists();
+        // Asked last: a service that ends meanwhile shows nothing, which is no answer.
+        (exists || proc.join("1").exists()).then_some(exists)
+    }
+
+    fn offer_to_kernel(&self, pid: i64) -> std::io::Result<()> {
+        self.proc().map_or(Ok(()), |proc| oom_score::raise(&proc, pid))
     }
 
     fn owner(&self) -> Option<(u32, u32)> {
@@ -211,6 +216,13 @@ impl PodmanApi for LibpodClient {
         let we_are_root = rustix::process::geteuid().is_root();
         let theirs = (socket.uid(), socket.gid());
         (we_are_root && socket.uid() != 0).then_some(theirs)
+    }
+}
+
+impl LibpodClient {
+    /// Returns the /proc that the service sees; it may live in another pid namespace.
+    fn proc(&self) -> Option<PathBuf> {
+        Some(PathBuf::from(format!("/proc/{}/root/proc", self.peer.get()?)))
     }
 }
 

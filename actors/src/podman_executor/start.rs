@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::timeout;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::api::{PlayRequest, PodmanError, REMOVE_TIMEOUT};
 use super::libpod::{ContainerRow, HostInfo, PlayReport};
@@ -46,6 +46,7 @@ pub(super) async fn start(
     let silent = |error: PodmanError| unavailable(&error);
     let rows = bench.containers_of(&workload.id).await.map_err(silent)?;
     if runs(bench, &rows) {
+        offer_to_kernel(bench, workload, &rows);
         let limited = apply_limits(bench, workload, limits, &rows).await?;
         return Ok(Notes { limited: Some(limited), ..Notes::default() });
     }
@@ -59,7 +60,8 @@ pub(super) async fn start(
     written.map_err(|message| CommandError::Start { message })?;
 
     match play(bench, workload, &plan, &host, deadline).await {
-        Ok(()) => {
+        Ok(rows) => {
+            offer_to_kernel(bench, workload, &rows);
             let limited = unsupported(limits, limit_support(&host));
             Ok(Notes { adjusted: plan.warnings, limited: Some(limited) })
         }
@@ -98,7 +100,7 @@ async fn play(
     plan: &PodPlan,
     host: &HostInfo,
     deadline: Monotonic,
-) -> Result<(), CommandError> {
+) -> Result<Vec<ContainerRow>, CommandError> {
     let manifest = serde_json::to_vec(&plan.pod).map_err(|error| CommandError::Unsupported {
         message: format!("the pod cannot be written as JSON: {error}"),
     })?;
@@ -131,7 +133,7 @@ async fn play(
         Err(error @ PodmanError::Timeout { .. }) => {
             let rows = bench.containers_of(&workload.id).await.map_err(silent)?;
             if runs(bench, &rows) {
-                return Ok(());
+                return Ok(rows);
             }
             let message = error.chain();
             Err(CommandError::Start { message })
@@ -179,8 +181,8 @@ fn network(host: &HostInfo) -> &'static str {
     }
 }
 
-/// Waits until every container of the pod has started.
-async fn verify(bench: &Workbench, workload: &Workload) -> Result<(), CommandError> {
+/// Waits until every container of the pod has started, and returns all of them.
+async fn verify(bench: &Workbench, workload: &Workload) -> Result<Vec<ContainerRow>, CommandError> {
     let until = bench.clock.now().monotonic + SETTLING_TIME;
     let wanted: BTreeSet<_> = workload.pod.containers.iter().map(|c| c.name.as_str()).collect();
     loop {
@@ -194,13 +196,23 @@ async fn verify(bench: &Workbench, workload: &Workload) -> Result<(), CommandErr
         let started: BTreeSet<_> = started.map(container_name).collect();
         let missing: Vec<_> = wanted.difference(&started).copied().collect();
         if missing.is_empty() {
-            return Ok(());
+            return Ok(rows);
         }
         if bench.left(until).is_zero() {
             let message = format!("podman did not start container {}", missing.join(", "));
             return Err(CommandError::Start { message });
         }
         tokio::time::sleep(POLL_PERIOD).await;
+    }
+}
+
+/// Lets the kernel end the pod's processes before the agent when memory is short.
+fn offer_to_kernel(bench: &Workbench, workload: &Workload, rows: &[ContainerRow]) {
+    for row in rows.iter().filter(|row| row.pid > 0) {
+        if let Err(error) = bench.api.offer_to_kernel(row.pid) {
+            let (job_id, container) = (workload.id.as_str(), container_name(row));
+            debug!(job_id, container, %error, "container's oom score was not raised");
+        }
     }
 }
 

@@ -364,6 +364,10 @@ impl PodmanApi for FakePodman {
         Some(!self.0.borrow().dead_processes.contains(&pid))
     }
 
+    fn offer_to_kernel(&self, _: i64) -> std::io::Result<()> {
+        Ok(())
+    }
+
     fn owner(&self) -> Option<(u32, u32)> {
         None
     }

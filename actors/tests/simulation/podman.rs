@@ -402,6 +402,10 @@ impl PodmanApi for Podman {
         Some(true)
     }
 
+    fn offer_to_kernel(&self, _: i64) -> std::io::Result<()> {
+        Ok(())
+    }
+
     fn owner(&self) -> Option<(u32, u32)> {
         None
     }
