@@ -14,6 +14,7 @@ mod bad_input;
 mod control_plane;
 mod device;
 mod gate;
+mod idle;
 mod manifests;
 mod metrics;
 mod oom_score;
