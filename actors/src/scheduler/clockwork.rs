@@ -18,6 +18,10 @@ impl Cron {
         !matches!(self, Self::None)
     }
 
+    pub(super) fn has_ticks(&self) -> bool {
+        matches!(self, Self::Ticks(_))
+    }
+
     pub(crate) fn ticks_mut(&mut self) -> Option<&mut CronTicks> {
         match self {
             Self::Ticks(ticks) => Some(ticks),

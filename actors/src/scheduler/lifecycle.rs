@@ -1,5 +1,7 @@
 //! What becomes of a job's runs: started, ended, failed, vanished. Pure.
 
+use chrono::TimeZone;
+
 use super::job::Job;
 use super::notices::Notices;
 use super::run::{Doing, InFlight, Run};
@@ -7,8 +9,18 @@ use crate::clock::Moment;
 use crate::workload::{ContainerEnd, CurrentState, RestartPolicy, TargetState};
 
 impl Job {
+    /// Follows the wall clock: a tick that it passed asks for a run.
+    pub(super) fn pass_ticks<Z: TimeZone>(&mut self, now: Moment, zone: &Z, notices: &mut Notices) {
+        let tick = self.cron.ticks_mut().map(|ticks| ticks.advance(now, zone)).unwrap_or_default();
+        if tick.due.is_some() {
+            self.cron_due(notices);
+        }
+        self.next_tick = tick.next;
+        self.clock_is_unset = tick.waiting_for_clock;
+    }
+
     /// Notes a cron tick.
-    pub(crate) fn cron_due(&mut self, notices: &mut Notices) {
+    fn cron_due(&mut self, notices: &mut Notices) {
         let starts = |flight: &InFlight| matches!(flight.doing, Doing::Pulling | Doing::Starting);
         if self.is_alive() || self.in_flight.as_ref().is_some_and(starts) {
             notices.warn("CronSkipped", &self.name, "the previous run has not ended".to_owned());

@@ -8,8 +8,10 @@ use chrono::{DateTime, TimeZone, Utc};
 
 use super::job::{ADOPTION_GRACE, Job, View};
 use super::jobs::Jobs;
+use super::notices::Notices;
 use super::plan::{Step, next_step};
 use super::run::{Doing, InFlight, PodKey};
+use super::runtimes::Runtimes;
 use crate::clock::{Moment, Monotonic};
 use crate::messages::{Action, CommandFinished, CommandId, ExecutorCommand};
 use crate::workload::{ExecutorKind, WorkloadName};
@@ -75,22 +77,10 @@ impl Jobs {
         zone: &Z,
     ) -> Option<(ExecutorKind, ExecutorCommand)> {
         let waits_for = self.first_missing(name);
+        let view = View { verdicts: self.verdicts.as_ref(), are_pending: self.verdicts_pending };
         let job = self.jobs.get_mut(name)?;
         job.waits_for = waits_for;
-        job.expire(now, &mut self.notices);
-        job.end_rollback(now);
-        let tick = job.cron.ticks_mut().map(|cron| cron.advance(now, zone));
-        if tick.as_ref().is_some_and(|tick| tick.due.is_some()) {
-            job.cron_due(&mut self.notices);
-        }
-        job.clock_is_unset = tick.as_ref().is_some_and(|tick| tick.waiting_for_clock);
-        let view = View { verdicts: self.verdicts.as_ref(), are_pending: self.verdicts_pending };
-        job.aim(view, now);
-        let can_settle = job.wanted().is_some_and(|key| self.runtimes.is_available(key.executor));
-        if can_settle {
-            job.settle(now, &mut self.notices);
-            job.aim(view, now);
-        }
+        job.catch_up(view, &self.runtimes, now, zone, &mut self.notices);
         let ran = std::mem::replace(&mut job.ran_when_planned, job.ever_ran);
         if job.ever_ran && !ran {
             for waiting in self.dependencies.waiting_for(name) {
@@ -98,50 +88,44 @@ impl Jobs {
             }
         }
         let step = next_step(job, &self.runtimes, now);
-        job.next_tick = tick.and_then(|tick| tick.next);
-        let mut wake = tick.map(|tick| next_cron_check(tick.next, now));
-        let action = match step {
-            Step::Forget => {
-                self.jobs.remove(name);
-                self.agenda.plan_at(name, None);
+        if step == Step::Forget {
+            self.jobs.remove(name);
+            self.agenda.plan_at(name, None);
+            return None;
+        }
+        let command = self.take(&step, name, now);
+        let job = self.jobs.get(name)?;
+        self.agenda.plan_at(name, next_look(job, &step, now));
+        command
+    }
+
+    /// Makes the command that takes `step`, if it needs one and the start budget has room for it.
+    fn take(
+        &mut self,
+        step: &Step,
+        name: &WorkloadName,
+        now: Moment,
+    ) -> Option<(ExecutorKind, ExecutorCommand)> {
+        let job = self.jobs.get_mut(name)?;
+        let (doing, pod, action) = match step {
+            Step::Pull if self.budget.admits(name) => pull(job)?,
+            Step::Start if self.budget.admits(name) => start(job)?,
+            Step::Limit => limit(job)?,
+            Step::Stop(pod) => stop(job, pod.clone()),
+            Step::Pull | Step::Start | Step::Forget | Step::WaitUntil(_) | Step::Settled => {
                 return None;
             }
-            Step::Settled => None,
-            Step::WaitUntil(at) => {
-                wake = sooner(wake, at);
-                None
-            }
-            Step::Pull if self.budget.admits(name) => pull(job),
-            Step::Start if self.budget.admits(name) => start(job),
-            Step::Pull | Step::Start => None,
-            Step::Limit => limit(job),
-            Step::Stop(pod) => Some(stop(job, pod)),
         };
-        let command = action.map(|(doing, pod, action)| {
-            let deadline = now.monotonic + time_for(doing, job.grace);
-            let until = deadline + GIVE_UP_MARGIN;
-            let id = CommandId(self.next_command);
-            self.next_command += 1;
-            if matches!(doing, Doing::Pulling | Doing::Starting) {
-                self.budget.spend(id, until);
-            }
-            let executor = pod.executor;
-            job.sent(InFlight { command: id, doing, pod, limits: job.limits, until });
-            wake = sooner(wake, until);
-            (executor, ExecutorCommand { id, deadline, action })
-        });
-        let in_grace = now.monotonic.since_start() < ADOPTION_GRACE;
-        if in_grace && job.desired.as_ref().is_some_and(|w| !w.profiles.is_empty()) {
-            wake = sooner(wake, Monotonic::from_start(ADOPTION_GRACE));
+        let deadline = now.monotonic + time_for(doing, job.grace);
+        let until = deadline + GIVE_UP_MARGIN;
+        let id = CommandId(self.next_command);
+        self.next_command += 1;
+        if matches!(doing, Doing::Pulling | Doing::Starting) {
+            self.budget.spend(id, until);
         }
-        // A command in flight is answered first, and its answer plans the job.
-        if job.in_flight.is_none()
-            && let Some(until) = job.rollback.until()
-        {
-            wake = sooner(wake, until);
-        }
-        self.agenda.plan_at(name, wake);
-        command
+        let executor = pod.executor;
+        job.sent(InFlight { command: id, doing, pod, limits: job.limits, until });
+        Some((executor, ExecutorCommand { id, deadline, action }))
     }
 
     /// Returns the first of those that must have run before `name` and have not.
@@ -165,9 +149,44 @@ impl Jobs {
     }
 }
 
-/// Returns the earlier of an alarm that may be set and another.
-fn sooner(alarm: Option<Monotonic>, other: Monotonic) -> Option<Monotonic> {
-    Some(alarm.map_or(other, |alarm| alarm.min(other)))
+impl Job {
+    /// Brings the job to what holds now: commands given up, ticks passed, verdicts, ended runs.
+    fn catch_up<Z: TimeZone>(
+        &mut self,
+        view: View<'_>,
+        runtimes: &Runtimes,
+        now: Moment,
+        zone: &Z,
+        notices: &mut Notices,
+    ) {
+        self.expire(now, notices);
+        self.end_rollback(now);
+        self.pass_ticks(now, zone, notices);
+        self.aim(view, now);
+        if self.wanted().is_some_and(|key| runtimes.is_available(key.executor)) {
+            self.settle(now, notices);
+            // A cron run that has ended leaves nothing to run for.
+            self.aim(view, now);
+        }
+    }
+}
+
+/// Returns when to plan the job again though nothing happens; `step` is the one that it took.
+fn next_look(job: &Job, step: &Step, now: Moment) -> Option<Monotonic> {
+    let at_step = match step {
+        Step::WaitUntil(at) => Some(*at),
+        Step::Pull | Step::Start | Step::Limit | Step::Stop(_) | Step::Forget | Step::Settled => {
+            None
+        }
+    };
+    let answer_due = job.in_flight.as_ref().map(|flight| flight.until);
+    let clock_check = job.cron.has_ticks().then(|| next_cron_check(job.next_tick, now));
+    let has_profiles = job.desired.as_ref().is_some_and(|it| !it.profiles.is_empty());
+    let in_grace = now.monotonic.since_start() < ADOPTION_GRACE;
+    let grace_over = (in_grace && has_profiles).then(|| Monotonic::from_start(ADOPTION_GRACE));
+    // A command in flight is answered first, and its answer plans the job.
+    let rollback_over = job.rollback.until().filter(|_| job.in_flight.is_none());
+    [at_step, answer_due, clock_check, grace_over, rollback_over].into_iter().flatten().min()
 }
 
 /// Returns when to look at the wall clock again.
