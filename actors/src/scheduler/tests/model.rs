@@ -4,6 +4,8 @@ use chrono::TimeDelta;
 use proptest::prelude::*;
 
 use super::*;
+use crate::scheduler::run::Run;
+use crate::workload::{TargetState, WorkloadId};
 
 const ROOTLESS: ExecutorKind = ExecutorKind::PodmanRootless;
 const NAMES: [&str; 3] = ["a", "b", "c"];
@@ -41,6 +43,7 @@ struct Spec {
     rootless: bool,
     profile: Option<bool>,
     policy: u8,
+    retry: u8,
     cron: bool,
 }
 
@@ -54,6 +57,16 @@ impl Spec {
         if let Some(condition) = self.profile {
             builder = builder.profile("p", &[condition_name(condition)]);
         }
+        let initial = Duration::from_secs(2);
+        match self.retry {
+            0 => {}
+            1 => builder = builder.retries(RetryPolicy::Constant { period: 3 * SECOND }),
+            _ => {
+                let (multiplier, randomization) = (2.0, 0.5);
+                let retry = RetryPolicy::Exponential { initial, multiplier, randomization };
+                builder = builder.retries(retry);
+            }
+        }
         if self.cron {
             builder = builder.cron("*/5 * * * *");
         }
@@ -65,16 +78,29 @@ fn condition_name(condition: bool) -> &'static str {
     if condition { "x" } else { "y" }
 }
 
+/// Returns the shortest wait that a policy gives: the default where there is none.
+fn shortest_delay(retry: Option<RetryPolicy>) -> Duration {
+    match retry {
+        None => RETRY,
+        Some(RetryPolicy::Constant { period }) => period,
+        Some(RetryPolicy::Exponential { initial, randomization, .. }) => {
+            initial.mul_f64(1.0 - randomization)
+        }
+    }
+}
+
 fn spec() -> impl Strategy<Value = Spec> {
-    (0..3_usize, 0..3_u8, any::<bool>(), any::<Option<bool>>(), 0..3_u8, prop::bool::weighted(0.2))
-        .prop_map(|(name, version, rootless, profile, policy, cron)| Spec {
-            name,
-            version,
-            rootless,
-            profile,
-            policy,
-            cron,
-        })
+    let names = (0..3_usize, 0..3_u8, any::<bool>());
+    let manners = (any::<Option<bool>>(), 0..3_u8, 0..3_u8, prop::bool::weighted(0.2));
+    (names, manners).prop_map(|((name, version, rootless), (profile, policy, retry, cron))| Spec {
+        name,
+        version,
+        rootless,
+        profile,
+        policy,
+        retry,
+        cron,
+    })
 }
 
 fn outcome() -> impl Strategy<Value = Outcome> {
@@ -110,19 +136,28 @@ struct Model {
     configured: BTreeMap<usize, Arc<Workload>>,
     verdicts: BTreeMap<bool, Verdict>,
     lost: BTreeMap<ExecutorKind, bool>,
+    /// The last failure of each workload: of which pod, and before when it is not tried again.
+    failed: BTreeMap<WorkloadName, (WorkloadId, Monotonic)>,
 }
 
 impl Model {
     fn new() -> Self {
         let lost = [(ROOTFUL, false), (ROOTLESS, false)].into();
         let verdicts = [(true, Verdict::Unknown), (false, Verdict::Unknown)].into();
-        Self { world: World::new(), configured: BTreeMap::new(), verdicts, lost }
+        let (configured, failed) = (BTreeMap::new(), BTreeMap::new());
+        Self { world: World::new(), configured, verdicts, lost, failed }
     }
 
     fn happen(&mut self, happening: &Happening) {
         match happening {
             Happening::Configure(specs) => {
+                let old = std::mem::take(&mut self.configured);
                 self.configured = specs.iter().map(|spec| (spec.name, spec.workload())).collect();
+                for (index, name) in NAMES.iter().enumerate() {
+                    if old.get(&index) != self.configured.get(&index) {
+                        self.failed.remove(&WorkloadName::from(*name));
+                    }
+                }
                 self.tell_configuration();
             }
             Happening::Verdict { condition, truth } => {
@@ -136,6 +171,7 @@ impl Model {
             }
             Happening::Answer { index, outcome } => self.answer(*index, *outcome),
             Happening::EndPod { name, exit_code, degraded } => {
+                self.expect_a_wait(NAMES[*name]);
                 let ended = vec![ended(*exit_code)];
                 let state = if *degraded {
                     CurrentState::Degraded { ended }
@@ -175,6 +211,7 @@ impl Model {
                 self.world.now.wall += TimeDelta::seconds(*seconds);
             }
             Happening::ResetScheduler => {
+                self.failed.clear();
                 self.world.jobs.reset();
                 self.hear_all();
                 self.plan();
@@ -244,7 +281,43 @@ impl Model {
         if !lost && !matches!(outcome, Outcome::DoneButAbandoned) {
             self.world.observe(executor);
         }
+        if matches!(outcome, Outcome::Failed) && matches!(&result, Err(it) if !it.is_transient()) {
+            self.note_failure(&command);
+        }
         self.world.finish(executor, &command, result);
+    }
+
+    /// A pull or a start that the job still waits for has failed.
+    fn note_failure(&mut self, command: &ExecutorCommand) {
+        if !matches!(command.action, Action::Pull { .. } | Action::Start { .. }) {
+            return;
+        }
+        let name = command.action.workload_name();
+        let Some(job) = self.world.jobs.jobs.get(name) else { return };
+        let waited_for = job.in_flight.as_ref().is_some_and(|it| it.command == command.id);
+        let Some(workload) = job.desired.as_ref().filter(|it| waited_for && it.cron.is_none())
+        else {
+            return;
+        };
+        let again = self.world.now.monotonic + shortest_delay(workload.retry);
+        self.failed.insert(name.clone(), (command.action.workload_id().clone(), again));
+    }
+
+    /// The pod that runs is about to end: if it is one that always runs, its delay begins.
+    fn expect_a_wait(&mut self, name: &str) {
+        let name = WorkloadName::from(name);
+        let Some(job) = self.world.jobs.jobs.get(&name) else { return };
+        let (Some(workload), Some(wanted)) = (&job.desired, job.wanted()) else { return };
+        let runs = job.in_flight.is_none()
+            && job.target == TargetState::Running
+            && matches!(job.run, Run::Started { .. })
+            && job.current() == Some(&CurrentState::Running)
+            && self.world.pods.get(&wanted).is_some_and(|pod| pod.state == CurrentState::Running);
+        let repeats = job.effective().is_some_and(|it| it.restart_policy == RestartPolicy::Always);
+        if runs && repeats && workload.cron.is_none() && !self.lost[&wanted.executor] {
+            let again = self.world.now.monotonic + shortest_delay(workload.retry);
+            self.failed.insert(name, (wanted.id, again));
+        }
     }
 
     /// Time passes from alarm to alarm; nobody answers commands meanwhile.
@@ -262,10 +335,16 @@ impl Model {
         let known = self.world.open.len();
         self.world.plan();
         for (_, command) in self.world.open.iter().skip(known) {
-            if let Action::Start { workload, .. } = &command.action {
-                self.check_start(workload);
+            match &command.action {
+                Action::Start { workload, .. } => {
+                    self.check_start(workload);
+                    self.check_delay(workload);
+                }
+                Action::Pull { workload } => self.check_delay(workload),
+                Action::Limit { .. } | Action::Stop { .. } => {}
             }
         }
+        self.check_waits();
         self.check_one_command_each();
         self.check_one_pod_each();
     }
@@ -277,6 +356,25 @@ impl Model {
             for condition in &profile.conditions {
                 let verdict = &self.verdicts[&(condition.name.as_str() == "x")];
                 assert!(verdict.is_true(), "started {} while inactive", workload.id);
+            }
+        }
+    }
+
+    /// No failed specification is tried again before its delay is over.
+    fn check_delay(&self, workload: &Workload) {
+        if let Some((failed, again)) = self.failed.get(&workload.name)
+            && *failed == workload.id
+        {
+            assert!(self.world.now.monotonic >= *again, "{failed} is tried too early");
+        }
+    }
+
+    /// No job waits longer than any delay of its policy.
+    fn check_waits(&self) {
+        for job in self.world.jobs.jobs.values() {
+            if let Run::Waiting { until } = job.run {
+                let wait = until.saturating_since(self.world.now.monotonic);
+                assert!(wait <= 5 * MINUTE, "{} waits for {wait:?}", job.name);
             }
         }
     }
