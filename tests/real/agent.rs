@@ -22,11 +22,21 @@ pub fn eventually<T>(what: &str, condition: impl FnMut() -> Option<T>) -> T {
 /// As [`eventually`]; shows `context` when it gives up.
 pub fn eventually_or<T>(
     what: &str,
+    condition: impl FnMut() -> Option<T>,
+    context: impl FnOnce() -> String,
+) -> T {
+    eventually_within(PATIENCE, what, condition, context)
+}
+
+/// As [`eventually_or`]; gives up after `patience`.
+pub fn eventually_within<T>(
+    patience: Duration,
+    what: &str,
     mut condition: impl FnMut() -> Option<T>,
     context: impl FnOnce() -> String,
 ) -> T {
     let start = Instant::now();
-    while start.elapsed() < PATIENCE {
+    while start.elapsed() < patience {
         if let Some(value) = condition() {
             return value;
         }

@@ -2,15 +2,14 @@
 
 use actors::control_plane_sync::Call;
 use actors::testing::edge_api::EdgeApi;
-use actors::testing::podman::{HermeticPodman, PrivateRegistry, REGISTRY_PASSWORD, REGISTRY_USER};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
+use actors::testing::podman::{HermeticPodman, PrivateRegistry, REGISTRY_PASSWORD};
+use serde_json::json;
 
 use crate::agent::eventually;
 use crate::device::{Device, configuration, event_told, reported};
 use crate::pods::{
-    containers, no_pod, one_container, pods, running, sent, serving, serving_after, written,
+    containers, from_registry, no_pod, one_container, pods, running, sent, serving, serving_after,
+    written,
 };
 
 #[test]
@@ -128,22 +127,12 @@ fn secrets_config_maps_and_the_device_id_reach_the_container() {
     assert!(!agent.has_logged(&["s3cret"]) && !agent.has_logged(&["czNjcmV0"]));
 }
 
-fn with_auth_file(image: &str, registry: &str, password: &str) -> Value {
-    let mut pod = serving();
-    pod["containers"][0]["image"] = json!(image);
-    let auth = STANDARD.encode(format!("{REGISTRY_USER}:{password}"));
-    let auth_file = json!({"auths": {registry: {"auth": auth}}}).to_string();
-    let mut workload = sent("private", &pod);
-    workload["imageRegistries"] = json!({"authFile": auth_file});
-    workload
-}
-
 #[test]
 fn a_private_image_needs_the_right_credentials() {
     let (podman, edge) = (HermeticPodman::rootful(), EdgeApi::start());
     let registry = PrivateRegistry::beside(&podman);
     let device = Device::of(&edge).on(&podman);
-    let workload = |password| with_auth_file(&registry.image(), registry.address(), password);
+    let workload = |password| from_registry("private", &serving(), &registry, password);
     edge.set_workloads(vec![workload("wrong")]);
     let agent = device.settings.start();
 

@@ -20,6 +20,8 @@ mod metrics;
 mod oom_score;
 mod podman_trouble;
 mod pods;
+mod replacement;
 mod restarts;
 mod rootless;
+mod runs;
 mod trace;

@@ -1,6 +1,8 @@
 //! Pod specifications for the tests, and what podman has made of them.
 
-use actors::testing::podman::{HermeticPodman, IMAGE};
+use actors::testing::podman::{HermeticPodman, IMAGE, PrivateRegistry, REGISTRY_USER};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::agent::{PATIENCE, eventually};
@@ -29,6 +31,17 @@ pub fn sent(name: &str, pod: &Value) -> Value {
         // JSON is YAML.
         "specification": pod.to_string(),
     })
+}
+
+/// Returns a workload whose container has the image of `registry`, and the means to get it.
+pub fn from_registry(name: &str, pod: &Value, registry: &PrivateRegistry, password: &str) -> Value {
+    let mut pod = pod.clone();
+    pod["containers"][0]["image"] = json!(registry.image());
+    let auth = STANDARD.encode(format!("{REGISTRY_USER}:{password}"));
+    let auth_file = json!({"auths": {registry.address(): {"auth": auth}}}).to_string();
+    let mut workload = sent(name, &pod);
+    workload["imageRegistries"] = json!({"authFile": auth_file});
+    workload
 }
 
 /// Returns an EdgeWorkload; `more` are further fields of its spec.
