@@ -147,6 +147,16 @@ fn a_text_over_its_bound_is_refused() {
 }
 
 #[test]
+fn a_mebibyte_is_refused_unread() {
+    for unit in ["x > 3 && ", "(", "!", "é", "\0", "avg("] {
+        let text = unit.repeat((1 << 20) / unit.len());
+        let error = Condition::parse(&text).expect_err("too long");
+        assert_eq!(error.expected(), "at most 65536 bytes", "{unit:?}");
+        assert!(error.picture().len() < 200, "{unit:?}");
+    }
+}
+
+#[test]
 fn the_longest_text_of_terms_is_read() {
     let text = vec!["x>3"; 10_000].join("||");
     let condition = Condition::parse(&text).expect("a condition");

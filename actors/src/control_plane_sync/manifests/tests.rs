@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::workload::ExecutorKind;
+use crate::workload::{ExecutorKind, RetryPolicy};
 
 const DEVICE: &str = "\
 apiVersion: management.project-flotta.io/v1alpha1
@@ -194,6 +194,37 @@ fn only_annotations_and_labels_with_the_prefix_reach_the_pod() {
     let workload = &reading.configuration.workloads[0];
     assert_eq!(workload.labels, [("l".to_owned(), "1".to_owned())].into());
     assert_eq!(workload.annotations, [("a".to_owned(), "3".to_owned())].into());
+}
+
+#[test]
+fn those_to_wait_for_are_named_with_and_without_the_operators_prefix() {
+    for key in ["device-worker-ng/after", "podman/device-worker-ng.after"] {
+        let metadata = format!("{{name: w, annotations: {{{key}: 'db,cache'}}}}");
+        let reading = first(&[("w.yaml", &workload("w", "").replace("{name: w}", &metadata))]);
+        let workload = &reading.configuration.workloads[0];
+        let names: Vec<_> = workload.after.iter().map(|name| name.as_str()).collect();
+        assert_eq!(names, ["db", "cache"], "{key}");
+        assert!(workload.annotations.is_empty(), "{key}");
+    }
+}
+
+#[test]
+fn both_kinds_of_retry_are_read() {
+    let retry = |text: &str| only(&format!("  retry: {text}\n")).unwrap().retry;
+    let seconds = Duration::from_secs;
+    assert_eq!(
+        retry("{constantBackoff: {periodSeconds: 5}}"),
+        Some(RetryPolicy::Constant { period: seconds(5) })
+    );
+    let (initial, multiplier, randomization) = (seconds(2), 3.0, 0.25);
+    assert_eq!(
+        retry(
+            "{exponentialBackoff: {initialIntervalSeconds: 2, multiplier: 3, \
+             randomizationFactor: 0.25}}"
+        ),
+        Some(RetryPolicy::Exponential { initial, multiplier, randomization })
+    );
+    assert_eq!(retry("{}"), None, "the configuration's own counts");
 }
 
 #[test]

@@ -269,3 +269,16 @@ fn blank_optional_texts_count_as_absent() {
     assert_eq!(workload.cron, None);
     assert_eq!(workload.registries, BTreeMap::new());
 }
+
+#[test]
+fn an_annotation_names_those_to_wait_for_and_is_no_part_of_the_pod() {
+    let plain = build(draft()).unwrap();
+    for key in AFTER {
+        let mut draft = draft();
+        draft.annotations = [(key.to_owned(), " db, ,cache".to_owned())].into();
+        let workload = build(draft).unwrap();
+        assert_eq!(workload.after, ["db", "cache"].map(WorkloadName::from), "{key}");
+        assert_eq!(workload.annotations, BTreeMap::new(), "{key}");
+        assert_eq!(workload.id, plain.id, "{key}: another order restarts no pod");
+    }
+}

@@ -210,6 +210,15 @@ fn nulls_and_unknown_fields_are_ignored() {
 }
 
 #[test]
+fn those_to_wait_for_are_named_as_the_operator_passes_it_on() {
+    // Written `podman/device-worker-ng.after` by the author; the operator takes its prefix away.
+    let annotations = json!({"device-worker-ng.after": "db, cache"});
+    let workload = only(with(simple("web"), "annotations", annotations)).unwrap();
+    assert_eq!(workload.after, ["db", "cache"].map(WorkloadName::from));
+    assert!(workload.annotations.is_empty());
+}
+
+#[test]
 fn what_is_wrong_with_one_workload_rejects_that_one_only() {
     let broken = [
         json!(7),

@@ -1,10 +1,14 @@
 //! The evaluator among probes, in virtual time.
 
+use std::fmt::Debug;
 use std::future::Future;
+use std::sync::{Arc, Mutex};
 
 use actix::prelude::{Addr, Message, SystemRunner};
 use chrono::DateTime;
 use futures_util::future::Either;
+use tracing::field::Field;
+use tracing_subscriber::layer::{self, Layer, SubscriberExt as _};
 
 use super::*;
 use crate::messages::{ActorHealthChanged, ConditionReport};
@@ -238,6 +242,47 @@ fn what_cannot_be_evaluated_is_an_event_once_per_change() {
         settle().await;
         assert_eq!(scene.events.take().len(), 2);
     });
+}
+
+/// Lines of the log: each event's fields, `name=value`.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl<S: tracing::Subscriber> Layer<S> for Log {
+    fn on_event(&self, event: &tracing::Event<'_>, _: layer::Context<'_, S>) {
+        let mut line = String::new();
+        event
+            .record(&mut |field: &Field, value: &dyn Debug| line += &format!("{field}={value:?} "));
+        self.0.lock().unwrap().push(line.trim_end().to_owned());
+    }
+}
+
+#[test]
+fn each_change_of_a_verdict_is_logged_once_with_its_explanation() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::registry().with(log.clone());
+    let _guard = tracing::subscriber::set_default(subscriber);
+    in_virtual_time(async {
+        let scene = Scene::new();
+        scene.configure(&[("c", "x > 3%")]).await;
+        for value in [5.0, 6.0, 7.0, 2.0, 1.0] {
+            scene.post("x", value).await;
+            scene.configure(&[("c", "x > 3%")]).await;
+        }
+    });
+    let told = log.0.lock().unwrap();
+    let lines = |verdict: &str, why: &str| {
+        format!(
+            "message=verdict changed profile=p condition=c verdict=\"{verdict}\" \
+             explanation=\"x > 3% is {verdict}: {why}\""
+        )
+    };
+    let expected = [
+        lines("unknown", "never posted"),
+        lines("true", "x = 5, posted 0 ms ago"),
+        lines("false", "x = 2, posted 0 ms ago"),
+    ];
+    assert_eq!(told[..], expected);
 }
 
 #[test]
