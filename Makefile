@@ -16,7 +16,7 @@ REPORT ?= docs/reliability.md
 PODMAN5 := $(or $(PODMAN_ROOT),$(abspath $(TARGET))/podman5)
 
 .DEFAULT_GOAL := build
-.PHONY: bench build chaos check clippy demo deny doc doctest environment fmt fuzz \
+.PHONY: bench bench-short build chaos check clippy demo deny doc doctest environment fmt fuzz \
 	have-nextest help nextest simulate test test-kubernetes test-podman5 unit
 
 ## help: this list
@@ -44,7 +44,7 @@ demo:
 
 ## test: everything that CI wants of a change; installs what is missing (root)
 test:
-	@for step in environment deny fmt clippy doc doctest nextest test-kubernetes chaos; do \
+	@for step in environment deny fmt clippy doc doctest bench-short nextest test-kubernetes chaos; do \
 		echo "==== $$step"; \
 		start=$$(date +%s); \
 		$(MAKE) --no-print-directory $$step REPORT=$(TARGET)/reliability.md || { \
@@ -121,10 +121,18 @@ have-nextest:
 	@$(CARGO) nextest --version >/dev/null 2>&1 || \
 		$(CARGO) install cargo-nextest --locked --root $(TOOLS) --target-dir $(TOOLS)/build
 
-## bench: how fast conditions are, alone and beside evalexpr and CEL
+## bench: what the agent costs, as a table into docs/performance.md, and conditions beside others
 bench:
+	$(CARGO) build --release --locked -p device-worker-ng -p bench-baseline
+	$(CARGO) build --locked -p bench
+	$(TARGET)/debug/bench $(TARGET)/release/device-worker-ng $(TARGET)/release/bench-baseline full
 	$(CARGO) bench --locked -p grammar
 	cd grammar/benches-compare && $(CARGO) bench --locked --target-dir $(abspath $(TARGET))/compare
+
+## bench-short: that the measurements work; the figures of these runs mean nothing
+bench-short:
+	$(CARGO) build --workspace --locked
+	$(TARGET)/debug/bench $(TARGET)/debug/device-worker-ng $(TARGET)/debug/bench-baseline short
 
 ## fuzz: random input for the condition language, FUZZ_SECONDS (60) for each target
 # What it finds stays in the target folder; the corpus in the tree is the seed.

@@ -437,6 +437,8 @@ pub struct EvaluatorReport {
     pub conditions: Vec<ConditionReport>,
     /// Every metric with its last value.
     pub metrics: Vec<MetricReport>,
+    /// Samples taken since the agent started.
+    pub samples_taken: u64,
 }
 
 /// One condition as it stands.

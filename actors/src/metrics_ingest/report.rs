@@ -60,6 +60,12 @@ pub(super) fn exposition(jobs: &[&JobReport], evaluator: &EvaluatorReport, posts
     );
     text.sample(&[("result", "taken")], posts.taken);
     text.sample(&[("result", "refused")], posts.refused);
+    text.family(
+        "device_worker_metric_samples_total",
+        "counter",
+        "Samples that the profile evaluator took.",
+    );
+    text.sample(&[], evaluator.samples_taken);
     text.text
 }
 
@@ -150,6 +156,7 @@ mod tests {
                 explanation: String::new(),
             }],
             metrics: vec![metric("cpu", Some("%"), false), metric("old", None, true)],
+            samples_taken: 9,
         };
         let posts = Posts { taken: 7, refused: 1 };
         let text = exposition(&[&job("web", WorkloadStatus::Running)], &evaluator, posts);
@@ -178,6 +185,9 @@ device_worker_restarts{workload="web"} 3
 # TYPE device_worker_metric_posts_total counter
 device_worker_metric_posts_total{result="taken"} 7
 device_worker_metric_posts_total{result="refused"} 1
+# HELP device_worker_metric_samples_total Samples that the profile evaluator took.
+# TYPE device_worker_metric_samples_total counter
+device_worker_metric_samples_total{} 9
 "#
         );
     }

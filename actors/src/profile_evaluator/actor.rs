@@ -109,6 +109,7 @@ impl Handler<GetProfiles> for ProfileEvaluator {
         EvaluatorReport {
             conditions: self.profiles.report(metrics, now),
             metrics: metrics.report(now),
+            samples_taken: metrics.samples_taken(),
         }
     }
 }

@@ -30,6 +30,7 @@ pub(super) struct MetricTable {
     /// Slots of forgotten metrics, for new ones.
     free: Vec<u32>,
     posted: usize,
+    samples_taken: u64,
 }
 
 /// What is known of one metric, posted or only named by a condition.
@@ -68,6 +69,7 @@ impl MetricTable {
             }
             self.check_names(&samples)?;
         }
+        self.samples_taken += samples.len() as u64;
         Ok(samples.into_iter().map(|sample| self.post_one(sample, default_ttl, now)).collect())
     }
 
@@ -192,6 +194,11 @@ impl MetricTable {
     /// Returns the table as it counts at `now`.
     pub(super) const fn at(&self, now: Monotonic) -> MetricsAt<'_> {
         MetricsAt { table: self, now }
+    }
+
+    /// Returns how many samples were taken.
+    pub(super) const fn samples_taken(&self) -> u64 {
+        self.samples_taken
     }
 
     /// Returns every posted metric, in order of name.

@@ -47,7 +47,11 @@ impl Handler<GetProfiles> for FakeEvaluator {
     type Result = MessageResult<GetProfiles>;
 
     fn handle(&mut self, _: GetProfiles, _: &mut Self::Context) -> Self::Result {
-        MessageResult(EvaluatorReport { conditions: Vec::new(), metrics: Vec::new() })
+        MessageResult(EvaluatorReport {
+            conditions: Vec::new(),
+            metrics: Vec::new(),
+            samples_taken: 0,
+        })
     }
 }
 

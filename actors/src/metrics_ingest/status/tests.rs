@@ -108,6 +108,7 @@ fn evaluator() -> EvaluatorReport {
             age: Duration::from_millis(1_500),
             stale: false,
         }],
+        samples_taken: 9,
     }
 }
 

@@ -1,0 +1,57 @@
+//! Measures the agent as a whole process: `bench AGENT BASELINE full|short`.
+//!
+//! `full` writes `docs/performance.md`; `short` only shows that the measurements work.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::cast_precision_loss,
+    reason = "a tool that measures real time and ends by a panic where it cannot"
+)]
+
+mod client;
+mod document;
+mod idle;
+mod manifests;
+mod plan;
+mod process;
+mod report;
+mod speed;
+mod stand_in;
+
+use std::path::PathBuf;
+
+use plan::Plan;
+use report::table;
+
+fn main() {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let [agent, baseline, mode] = &words[..] else {
+        eprintln!("usage: bench AGENT BASELINE full|short");
+        std::process::exit(2);
+    };
+    let absolute = |path: &String| {
+        std::path::absolute(PathBuf::from(path)).expect("the current folder is known")
+    };
+    let plan =
+        Plan { agent: absolute(agent), baseline: absolute(baseline), is_full: mode == "full" };
+    let mut rows = Vec::new();
+    for (name, measure) in [
+        ("reaction", speed::reaction as fn(&Plan) -> Vec<report::Row>),
+        ("posts", speed::posts),
+        ("cost of a metric", speed::cost),
+        ("memory", idle::memory),
+        ("binary", idle::binary),
+        ("start", idle::start),
+        ("idle", idle::idle),
+    ] {
+        eprintln!("measuring: {name}");
+        rows.extend(measure(&plan));
+    }
+    println!("{}", table(&rows));
+    if plan.is_full {
+        document::write(&rows);
+    }
+}
