@@ -129,6 +129,15 @@ pub trait PodmanApi {
     fn events(&self, since: Option<i64>) -> Answer<'_, EventStream>;
     /// Lists containers of ours in any state. Never blocks on a pod.
     fn containers(&self) -> Answer<'_, Vec<ContainerRow>>;
+    /// Lists the containers of one pod of ours in any state. A command about one pod asks so: what
+    /// it costs podman and the agent does not grow with the other pods.
+    fn containers_of<'a>(&'a self, pod: &'a str) -> Answer<'a, Vec<ContainerRow>> {
+        Box::pin(async move {
+            let mut rows = self.containers().await?;
+            rows.retain(|row| row.pod_name == pod);
+            Ok(rows)
+        })
+    }
     /// Lists pods of ours. Blocks while any of them is being stopped.
     fn pods(&self) -> Answer<'_, Vec<PodRow>>;
     /// Finds the pod `name` if it is ours.

@@ -20,7 +20,7 @@ use super::http::{LIST_TIMEOUT, LibpodClient, decoded, refused, with_query};
 use super::libpod::{
     ContainerDetail, ContainerRow, HostInfo, ImageDetail, Info, PlayReport, PodRow, UpdateBody,
 };
-use crate::pod_manifest::{AGENT, MANAGED_BY};
+use crate::pod_manifest::{AGENT, ID, MANAGED_BY};
 use wording::{auth_header, pulled, read_lines};
 
 /// A call that reads or changes one container.
@@ -70,6 +70,14 @@ impl PodmanApi for LibpodClient {
         let filters = json!({"label": [ours()]});
         Box::pin(async move {
             let call = "list containers";
+            self.list(call, "containers/json", &filters).await
+        })
+    }
+
+    fn containers_of<'a>(&'a self, pod: &'a str) -> Answer<'a, Vec<ContainerRow>> {
+        let filters = json!({"label": [ours(), format!("{ID}={pod}")]});
+        Box::pin(async move {
+            let call = "list the pod's containers";
             self.list(call, "containers/json", &filters).await
         })
     }

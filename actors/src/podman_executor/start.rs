@@ -28,8 +28,10 @@ const REMOVAL_RESERVE: Duration = REMOVE_TIMEOUT.saturating_add(ANSWER_MARGIN);
 const ANSWER_MARGIN: Duration = Duration::from_secs(1);
 /// Time for containers to leave `created` after `play/kube` has answered.
 const SETTLING_TIME: Duration = Duration::from_secs(2);
-/// Time between two looks at what is being waited for.
-const POLL_PERIOD: Duration = Duration::from_millis(100);
+/// Time to the second look at what is being waited for; doubled with each further one.
+const MIN_POLL_PERIOD: Duration = Duration::from_millis(10);
+/// Longest time between two looks.
+const MAX_POLL_PERIOD: Duration = Duration::from_millis(100);
 /// Grace for what still runs of a pod that is replaced.
 const REPLACEMENT_GRACE: Duration = Duration::from_secs(10);
 
@@ -185,6 +187,7 @@ fn network(host: &HostInfo) -> &'static str {
 async fn verify(bench: &Workbench, workload: &Workload) -> Result<Vec<ContainerRow>, CommandError> {
     let until = bench.clock.now().monotonic + SETTLING_TIME;
     let wanted: BTreeSet<_> = workload.pod.containers.iter().map(|c| c.name.as_str()).collect();
+    let mut period = MIN_POLL_PERIOD;
     loop {
         let rows = bench.containers_of(&workload.id).await;
         let rows = rows.map_err(|error| unavailable(&error))?;
@@ -202,7 +205,8 @@ async fn verify(bench: &Workbench, workload: &Workload) -> Result<Vec<ContainerR
             let message = format!("podman did not start container {}", missing.join(", "));
             return Err(CommandError::Start { message });
         }
-        tokio::time::sleep(POLL_PERIOD).await;
+        tokio::time::sleep(period).await;
+        period = (period * 2).min(MAX_POLL_PERIOD);
     }
 }
 

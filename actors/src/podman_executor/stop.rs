@@ -22,8 +22,10 @@ const ATTEMPTS: u32 = 3;
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// Time for podman to clean up after the last container: removing before costs 3 s.
 const CLEANUP_TIME: Duration = Duration::from_secs(3);
-/// Time between two looks at what is being waited for.
-const POLL_PERIOD: Duration = Duration::from_millis(100);
+/// Time to the second look at what is being waited for; doubled with each further one.
+const MIN_POLL_PERIOD: Duration = Duration::from_millis(10);
+/// Longest time between two looks.
+const MAX_POLL_PERIOD: Duration = Duration::from_millis(100);
 
 /// Stops and removes the pod `id` with its volumes.
 ///
@@ -97,6 +99,7 @@ async fn stop_containers(
 /// Waits, not for ever, until podman has cleaned up behind the last container.
 async fn wait_for_end(bench: &Workbench, id: &WorkloadId) -> Result<(), PodmanError> {
     let until = bench.clock.now().monotonic + CLEANUP_TIME;
+    let mut period = MIN_POLL_PERIOD;
     while bench.left(until) > Duration::ZERO {
         match bench.pod(id).await {
             Ok(Some(pod)) if pod.status == "Running" || pod.status == "Degraded" => {}
@@ -104,7 +107,8 @@ async fn wait_for_end(bench: &Workbench, id: &WorkloadId) -> Result<(), PodmanEr
             Ok(_) | Err(PodmanError::Timeout { .. }) => return Ok(()),
             Err(error) => return Err(error),
         }
-        tokio::time::sleep(POLL_PERIOD).await;
+        tokio::time::sleep(period).await;
+        period = (period * 2).min(MAX_POLL_PERIOD);
     }
     Ok(())
 }

@@ -111,8 +111,8 @@ impl Workbench {
         &self,
         id: &WorkloadId,
     ) -> Result<Vec<ContainerRow>, PodmanError> {
-        let mut rows = self.containers().await?;
-        rows.retain(|row| row.pod_name == id.as_str());
+        let mut rows = self.api.containers_of(id.as_str()).await?;
+        rows.retain(|row| is_ours(&row.labels, &row.pod_name, &self.device_id));
         Ok(rows)
     }
 

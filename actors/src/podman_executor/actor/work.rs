@@ -46,7 +46,11 @@ pub(super) async fn work(
         // These make and remove no pod.
         Action::Pull { .. } | Action::Limit { .. } => {}
     }
-    let seen = timeout(reserve * 3 / 4, observer.observe()).await.ok();
+    let seen = match (&action, &result) {
+        // No pod is another one than before.
+        (Action::Pull { .. }, Ok(_)) => None,
+        (_, _) => timeout(reserve * 3 / 4, observer.observe()).await.ok(),
+    };
     Done { action, result, seen }
 }
 
