@@ -1,0 +1,298 @@
+//! A control plane without nodes, and whoever else acts on it.
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::authentication::v1::TokenRequest;
+use k8s_openapi::api::authorization::v1::SelfSubjectAccessReview;
+use k8s_openapi::api::core::v1::{Pod, Secret, ServiceAccount};
+use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::{ApiResource, GroupVersionKind, TypeMeta};
+use kube::{Client, Config, ResourceExt as _};
+use serde::Deserialize as _;
+use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
+
+/// The namespace of the manifest.
+pub(crate) const NAMESPACE: &str = "edge";
+const ACCOUNT: &str = "device-worker-ng";
+const RBAC: &str = include_str!("../../../packaging/kubernetes/rbac.yaml");
+/// Time for the cluster to come up, or to do one thing.
+const LIMIT: Duration = Duration::from_secs(90);
+/// Time between two looks.
+const POLL: Duration = Duration::from_millis(200);
+
+/// Runs on free ports of loopback; ended when dropped.
+pub(crate) struct Cluster {
+    assets: PathBuf,
+    folder: tempfile::TempDir,
+    etcd: u16,
+    api: u16,
+    /// In order of start.
+    programs: Vec<(&'static str, Child)>,
+    /// The administrator's.
+    client: Client,
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for (_, program) in self.programs.iter_mut().rev() {
+            let _ = program.kill();
+            let _ = program.wait();
+        }
+    }
+}
+
+impl Cluster {
+    /// Starts etcd, the API server and its controllers, and gives the agent its rights.
+    pub(crate) async fn start() -> Self {
+        let assets = std::env::var_os("KUBEBUILDER_ASSETS").expect("KUBEBUILDER_ASSETS is not set");
+        let folder = tempfile::tempdir().unwrap();
+        let [etcd, peer, api] = free_ports();
+        let admin = folder.path().join("admin");
+        std::fs::write(&admin, kubeconfig(api, "secret")).unwrap();
+        let client = client(&admin).await;
+        let programs = Vec::new();
+        let mut cluster = Self { assets: assets.into(), folder, etcd, api, programs, client };
+        cluster.write_files();
+        cluster.run(
+            "etcd",
+            &[
+                format!("--data-dir={}", cluster.at("etcd")),
+                format!("--listen-client-urls=http://127.0.0.1:{etcd}"),
+                format!("--advertise-client-urls=http://127.0.0.1:{etcd}"),
+                format!("--listen-peer-urls=http://127.0.0.1:{peer}"),
+                format!("--initial-advertise-peer-urls=http://127.0.0.1:{peer}"),
+                format!("--initial-cluster=default=http://127.0.0.1:{peer}"),
+            ],
+        );
+        cluster.start_api_server().await;
+        cluster.run(
+            "kube-controller-manager",
+            &[
+                format!("--kubeconfig={}", cluster.at("admin")),
+                "--leader-elect=false".to_owned(),
+                "--controllers=deployment,replicaset,garbagecollector".to_owned(),
+                "--port=0".to_owned(),
+                "--secure-port=0".to_owned(),
+            ],
+        );
+        for document in serde_yaml::Deserializer::from_str(RBAC) {
+            cluster.apply(&Value::deserialize(document).unwrap()).await;
+        }
+        cluster.write_agents_kubeconfig().await;
+        cluster
+    }
+
+    /// Returns the path of the kubeconfig that the agent has.
+    pub(crate) fn agents_kubeconfig(&self) -> PathBuf {
+        self.folder.path().join("agent")
+    }
+
+    pub(crate) async fn start_api_server(&mut self) {
+        self.run(
+            "kube-apiserver",
+            &[
+                format!("--etcd-servers=http://127.0.0.1:{}", self.etcd),
+                "--bind-address=127.0.0.1".to_owned(),
+                format!("--secure-port={}", self.api),
+                format!("--cert-dir={}", self.at("certificates")),
+                "--authorization-mode=RBAC".to_owned(),
+                format!("--token-auth-file={}", self.at("tokens")),
+                "--service-account-issuer=https://localhost".to_owned(),
+                format!("--service-account-key-file={}", self.at("sa.pub")),
+                format!("--service-account-signing-key-file={}", self.at("sa.key")),
+                "--disable-admission-plugins=ServiceAccount".to_owned(),
+                "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
+            ],
+        );
+        eventually("the API server", async || {
+            self.deployments().list(&ListParams::default()).await.ok()
+        })
+        .await;
+    }
+
+    pub(crate) fn kill_api_server(&mut self) {
+        let mut programs = self.programs.iter_mut();
+        let (_, server) = programs.find(|(name, _)| *name == "kube-apiserver").unwrap();
+        server.kill().unwrap();
+        server.wait().unwrap();
+        self.programs.retain(|(name, _)| *name != "kube-apiserver");
+    }
+
+    /// Takes one verb on one resource from the agent's Role, or gives all of the manifest again.
+    pub(crate) async fn change_rights(&self, taken: Option<(&str, &str)>) {
+        for document in serde_yaml::Deserializer::from_str(RBAC) {
+            let mut object = Value::deserialize(document).unwrap();
+            if object["kind"] != "Role" {
+                continue;
+            }
+            if let Some((verb, resource)) = taken {
+                let rules = object["rules"].as_array_mut().unwrap();
+                let mut left = Vec::new();
+                for rule in rules.iter() {
+                    for one in rule["resources"].as_array().unwrap() {
+                        let mut rule = rule.clone();
+                        rule["resources"] = json!([one]);
+                        let verbs = rule["verbs"].as_array_mut().unwrap();
+                        verbs.retain(|it| one != resource || it != verb);
+                        left.push(rule);
+                    }
+                }
+                *rules = left;
+            }
+            self.apply(&object).await;
+        }
+        // The API server learns of it by a watch.
+        if let Some((verb, resource)) = taken {
+            let client = client(&self.agents_kubeconfig()).await;
+            let reviews = Api::<SelfSubjectAccessReview>::all(client);
+            let question: SelfSubjectAccessReview = serde_json::from_value(json!({"spec": {
+                "resourceAttributes": {"namespace": NAMESPACE, "verb": verb, "resource": resource},
+            }}))
+            .unwrap();
+            eventually("the refusal", async || {
+                let answer = reviews.create(&PostParams::default(), &question).await.ok()?;
+                (!answer.status?.allowed).then_some(())
+            })
+            .await;
+        }
+    }
+
+    /// Applies an object as an administrator does.
+    async fn apply(&self, object: &Value) {
+        let object: DynamicObject = serde_json::from_value(object.clone()).unwrap();
+        let TypeMeta { api_version, kind } = object.types.clone().unwrap();
+        let (group, version) = api_version.rsplit_once('/').unwrap_or(("", &api_version));
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, &kind));
+        let api: Api<DynamicObject> = match object.namespace() {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), &namespace, &resource),
+            None => Api::all_with(self.client.clone(), &resource),
+        };
+        let params = PatchParams::apply("kubectl").force();
+        api.patch(&object.name_any(), &params, &Patch::Apply(&object)).await.unwrap();
+    }
+
+    pub(crate) fn deployments(&self) -> Api<Deployment> {
+        Api::namespaced(self.client.clone(), NAMESPACE)
+    }
+
+    pub(crate) fn pods(&self) -> Api<Pod> {
+        Api::namespaced(self.client.clone(), NAMESPACE)
+    }
+
+    pub(crate) fn secrets(&self) -> Api<Secret> {
+        Api::namespaced(self.client.clone(), NAMESPACE)
+    }
+
+    /// Returns the one pod of a workload of a device, when there is exactly one.
+    pub(crate) async fn pod(&self, device: &str, id: &str) -> Pod {
+        let labels = format!("device-worker-ng/device={device},device-worker-ng/id={id}");
+        let params = ListParams::default().labels(&labels);
+        let look = async || {
+            let pods = self.pods().list(&params).await.ok()?;
+            <[Pod; 1]>::try_from(pods.items).ok()
+        };
+        let [pod] = eventually("the one pod", look).await;
+        pod
+    }
+
+    /// Says of a pod what a kubelet would: its only container is in `state`.
+    pub(crate) async fn play_kubelet(&self, pod: &Pod, state: &Value, last_state: &Value) {
+        let is_up = state.get("running").is_some();
+        let container = json!({
+            "name": "c", "image": "nginx", "imageID": "", "restartCount": 1,
+            "ready": is_up, "state": state, "lastState": last_state,
+        });
+        let status = json!({"status": {
+            "phase": "Running",
+            "conditions": [{"type": "Ready", "status": if is_up { "True" } else { "False" }}],
+            "containerStatuses": [container],
+        }});
+        let patch = Patch::Merge(&status);
+        self.pods().patch_status(&pod.name_any(), &PatchParams::default(), &patch).await.unwrap();
+    }
+
+    /// Says of a pod that it runs and is ready.
+    pub(crate) async fn runs(&self, pod: &Pod) {
+        let up = json!({"running": {"startedAt": "2024-05-01T10:00:00Z"}});
+        self.play_kubelet(pod, &up, &json!({})).await;
+    }
+
+    fn at(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+
+    fn write_files(&self) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        std::fs::write(self.at("sa.key"), key.serialize_pem()).unwrap();
+        std::fs::write(self.at("sa.pub"), key.public_key_pem()).unwrap();
+        let tokens = "secret,admin,admin,\"system:masters\"\n";
+        std::fs::write(self.at("tokens"), tokens).unwrap();
+    }
+
+    /// Writes a kubeconfig with a token of the manifest's service account.
+    async fn write_agents_kubeconfig(&self) {
+        let accounts = Api::<ServiceAccount>::namespaced(self.client.clone(), NAMESPACE);
+        let wanted = TokenRequest::default();
+        let params = PostParams::default();
+        let token = accounts.create_token_request(ACCOUNT, &params, &wanted).await.unwrap();
+        let token = token.status.unwrap().token;
+        std::fs::write(self.agents_kubeconfig(), kubeconfig(self.api, &token)).unwrap();
+    }
+
+    fn run(&mut self, program: &'static str, arguments: &[String]) {
+        let log = self.folder.path().join(format!("{program}.log"));
+        let log = File::options().create(true).append(true).open(log).unwrap();
+        let started = Command::new(self.assets.join(program))
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn();
+        self.programs.push((program, started.unwrap()));
+    }
+}
+
+fn kubeconfig(port: u16, token: &str) -> String {
+    let kubeconfig = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+        "clusters": [{"name": "k", "cluster": {
+            "server": format!("https://127.0.0.1:{port}"), "insecure-skip-tls-verify": true,
+        }}],
+        "users": [{"name": "u", "user": {"token": token}}],
+    });
+    kubeconfig.to_string()
+}
+
+async fn client(kubeconfig: &std::path::Path) -> Client {
+    let kubeconfig = Kubeconfig::read_from(kubeconfig).unwrap();
+    let options = KubeConfigOptions::default();
+    let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
+    Client::try_from(config.unwrap()).unwrap()
+}
+
+fn free_ports() -> [u16; 3] {
+    let sockets = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    sockets.map(|socket| socket.local_addr().unwrap().port())
+}
+
+/// Waits until `look` sees something.
+pub(crate) async fn eventually<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+    let seen = async {
+        loop {
+            if let Some(seen) = look().await {
+                return seen;
+            }
+            sleep(POLL).await;
+        }
+    };
+    let seen = timeout(LIMIT, seen).await;
+    seen.unwrap_or_else(|_| panic!("waited in vain for {what}"))
+}

@@ -1,0 +1,19 @@
+//! Scheduler and Kubernetes executor on a real API server with real controllers, with no more rights
+//! than `packaging/kubernetes/rbac.yaml` gives. Only the kubelet is played: there is no node.
+//!
+//! Run by `make test-kubernetes`, because it needs `KUBEBUILDER_ASSETS`, a folder with etcd, kube-apiserver
+//! and kube-controller-manager; `tests/kubernetes/build-apiserver.sh` makes one.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "the whole file is a test"
+)]
+
+mod agent;
+mod cluster;
+mod life;
+mod neighbours;
+mod outages;
+mod rights;

@@ -1,0 +1,32 @@
+//! Rights that somebody took away.
+
+use actors::workload::WorkloadStatus::{Deploying, Running};
+use kube::api::ListParams;
+
+use crate::agent::{Agent, workload};
+use crate::cluster::Cluster;
+
+#[actix::test]
+async fn a_missing_right_is_named_and_once_given_the_workload_starts() {
+    let cluster = Cluster::start().await;
+    cluster.change_rights(Some(("patch", "secrets"))).await;
+    let agent = Agent::start("toto", &cluster);
+    let id = "web-0123456789ab";
+    agent.configure(&[workload("web", id)]);
+    let why = agent.reports_reason("web", Deploying, "403").await;
+    for words in [
+        "apply Secret edge/web-0123456789ab-31f7a65e3155-key",
+        "system:serviceaccount:edge:device-worker-ng",
+        "cannot patch resource \"secrets\"",
+        "in the namespace \"edge\"",
+    ] {
+        assert!(why.contains(words), "{words}: {why}");
+    }
+    let deployments = cluster.deployments().list(&ListParams::default()).await.unwrap();
+    assert!(deployments.items.is_empty(), "{deployments:?}");
+
+    cluster.change_rights(None).await;
+    let pod = cluster.pod("toto", id).await;
+    cluster.runs(&pod).await;
+    agent.reports("web", Running).await;
+}
