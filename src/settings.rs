@@ -150,19 +150,29 @@ pub fn find(key: &str) -> Option<&'static Setting> {
     ALL.iter().find(|setting| setting.key.eq_ignore_ascii_case(key))
 }
 
-/// Returns the table for the documentation, in Markdown; a test compares the two.
+/// Returns the reference of all settings for the documentation, in Markdown: a heading and a table
+/// for each group. A test compares the two.
 #[must_use]
 pub fn markdown() -> String {
-    let mut table = String::from("| setting | default | what it does |\n|---|---|---|\n");
+    let mut reference = String::new();
+    let mut group = None;
     for setting in ALL {
+        if group.replace(setting.group) != Some(setting.group) {
+            reference += &format!(
+                "\n## {}\n\n| setting | flag | default | what it does |\n|---|---|---|---|\n",
+                setting.group.heading(),
+            );
+        }
         let default = match setting.default {
             Fallback::Text(text) => format!("`{text}`"),
             Fallback::Found(how) => how.to_owned(),
             Fallback::Nothing => String::new(),
         };
-        table += &format!("| `{}` | {default} | {} |\n", setting.key, setting.summary);
+        let (key, flag, placeholder) = (setting.key, setting.flag(), setting.kind.placeholder());
+        let summary = setting.summary;
+        reference += &format!("| `{key}` | `--{flag} {placeholder}` | {default} | {summary} |\n");
     }
-    table
+    reference
 }
 
 const fn setting(
@@ -270,11 +280,13 @@ mod tests {
     }
 
     #[test]
-    fn the_documentation_has_a_row_for_each_setting() {
-        let table = markdown();
-        assert_eq!(table.lines().count(), ALL.len() + 2);
-        assert!(table.lines().all(|row| row.matches('|').count() == 4), "{table}");
-        assert!(table.contains("| `START_BUDGET` | `4` | How many workloads"));
+    fn the_reference_has_a_row_for_each_setting_and_a_heading_for_each_group() {
+        let reference = markdown();
+        let rows: Vec<_> = reference.lines().filter(|line| line.starts_with("| `")).collect();
+        assert_eq!(rows.len(), ALL.len());
+        assert!(rows.iter().all(|row| row.matches('|').count() == 5), "{reference}");
+        assert!(reference.contains("| `START_BUDGET` | `--start-budget NUMBER` | `4` | How many"));
+        assert_eq!(reference.matches("\n## ").count(), 6);
     }
 
     #[test]

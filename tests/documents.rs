@@ -1,0 +1,83 @@
+//! What the documents repeat of the program is true.
+
+use std::path::{Path, PathBuf};
+
+use device_worker_ng::settings;
+use grammar::Condition;
+
+const README: &str = include_str!("../README.md");
+const CONFIGURATION: &str = include_str!("../docs/configuration.md");
+const PROFILES: &str = include_str!("../docs/profiles.md");
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The README and every document below `docs`.
+fn documents() -> Vec<(PathBuf, String)> {
+    let folder = std::fs::read_dir(root().join("docs")).unwrap();
+    let documents = folder.map(|entry| entry.unwrap().path());
+    let documents = documents.filter(|path| path.extension().is_some_and(|it| it == "md"));
+    let all = documents.chain([root().join("README.md")]);
+    all.map(|path| (path.clone(), std::fs::read_to_string(path).unwrap())).collect()
+}
+
+/// The contents of the code blocks of that language.
+fn blocks<'a>(document: &'a str, language: &str) -> Vec<&'a str> {
+    let fence = format!("```{language}\n");
+    let blocks = document.split(&fence).skip(1);
+    blocks.map(|rest| rest.split("```").next().unwrap_or_default().trim()).collect()
+}
+
+#[test]
+fn the_reference_has_every_setting_as_the_program_knows_it() {
+    let reference = settings::markdown();
+    assert!(
+        CONFIGURATION.ends_with(&reference),
+        "docs/configuration.md shall end with this\n{reference}"
+    );
+}
+
+#[test]
+fn every_condition_of_the_cookbook_parses() {
+    let conditions = blocks(PROFILES, "condition");
+    assert!(conditions.len() >= 10, "{conditions:?}");
+    for condition in conditions {
+        if let Err(error) = Condition::parse(condition) {
+            panic!("{condition}: {error}");
+        }
+    }
+}
+
+#[test]
+fn every_link_between_the_documents_leads_to_a_file() {
+    let mut missing = Vec::new();
+    for (path, text) in documents() {
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for link in links.filter(|link| !link.contains("://") && !link.starts_with('#')) {
+            let target = link.split('#').next().unwrap_or(link);
+            if !path.parent().unwrap().join(target).exists() {
+                missing.push(format!("{}: {link}", path.display()));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+#[test]
+fn the_readme_names_only_files_that_exist() {
+    let architecture = README.split("## Architecture").nth(1).unwrap_or_default();
+    let quoted = architecture.split('`').skip(1).step_by(2);
+    let paths: Vec<&str> = quoted
+        .filter(|text| text.contains('/') && !text.contains([' ', '*', '<', ':']))
+        .filter(|text| text.ends_with(".rs") || text.ends_with(".pest") || text.ends_with('/'))
+        .collect();
+    assert!(paths.len() > 20, "{paths:?}");
+    let missing: Vec<_> = paths
+        .iter()
+        .filter(|path| {
+            !root().join(path).exists() && !root().join("actors/src").join(path).exists()
+        })
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
