@@ -1,5 +1,7 @@
 //! What the documents repeat of the program is true.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::path::{Path, PathBuf};
 
 use device_worker_ng::settings;
