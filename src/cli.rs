@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::builder::ValueParser;
 use clap::{Arg, ArgMatches, value_parser};
 
-use crate::commands::{cron, eval};
+use crate::commands::{cron, eval, status};
 use crate::config::{ConfigErrors, Loaded, Sources, Warning};
 use crate::settings::{self, Fallback, Setting, VARIABLE_PREFIX};
 
@@ -26,6 +26,8 @@ pub enum Command {
     Eval(eval::Question),
     /// Show when a cron expression runs, and no more.
     Cron(cron::Question),
+    /// Show how the running agent does, and no more.
+    Status(status::Question, Sources),
 }
 
 /// A wrong command line, or one that asks for help or the version only.
@@ -84,6 +86,10 @@ pub fn parse(
         }
         Some((eval::NAME, matches)) => Command::Eval(matches.into()),
         Some((cron::NAME, matches)) => Command::Cron(matches.into()),
+        Some((status::NAME, matches)) => {
+            add_file(matches, &mut sources);
+            Command::Status(matches.into(), sources)
+        }
         Some((_, matches)) => {
             add_flags(matches, &mut sources);
             Command::Run(sources)
@@ -98,10 +104,14 @@ fn is_of_use(variable: &str) -> bool {
         || ["HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME"].contains(&variable)
 }
 
-fn add_flags(matches: &ArgMatches, sources: &mut Sources) {
+fn add_file(matches: &ArgMatches, sources: &mut Sources) {
     if let Some(path) = matches.get_one::<PathBuf>(CONFIG) {
         sources.file = Some(path.clone());
     }
+}
+
+fn add_flags(matches: &ArgMatches, sources: &mut Sources) {
+    add_file(matches, sources);
     for setting in settings::ALL {
         if let Some(value) = matches.get_one::<String>(setting.key) {
             sources.flags.push((setting, value.clone()));
@@ -135,14 +145,18 @@ fn command() -> clap::Command {
         .subcommand(with_settings(check))
         .subcommand(eval::usage().next_line_help(true))
         .subcommand(cron::usage().next_line_help(true))
+        .subcommand(status::usage().next_line_help(true).arg(config()))
 }
 
-fn with_settings(command: clap::Command) -> clap::Command {
-    let config = Arg::new(CONFIG)
+fn config() -> Arg {
+    Arg::new(CONFIG)
         .long(CONFIG)
         .value_name("FILE")
         .value_parser(value_parser!(PathBuf))
-        .help("Configuration file, YAML; config.yaml.example lists every setting");
+        .help("Configuration file, YAML; config.yaml.example lists every setting")
+}
+
+fn with_settings(command: clap::Command) -> clap::Command {
     let flags = settings::ALL.iter().map(|setting| {
         Arg::new(setting.key)
             .long(setting.flag())
@@ -151,7 +165,7 @@ fn with_settings(command: clap::Command) -> clap::Command {
             .help_heading(setting.group.heading())
             .help(help(setting))
     });
-    command.next_line_help(true).arg(config).args(flags)
+    command.next_line_help(true).arg(config()).args(flags)
 }
 
 fn help(setting: &Setting) -> String {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use actors::clock::Clock;
 use device_worker_ng::cli::{self, Command};
-use device_worker_ng::commands::{cron, eval};
+use device_worker_ng::commands::{cron, eval, status};
 use device_worker_ng::config::{Config, Loaded, Machine, Sources};
 use device_worker_ng::{logging, oom_score, system};
 use tracing::{error, warn};
@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         Ok(Command::Cron(question)) => {
             cron::answer(&question, Clock::system().now().wall, &chrono::Local).report()
         }
+        Ok(Command::Status(question, sources)) => status::run(&question, &sources),
         Err(usage) => usage.report(),
     }
 }

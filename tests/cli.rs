@@ -342,3 +342,42 @@ fn a_service_manager_is_told_of_start_and_stop() {
     until("STOPPING=1");
     assert!(child.wait_with_output().unwrap().status.success());
 }
+
+#[test]
+fn status_shows_the_running_agent_and_says_when_none_runs() {
+    let device = device();
+    let socket = device.path("agent.sock");
+    device.configure(&format!("METRICS_LISTEN: unix:{}\n", socket.display()));
+    let status = |words: &str| {
+        let output =
+            device.agent(&format!("status --config config.yaml {words}")).output().unwrap();
+        (code(&output), text(&output.stdout), text(&output.stderr))
+    };
+
+    let (code, output, error) = status("");
+    assert_eq!((code, output.as_str()), (Some(3), ""));
+    assert!(error.starts_with("error: no agent answers at unix:/"), "{error}");
+    assert!(!device.path("state").exists(), "a question makes nothing");
+
+    let mut agent = device.start("--config config.yaml");
+    agent.until("listener opened");
+    let (code, output, error) = status("");
+    assert_eq!((code, error.as_str()), (Some(0), ""), "{output}");
+    let words: Vec<_> = output.split_whitespace().take(3).collect();
+    assert_eq!(words, ["agent", "toto,", "version"], "{output}");
+    assert!(!output.contains('\u{1b}'), "there is no terminal: {output}");
+    let (code, output, _) = status("--json");
+    assert_eq!(code, Some(0));
+    let answer: Value = serde_json::from_str(&output).unwrap();
+    assert_eq!(actors::testing::status_table::faults(&answer), Vec::<String>::new());
+    let (code, _, error) = status("web");
+    assert_eq!(
+        (code, error.as_str()),
+        (Some(1), "error: the agent has no workload web: it has none\n")
+    );
+
+    let mut watching = device.start("status --config config.yaml --watch");
+    let mut line = String::new();
+    watching.lines.as_mut().unwrap().read_line(&mut line).unwrap();
+    assert!(line.contains("toto, version"), "{line}");
+}

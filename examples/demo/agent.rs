@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::net::TcpStream;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::Sender;
 use std::thread;
@@ -28,12 +28,10 @@ pub(crate) struct Agent {
 impl Agent {
     /// Starts the agent that was built beside this program.
     pub(crate) fn start(folder: &Path, podman: &Path) -> anyhow::Result<Self> {
-        let own = std::env::current_exe().context("failed to find this program")?;
-        let built = own.parent().and_then(Path::parent).context("failed to find the agent")?;
         // The agent ends with the demo, even if the demo is killed.
         let process = Command::new("setpriv")
             .args(["--pdeathsig", "TERM"])
-            .arg(built.join("device-worker-ng"))
+            .arg(binary()?)
             .args(["--manifests", MANIFESTS, "--device-id", "demo"])
             // Any free port: the log says which.
             .args(["--metrics-listen", "127.0.0.1:0"])
@@ -82,6 +80,17 @@ impl Agent {
         }
     }
 
+    /// Lets the agent's own command write the status to standard output.
+    pub(crate) fn show_status(&self) -> anyhow::Result<()> {
+        let address = self.address.as_deref().context("the agent does not listen yet")?;
+        let mut status = Command::new(binary()?);
+        let ended = status.args(["status", "--address", address]).status();
+        if !ended.context("failed to ask for the status")?.success() {
+            bail!("the agent gave no status");
+        }
+        Ok(())
+    }
+
     fn ask(&self, method: &str, path: &str, body: &str) -> anyhow::Result<(u16, String)> {
         let address = self.address.as_deref().context("the agent does not listen yet")?;
         let mut stream = TcpStream::connect(address)?;
@@ -98,6 +107,13 @@ impl Agent {
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
         Ok((status.context("the answer was no HTTP")?, body.to_owned()))
     }
+}
+
+/// Returns the agent that was built beside this program.
+fn binary() -> anyhow::Result<PathBuf> {
+    let own = std::env::current_exe().context("failed to find this program")?;
+    let built = own.parent().and_then(Path::parent).context("failed to find the agent")?;
+    Ok(built.join("device-worker-ng"))
 }
 
 impl Drop for Agent {

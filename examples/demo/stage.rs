@@ -144,11 +144,10 @@ impl Stage {
         self.agent.post(&body)
     }
 
-    /// Shows the last status of every workload.
+    /// Shows the status as anybody can ask for it.
     pub(crate) fn finale(&mut self) -> anyhow::Result<()> {
-        let status = self.agent.status()?;
-        let table = timeline::table(&status, self.clock.now().wall, self.paint);
-        write!(io::stdout(), "{table}").context("failed to write")
+        self.act("device-worker-ng status")?;
+        self.agent.show_status()
     }
 
     fn wait(

@@ -182,37 +182,3 @@ pub(crate) fn waiting(before: Option<&Status>, now: &Status) -> Option<Line> {
     let why = format!("{reason}{}", next.unwrap_or_default());
     Some(Line::new(&now.name, "waits", why, Tint::Quiet))
 }
-
-/// Returns the final status as a table.
-pub(crate) fn table(status: &Value, now: DateTime<Utc>, paint: Paint) -> String {
-    let heads = ["workload", "status", "restarts", "why, and what comes next"];
-    let mut rows = vec![heads.map(str::to_owned)];
-    let counts: BTreeMap<&str, u64> = status["workloads"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|row| Some((row["workload"].as_str()?, row["restarts"].as_u64()?)))
-        .collect();
-    for workload in workloads(status) {
-        let restarts = counts.get(workload.name.as_str()).copied().unwrap_or_default();
-        let next = workload.next_start.map(|at| {
-            let seconds = (at - now).num_seconds().max(0);
-            format!("next run at {}, in {seconds} s", time_of_day(at))
-        });
-        let why: Vec<String> = workload.reason.into_iter().chain(next).collect();
-        rows.push([workload.name, workload.word, restarts.to_string(), why.join("; ")]);
-    }
-    let mut text = String::new();
-    for (index, [name, word, restarts, why]) in rows.iter().enumerate() {
-        let row = format!("{name:<10} {word:<10} {restarts:<9} {why}");
-        let tint = match (index, word.as_str()) {
-            (0, _) => Tint::World,
-            (_, "running") => Tint::Good,
-            (_, "crashed") => Tint::Bad,
-            _ => Tint::Quiet,
-        };
-        text += &paint.tinted(row.trim_end(), tint);
-        text.push('\n');
-    }
-    text
-}

@@ -1,7 +1,8 @@
-//! Commands that answer a question and end: no configuration, no actors.
+//! Commands that answer a question and end: no actors, nothing made on the disk.
 
 pub mod cron;
 pub mod eval;
+pub mod status;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -153,6 +153,14 @@ impl Config {
         Reader::new(&self.sources).only_log_level()
     }
 
+    /// Reads only where an agent of these sources listens; makes nothing on the disk.
+    ///
+    /// # Errors
+    /// The file, or the addresses in it, are wrong.
+    pub fn only_listen(sources: &Sources) -> Result<Vec<Listen>, ConfigErrors> {
+        Reader::new(sources).only_listen()
+    }
+
     /// Returns the configuration file, if one was named.
     #[must_use]
     pub fn file(&self) -> Option<&Path> {

@@ -58,6 +58,15 @@ impl<'a> Reader<'a> {
         }
     }
 
+    pub(super) fn only_listen(mut self) -> Result<Vec<Listen>, ConfigErrors> {
+        match self.read("METRICS_LISTEN", addresses::addresses) {
+            Some(listen) if self.problems.is_empty() => Ok(listen),
+            Some(_) | None => {
+                Err(ConfigErrors { problems: self.problems, warnings: self.warnings })
+            }
+        }
+    }
+
     /// Reads every setting before it gives up, so that every problem is found.
     pub(super) fn config(&mut self, machine: &Machine) -> Option<Config> {
         let origin = self.origin();
