@@ -15,6 +15,7 @@ use futures_util::StreamExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+use self::abandoned::Abandoned;
 pub(super) use self::peers::Peers;
 use self::refusal::Refusal;
 use self::sockets::OverUnix;
@@ -27,6 +28,7 @@ use crate::clock::Clock;
 use crate::messages::MetricsReceived;
 use crate::workload::{JobReport, Sample};
 
+mod abandoned;
 mod peers;
 mod refusal;
 mod sockets;
@@ -41,6 +43,10 @@ const MAX_BYTES: usize = 16 * MAX_BODY;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time for a peer to answer.
 const PEER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a body holds until the evaluator has handled it: its place, and its share of the memory.
+type Held = (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
+
 /// What the routes work with; shared by all listeners.
 pub(super) struct Service {
     evaluator: Recipient<MetricsReceived>,
@@ -50,6 +56,7 @@ pub(super) struct Service {
     own_addresses: Vec<IpAddr>,
     bodies: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
+    abandoned: Abandoned<Held>,
     taken: AtomicU64,
     refused: AtomicU64,
 }
@@ -71,6 +78,7 @@ impl Service {
             own_addresses,
             bodies: Arc::new(Semaphore::new(MAX_BODIES)),
             bytes: Arc::new(Semaphore::new(MAX_BYTES)),
+            abandoned: Abandoned::default(),
             taken: AtomicU64::new(0),
             refused: AtomicU64::new(0),
         }
@@ -83,6 +91,7 @@ impl Service {
         let (body, bytes) =
             timeout(REQUEST_TIMEOUT, self.receive(payload)).await.map_err(|_| Refusal::Slow)??;
         let samples = body::parse(&body)?;
+        self.abandoned.sweep();
         let slot = Arc::clone(&self.bodies).try_acquire_owned();
         let slot = slot.map_err(|_| Refusal::Busy)?;
         self.forward(samples, (slot, bytes)).await
@@ -112,25 +121,12 @@ impl Service {
     }
 
     /// Returns once the evaluator has stored the samples. `held` is given back when it has, or has
-    /// died, not when the client or we lose patience: so the limits bound what waits in its mailbox.
-    async fn forward(
-        &self,
-        samples: Vec<Sample>,
-        held: impl Send + 'static,
-    ) -> Result<(), Refusal> {
-        let answer = self.evaluator.send(MetricsReceived { samples });
-        #[allow(
-            clippy::disallowed_methods,
-            reason = "outlives its request by design, and no actor runs on the server's thread"
-        )]
-        let answer = actix_web::rt::spawn(async move {
-            let answer = answer.await;
-            drop(held);
-            answer
-        });
-        match timeout(PEER_TIMEOUT, answer).await {
-            Ok(Ok(Ok(stored))) => Ok(stored?),
-            Ok(Ok(Err(_)) | Err(_)) | Err(_) => Err(Refusal::NoAnswer),
+    /// died, not when the client or we lose patience.
+    async fn forward(&self, samples: Vec<Sample>, held: Held) -> Result<(), Refusal> {
+        let request = self.evaluator.send(MetricsReceived { samples });
+        match timeout(PEER_TIMEOUT, self.abandoned.guard(request, held)).await {
+            Ok(Ok(stored)) => Ok(stored?),
+            Ok(Err(_)) | Err(_) => Err(Refusal::NoAnswer),
         }
     }
 

@@ -19,6 +19,8 @@ struct FakeEvaluator {
     stored: Rc<RefCell<Vec<Sample>>>,
     refuses: bool,
     hangs: bool,
+    /// Takes longer than anybody waits.
+    is_slow: bool,
 }
 
 impl Actor for FakeEvaluator {
@@ -33,6 +35,9 @@ impl Handler<MetricsReceived> for FakeEvaluator {
         Box::pin(async move {
             if this.hangs {
                 std::future::pending::<()>().await;
+            }
+            if this.is_slow {
+                tokio::time::sleep(PEER_TIMEOUT * 2).await;
             }
             if this.refuses {
                 return Err(MetricsRefused::TooManyNames { name: "x".into(), limit: 10_000 });
@@ -174,6 +179,21 @@ async fn an_evaluator_that_hangs_costs_the_sender_five_seconds_and_holds_its_pla
     assert_eq!(answer.status, 503);
     assert_eq!(service.bodies.available_permits(), MAX_BODIES - 1);
     assert_eq!(service.bytes.available_permits(), MAX_BYTES - 22);
+}
+
+#[actix::test]
+async fn a_place_is_given_back_when_the_evaluator_comes_to_a_post_that_nobody_waits_for() {
+    tokio::time::pause();
+    let evaluator = FakeEvaluator { is_slow: true, ..FakeEvaluator::default() };
+    let service = service(evaluator.clone());
+    for stored in 0..3 {
+        let answer = ask(&service, post(r#"{"name":"x","value":1}"#)).await;
+        assert_eq!(answer.status, 503);
+        assert_eq!(evaluator.stored.borrow().len(), stored);
+        assert_eq!(service.bodies.available_permits(), MAX_BODIES - 1);
+        assert_eq!(service.bytes.available_permits(), MAX_BYTES - 22);
+        tokio::time::sleep(PEER_TIMEOUT * 2).await;
+    }
 }
 
 #[actix::test]
