@@ -104,38 +104,46 @@ fn windows(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// One posted metric, with 1,000 conditions over 100 metrics: ten of them name it.
+/// Conditions that name each metric.
+const PER_METRIC: u32 = 10;
+
+/// One posted metric among others: ten conditions name it, whatever the others do.
 fn posting(criterion: &mut Criterion) {
-    let mut slots = Slots::new(&[Some(20.0); 100]);
-    let conditions: Vec<Condition> = (0..1_000_u32)
-        .map(|index| {
-            let metric = index % 100;
-            let mut condition = parse(&format!("m{metric} < 5% || m{metric} > {index}%"));
-            condition.assign_slots(|_| metric, |_| 0);
-            condition
-        })
-        .collect();
-    let mut by_slot = vec![Vec::new(); 100];
-    for (place, condition) in conditions.iter().enumerate() {
-        for metric in condition.metrics() {
-            by_slot[metric.slot() as usize].push(place);
+    let mut group = criterion.benchmark_group("post");
+    for metrics in [2_u32, 11, 100] {
+        let count = metrics * PER_METRIC;
+        let mut slots = Slots::new(&vec![Some(20.0); metrics as usize]);
+        let conditions: Vec<Condition> = (0..count)
+            .map(|index| {
+                let metric = index % metrics;
+                let mut condition = parse(&format!("m{metric} < 5% || m{metric} > {index}%"));
+                condition.assign_slots(|_| metric, |_| 0);
+                condition
+            })
+            .collect();
+        let mut by_slot = vec![Vec::new(); metrics as usize];
+        for (place, condition) in conditions.iter().enumerate() {
+            for metric in condition.metrics() {
+                by_slot[metric.slot() as usize].push(place);
+            }
         }
-    }
-    let mut post = 0_usize;
-    criterion.bench_function("post/10 of 1,000 conditions", |bencher| {
-        bencher.iter(|| {
-            post += 1;
-            let slot = post % 100;
-            slots.values[slot] = Some(post as f64);
-            by_slot[slot]
-                .iter()
-                .filter(|place| {
-                    let outcome = conditions[**place].evaluate(&slots);
-                    outcome.is_ok_and(|truth| truth.is_true())
-                })
-                .count()
+        let mut post = 0_usize;
+        group.bench_function(format!("{PER_METRIC} of {count} conditions"), |bencher| {
+            bencher.iter(|| {
+                post += 1;
+                let slot = post % by_slot.len();
+                slots.values[slot] = Some(post as f64);
+                by_slot[slot]
+                    .iter()
+                    .filter(|place| {
+                        let outcome = conditions[**place].evaluate(&slots);
+                        outcome.is_ok_and(|truth| truth.is_true())
+                    })
+                    .count()
+            });
         });
-    });
+    }
+    group.finish();
 }
 
 criterion_group!(benches, parsing, evaluating, windows, posting);
