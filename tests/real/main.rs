@@ -18,6 +18,7 @@ mod idle;
 mod manifests;
 mod metrics;
 mod oom_score;
+mod overload;
 mod podman_trouble;
 mod pods;
 mod replacement;

@@ -16,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use self::abandoned::Abandoned;
+use self::long_answers::Places;
 pub(super) use self::peers::Peers;
 use self::refusal::Refusal;
 use self::sockets::OverUnix;
@@ -29,6 +30,7 @@ use crate::messages::MetricsReceived;
 use crate::workload::{JobReport, Sample};
 
 mod abandoned;
+mod long_answers;
 mod peers;
 mod refusal;
 mod sockets;
@@ -54,6 +56,7 @@ pub(super) struct Service {
     about: About,
     clock: Clock,
     own_addresses: Vec<IpAddr>,
+    places: Places,
     bodies: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
     abandoned: Abandoned<Held>,
@@ -76,6 +79,7 @@ impl Service {
             about,
             clock,
             own_addresses,
+            places: Places::new(),
             bodies: Arc::new(Semaphore::new(MAX_BODIES)),
             bytes: Arc::new(Semaphore::new(MAX_BYTES)),
             abandoned: Abandoned::default(),
@@ -188,6 +192,7 @@ async fn post_metrics(
 }
 
 async fn get_metrics(service: web::Data<Service>) -> Result<HttpResponse, Refusal> {
+    let place = service.places.place()?;
     let answers = service.peers.ask().await;
     let (Some(scheduler), Some(evaluator)) = (&answers.scheduler, &answers.evaluator) else {
         return Err(Refusal::NoAnswer);
@@ -195,13 +200,15 @@ async fn get_metrics(service: web::Data<Service>) -> Result<HttpResponse, Refusa
     let jobs: Vec<&JobReport> = scheduler.workloads.iter().map(|it| &it.job).collect();
     Ok(HttpResponse::Ok()
         .content_type("text/plain; version=0.0.4; charset=utf-8")
-        .body(exposition(&jobs, evaluator, service.posts())))
+        .body(place.fill(exposition(&jobs, evaluator, service.posts()))))
 }
 
-async fn get_status(service: web::Data<Service>) -> HttpResponse {
+async fn get_status(service: web::Data<Service>) -> Result<HttpResponse, Refusal> {
+    let place = service.places.place()?;
     let answers: Answers = service.peers.ask().await;
     let now = service.clock.now();
-    HttpResponse::Ok().json(status(&service.about, &answers, service.posts(), now))
+    let text = status(&service.about, &answers, service.posts(), now).to_string();
+    Ok(HttpResponse::Ok().content_type("application/json").body(place.fill(text)))
 }
 
 /// One line with the state, then one for each reason. Only an agent that cannot decide is an error:

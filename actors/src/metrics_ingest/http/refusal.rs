@@ -30,6 +30,8 @@ pub(super) enum Refusal {
     Body(#[from] BodyError),
     #[error("too many posts at one time; try again")]
     Busy,
+    #[error("too many answers wait for their readers; try again")]
+    Crowded,
     #[error("the agent's part that answers this is busy or restarting; try again")]
     NoAnswer,
     #[error(transparent)]
@@ -46,7 +48,7 @@ impl ResponseError for Refusal {
             Self::Cut | Self::Body(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Encoded => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Busy => StatusCode::TOO_MANY_REQUESTS,
+            Self::Busy | Self::Crowded => StatusCode::TOO_MANY_REQUESTS,
             Self::NoAnswer => StatusCode::SERVICE_UNAVAILABLE,
             Self::Refused(MetricsRefused::TooManyNames { .. }) => StatusCode::INSUFFICIENT_STORAGE,
         }
@@ -57,7 +59,7 @@ impl ResponseError for Refusal {
         if let Self::Method(allowed) = self {
             response.insert_header((header::ALLOW, *allowed));
         }
-        if matches!(self, Self::Busy | Self::NoAnswer) {
+        if matches!(self, Self::Busy | Self::Crowded | Self::NoAnswer) {
             response.insert_header((header::RETRY_AFTER, "1"));
         }
         // What is left of an unread body would be taken for the next request.

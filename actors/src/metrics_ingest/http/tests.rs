@@ -7,6 +7,7 @@ use actix::prelude::{Actor, Context, Handler, MessageResult, ResponseFuture};
 use actix_web::App;
 use actix_web::test::{TestRequest, call_service, init_service, read_body};
 
+use super::long_answers::MAX_ANSWERS;
 use super::*;
 use crate::messages::{
     ControlPlaneReport, EvaluatorReport, GetControlPlane, GetJobs, GetProfiles, MetricsRefused,
@@ -263,6 +264,27 @@ async fn the_pages_answer_and_other_paths_and_methods_do_not() {
         assert!(answer.body.contains(words), "{}", answer.body);
         assert_eq!(answer.headers.contains_key(header::ALLOW), status == 405);
     }
+}
+
+#[actix::test]
+async fn readers_over_the_limit_are_sent_away_until_another_is_done() {
+    let app = App::new().app_data(service(FakeEvaluator::default())).configure(routes);
+    let app = init_service(app).await;
+    let get = |path: &str| call_service(&app, TestRequest::get().uri(path).to_request());
+    let mut unread = Vec::new();
+    for _ in 0..MAX_ANSWERS {
+        let answer = get("/metrics").await;
+        assert_eq!(answer.status(), 200);
+        unread.push(answer);
+    }
+    for path in ["/metrics", "/status"] {
+        let refused = get(path).await;
+        assert_eq!(refused.status(), 429, "{path}");
+        assert!(refused.headers().contains_key(header::RETRY_AFTER), "{path}");
+    }
+    assert_eq!(get("/healthz").await.status(), 200);
+    unread.pop();
+    assert_eq!(get("/status").await.status(), 200);
 }
 
 #[actix::test]
