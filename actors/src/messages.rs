@@ -5,7 +5,7 @@
 //! becomes of the executor that received it. Nobody awaits a peer's answer, but for the three
 //! queries of the status page, the acceptance of posted metrics, and the wiring when it stops.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -185,11 +185,13 @@ impl Action {
 
 /// Scheduler → ControlPlaneSync, when a report changed, and each period: the reports on all
 /// workloads.
-#[derive(Clone, Debug, PartialEq, Message)]
+#[derive(Clone, Debug, Default, PartialEq, Message)]
 #[rtype(result = "()")]
 pub struct JobsReported {
     /// In order of name.
     pub jobs: Arc<[JobReport]>,
+    /// The runtimes that a workload needs and that do not answer.
+    pub silent_runtimes: BTreeSet<ExecutorKind>,
 }
 
 // ---- PodmanExecutor, K8sExecutor ------------------------------------------------------------

@@ -7,7 +7,9 @@
 )]
 
 mod actor_survives_panic;
+mod boots_offline;
 mod configuration_starts_pod;
 mod crash_restarts_pod;
 mod metric_stops_pod;
 mod rig;
+mod runtime_is_away;

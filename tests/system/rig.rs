@@ -25,9 +25,10 @@ use actors::testing::control_plane::FakeControlPlane;
 use actors::testing::fake_cluster::FakeCluster;
 use actors::testing::fake_podman::FakePodman;
 use actors::workload::{
-    Configuration, DeviceId, ExecutorKind, JobReport, Profile, ProfileCondition, RetryPolicy,
-    Sample, Workload, WorkloadStatus,
+    Configuration, ExecutorKind, JobReport, Profile, ProfileCondition, RetryPolicy, Sample,
+    Workload, WorkloadStatus,
 };
+use chrono::{DateTime, Utc};
 use futures_util::future::LocalBoxFuture;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -62,9 +63,22 @@ pub(crate) struct Rig {
     metrics: Recipient<MetricsReceived>,
     profiles: Recipient<GetProfiles>,
     jobs: Recipient<GetJobs>,
-    _actors: JoinSet<()>,
-    _folder: TempDir,
+    actors: JoinSet<()>,
+    device: Device,
 }
+
+/// What outlives a power cut, and what the device talks to.
+struct Device {
+    clock: Clock,
+    folder: TempDir,
+    shelf: Shelf,
+    podman: FakePodman,
+    cluster: FakeCluster,
+    server: FakeControlPlane,
+}
+
+/// The device's id.
+const DEVICE: &str = "cam-01";
 
 impl Rig {
     /// Starts the agent of a device that was never enrolled, under a control plane that admits it
@@ -76,11 +90,29 @@ impl Rig {
     /// As [`Self::start`], with a time to live for metrics that bring none.
     pub(crate) fn start_with_ttl(configuration: Configuration, ttl: Option<Duration>) -> Self {
         let clock = Clock::simulated("2026-11-23T12:00:00Z".parse().expect("a time"));
-        let device = DeviceId::from("cam-01");
-        let folder = TempDir::new().expect("a folder");
-        let podman = FakePodman::new();
-        let cluster = FakeCluster::default();
-        let server = FakeControlPlane::new(device.clone(), configuration, clock.clone());
+        let server = FakeControlPlane::new(DEVICE.into(), configuration, clock.clone());
+        let device = Device {
+            clock,
+            folder: TempDir::new().expect("a folder"),
+            shelf: Shelf::default(),
+            podman: FakePodman::new(),
+            cluster: FakeCluster::default(),
+            server,
+        };
+        Self::boot(device, ttl)
+    }
+
+    /// Cuts the power and boots again: the pods are gone, the disk is as it was, and the wall clock
+    /// stands at `wall`.
+    pub(crate) async fn reboot(mut self, wall: &str) -> Self {
+        self.actors.shutdown().await;
+        let wall: DateTime<Utc> = wall.parse().expect("a time");
+        self.clock.step(wall - self.clock.now().wall);
+        Self::boot(Device { podman: FakePodman::new(), ..self.device }, None)
+    }
+
+    fn boot(device: Device, ttl: Option<Duration>) -> Self {
+        let Device { clock, folder, shelf, podman, cluster, server } = &device;
 
         let control_plane = Slot::<ControlPlaneSync>::new("control_plane_sync", clock.clone());
         let evaluator = Slot::<ProfileEvaluator>::new("profile_evaluator", clock.clone());
@@ -102,7 +134,7 @@ impl Rig {
                 api: Rc::new(server.clone()),
                 identity: server.identity_files(folder.path()).expect("a writable folder"),
             },
-            Box::new(Shelf::default()),
+            Box::new(shelf.clone()),
             vec![scheduler.recipient()],
             evaluator.recipient(),
             clock.clone(),
@@ -111,7 +143,7 @@ impl Rig {
         let podman_rootful = PodmanExecutor::new(PodmanDeps {
             kind: ExecutorKind::PodmanRootful,
             api: Rc::new(podman.clone()),
-            device_id: device.clone(),
+            device_id: DEVICE.into(),
             boot_id: boot_id().expect("linux tells its boot id"),
             disk: on_disk(
                 &folder.path().join("volumes"),
@@ -128,7 +160,7 @@ impl Rig {
             vitals: rootful.vitals(),
         });
         let deployments = K8sExecutor::new(K8sDeps {
-            device_id: device,
+            device_id: DEVICE.into(),
             scheduler_commands: scheduler.recipient(),
             observations: scheduler.recipient(),
             events: control_plane.recipient(),
@@ -146,7 +178,7 @@ impl Rig {
             control_plane: control_plane.recipient(),
             about: About {
                 version: "0",
-                device_id: DeviceId::from("cam-01"),
+                device_id: DEVICE.into(),
                 source: "server",
                 place: String::new(),
                 actors: Vec::new(),
@@ -175,15 +207,15 @@ impl Rig {
         actors.spawn_local(scheduler.supervise(planning, health.clone()));
         actors.spawn_local(control_plane.supervise(sync, health));
         Self {
-            control_plane: server,
-            podman,
-            cluster,
-            clock,
+            control_plane: server.clone(),
+            podman: podman.clone(),
+            cluster: cluster.clone(),
+            clock: clock.clone(),
             metrics,
             profiles,
             jobs,
-            _actors: actors,
-            _folder: folder,
+            actors,
+            device,
         }
     }
 
@@ -330,7 +362,7 @@ pub(crate) fn profile(name: &str, condition: &str, expression: &str) -> Profile 
 }
 
 /// Keeps the configuration in memory: a disk takes real time.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Shelf(Rc<RefCell<Option<Configuration>>>);
 
 impl ConfigurationStore for Shelf {

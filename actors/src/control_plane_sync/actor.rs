@@ -153,7 +153,7 @@ impl Handler<JobsReported> for ControlPlaneSync {
     type Result = ();
 
     fn handle(&mut self, message: JobsReported, ctx: &mut Self::Context) {
-        if self.status.report(message.jobs) {
+        if self.status.report(message) {
             self.hurry(ctx);
         }
     }

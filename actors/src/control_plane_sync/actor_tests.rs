@@ -15,7 +15,8 @@ use crate::control_plane_sync::{AgentStatus, EnrolmentAnswer, Restored, manifest
 use crate::supervisor::Slot;
 use crate::testing::control_plane::FakeControlPlane;
 use crate::workload::{
-    Configuration, DeviceId, Event, JobReport, RejectedWorkload, WorkloadName, WorkloadStatus,
+    Configuration, DeviceId, Event, ExecutorKind, JobReport, RejectedWorkload, WorkloadName,
+    WorkloadStatus,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -179,7 +180,7 @@ fn jobs(status: WorkloadStatus) -> JobsReported {
         restarts: 0,
         next_start: None,
     };
-    JobsReported { jobs: Arc::from([job]) }
+    JobsReported { jobs: Arc::from([job]), ..JobsReported::default() }
 }
 
 fn event(bench: &Bench) -> EventRecorded {
@@ -405,6 +406,25 @@ async fn a_changed_status_is_told_within_a_second_but_not_more_often() {
     after(2).await;
     let last = bench.api.record().heartbeats.pop().unwrap();
     assert_eq!(last.jobs.first().unwrap().status, WorkloadStatus::Crashed);
+}
+
+#[actix::test]
+async fn the_status_is_degraded_while_a_runtime_that_is_needed_is_silent() {
+    let bench = Bench::new();
+    let actor = bench.start();
+    let report = |silent: &[ExecutorKind]| JobsReported {
+        silent_runtimes: silent.iter().copied().collect(),
+        ..jobs(WorkloadStatus::Running)
+    };
+    actor.send(report(&[])).await.unwrap();
+    after(5).await;
+    for silent in [&[ExecutorKind::K8s][..], &[]] {
+        actor.send(report(silent)).await.unwrap();
+        // Told early, not with the heartbeat of the next minute.
+        after(5).await;
+    }
+    let statuses: Vec<_> = bench.api.record().heartbeats.iter().map(|it| it.status).collect();
+    assert_eq!(statuses, [AgentStatus::Up, AgentStatus::Degraded, AgentStatus::Up]);
 }
 
 #[actix::test]

@@ -1,6 +1,6 @@
 //! What the next heartbeat says, and what the status page says of actors and events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use super::api::Heartbeat;
 use super::event_ring::EventRing;
 use super::wire::AgentStatus;
 use crate::clock::Monotonic;
-use crate::messages::{ActorHealth, ActorReport};
-use crate::workload::{Configuration, Event, JobReport};
+use crate::messages::{ActorHealth, ActorReport, JobsReported};
+use crate::workload::{Configuration, Event, ExecutorKind, JobReport};
 
 /// A changed status is told early, but not more often than this.
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
@@ -20,6 +20,7 @@ const MIN_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(crate) struct Status {
     jobs: Arc<[JobReport]>,
+    silent_runtimes: BTreeSet<ExecutorKind>,
     events: EventRing,
     /// Those of the heartbeat that is under way: it may not arrive.
     under_way: Vec<Event>,
@@ -32,13 +33,16 @@ pub(crate) struct Status {
 }
 
 impl Status {
-    /// Takes the reports on all workloads; returns whether the status of one changed.
-    pub(crate) fn report(&mut self, jobs: Arc<[JobReport]>) -> bool {
+    /// Takes the reports on all workloads; returns whether the status of one changed, or whether
+    /// every runtime answers that is needed.
+    pub(crate) fn report(&mut self, JobsReported { jobs, silent_runtimes }: JobsReported) -> bool {
         let statuses = |jobs: &[JobReport]| {
             jobs.iter().map(|job| (job.workload.clone(), job.status)).collect::<Vec<_>>()
         };
-        let is_news = statuses(&jobs) != statuses(&self.jobs);
+        let is_news = statuses(&jobs) != statuses(&self.jobs)
+            || silent_runtimes.is_empty() != self.silent_runtimes.is_empty();
         self.jobs = jobs;
+        self.silent_runtimes = silent_runtimes;
         self.has_news |= is_news;
         is_news
     }
@@ -74,8 +78,10 @@ impl Status {
         self.recent.all()
     }
 
+    /// Returns whether every actor works, and every runtime that is needed.
     fn is_whole(&self) -> bool {
-        self.actors.values().all(|actor| actor.health == ActorHealth::Up)
+        self.silent_runtimes.is_empty()
+            && self.actors.values().all(|actor| actor.health == ActorHealth::Up)
     }
 
     /// Returns how long a changed status waits, none when nothing changed.

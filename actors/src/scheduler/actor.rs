@@ -1,7 +1,6 @@
 //! Scheduler: feeds what happens to the jobs, sends the commands that they plan.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::{
@@ -18,7 +17,7 @@ use crate::messages::{
     CommandFinished, Drain, EventRecorded, ExecutorCommand, GetJobs, JobsReported,
     ProfilesEvaluated, WorkloadsConfigured, WorkloadsObserved, tell,
 };
-use crate::workload::{Event, EventKind, ExecutorKind, JobReport};
+use crate::workload::{Event, EventKind, ExecutorKind};
 
 /// Reports are sent again so often though nothing changed, for a receiver that was restarted.
 const REPORT_PERIOD: Duration = Duration::from_secs(60);
@@ -47,7 +46,7 @@ pub struct Scheduler {
     /// The one timer, and what it is set to.
     alarm: Option<(Monotonic, SpawnHandle)>,
     report_pending: bool,
-    last_report: Arc<[JobReport]>,
+    last_report: JobsReported,
     tally: Tally,
 }
 
@@ -61,7 +60,7 @@ impl Scheduler {
             jobs,
             alarm: None,
             report_pending: false,
-            last_report: Arc::new([]),
+            last_report: JobsReported::default(),
             tally: Tally::default(),
         }
     }
@@ -130,14 +129,16 @@ impl Scheduler {
         let now = self.deps.clock.now();
         let reports = self.jobs.reports(now);
         self.tally.note(reports.iter(), now.wall);
-        if reports[..] != self.last_report[..] {
-            self.last_report = reports.into();
+        let report =
+            JobsReported { jobs: reports.into(), silent_runtimes: self.jobs.silent_runtimes() };
+        if report != self.last_report {
+            self.last_report = report;
             self.report();
         }
     }
 
     fn report(&self) {
-        tell(&self.deps.reports, JobsReported { jobs: Arc::clone(&self.last_report) });
+        tell(&self.deps.reports, self.last_report.clone());
     }
 
     fn report_period(&mut self, ctx: &mut Context<Self>) {

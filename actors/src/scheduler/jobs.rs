@@ -247,6 +247,13 @@ impl Jobs {
         }
         reports.into_values().collect()
     }
+
+    /// Returns the runtimes that a workload needs and that do not answer.
+    pub(crate) fn silent_runtimes(&self) -> BTreeSet<ExecutorKind> {
+        let wanted = self.jobs.values().filter_map(|job| job.desired.as_ref());
+        let needed = wanted.map(|workload| workload.executor);
+        needed.filter(|kind| self.runtimes.is_silent(*kind)).collect()
+    }
 }
 
 pub(super) fn pods_by_key(

@@ -48,6 +48,11 @@ impl Runtimes {
         self.0.get(&kind) == Some(&Runtime::Available)
     }
 
+    /// Returns whether `kind` was asked and did not answer.
+    pub(crate) fn is_silent(&self, kind: ExecutorKind) -> bool {
+        matches!(self.0.get(&kind), Some(Runtime::Unavailable { .. }))
+    }
+
     /// Returns whether some podman has not been heard yet, so that nobody knows its pods.
     pub(crate) fn has_unheard_podman(&self) -> bool {
         let podmans = [ExecutorKind::PodmanRootful, ExecutorKind::PodmanRootless];

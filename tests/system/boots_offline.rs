@@ -1,0 +1,73 @@
+//! A device that boots without a network and without a clock.
+
+use std::time::Duration;
+
+use actors::control_plane_sync::{Call, ControlPlaneError};
+use actors::testing::workloads::workload;
+use actors::workload::WorkloadStatus;
+use chrono::{DateTime, TimeDelta, Timelike as _, Utc};
+
+use crate::rig::{Rig, configuration, in_virtual_time};
+
+fn unreachable<T>(call: Call) -> Result<T, ControlPlaneError> {
+    let reason = "network is unreachable".to_owned();
+    Err(ControlPlaneError::Unreachable { call, reason })
+}
+
+fn cut_network(rig: &Rig) {
+    rig.control_plane.script(|script| {
+        script.configuration = unreachable(Call::Configuration);
+        script.enrolment = unreachable(Call::Enrolment);
+        script.registration = unreachable(Call::Registration);
+        script.heartbeat = unreachable(Call::Heartbeat);
+        script.control = unreachable(Call::Control);
+    });
+}
+
+#[test]
+fn at_1970_the_last_configuration_runs_and_the_right_time_disturbs_no_pod() {
+    in_virtual_time(async {
+        let web = workload("web").build();
+        let report = workload("report").cron("*/5 * * * *").build();
+        let wanted = configuration(&[&web, &report], &[]);
+        let rig = Rig::start(wanted);
+        rig.until_told(&web, WorkloadStatus::Running).await;
+        let good = rig.control_plane.record();
+        cut_network(&rig);
+
+        let rig = rig.reboot("1970-01-01T00:00:07Z").await;
+        rig.until_running(&web).await;
+        tokio::time::sleep(Duration::from_secs(20 * 60)).await;
+        assert_eq!(rig.plays(), 1, "cron waits for the clock: {:?}", rig.podman.calls());
+        let waits = rig.report(&report).await.expect("it is known");
+        assert_eq!(waits.status, WorkloadStatus::Deploying, "{waits:?}");
+        assert_eq!(waits.next_start, None, "nobody knows when");
+
+        // Clock and network come; the certificate of the former life is as good as before.
+        let right: DateTime<Utc> = "2026-11-24T08:02:30Z".parse().expect("a time");
+        rig.clock.step(right - rig.clock.now().wall);
+        let heard = rig.control_plane.record().heartbeats.len();
+        let shown = rig.control_plane.record().shown_own.len();
+        rig.control_plane.script(|script| {
+            script.configuration = good.configuration.clone();
+            script.enrolment = good.enrolment.clone();
+            script.registration = good.registration.clone();
+            script.heartbeat = good.heartbeat.clone();
+            script.control = good.control.clone();
+        });
+        rig.until("heartbeats come", |rig| rig.control_plane.record().heartbeats.len() > heard + 2)
+            .await;
+        let told = rig.control_plane.record();
+        assert_eq!(told.requests, good.requests, "no other certificate was asked for");
+        assert!(told.shown_own[shown..].iter().all(|own| *own), "{:?}", &told.shown_own[shown..]);
+        assert_eq!(rig.podman.count("stop_container"), 0);
+        assert_eq!(rig.report(&web).await.expect("it is known").restarts, 0);
+
+        // From here on cron knows when.
+        rig.until("the next tick runs", |rig| rig.plays() == 2).await;
+        let late = rig.clock.now().wall - right;
+        assert!(late < TimeDelta::minutes(6), "{late}");
+        assert_eq!(rig.clock.now().wall.minute() % 5, 0, "{}", rig.clock.now().wall);
+        assert_eq!(rig.podman.count("stop_container"), 0);
+    });
+}

@@ -1,0 +1,39 @@
+//! A runtime that does not answer is told to the control plane.
+
+use actors::control_plane_sync::AgentStatus;
+use actors::testing::fake_podman::Fault;
+use actors::testing::workloads::workload;
+use actors::workload::{ExecutorKind, WorkloadStatus};
+
+use crate::rig::{Rig, configuration, in_virtual_time};
+
+#[test]
+fn the_heartbeat_is_degraded_while_a_needed_podman_is_away_and_up_when_it_is_back() {
+    in_virtual_time(async {
+        let web = workload("web").build();
+        let rig = Rig::start(configuration(&[&web], &[]));
+        rig.until_told(&web, WorkloadStatus::Running).await;
+        rig.until_heartbeat("all is well", |told| told.status == AgentStatus::Up).await;
+        rig.podman.fail("containers", Fault::Absent);
+        rig.until_heartbeat("the server hears of it", |told| told.status == AgentStatus::Degraded)
+            .await;
+        rig.podman.mend();
+        rig.until_heartbeat("all is well again", |told| told.status == AgentStatus::Up).await;
+        assert_eq!(rig.plays(), 1, "the pod was left alone");
+    });
+}
+
+#[test]
+fn a_podman_that_no_workload_needs_may_be_away() {
+    in_virtual_time(async {
+        let web = workload("web").on(ExecutorKind::K8s).build();
+        let rig = Rig::start(configuration(&[&web], &[]));
+        rig.podman.fail("containers", Fault::Absent);
+        rig.until("the Deployment is made", |rig| !rig.cluster.applied().is_empty()).await;
+        rig.cluster.set_available(&web.id, 1);
+        rig.until_told(&web, WorkloadStatus::Running).await;
+        tokio::time::sleep(std::time::Duration::from_secs(300)).await;
+        let told = rig.control_plane.record().heartbeats;
+        assert!(told.iter().all(|told| told.status == AgentStatus::Up), "{told:?}");
+    });
+}
