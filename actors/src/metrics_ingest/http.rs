@@ -27,7 +27,7 @@ use super::report::{Posts, exposition};
 use super::status::{About, Answers, status};
 use crate::clock::Clock;
 use crate::messages::MetricsReceived;
-use crate::workload::{JobReport, Sample};
+use crate::workload::Sample;
 
 mod abandoned;
 mod long_answers;
@@ -138,6 +138,7 @@ impl Service {
         Posts {
             taken: self.taken.load(Ordering::Relaxed),
             refused: self.refused.load(Ordering::Relaxed),
+            waiting: MAX_BODIES.saturating_sub(self.bodies.available_permits()),
         }
     }
 }
@@ -194,13 +195,10 @@ async fn post_metrics(
 async fn get_metrics(service: web::Data<Service>) -> Result<HttpResponse, Refusal> {
     let place = service.places.place()?;
     let answers = service.peers.ask().await;
-    let (Some(scheduler), Some(evaluator)) = (&answers.scheduler, &answers.evaluator) else {
-        return Err(Refusal::NoAnswer);
-    };
-    let jobs: Vec<&JobReport> = scheduler.workloads.iter().map(|it| &it.job).collect();
+    let text = exposition(&service.about, &answers, service.posts(), service.clock.now());
     Ok(HttpResponse::Ok()
         .content_type("text/plain; version=0.0.4; charset=utf-8")
-        .body(place.fill(exposition(&jobs, evaluator, service.posts()))))
+        .body(place.fill(text)))
 }
 
 async fn get_status(service: web::Data<Service>) -> Result<HttpResponse, Refusal> {

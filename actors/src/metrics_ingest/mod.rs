@@ -3,6 +3,7 @@
 mod actor;
 mod admission;
 mod body;
+mod exposition;
 mod http;
 mod listen;
 mod report;

@@ -1,10 +1,12 @@
 //! What the scrape says: Prometheus text from the answers of peers. Pure.
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Write as _};
 
-use crate::messages::EvaluatorReport;
-use crate::workload::{JobReport, WorkloadStatus};
+use super::exposition::{Exposition, Kind};
+use super::status::{About, Answers, actors};
+use crate::clock::Moment;
+use crate::messages::{ControlPlaneReport, EvaluatorReport, SchedulerReport};
+use crate::workload::{WorkloadReport, WorkloadStatus};
 
 /// Posts so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -13,63 +15,169 @@ pub(super) struct Posts {
     pub(super) taken: u64,
     /// Answered otherwise.
     pub(super) refused: u64,
+    /// Bodies that wait for the evaluator now.
+    pub(super) waiting: usize,
 }
 
-/// Returns the answer to `GET /metrics`, in the text format 0.0.4 of Prometheus.
-pub(super) fn exposition(jobs: &[&JobReport], evaluator: &EvaluatorReport, posts: Posts) -> String {
+/// Returns the answer to `GET /metrics`, in the text format 0.0.4 of Prometheus. What a silent
+/// actor would have told is left out, so that no counter seems to fall.
+pub(super) fn exposition(about: &About, answers: &Answers, posts: Posts, now: Moment) -> String {
     let mut text = Exposition::default();
-    text.family("device_worker_metric", "gauge", "Last posted value of a device metric.");
-    for metric in evaluator.metrics.iter().filter(|metric| !metric.stale) {
-        let unit = metric.unit.as_deref().unwrap_or_default();
-        text.sample(&[("name", &metric.name), ("unit", unit)], metric.value);
+    agent(&mut text, about, answers, now);
+    if let Some(report) = &answers.control_plane {
+        control_plane(&mut text, report, now);
     }
-    text.family(
-        "device_worker_metric_age_seconds",
-        "gauge",
-        "Time since a device metric was posted.",
-    );
-    for metric in &evaluator.metrics {
-        text.sample(&[("name", &metric.name)], metric.age.as_secs_f64());
+    if let Some(report) = &answers.scheduler {
+        scheduler(&mut text, report);
     }
-    text.family(
-        "device_worker_condition",
-        "gauge",
-        "Whether a condition of a profile is true (1) or not (0).",
-    );
-    for report in &evaluator.conditions {
-        let labels =
-            [("profile", report.profile.as_str()), ("condition", report.condition.as_str())];
-        text.sample(&labels, u8::from(report.verdict.is_true()));
-    }
-    text.family("device_worker_workloads", "gauge", "Workloads by status.");
-    for (status, count) in by_status(jobs) {
-        text.sample(&[("status", status)], count);
-    }
-    text.family(
-        "device_worker_restarts",
-        "gauge",
-        "Runs of a workload that the agent started again since it started.",
-    );
-    for job in jobs {
-        text.sample(&[("workload", job.workload.as_str())], job.restarts);
+    if let Some(report) = &answers.evaluator {
+        evaluator(&mut text, report);
     }
     text.family(
         "device_worker_metric_posts_total",
-        "counter",
+        Kind::Counter,
         "Bodies posted to the agent by what became of them.",
     );
     text.sample(&[("result", "taken")], posts.taken);
     text.sample(&[("result", "refused")], posts.refused);
     text.family(
-        "device_worker_metric_samples_total",
-        "counter",
-        "Samples that the profile evaluator took.",
+        "device_worker_metric_posts_waiting",
+        Kind::Gauge,
+        "Posted bodies that wait for the evaluator.",
     );
-    text.sample(&[], evaluator.samples_taken);
-    text.text
+    text.sample(&[], posts.waiting);
+    text.finish()
 }
 
-fn by_status(jobs: &[&JobReport]) -> BTreeMap<&'static str, usize> {
+fn agent(text: &mut Exposition, about: &About, answers: &Answers, now: Moment) {
+    text.family("device_worker_info", Kind::Gauge, "The agent, always 1.");
+    let labels = [("version", about.version), ("device_id", about.device_id.as_str())];
+    text.sample(&labels, 1);
+    text.family("device_worker_uptime_seconds", Kind::Gauge, "Time since the agent started.");
+    text.sample(&[], now.monotonic.since_start().as_secs());
+    let rows = actors(about, answers);
+    text.family(
+        "device_worker_actor_up",
+        Kind::Gauge,
+        "Whether an actor works (1), or is restarted or silent (0).",
+    );
+    for row in rows.iter().filter(|row| row.state != "unknown") {
+        text.sample(&[("actor", row.name)], u8::from(row.state == "up"));
+    }
+    if answers.control_plane.is_some() {
+        text.family(
+            "device_worker_actor_failures_total",
+            Kind::Counter,
+            "Failures of an actor, each of which led to its restart.",
+        );
+        for row in &rows {
+            text.sample(&[("actor", row.name)], row.failures);
+        }
+    }
+}
+
+fn control_plane(text: &mut Exposition, report: &ControlPlaneReport, now: Moment) {
+    text.family(
+        "device_worker_control_plane_connected",
+        Kind::Gauge,
+        "Whether the control plane or the folder answers (1) or not (0).",
+    );
+    text.sample(&[], u8::from(report.connected_since.is_some()));
+    text.family(
+        "device_worker_control_plane_requests_total",
+        Kind::Counter,
+        "Questions to the control plane or the folder, by kind.",
+    );
+    for (call, calls) in &report.calls {
+        text.sample(&[("call", call)], calls.requests);
+    }
+    text.family(
+        "device_worker_control_plane_errors_total",
+        Kind::Counter,
+        "Those of the questions that failed, by kind.",
+    );
+    for (call, calls) in &report.calls {
+        text.sample(&[("call", call)], calls.errors);
+    }
+    text.family(
+        "device_worker_certificate_remaining_seconds",
+        Kind::Gauge,
+        "Time until the device's certificate expires, negative after it.",
+    );
+    if let Some(at) = report.certificate_expires {
+        text.sample(&[], (at - now.wall).num_seconds());
+    }
+}
+
+fn scheduler(text: &mut Exposition, report: &SchedulerReport) {
+    text.family("device_worker_workloads", Kind::Gauge, "Workloads by status.");
+    for (status, count) in by_status(&report.workloads) {
+        text.sample(&[("status", status)], count);
+    }
+    text.family(
+        "device_worker_restarts_total",
+        Kind::Counter,
+        "Runs of a workload that the agent started again.",
+    );
+    for workload in &report.workloads {
+        text.sample(&[("workload", workload.job.workload.as_str())], workload.job.restarts);
+    }
+    text.family(
+        "device_worker_commands_total",
+        Kind::Counter,
+        "Commands to executors: pull, start, limit, stop.",
+    );
+    for ((executor, action), count) in &report.commands {
+        text.sample(&[("executor", executor.as_str()), ("action", action)], count);
+    }
+    text.family(
+        "device_worker_command_failures_total",
+        Kind::Counter,
+        "Commands that failed, by cause.",
+    );
+    for ((executor, cause), count) in &report.failures {
+        text.sample(&[("executor", executor.as_str()), ("cause", cause)], count);
+    }
+    text.family(
+        "device_worker_reaction_seconds",
+        Kind::Histogram,
+        "Time from a post to a command that it led to at once.",
+    );
+    text.histogram(&report.reactions);
+}
+
+fn evaluator(text: &mut Exposition, report: &EvaluatorReport) {
+    text.family(
+        "device_worker_condition",
+        Kind::Gauge,
+        "Whether a condition of a profile is true (1) or not (0).",
+    );
+    for it in &report.conditions {
+        let labels = [("profile", it.profile.as_str()), ("condition", it.condition.as_str())];
+        text.sample(&labels, u8::from(it.verdict.is_true()));
+    }
+    text.family("device_worker_metric", Kind::Gauge, "Last posted value of a device metric.");
+    for metric in report.metrics.iter().filter(|metric| !metric.stale) {
+        let unit = metric.unit.as_deref().unwrap_or_default();
+        text.sample(&[("name", &metric.name), ("unit", unit)], metric.value);
+    }
+    text.family(
+        "device_worker_metric_age_seconds",
+        Kind::Gauge,
+        "Time since a device metric was posted.",
+    );
+    for metric in &report.metrics {
+        text.sample(&[("name", &metric.name)], metric.age.as_secs_f64());
+    }
+    text.family(
+        "device_worker_metric_samples_total",
+        Kind::Counter,
+        "Samples that the profile evaluator took.",
+    );
+    text.sample(&[], report.samples_taken);
+}
+
+fn by_status(workloads: &[WorkloadReport]) -> BTreeMap<&'static str, usize> {
     let all = [
         WorkloadStatus::Deploying,
         WorkloadStatus::Running,
@@ -77,118 +185,11 @@ fn by_status(jobs: &[&JobReport]) -> BTreeMap<&'static str, usize> {
         WorkloadStatus::Stopped,
     ];
     let mut counts: BTreeMap<_, _> = all.map(|status| (status.as_str(), 0)).into();
-    for job in jobs {
-        *counts.entry(job.status.as_str()).or_default() += 1;
+    for workload in workloads {
+        *counts.entry(workload.job.status.as_str()).or_default() += 1;
     }
     counts
 }
 
-/// Prometheus text under construction.
-#[derive(Default)]
-struct Exposition {
-    family: &'static str,
-    text: String,
-}
-
-impl Exposition {
-    fn family(&mut self, name: &'static str, kind: &str, help: &str) {
-        self.family = name;
-        self.line(format_args!("# HELP {name} {help}"));
-        self.line(format_args!("# TYPE {name} {kind}"));
-    }
-
-    fn sample(&mut self, labels: &[(&str, &str)], value: impl fmt::Display) {
-        let labels: Vec<String> =
-            labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escape(value))).collect();
-        let family = self.family;
-        self.line(format_args!("{family}{{{}}} {value}", labels.join(",")));
-    }
-
-    fn line(&mut self, line: fmt::Arguments<'_>) {
-        // Writing to a String cannot fail.
-        let _ = writeln!(self.text, "{line}");
-    }
-}
-
-/// Escapes a label's value as the text format wants it.
-fn escape(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
-}
-
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::messages::{ConditionReport, MetricReport};
-    use crate::workload::Verdict;
-
-    fn metric(name: &str, unit: Option<&str>, stale: bool) -> MetricReport {
-        MetricReport {
-            name: name.into(),
-            value: 20.5,
-            unit: unit.map(Into::into),
-            age: Duration::from_millis(1500),
-            stale,
-        }
-    }
-
-    fn job(name: &str, status: WorkloadStatus) -> JobReport {
-        JobReport {
-            workload: name.into(),
-            id: None,
-            executor: None,
-            status,
-            reason: None,
-            restarts: 3,
-            next_start: None,
-        }
-    }
-
-    #[test]
-    fn the_scrape_is_sound_prometheus_text() {
-        let evaluator = EvaluatorReport {
-            conditions: vec![ConditionReport {
-                profile: "day\n\"1\"".into(),
-                condition: "a\\b".into(),
-                expression: "x>1".into(),
-                verdict: Verdict::True,
-                explanation: String::new(),
-            }],
-            metrics: vec![metric("cpu", Some("%"), false), metric("old", None, true)],
-            samples_taken: 9,
-        };
-        let posts = Posts { taken: 7, refused: 1 };
-        let text = exposition(&[&job("web", WorkloadStatus::Running)], &evaluator, posts);
-        assert_eq!(
-            text,
-            r#"# HELP device_worker_metric Last posted value of a device metric.
-# TYPE device_worker_metric gauge
-device_worker_metric{name="cpu",unit="%"} 20.5
-# HELP device_worker_metric_age_seconds Time since a device metric was posted.
-# TYPE device_worker_metric_age_seconds gauge
-device_worker_metric_age_seconds{name="cpu"} 1.5
-device_worker_metric_age_seconds{name="old"} 1.5
-# HELP device_worker_condition Whether a condition of a profile is true (1) or not (0).
-# TYPE device_worker_condition gauge
-device_worker_condition{profile="day\n\"1\"",condition="a\\b"} 1
-# HELP device_worker_workloads Workloads by status.
-# TYPE device_worker_workloads gauge
-device_worker_workloads{status="crashed"} 0
-device_worker_workloads{status="deploying"} 0
-device_worker_workloads{status="running"} 1
-device_worker_workloads{status="stopped"} 0
-# HELP device_worker_restarts Runs of a workload that the agent started again since it started.
-# TYPE device_worker_restarts gauge
-device_worker_restarts{workload="web"} 3
-# HELP device_worker_metric_posts_total Bodies posted to the agent by what became of them.
-# TYPE device_worker_metric_posts_total counter
-device_worker_metric_posts_total{result="taken"} 7
-device_worker_metric_posts_total{result="refused"} 1
-# HELP device_worker_metric_samples_total Samples that the profile evaluator took.
-# TYPE device_worker_metric_samples_total counter
-device_worker_metric_samples_total{} 9
-"#
-        );
-    }
-}
+mod tests;

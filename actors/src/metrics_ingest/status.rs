@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::report::Posts;
@@ -148,29 +149,41 @@ fn control_plane(about: &About, report: Option<&ControlPlaneReport>, now: Moment
     })
 }
 
+/// How one supervised actor does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct ActorRow {
+    pub(super) name: &'static str,
+    /// `up`, `restarting`, `silent` or `unknown`.
+    pub(super) state: &'static str,
+    cause: Option<String>,
+    failures_in_a_row: u32,
+    pub(super) failures: u64,
+    since: Option<String>,
+}
+
 /// Each supervised actor. Health is told by ControlPlaneSync: without its answer it is unknown.
-fn actors(about: &About, answers: &Answers) -> Vec<Value> {
+pub(super) fn actors(about: &About, answers: &Answers) -> Vec<ActorRow> {
     let silent = answers.silent();
     let told = answers.control_plane.as_ref().map(|it| &it.actors);
     let row = |name: &&'static str| {
         let known: Option<&ActorReport> = told.and_then(|told| told.get(name));
         let (state, cause, failures_in_a_row) = match known.map(|it| &it.health) {
             Some(ActorHealth::Restarting { cause, failures }) => {
-                ("restarting", Some(cause.as_str()), *failures)
+                ("restarting", Some(cause.clone()), *failures)
             }
             _ if silent.contains(name) => ("silent", None, 0),
             // It answered just now, or this is its own answer.
             Some(ActorHealth::Up) | None if told.is_some() => ("up", None, 0),
             Some(ActorHealth::Up) | None => ("unknown", None, 0),
         };
-        json!({
-            "name": name,
-            "state": state,
-            "cause": cause,
-            "failures_in_a_row": failures_in_a_row,
-            "failures": known.map_or(0, |it| it.failures),
-            "since": known.map(|it| time(it.since)),
-        })
+        ActorRow {
+            name,
+            state,
+            cause,
+            failures_in_a_row,
+            failures: known.map_or(0, |it| it.failures),
+            since: known.map(|it| time(it.since)),
+        }
     };
     about.actors.iter().map(row).collect()
 }
@@ -203,4 +216,4 @@ fn metrics(evaluator: &EvaluatorReport) -> Vec<Value> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

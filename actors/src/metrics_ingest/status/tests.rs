@@ -11,15 +11,15 @@ use crate::workload::{
     TargetState, Verdict, WorkloadReport, WorkloadStatus,
 };
 
-fn at(seconds: i64) -> DateTime<Utc> {
+pub(in crate::metrics_ingest) fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
 }
 
-fn now() -> Moment {
+pub(in crate::metrics_ingest) fn now() -> Moment {
     Moment { monotonic: Monotonic::from_start(Duration::from_secs(90)), wall: at(90) }
 }
 
-fn about() -> About {
+pub(in crate::metrics_ingest) fn about() -> About {
     About {
         version: "1.2.3",
         device_id: "cam-01".into(),
@@ -112,7 +112,7 @@ fn evaluator() -> EvaluatorReport {
     }
 }
 
-fn whole() -> Answers {
+pub(in crate::metrics_ingest) fn whole() -> Answers {
     Answers {
         control_plane: Some(control_plane()),
         scheduler: Some(scheduler(RuntimeState::Available, true)),
@@ -122,7 +122,7 @@ fn whole() -> Answers {
 
 #[test]
 fn an_answer_that_has_everything_is_as_documented_to_the_last_row() {
-    let status = status(&about(), &whole(), Posts { taken: 7, refused: 1 }, now());
+    let status = status(&about(), &whole(), Posts { taken: 7, refused: 1, waiting: 0 }, now());
     assert_eq!(faults(&status), Vec::<String>::new());
     assert_eq!(missing(&status), Vec::<String>::new());
     assert_eq!(status["profiles"][0]["conditions"][0]["verdict"], "failed");

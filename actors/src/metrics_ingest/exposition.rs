@@ -1,0 +1,79 @@
+//! Writes the text format 0.0.4 of Prometheus. Pure.
+//!
+//! No client library: those keep numbers of their own, and ours are facts that the actors are asked
+//! for at each scrape.
+
+use std::fmt::{self, Write as _};
+
+use crate::latency::Latencies;
+
+/// What a family counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+/// Prometheus text under construction.
+#[derive(Default)]
+pub(super) struct Exposition {
+    family: &'static str,
+    text: String,
+}
+
+impl Exposition {
+    /// Begins a family; its samples follow.
+    pub(super) fn family(&mut self, name: &'static str, kind: Kind, help: &str) {
+        self.family = name;
+        let kind = match kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+        };
+        self.line(format_args!("# HELP {name} {help}"));
+        self.line(format_args!("# TYPE {name} {kind}"));
+    }
+
+    /// Writes a sample of the family.
+    pub(super) fn sample(&mut self, labels: &[(&str, &str)], value: impl fmt::Display) {
+        self.series("", labels, value);
+    }
+
+    /// Writes all samples of a histogram without labels: each class counts those below it, too.
+    pub(super) fn histogram(&mut self, latencies: &Latencies) {
+        let mut total = 0;
+        for (bound, count) in latencies.classes() {
+            total += count;
+            let bound = if bound.is_finite() { bound.to_string() } else { "+Inf".to_owned() };
+            self.series("_bucket", &[("le", &bound)], total);
+        }
+        self.series("_sum", &[], latencies.sum());
+        self.series("_count", &[], total);
+    }
+
+    /// Returns the text.
+    pub(super) fn finish(self) -> String {
+        self.text
+    }
+
+    fn series(&mut self, suffix: &str, labels: &[(&str, &str)], value: impl fmt::Display) {
+        let family = self.family;
+        if labels.is_empty() {
+            return self.line(format_args!("{family}{suffix} {value}"));
+        }
+        let labels: Vec<String> =
+            labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escape(value))).collect();
+        self.line(format_args!("{family}{suffix}{{{}}} {value}", labels.join(",")));
+    }
+
+    fn line(&mut self, line: fmt::Arguments<'_>) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.text, "{line}");
+    }
+}
+
+/// Escapes a label's value as the text format wants it.
+fn escape(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
