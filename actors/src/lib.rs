@@ -23,6 +23,7 @@ pub mod workload;
 mod command_ticket;
 mod latency;
 mod pod_manifest;
+mod private_file;
 mod workload_id;
 
 pub mod clock;

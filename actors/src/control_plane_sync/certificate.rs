@@ -8,6 +8,7 @@ use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::prelude::{FromDer, X509Certificate};
+use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::workload::DeviceId;
 
@@ -153,6 +154,12 @@ impl ClientKey {
     }
 }
 
+impl Drop for ClientKey {
+    fn drop(&mut self) {
+        self.der.zeroize();
+    }
+}
+
 impl Clone for ClientKey {
     fn clone(&self) -> Self {
         Self { der: self.der.clone_key(), public_key: self.public_key.clone() }
@@ -248,8 +255,8 @@ impl RequestKey {
     }
 
     /// Returns the key in PEM form.
-    pub(crate) fn to_pem(&self) -> String {
-        self.0.serialize_pem()
+    pub(crate) fn to_pem(&self) -> Zeroizing<String> {
+        Zeroizing::new(self.0.serialize_pem())
     }
 
     /// Returns a request for a certificate for `device`, in PEM form.

@@ -12,13 +12,13 @@
 //! that a power cut between two renames loses nothing: of all pairs that fit, the one whose
 //! certificate was issued last is the device's.
 
-use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::certificate::{CertificateChain, ClientIdentity, ClientKey, KeyFamily, RequestKey};
 use super::identity_error::{IdentityError, kept};
+use crate::private_file::{self, Content, Links};
 use crate::workload::DeviceId;
 
 /// Names in the identity's folder.
@@ -26,6 +26,9 @@ const NEXT_KEY: &str = "next.key";
 const NEXT_CERTIFICATE: &str = "next.crt";
 const DEVICE_KEY: &str = "device.key";
 const DEVICE_CERTIFICATE: &str = "device.crt";
+
+/// A larger file is neither a key nor a chain of certificates.
+const MAX_FILE: u64 = 1024 * 1024;
 
 /// Both identities of the device, as far as they exist.
 #[derive(Debug)]
@@ -100,7 +103,7 @@ impl IdentityFiles {
         if !chain.is_for(&self.device) {
             return Err(answer("it is for another device"));
         }
-        let key = read_key(&self.path(NEXT_KEY))?;
+        let key = own_key(&self.path(NEXT_KEY))?;
         let identity = ClientIdentity::pair(chain, key)
             .ok_or_else(|| answer("it is for another key than the request's"))?;
         self.write(NEXT_CERTIFICATE, certificate_pem.as_bytes())?;
@@ -143,8 +146,8 @@ impl IdentityFiles {
 
     fn registration(&self, findings: &mut Vec<String>) -> Result<ClientIdentity, IdentityError> {
         let chain = read_chain(&self.certificate)?;
-        let key = read_key(&self.key)?;
-        if is_open_to_others(&self.key) {
+        let (key, open_to_others) = read_key(&self.key)?;
+        if open_to_others {
             findings.push(format!(
                 "key {} can be read by others than its owner: chmod 600",
                 self.key.display()
@@ -160,7 +163,7 @@ impl IdentityFiles {
     fn own(&self, findings: &mut Vec<String>) -> Option<ClientIdentity> {
         let keys: Vec<ClientKey> = [NEXT_KEY, DEVICE_KEY]
             .into_iter()
-            .filter_map(|name| kept(read_key(&self.path(name)), findings))
+            .filter_map(|name| kept(own_key(&self.path(name)), findings))
             .collect();
         let chains: Vec<CertificateChain> = [NEXT_CERTIFICATE, DEVICE_CERTIFICATE]
             .into_iter()
@@ -187,7 +190,7 @@ impl IdentityFiles {
         let chain = read_chain(&self.path(NEXT_CERTIFICATE));
         chain.is_ok_and(|chain| {
             let mut keys =
-                [NEXT_KEY, DEVICE_KEY].iter().filter_map(|name| read_key(&self.path(name)).ok());
+                [NEXT_KEY, DEVICE_KEY].iter().filter_map(|name| own_key(&self.path(name)).ok());
             chain.is_for(&self.device)
                 && keys.any(|key| ClientIdentity::pair(chain.clone(), key).is_some())
         })
@@ -199,8 +202,8 @@ impl IdentityFiles {
         if self.is_adopted_whole() {
             return None;
         }
-        let pem = fs::read_to_string(self.path(NEXT_KEY)).ok()?;
-        let key = RequestKey::from_pem(&pem).ok()?;
+        let content = private(&self.path(NEXT_KEY)).ok()?;
+        let key = RequestKey::from_pem(std::str::from_utf8(&content.bytes).ok()?).ok()?;
         (key.family() == Some(family)).then_some(key)
     }
 
@@ -243,17 +246,8 @@ impl IdentityFiles {
         let path = self.path(name);
         let temporary = self.path(&format!(".{name}.tmp"));
         let write = || -> io::Result<()> {
-            fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
-            fs::set_permissions(&self.folder, Permissions::from_mode(0o700))?;
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&temporary)?;
-            file.set_permissions(Permissions::from_mode(0o600))?;
-            file.write_all(content)?;
-            file.sync_all()?;
+            private_file::own_folder(&self.folder)?;
+            private_file::write_new(&temporary, content)?;
             fs::rename(&temporary, &path)?;
             File::open(&self.folder)?.sync_all()
         };
@@ -267,22 +261,38 @@ impl IdentityFiles {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, IdentityError> {
-    fs::read(path).map_err(|source| IdentityError::Read { path: path.to_owned(), source })
+fn read(path: &Path, links: Links) -> Result<Content, IdentityError> {
+    private_file::read(path, MAX_FILE, links)
+        .map_err(|source| IdentityError::Read { path: path.to_owned(), source })
 }
 
 fn read_chain(path: &Path) -> Result<CertificateChain, IdentityError> {
-    CertificateChain::from_pem(&read(path)?)
+    CertificateChain::from_pem(&read(path, Links::Followed)?.bytes)
         .map_err(|source| IdentityError::Content { path: path.to_owned(), source })
 }
 
-fn read_key(path: &Path) -> Result<ClientKey, IdentityError> {
-    ClientKey::from_pem(&read(path)?)
+/// Returns a key, and whether others than its owner may read it.
+fn read_key(path: &Path) -> Result<(ClientKey, bool), IdentityError> {
+    let content = read(path, Links::Followed)?;
+    let key = ClientKey::from_pem(&content.bytes)
+        .map_err(|source| IdentityError::Content { path: path.to_owned(), source })?;
+    Ok((key, content.open_to_others))
+}
+
+/// Returns a key that the agent made. It never was open to others, unless by somebody else's hand.
+fn own_key(path: &Path) -> Result<ClientKey, IdentityError> {
+    let content = private(path)?;
+    ClientKey::from_pem(&content.bytes)
         .map_err(|source| IdentityError::Content { path: path.to_owned(), source })
 }
 
-fn is_open_to_others(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
+/// Reads a file of the agent's own that nobody else could have read.
+fn private(path: &Path) -> Result<Content, IdentityError> {
+    let content = read(path, Links::Refused)?;
+    if content.open_to_others {
+        return Err(IdentityError::Exposed { path: path.to_owned() });
+    }
+    Ok(content)
 }
 
 #[cfg(test)]

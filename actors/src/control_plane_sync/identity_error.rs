@@ -32,6 +32,16 @@ pub enum IdentityError {
         /// Why.
         source: CertificateError,
     },
+    /// The agent's own key could have been read by others.
+    #[error(
+        "failed to use {}: others than its owner can read it; chmod 600 it if nobody has, else \
+         remove it and let the device register anew",
+        path.display()
+    )]
+    Exposed {
+        /// Which.
+        path: PathBuf,
+    },
     /// A key and a certificate do not belong together.
     #[error("key {} does not belong to certificate {}", key.display(), certificate.display())]
     Mismatch {

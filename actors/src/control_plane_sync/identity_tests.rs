@@ -1,5 +1,8 @@
 //! The identity's files, damaged in every way that a power cut or an administrator can.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+
 use rcgen::{CertificateParams, KeyPair};
 use tempfile::TempDir;
 
@@ -223,7 +226,7 @@ fn has_whole_pair(bench: &Bench) -> bool {
     names.iter().any(|certificate| {
         names.iter().any(|key| {
             let chain = read_chain(&certificate.with_extension("crt")).ok();
-            let key = read_key(&key.with_extension("key")).ok();
+            let key = own_key(&key.with_extension("key")).ok();
             chain.zip(key).is_some_and(|(chain, key)| ClientIdentity::pair(chain, key).is_some())
         })
     })
@@ -340,4 +343,55 @@ fn a_forgotten_identity_is_gone_and_the_registration_pair_is_not() {
     assert!(identities.device.is_none());
     assert!(identities.registration.is_ok());
     assert!(!bench.files.has_pending_request());
+}
+
+#[test]
+fn the_device_s_own_key_is_refused_when_others_can_read_it() {
+    for mode in [0o604, 0o640, 0o644, 0o660] {
+        let bench = Bench::new();
+        bench.register(MONTH);
+        bench.files.confirm().unwrap();
+        assert!(bench.files.load().device.is_some());
+        let key = bench.path("identity/device.key");
+        fs::set_permissions(&key, Permissions::from_mode(mode)).unwrap();
+        let identities = bench.files.load();
+        assert!(identities.device.is_none(), "{mode:o}");
+        assert!(identities.registration.is_ok(), "{mode:o}");
+        let findings = identities.findings.join("\n");
+        assert!(findings.contains("device.key: others than its owner can read it"), "{findings}");
+        fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
+        assert!(bench.files.load().device.is_some());
+    }
+}
+
+#[test]
+fn the_key_of_a_request_is_not_used_again_when_others_could_read_it() {
+    let bench = Bench::new();
+    bench.files.request(KeyFamily::P256).unwrap();
+    let path = bench.path("identity/next.key");
+    let key = fs::read(&path).unwrap();
+    bench.files.request(KeyFamily::P256).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), key);
+    fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+    bench.files.request(KeyFamily::P256).unwrap();
+    assert_ne!(fs::read(&path).unwrap(), key);
+    assert_eq!(bench.mode("identity/next.key"), 0o600);
+}
+
+#[test]
+fn no_private_key_is_shown_by_debug_or_by_an_error() {
+    let bench = Bench::new();
+    bench.register(MONTH);
+    let pem = fs::read_to_string(bench.path("identity/next.key")).unwrap();
+    let secret = pem.lines().nth(1).unwrap();
+    let bytes = fs::read(bench.path("key.pem")).unwrap();
+    let registration = String::from_utf8(bytes).unwrap();
+    let registration = registration.lines().nth(1).unwrap();
+    fs::write(bench.path("identity/device.key"), format!("{pem}{pem}").replace("BEGIN", "BEGUN"))
+        .unwrap();
+    let identities = bench.files.load();
+    let findings = identities.findings.join("\n");
+    let shown = format!("{identities:?} {:?} {findings}", bench.files);
+    assert!(findings.contains("device.key"), "{findings}");
+    assert!(!shown.contains(secret) && !shown.contains(registration), "{shown}");
 }

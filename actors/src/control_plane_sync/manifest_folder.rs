@@ -1,7 +1,7 @@
 //! Reads a folder of manifests and notices when it changes.
 
-use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use tokio::time::{sleep, timeout};
 use tracing::warn;
 
 use super::manifests::Files;
+use crate::private_file::{self, Links};
 use crate::workload::Confidential;
 
 /// The folder is read again after this even if nothing was noticed: links to files elsewhere, a
@@ -60,21 +61,25 @@ fn is_manifest(name: &str) -> bool {
 
 /// Returns `None` for what is no file: a folder, or one that was deleted meanwhile.
 fn read_file(path: &Path) -> io::Result<Option<Confidential<String>>> {
-    let metadata = match fs::metadata(path) {
-        Ok(metadata) => metadata,
+    let found = match fs::metadata(path) {
+        Ok(found) => found,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return gone_or_dangling(path),
         Err(error) => return Err(error),
     };
-    if !metadata.is_file() {
+    if !found.is_file() {
         return Ok(None);
     }
-    if metadata.len() > MAX_FILE {
-        let reason = format!("it is larger than {MAX_FILE} bytes");
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, reason));
-    }
-    let mut text = String::new();
-    File::open(path)?.take(MAX_FILE).read_to_string(&mut text)?;
-    Ok(Some(Confidential::new(text)))
+    let content = match private_file::read(path, MAX_FILE, Links::Followed) {
+        Ok(content) => content,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return gone_or_dangling(path),
+        Err(error) => return Err(error),
+    };
+    let text = std::str::from_utf8(&content.bytes);
+    let text = text.map_err(|error| {
+        let reason = format!("it is not UTF-8 from byte {}", error.valid_up_to());
+        io::Error::new(io::ErrorKind::InvalidData, reason)
+    })?;
+    Ok(Some(Confidential::new(text.to_owned())))
 }
 
 /// A link whose target is away (a volume that is not mounted yet) is not a deletion.

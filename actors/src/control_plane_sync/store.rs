@@ -6,9 +6,8 @@
 mod format;
 mod last_good;
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
@@ -16,6 +15,7 @@ pub(crate) use last_good::{with_last_good, with_unnamed};
 
 use format::{Digest, FormatError};
 
+use crate::private_file::{self, Links};
 use crate::workload::Configuration;
 
 /// The generations, newest first.
@@ -150,7 +150,7 @@ impl Store {
         self.prepare_folder()?;
         *written = None;
         let temporary = self.folder.join(TEMPORARY);
-        write_new(&temporary, &bytes).map_err(|source| {
+        private_file::write_new(&temporary, &bytes).map_err(|source| {
             // A full disk must not stay full of our attempt.
             let _ = fs::remove_file(&temporary);
             StoreError::Write { file: temporary.clone(), source }
@@ -162,8 +162,8 @@ impl Store {
 
     fn read(&self, name: &str) -> Result<Option<Configuration>, StoreError> {
         let file = self.folder.join(name);
-        let bytes = match read_regular(&file) {
-            Ok(bytes) => bytes,
+        let bytes = match private_file::read(&file, MAX_FILE, Links::Refused) {
+            Ok(content) => content.bytes,
             Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(StoreError::Read { file, source }),
         };
@@ -174,22 +174,8 @@ impl Store {
     }
 
     fn prepare_folder(&self) -> Result<(), StoreError> {
-        let make = || {
-            if !self.folder.is_dir() {
-                self.make_folder()?;
-            }
-            fs::set_permissions(&self.folder, Permissions::from_mode(0o700))
-        };
-        make().map_err(|source| StoreError::PrepareFolder { folder: self.folder.clone(), source })
-    }
-
-    /// Makes the folder so that a power cut does not take it back with all that is in it.
-    fn make_folder(&self) -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
-        match self.folder.parent() {
-            Some(parent) => File::open(parent)?.sync_all(),
-            None => Ok(()),
-        }
+        private_file::own_folder(&self.folder)
+            .map_err(|source| StoreError::PrepareFolder { folder: self.folder.clone(), source })
     }
 
     /// Lets `temporary` take its place. At any moment one good generation has a name that
@@ -207,32 +193,6 @@ impl Store {
         let synced = File::open(&self.folder).and_then(|folder| folder.sync_all());
         synced.map_err(|source| StoreError::Write { file: current, source })
     }
-}
-
-/// Writes and syncs a file that only we may read. A leftover of that name is replaced.
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    let mut options = OpenOptions::new();
-    let mut file = options.write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
-/// Reads a file, but no pipe or device, which could block, and nothing huge.
-fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
-    let metadata = fs::symlink_metadata(path)?;
-    if !metadata.is_file() || metadata.len() > MAX_FILE {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "not a regular file of a sensible size",
-        ));
-    }
-    let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_FILE).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Behaviour of the folder's reader and watch, on the real disk and in real time.
 
+use std::fs::File;
 use std::os::unix::fs::symlink;
 
 use tempfile::TempDir;
@@ -43,8 +44,13 @@ fn files_that_cannot_be_read_are_named() {
     let large = File::create(folder.path().join("large.yaml")).unwrap();
     large.set_len(MAX_FILE + 1).unwrap();
     let files = read_folder(folder.path()).unwrap();
-    assert_eq!(files.len(), 3);
-    assert!(files.values().all(Result::is_err));
+    let reasons: Vec<String> = files.into_values().map(Result::unwrap_err).collect();
+    for (reason, part) in
+        reasons.iter().zip(["leads nowhere", "larger than 4194304 bytes", "not UTF-8 from byte 0"])
+    {
+        assert!(reason.contains(part), "{reason}");
+    }
+    assert_eq!(reasons.len(), 3);
 }
 
 #[test]
@@ -58,6 +64,29 @@ fn a_pipe_named_as_a_manifest_does_not_block() {
         0,
     );
     made.unwrap();
+    assert_eq!(names(folder.path()), Vec::<String>::new());
+}
+
+#[test]
+fn links_lead_to_manifests_and_to_nothing_else() {
+    let folder = folder();
+    let elsewhere = tempfile::tempdir().unwrap();
+    fs::write(elsewhere.path().join("x"), "elsewhere").unwrap();
+    symlink(elsewhere.path().join("x"), folder.path().join("a.yaml")).unwrap();
+    symlink("/dev/zero", folder.path().join("device.yaml")).unwrap();
+    symlink("loop.yaml", folder.path().join("loop.yaml")).unwrap();
+    let files = read_folder(folder.path()).unwrap();
+    assert_eq!(text(folder.path(), "a.yaml"), "elsewhere");
+    assert!(files["loop.yaml"].is_err());
+    assert_eq!(files.len(), 2, "a device is no manifest");
+}
+
+#[test]
+fn a_name_that_is_no_text_is_passed_over() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let folder = folder();
+    let name = std::ffi::OsStr::from_bytes(b"\xe4.yaml");
+    fs::write(folder.path().join(name), "kind: x").unwrap();
     assert_eq!(names(folder.path()), Vec::<String>::new());
 }
 

@@ -1,5 +1,7 @@
 //! Behaviour of the store under every damage that a disk can do.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use tempfile::TempDir;
