@@ -8,7 +8,7 @@ use std::time::Duration;
 use actix::prelude::Recipient;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header;
+use actix_web::http::{Method, header};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{Error, HttpRequest, HttpResponse, web};
 use futures_util::StreamExt as _;
@@ -21,7 +21,7 @@ pub(super) use self::peers::Peers;
 use self::refusal::Refusal;
 use self::sockets::OverUnix;
 pub(super) use self::sockets::{Opening, Socket, bind, serve};
-use super::admission::admit;
+use super::admission::{Asked, admit};
 use super::body;
 use super::report::{Posts, exposition};
 use super::status::{About, Answers, status};
@@ -168,10 +168,21 @@ async fn admit_own(
     let own = request.app_data::<web::Data<Service>>();
     let own = own.map_or(&[][..], |service| &service.own_addresses);
     let headers = request.headers();
-    let host = headers.get(header::HOST).map(header::HeaderValue::as_bytes);
+    let values = |name: &str| -> Vec<&[u8]> {
+        headers.get_all(name).map(header::HeaderValue::as_bytes).collect()
+    };
     // Clients of a unix socket name its path, or anything else: no name resolves to it.
-    let host = host.filter(|_| request.conn_data::<OverUnix>().is_none());
-    if let Err(foreign) = admit(headers.contains_key(header::ORIGIN), host, own) {
+    let is_named = request.conn_data::<OverUnix>().is_none();
+    let hosts = if is_named { values("host") } else { Vec::new() };
+    let (origins, sites) = (values("origin"), values("sec-fetch-site"));
+    let asked = Asked {
+        reads_only: request.method() == Method::GET,
+        hosts: &hosts,
+        authority: request.uri().authority().filter(|_| is_named).map(|it| it.as_str().as_bytes()),
+        origins: &origins,
+        sites: &sites,
+    };
+    if let Err(foreign) = admit(asked, own) {
         let response = request.error_response(Refusal::from(foreign));
         return Ok(response.map_into_right_body());
     }

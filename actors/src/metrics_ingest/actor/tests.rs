@@ -262,3 +262,55 @@ async fn a_client_that_never_ends_its_body_is_cut_off() {
     let request = "POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 25\r\n\r\n{";
     assert_eq!(exchange(slow, request).await, "HTTP/1.1 408 Request Timeout");
 }
+
+#[actix::test]
+async fn requests_as_a_browser_or_an_attacker_writes_them_are_told_from_a_program_s() {
+    let mut listening = listen(vec!["127.0.0.1:0".parse().unwrap()]);
+    let bound = listening.opened(1).await;
+    let Bound::Tcp(address) = bound[0] else { panic!("{bound:?}") };
+    for (request, status) in [
+        ("GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", "200"),
+        ("GET /healthz HTTP/1.1\r\nhOsT:localhost\r\nConnection: close\r\n\r\n", "200"),
+        ("GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n", "400"),
+        ("GET /healthz HTTP/1.0\r\n\r\n", "200"),
+        ("GET /healthz HTTP/1.0\r\nHost: evil.example\r\n\r\n", "403"),
+        ("GET /healthz HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n", "403"),
+        (
+            "GET /healthz HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\
+             Connection: close\r\n\r\n",
+            "400",
+        ),
+        (
+            "GET http://localhost/healthz HTTP/1.1\r\nHost: localhost\r\n\
+             Connection: close\r\n\r\n",
+            "200",
+        ),
+        (
+            "GET http://evil.example/healthz HTTP/1.1\r\nHost: localhost\r\n\
+             Connection: close\r\n\r\n",
+            "403",
+        ),
+        ("CONNECT evil.example:80 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", "403"),
+        (
+            "GET /healthz HTTP/1.1\r\nHost: localhost\r\nOrigin: null\r\n\
+             Connection: close\r\n\r\n",
+            "403",
+        ),
+        (
+            "OPTIONS /metrics HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.example\r\n\
+             Access-Control-Request-Method: POST\r\nConnection: close\r\n\r\n",
+            "403",
+        ),
+        // HTTP/2 is not spoken, neither at once nor by an upgrade.
+        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "400"),
+        (
+            "GET /healthz HTTP/1.1\r\nHost: evil.example\r\nConnection: close, Upgrade, \
+             HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAA\r\n\r\n",
+            "403",
+        ),
+    ] {
+        let stream = TcpStream::connect(address).unwrap();
+        let answer = exchange(stream, request).await;
+        assert_eq!(answer.split(' ').nth(1), Some(status), "{request}: {answer}");
+    }
+}

@@ -237,9 +237,21 @@ async fn a_web_page_and_a_foreign_name_are_refused() {
         let answer = ask(&service, post(body).insert_header((name, value))).await;
         assert_eq!(answer.status, status, "{value}");
     }
-    let request = TestRequest::get().uri("/status");
-    let answer = ask(&service, request.insert_header((header::ORIGIN, "null"))).await;
-    assert_eq!(answer.status, 403);
+    for (host, origin, site, status) in [
+        ("localhost:8080", "null", "cross-site", 403),
+        ("localhost:8080", "http://localhost:8080", "same-origin", 200),
+        ("localhost:8080", "http://localhost:3000", "same-site", 403),
+        ("localhost:8080", "http://localhost:8080", "cross-site", 403),
+        ("evil.example", "http://evil.example", "same-origin", 403),
+    ] {
+        let request = TestRequest::get().uri("/status").insert_header((header::HOST, host));
+        let request = request.insert_header((header::ORIGIN, origin));
+        let answer = ask(&service, request.insert_header(("sec-fetch-site", site))).await;
+        assert_eq!(answer.status, status, "{host} {origin} {site}");
+    }
+    // What a picture or a frame of another page asks for comes without an Origin.
+    let request = TestRequest::get().uri("/status").insert_header(("sec-fetch-site", "cross-site"));
+    assert_eq!(ask(&service, request).await.status, 403);
 }
 
 #[actix::test]
