@@ -8,7 +8,7 @@ use std::time::Duration;
 use actix_web::error::ParseError;
 use awc::error::{ConnectError, SendRequestError};
 use chrono::{DateTime, Datelike, Utc};
-use rustls::client::WebPkiServerVerifier;
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, UnixTime};
@@ -72,6 +72,9 @@ pub(crate) fn client_config(
         .map_err(|error| unusable(&error))?;
     // A few calls a minute gain nothing from HTTP/2, whose connections die unnoticed behind NAT.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    // A session that is resumed checks no certificate, and early data can be sent again by anybody.
+    config.resumption = Resumption::disabled();
+    config.enable_early_data = false;
     Ok(config)
 }
 
@@ -174,3 +177,7 @@ fn alert_text(alert: AlertDescription) -> String {
         other => format!("alert {other:?}"),
     }
 }
+
+#[cfg(test)]
+#[path = "tls_tests.rs"]
+mod tests;

@@ -1,6 +1,5 @@
 //! The stand-in's certificates, made as the operator makes them.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +26,8 @@ use crate::clock::Clock;
 /// CA, server and registration certificates of the operator share one serial number.
 const SHARED_SERIAL: u64 = 2019;
 const ORGANISATION: &str = "flotta-operator";
+/// What the operator puts into its server's certificate.
+const SERVER_NAMES: &[&str] = &["project-flotta.io", "127.0.0.1", "::1"];
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// Bytes of a P-256 key in PKCS#8 form before the SEC1 form that it wraps.
@@ -97,13 +98,22 @@ impl Authority {
 
     /// Returns the server's certificate and key.
     pub(crate) fn server_pair(&self) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+        self.server_pair_for(SERVER_NAMES, &self.clock)
+    }
+
+    /// Returns a certificate for a server of other names, or issued at another time, with its key.
+    pub(crate) fn server_pair_for(
+        &self,
+        names: &[&str],
+        clock: &Clock,
+    ) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
         let key = KeyPair::generate().expect("a key");
-        let mut parameters = parameters(&self.clock, Some("*"), None, YEAR, Duration::ZERO);
-        parameters.subject_alt_names = vec![
-            SanType::DnsName("project-flotta.io".try_into().expect("a name")),
-            SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-            SanType::IpAddress(IpAddr::V6(Ipv6Addr::LOCALHOST)),
-        ];
+        let mut parameters = parameters(clock, Some("*"), None, YEAR, Duration::ZERO);
+        let san = |name: &&str| match name.parse() {
+            Ok(address) => SanType::IpAddress(address),
+            Err(_) => SanType::DnsName((*name).try_into().expect("a name")),
+        };
+        parameters.subject_alt_names = names.iter().map(san).collect();
         let certificate = parameters.signed_by(&key, &self.ca).expect("a certificate");
         let key = PrivatePkcs8KeyDer::from(key.serialize_der());
         (certificate.der().clone(), PrivateKeyDer::Pkcs8(key))
