@@ -1,18 +1,43 @@
 //! The one place that knows which crate reads YAML, so that another can take its place.
 
+mod weight;
+
 use serde::Serialize;
 use serde::de::{Deserialize, DeserializeOwned};
 
 /// Why a text is not the YAML that was expected; names line and column.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
-pub struct YamlError(#[from] serde_yaml::Error);
+pub struct YamlError(#[from] Cause);
+
+#[derive(Debug, thiserror::Error)]
+enum Cause {
+    #[error(transparent)]
+    Text(#[from] serde_yaml::Error),
+    #[error(transparent)]
+    Weight(#[from] weight::TooHeavy),
+}
 
 impl YamlError {
     /// Returns the line (from 1) at which the text stopped making sense, where that is known.
     #[must_use]
     pub fn line(&self) -> Option<usize> {
-        self.0.location().map(|location| location.line())
+        match &self.0 {
+            Cause::Text(error) => error.location().map(|location| location.line()),
+            Cause::Weight(_) => None,
+        }
+    }
+}
+
+impl From<serde_yaml::Error> for YamlError {
+    fn from(error: serde_yaml::Error) -> Self {
+        Self(Cause::Text(error))
+    }
+}
+
+impl From<weight::TooHeavy> for YamlError {
+    fn from(error: weight::TooHeavy) -> Self {
+        Self(Cause::Weight(error))
     }
 }
 
@@ -21,6 +46,7 @@ impl YamlError {
 /// # Errors
 /// The text is not YAML, or does not have the shape of `T`.
 pub fn from_str<T: DeserializeOwned>(text: &str) -> Result<T, YamlError> {
+    weight::check(text)?;
     Ok(serde_yaml::from_str(text)?)
 }
 
@@ -29,6 +55,7 @@ pub fn from_str<T: DeserializeOwned>(text: &str) -> Result<T, YamlError> {
 /// # Errors
 /// The text is not YAML, or a document does not have the shape of `T`.
 pub fn documents<T: DeserializeOwned>(text: &str) -> Result<Vec<T>, YamlError> {
+    weight::check(text)?;
     let mut documents = Vec::new();
     for document in serde_yaml::Deserializer::from_str(text) {
         let value = serde_yaml::Value::deserialize(document)?;
@@ -57,9 +84,12 @@ impl Document<'_> {
 pub fn each_document(
     text: &str,
 ) -> impl Iterator<Item = Result<(serde_json::Value, Document<'_>), YamlError>> {
+    let refused = weight::check(text).err().map(|error| Err(YamlError::from(error)));
+    // What is too heavy is not looked at.
+    let text = if refused.is_some() { "" } else { text };
     let looks = serde_yaml::Deserializer::from_str(text);
     let mut broken = false;
-    looks
+    let documents = looks
         .zip(serde_yaml::Deserializer::from_str(text))
         .map_while(move |(look, document)| {
             // The parser repeats its error for ever.
@@ -71,7 +101,8 @@ pub fn each_document(
             let pair = look.map(|look| (look, Document(document)));
             Some(pair.map_err(YamlError::from))
         })
-        .filter(|item| !matches!(item, Ok((serde_json::Value::Null, _))))
+        .filter(|item| !matches!(item, Ok((serde_json::Value::Null, _))));
+    refused.into_iter().chain(documents)
 }
 
 /// Writes `value` as one YAML document.
@@ -100,6 +131,37 @@ mod tests {
         assert_eq!(read.len(), 2);
         assert_eq!(read[0].as_ref().unwrap()["a"], 1);
         assert_eq!(read[1].as_ref().unwrap_err().line(), Some(7));
+    }
+
+    #[test]
+    fn a_bomb_is_refused_by_every_way_to_read() {
+        let bomb = format!("a: &a [{}]\nb: [{}]\n", "1,".repeat(10_000), "*a,".repeat(10_000));
+        let words = "with its aliases expanded";
+        let error = from_str::<serde_json::Value>(&bomb).unwrap_err();
+        assert!(error.to_string().contains(words), "{error}");
+        assert!(documents::<serde_json::Value>(&bomb).unwrap_err().to_string().contains(words));
+        let items: Vec<_> = each_document(&bomb).collect();
+        assert_eq!(items.len(), 1);
+        assert!(items[0].as_ref().err().unwrap().to_string().contains(words));
+    }
+
+    #[test]
+    fn laughs_by_the_billion_and_depths_without_end_are_errors() {
+        let mut laughs = String::from("a0: &a0 [lol]\n");
+        for level in 1..30 {
+            let below = format!("*a{},", level - 1).repeat(9);
+            laughs += &format!("a{level}: &a{level} [{below}]\n");
+        }
+        for (text, words) in [
+            (laughs.as_str(), "repetition limit exceeded"),
+            (&"[".repeat(9_000), "recursion limit exceeded"),
+            (&format!("{}{}", "[".repeat(9_000), "]".repeat(9_000)), "recursion limit exceeded"),
+            (&"- ".repeat(9_000), "recursion limit exceeded"),
+            ("a: &a [*a]", "recursion limit exceeded"),
+        ] {
+            let error = from_str::<serde_json::Value>(text).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
     }
 
     #[test]

@@ -11,12 +11,21 @@ pub(crate) use request::{Heartbeat, Stamp, enrolment, heartbeat, registration};
 
 use crate::workload::DeviceId;
 
+/// Most values that one answer may hold; a thousand workloads have some ten thousand.
+const MAX_VALUES: usize = 250_000;
+
 /// Why an answer of the control plane could not be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WireError {
     /// The body is no JSON.
     #[error("failed to read the answer as JSON")]
     Json(#[source] serde_json::Error),
+    /// The body is of a sensible size and would take too much memory all the same.
+    #[error("failed to read the answer: it holds more than {limit} values")]
+    TooManyValues {
+        /// Most that are read.
+        limit: usize,
+    },
     /// The body is JSON of another shape.
     #[error("failed to read the answer: {what}")]
     Shape {
@@ -49,13 +58,37 @@ pub(crate) enum WireError {
     },
 }
 
+/// Reads a body, unless it holds so many values that the device's memory is at risk: a zero takes
+/// two bytes on the wire and thirty-two here.
+fn json(body: &[u8]) -> Result<serde_json::Value, WireError> {
+    if separators(body) > MAX_VALUES {
+        return Err(WireError::TooManyValues { limit: MAX_VALUES });
+    }
+    serde_json::from_slice(body).map_err(WireError::Json)
+}
+
+/// Returns how many values begin in `body`, about: each but the first follows a comma or a bracket
+/// that is no part of a text.
+fn separators(body: &[u8]) -> usize {
+    let (mut count, mut quoted, mut escaped) = (0_usize, false, false);
+    for byte in body {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b',' | b'[' | b'{' if !quoted => count = count.saturating_add(1),
+            _ => {}
+        }
+    }
+    count
+}
+
 /// Reads an envelope as an object and checks its `type`.
 fn envelope(
     body: &[u8],
     expected: &'static str,
 ) -> Result<serde_json::Map<String, serde_json::Value>, WireError> {
-    let value: serde_json::Value = serde_json::from_slice(body).map_err(WireError::Json)?;
-    let serde_json::Value::Object(envelope) = value else {
+    let serde_json::Value::Object(envelope) = json(body)? else {
         return Err(shape("it is not an object"));
     };
     expect_word(&envelope, "type", expected)?;

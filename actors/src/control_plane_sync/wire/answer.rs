@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{WireError, envelope, shape, shown};
+use super::{WireError, envelope, json, shape, shown};
 
 /// What the control plane may command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub(crate) enum ControlCommand {
 /// # Errors
 /// The answer carries no certificate.
 pub(crate) fn registration_answer(body: &[u8]) -> Result<String, WireError> {
-    let answer: Value = serde_json::from_slice(body).map_err(WireError::Json)?;
+    let answer = json(body)?;
     answer
         .pointer("/content/certificate")
         .and_then(Value::as_str)

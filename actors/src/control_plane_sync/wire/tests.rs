@@ -538,3 +538,53 @@ proptest! {
         prop_assert_eq!(configuration(body.to_string().as_bytes(), &device).unwrap(), before);
     }
 }
+
+#[test]
+fn bombs_are_refused_before_they_take_memory_or_time() {
+    let many = |value: &str| {
+        let values = format!("{value},").repeat(MAX_VALUES);
+        format!(r#"{{"type":"data","content":[{values}0]}}"#)
+    };
+    let deep = |open: &str| format!(r#"{{"type":"data","content":{}"#, open.repeat(100_000));
+    for (bomb, words) in [
+        (many("0"), "it holds more than 250000 values"),
+        (many("{}"), "it holds more than 250000 values"),
+        (many(r#""\"""#), "it holds more than 250000 values"),
+        (deep("["), "recursion limit exceeded"),
+        (deep(r#"{"a":"#), "recursion limit exceeded"),
+    ] {
+        let device = DeviceId::from("cam");
+        for error in [
+            configuration(bomb.as_bytes(), &device).unwrap_err(),
+            control_command(bomb.as_bytes()).unwrap_err(),
+            registration_answer(bomb.as_bytes()).unwrap_err(),
+        ] {
+            let error = crate::control_plane_sync::identity_error::described(&error);
+            assert!(error.contains(words), "{error}");
+        }
+    }
+}
+
+#[test]
+fn commas_within_a_text_are_no_values() {
+    let table = ",[{\"".repeat(MAX_VALUES);
+    let workload = with(simple("a"), "annotations", json!({"table": table}));
+    assert_eq!(only(workload).unwrap().annotations["table"].len(), table.len());
+}
+
+#[test]
+fn a_specification_that_is_a_bomb_rejects_its_workload_and_no_other() {
+    let aliases = format!("x: &a [{}]\ny: [{}]\n", "1,".repeat(9_999), "*a,".repeat(9_999));
+    let laughs = "x: &x [a]\ny: &y [*x,*x,*x,*x,*x,*x,*x]\n".to_owned() + &aliases;
+    for bomb in [aliases, laughs, "[".repeat(1_000_000), "- ".repeat(10_000)] {
+        let broken = json!({"name": "b", "specification": bomb});
+        let maps = with(simple("c"), "configmaps", json!([bomb]));
+        let read = read(&answer(json!([simple("a"), broken, maps]), json!(null))).unwrap();
+        assert_eq!(read.workloads.len(), 1);
+        let rejected: Vec<&str> = read.rejected.iter().map(|it| it.name.as_str()).collect();
+        assert_eq!(rejected, ["b", "c"]);
+        for rejected in &read.rejected {
+            assert!(rejected.reason.len() < 400, "{}", rejected.reason);
+        }
+    }
+}

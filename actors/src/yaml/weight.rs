@@ -1,0 +1,180 @@
+//! How much memory a YAML text would take, before any is taken.
+//!
+//! A few bytes of YAML can stand for gigabytes: a list that is named once and repeated by its alias
+//! a thousand times, each repetition in a list of that kind. And the parser's time grows with the
+//! square of how deep brackets are nested, long before it complains of the depth.
+
+use std::cell::Cell;
+use std::fmt;
+
+use serde::de::{
+    DeserializeSeed, Deserializer, EnumAccess, Error, IgnoredAny, MapAccess, SeqAccess,
+    VariantAccess as _, Visitor,
+};
+
+/// Most that a text may come to, in bytes of text and [`NODE`] for each value. Twice what the
+/// largest manifest without an alias can hold in text.
+const MAX_WEIGHT: usize = 8 * 1024 * 1024;
+/// What a value weighs besides its text, in bytes.
+const NODE: usize = 32;
+/// Most brackets that may be open at one time, those within texts counted too: Kubernetes' own
+/// resources have a dozen.
+const MAX_OPEN: usize = 10_000;
+
+/// Why a text is not read at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum TooHeavy {
+    #[error("it would take more than {MAX_WEIGHT} bytes with its aliases expanded: write it out")]
+    Expanded,
+    #[error("more than {MAX_OPEN} brackets are open at one time")]
+    Open,
+}
+
+/// Checks that `text` can be read without harm. What is no YAML passes: its reader says why.
+pub(super) fn check(text: &str) -> Result<(), TooHeavy> {
+    if most_open(text) > MAX_OPEN {
+        return Err(TooHeavy::Open);
+    }
+    // Without an anchor and an alias no value is there twice.
+    if !(text.contains('&') && text.contains('*')) {
+        return Ok(());
+    }
+    let left = Cell::new(Some(MAX_WEIGHT));
+    for document in serde_yaml::Deserializer::from_str(text) {
+        if Scales(&left).deserialize(document).is_err() {
+            break;
+        }
+    }
+    left.get().map(drop).ok_or(TooHeavy::Expanded)
+}
+
+/// Returns how many brackets are open at the place where most are, quotes disregarded. That finds
+/// what went wrong by accident; who closes brackets within quotes to deceive it gains time of the
+/// parser, no memory.
+fn most_open(text: &str) -> usize {
+    let (mut open, mut most) = (0_usize, 0);
+    for byte in text.bytes() {
+        match byte {
+            b'[' | b'{' => open = open.saturating_add(1),
+            b']' | b'}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        most = most.max(open);
+    }
+    most
+}
+
+/// Weighs values as they are visited, and keeps none. `None` is left when there was too much.
+struct Scales<'a>(&'a Cell<Option<usize>>);
+
+impl Scales<'_> {
+    fn weigh<E: Error>(&self, text: usize) -> Result<(), E> {
+        let left = self.0.get().and_then(|left| left.checked_sub(text)?.checked_sub(NODE));
+        self.0.set(left);
+        left.map(drop).ok_or_else(|| E::custom(TooHeavy::Expanded))
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Scales<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Scales<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        self.weigh(0)
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
+        self.weigh(0)
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
+        self.weigh(0)
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
+        self.weigh(0)
+    }
+
+    fn visit_i128<E: Error>(self, _: i128) -> Result<(), E> {
+        self.weigh(0)
+    }
+
+    fn visit_u128<E: Error>(self, _: u128) -> Result<(), E> {
+        self.weigh(0)
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
+        self.weigh(0)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        self.weigh(text.len())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        self.weigh(0)?;
+        while seq.next_element_seed(Scales(self.0))?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        self.weigh(0)?;
+        while map.next_key_seed(Scales(self.0))?.is_some() {
+            map.next_value_seed(Scales(self.0))?;
+        }
+        Ok(())
+    }
+
+    fn visit_enum<A: EnumAccess<'de>>(self, data: A) -> Result<(), A::Error> {
+        let (_, content) = data.variant::<IgnoredAny>()?;
+        content.newtype_variant_seed(Scales(self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn aliases_that_multiply_are_refused_and_those_that_save_typing_are_not() {
+        let list = |item: &str, count: usize| format!("[{}]", format!("{item},").repeat(count));
+        let flat = format!("a: &a {}\nb: {}\n", list("1", 10_000), list("*a", 10_000));
+        let text = format!("a: &a {}\nb: {}\n", "x".repeat(1_000_000), list("*a", 20));
+        let keys = format!("a: &a {{{}: 1}}\nb: {}\n", "k".repeat(1_000), list("*a", 10_000));
+        let tagged = format!("a: &a !t {}\nb: {}\n", list("1", 10_000), list("*a", 10_000));
+        let second = format!("x: 1\n---\n{flat}");
+        for bomb in [flat, text, keys, tagged, second] {
+            assert_eq!(check(&bomb), Err(TooHeavy::Expanded), "{}", &bomb[..80]);
+        }
+        for good in [
+            "a: &a {x: 1}\nb: *a\n".to_owned(),
+            format!("a: &a [1, 2]\nb: {}\n", list("*a", 10_000)),
+            "cron: */5 * * * *\nargs: [a && b]\n".to_owned(),
+            "a: &a [*a]\n".to_owned(),
+            "&".to_owned(),
+        ] {
+            assert_eq!(check(&good), Ok(()), "{good}");
+        }
+    }
+
+    #[test]
+    fn brackets_in_each_other_are_refused_before_the_parser_sees_them() {
+        for bomb in ["[".repeat(4_000_000), "{a: ".repeat(100_000), "- [".repeat(20_000)] {
+            assert_eq!(check(&bomb), Err(TooHeavy::Open));
+        }
+        for good in ["[]".repeat(100_000), "]".repeat(9), "[".repeat(MAX_OPEN)] {
+            assert_eq!(check(&good), Ok(()));
+        }
+    }
+}
