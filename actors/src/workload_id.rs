@@ -13,7 +13,6 @@ const MAX_NAME: usize = 50;
 
 /// Everything about a workload whose change means another pod. Profiles, cron, retry and registry
 /// credentials are not here: they change what the scheduler does with the pod, not the pod.
-#[derive(Debug)]
 pub struct PodIdentity<'a> {
     /// The EdgeWorkload's name.
     pub name: &'a str,

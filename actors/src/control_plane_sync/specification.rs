@@ -15,6 +15,7 @@ mod registries;
 mod retry;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use k8s_openapi::api::core::v1::PodSpec;
 
@@ -37,8 +38,9 @@ pub(crate) const DEFAULT_NAMESPACE: &str = "default";
 /// it: it is not a valid name.
 pub(crate) const UNNAMED: &str = "(unnamed)";
 
-/// A workload as its author gave it.
-#[derive(Debug, Default)]
+/// A workload as its author gave it. `Debug` shows no more than its name: a variable of the pod may
+/// be a password.
+#[derive(Default)]
 pub(crate) struct Draft {
     pub(crate) name: String,
     pub(crate) namespace: Option<String>,
@@ -52,6 +54,12 @@ pub(crate) struct Draft {
     pub(crate) retry: Option<RetryDraft>,
     /// The registries' credentials: the content of a docker `auth.json`.
     pub(crate) auth_file: Option<Confidential<String>>,
+}
+
+impl fmt::Debug for Draft {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Draft").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 /// Checks `draft` and gives it its identity. Config maps and secrets that the pod refers to are

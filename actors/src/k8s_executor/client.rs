@@ -1,6 +1,6 @@
 //! The cluster as the executor needs it, and the client of a real one.
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::future::Future;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -47,13 +47,22 @@ pub trait ClusterApi {
     fn watch(&self) -> LocalBoxStream<'static, Result<ClusterEvent, ClusterError>>;
 }
 
-/// One event of the watches.
-#[derive(Clone, Debug)]
+/// One event of the watches. `Debug` shows no object: a variable of it may be a password.
+#[derive(Clone)]
 pub enum ClusterEvent {
     /// About a Deployment.
     Deployment(Box<watcher::Event<Deployment>>),
     /// About a Pod.
     Pod(Box<watcher::Event<Pod>>),
+}
+
+impl fmt::Debug for ClusterEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Deployment(_) => "Deployment(..)",
+            Self::Pod(_) => "Pod(..)",
+        })
+    }
 }
 
 /// Makes a new connection; a client dies with the actor's life that made it.

@@ -13,6 +13,7 @@ mod resources;
 pub(crate) mod volumes;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
@@ -46,8 +47,9 @@ pub(crate) struct PodContext<'a> {
     pub support: LimitSupport,
 }
 
-/// A pod and what has to be there before podman is given it.
-#[derive(Clone, Debug)]
+/// A pod and what has to be there before podman is given it. Its variables hold the values of
+/// secrets: `Debug` shows none.
+#[derive(Clone)]
 pub(crate) struct PodPlan {
     /// The pod.
     pub pod: Pod,
@@ -59,6 +61,17 @@ pub(crate) struct PodPlan {
     pub host_network: bool,
     /// What could not be given as the author wrote it, in plain words.
     pub warnings: Vec<String>,
+}
+
+impl fmt::Debug for PodPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PodPlan")
+            .field("pod", &self.pod.metadata.name)
+            .field("folders", &self.folders)
+            .field("host_network", &self.host_network)
+            .field("warnings", &self.warnings)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Returns what podman is given for `workload`.

@@ -276,3 +276,21 @@ fn long_annotations_travel_beside_the_manifest() {
     assert!(annotations.contains_key("short") && !annotations.contains_key("long"));
     assert!(plan.long_annotations.contains_key("long"));
 }
+
+#[test]
+fn a_plan_shows_no_value_of_a_secret_or_of_a_variable() {
+    let mut workload = one(json!({
+        "env": [
+            {"name": "LITERAL", "value": "planted-hunter2"},
+            {"name": "SECRET", "valueFrom": {"secretKeyRef": {"name": "login", "key": "k"}}},
+        ],
+    }));
+    workload.secrets = vec![Secret {
+        name: "login".to_owned(),
+        data: [("k".to_owned(), Confidential::new(b"planted-hunter2".to_vec()))].into(),
+    }];
+    let plan = plan(&workload).unwrap();
+    assert_eq!(spec(&plan).to_string().matches("planted-hunter2").count(), 2);
+    let shown = format!("{plan:?}");
+    assert!(!shown.contains("planted-hunter2"), "{shown}");
+}

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -93,8 +94,8 @@ impl PodmanError {
     }
 }
 
-/// What `play/kube` is given.
-#[derive(Clone, Debug)]
+/// What `play/kube` is given. The manifest holds the values of secrets: `Debug` does not show it.
+#[derive(Clone)]
 pub struct PlayRequest {
     /// The pod as JSON.
     pub manifest: Vec<u8>,
@@ -106,6 +107,16 @@ pub struct PlayRequest {
     pub log_max_size: String,
     /// Time allowed, init containers included.
     pub timeout: Duration,
+}
+
+impl fmt::Debug for PlayRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PlayRequest")
+            .field("network", &self.network)
+            .field("log_max_size", &self.log_max_size)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What `images/pull` is given.
@@ -170,4 +181,32 @@ pub trait PodmanApi {
     fn offer_to_kernel(&self, pid: i64) -> std::io::Result<()>;
     /// Returns user and group that the service runs as, when the agent must hand files over.
     fn owner(&self) -> Option<(u32, u32)>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_show_neither_the_manifest_nor_a_password() {
+        let play = PlayRequest {
+            manifest: b"planted-hunter2".to_vec(),
+            network: None,
+            annotations: [("a".to_owned(), "planted-hunter2".to_owned())].into(),
+            log_max_size: "10mb".to_owned(),
+            timeout: Duration::from_secs(1),
+        };
+        let credentials = RegistryCredentials {
+            username: "user".to_owned(),
+            password: crate::workload::Confidential::new("planted-hunter2".to_owned()),
+        };
+        let pull = PullRequest {
+            image: "i:1".to_owned(),
+            registries: [("quay.io".to_owned(), credentials)].into(),
+            verify_tls: true,
+            timeout: Duration::from_secs(1),
+        };
+        let shown = format!("{play:?} {pull:?}");
+        assert!(!shown.contains("planted-hunter2") && !shown.contains("112, 108, 97"), "{shown}");
+    }
 }

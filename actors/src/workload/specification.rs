@@ -1,6 +1,7 @@
 //! What is wanted: workloads, and the configuration that they come in.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,13 +12,23 @@ use super::{
     ConditionName, Confidential, ExecutorKind, Profile, ProfileName, WorkloadId, WorkloadName,
 };
 
-/// A Kubernetes ConfigMap that came with a workload.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// A Kubernetes ConfigMap that came with a workload. Authors put passwords into those, too: `Debug`
+/// shows no value.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfigMap {
     /// Its name, as the pod specification refers to it.
     pub name: String,
     /// Contents by key: the decoded bytes of `data` and `binaryData`.
     pub data: BTreeMap<String, Vec<u8>>,
+}
+
+impl fmt::Debug for ConfigMap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConfigMap")
+            .field("name", &self.name)
+            .field("keys", &self.data.keys())
+            .finish_non_exhaustive()
+    }
 }
 
 /// A Kubernetes Secret that came with the configuration.
@@ -93,8 +104,9 @@ pub enum RestartPolicy {
     Never,
 }
 
-/// One workload of the configuration, validated.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// One workload of the configuration, validated. `Debug` shows neither the pod, whose variables may
+/// be passwords, nor what comes with it.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Workload {
     /// Identity of this specification; see [`crate::workload_id`].
     pub id: WorkloadId,
@@ -138,6 +150,22 @@ pub struct Workload {
     pub after: Vec<WorkloadName>,
 }
 
+impl fmt::Debug for Workload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Workload")
+            .field("id", &self.id)
+            .field("name", &self.name)
+            .field("namespace", &self.namespace)
+            .field("executor", &self.executor)
+            .field("profiles", &self.profiles)
+            .field("cron", &self.cron)
+            .field("retry", &self.retry)
+            .field("restart_policy", &self.restart_policy)
+            .field("after", &self.after)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A workload of the configuration that cannot be run as it stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RejectedWorkload {
@@ -162,4 +190,98 @@ pub struct Configuration {
     pub workloads: Vec<Arc<Workload>>,
     /// Workloads that cannot be run.
     pub rejected: Vec<RejectedWorkload>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Monotonic;
+    use crate::messages::{Action, CommandId, ExecutorCommand, WorkloadsConfigured};
+    use crate::workload_id::{PodIdentity, workload_id};
+
+    const PLANTED: &str = "planted-hunter2";
+
+    /// A workload with a password wherever one fits.
+    fn full_of_secrets() -> Workload {
+        let planted = |key: &str| BTreeMap::from([(key.to_owned(), PLANTED.to_owned())]);
+        let pod: PodSpec = serde_json::from_value(serde_json::json!({"containers": [{
+            "name": "main",
+            "image": "i:1",
+            "args": ["--password", PLANTED],
+            "env": [{"name": "PASSWORD", "value": PLANTED}],
+        }]}))
+        .unwrap();
+        let secret = Secret {
+            name: "login".to_owned(),
+            data: [("key".to_owned(), Confidential::new(PLANTED.into()))].into(),
+        };
+        let map =
+            ConfigMap { name: "map".to_owned(), data: [("key".into(), PLANTED.into())].into() };
+        let credentials = RegistryCredentials {
+            username: "user".to_owned(),
+            password: Confidential::new(PLANTED.to_owned()),
+        };
+        let id = workload_id(&PodIdentity {
+            name: "web",
+            namespace: "default",
+            executor: ExecutorKind::PodmanRootful,
+            pod: &pod,
+            labels: &planted("label"),
+            annotations: &planted("annotation"),
+            config_maps: std::slice::from_ref(&map),
+            secrets: std::slice::from_ref(&secret),
+        });
+        Workload {
+            id,
+            name: WorkloadName::from("web"),
+            namespace: "default".to_owned(),
+            executor: ExecutorKind::PodmanRootful,
+            pod,
+            labels: planted("label"),
+            annotations: planted("annotation"),
+            config_maps: vec![map],
+            secrets: vec![secret],
+            registries: [("quay.io".to_owned(), credentials)].into(),
+            profiles: Vec::new(),
+            cron: None,
+            retry: None,
+            restart_policy: RestartPolicy::Always,
+            after: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn no_message_that_carries_a_workload_shows_its_secrets() {
+        let workload = Arc::new(full_of_secrets());
+        let configuration = Configuration {
+            version: None,
+            heartbeat_period: Duration::from_secs(60),
+            hardware_in_heartbeat: false,
+            profiles: Vec::new(),
+            workloads: vec![Arc::clone(&workload)],
+            rejected: Vec::new(),
+        };
+        let configured =
+            WorkloadsConfigured { workloads: vec![Arc::clone(&workload)], rejected: Vec::new() };
+        let command =
+            |action| ExecutorCommand { id: CommandId(1), deadline: Monotonic::default(), action };
+        let pull = command(Action::Pull { workload: Arc::clone(&workload) });
+        let limits = super::super::Limits::default();
+        let start = command(Action::Start { workload: Arc::clone(&workload), limits });
+        // Bytes are shown as numbers: their beginning is looked for, too.
+        let bytes = format!("{:?}", &PLANTED.as_bytes()[..6]);
+        let bytes = bytes.trim_matches(['[', ']']);
+        for shown in [
+            format!("{workload:?}"),
+            format!("{workload:#?}"),
+            format!("{configuration:?}"),
+            format!("{configured:?}"),
+            format!("{pull:?} {start:?}"),
+            format!("{:?} {:?}", workload.config_maps, workload.secrets),
+            format!("{:?}", workload.registries),
+        ] {
+            assert!(!shown.contains(PLANTED) && !shown.contains(bytes), "{shown}");
+            assert!(shown.len() > 20, "something is shown: {shown}");
+        }
+    }
 }

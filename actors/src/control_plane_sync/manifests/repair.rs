@@ -1,5 +1,7 @@
 //! Two slips that everybody makes in YAML, and that can be read in one way only.
 
+use std::fmt;
+
 use serde_json::Value;
 
 use crate::control_plane_sync::specification::yaml_reason;
@@ -8,12 +10,18 @@ use crate::yaml::{self, YamlError};
 /// A TAB in an indentation is tried as this many blanks, up to.
 const MAX_TAB: usize = 8;
 
-/// A text that parses, with its documents and what had to be mended.
-#[derive(Debug)]
+/// A text that parses, with its documents and what had to be mended. `Debug` shows the latter only:
+/// documents may be secrets.
 pub(super) struct Parsed {
     pub(super) text: String,
     pub(super) documents: Vec<Value>,
     pub(super) notices: Vec<String>,
+}
+
+impl fmt::Debug for Parsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parsed").field("notices", &self.notices).finish_non_exhaustive()
+    }
 }
 
 /// Parses a YAML stream. When it does not parse as it stands, then a `cron` that starts with an

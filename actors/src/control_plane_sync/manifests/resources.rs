@@ -1,6 +1,7 @@
 //! The resources EdgeDevice and EdgeWorkload as their authors write them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::PodSpec;
@@ -37,7 +38,7 @@ impl Default for Device {
     }
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 pub(super) struct Metadata {
     pub(super) name: Option<String>,
     pub(super) namespace: Option<String>,
@@ -45,7 +46,7 @@ pub(super) struct Metadata {
     annotations: Option<BTreeMap<String, String>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 pub(super) struct EdgeDevice {
     #[serde(default)]
     metadata: Metadata,
@@ -76,14 +77,15 @@ impl TryFrom<EdgeDevice> for Device {
 }
 
 /// An EdgeWorkload. Fields that concern other agents (`data`, `metrics`, …) are ignored.
-#[derive(Clone, Debug, Deserialize)]
+/// `Debug` shows no more than its name: a variable of the pod may be a password.
+#[derive(Clone, Deserialize)]
 pub(super) struct EdgeWorkload {
     #[serde(default)]
     pub(super) metadata: Metadata,
     spec: WorkloadSpec,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct WorkloadSpec {
     /// A label selector, or a device's name.
@@ -100,7 +102,7 @@ struct WorkloadSpec {
     image_registries: Option<ImageRegistries>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Deserialize)]
 struct Pod {
     spec: Option<PodSpec>,
 }
@@ -120,6 +122,12 @@ struct NameRef {
 #[derive(Default, Deserialize)]
 struct MisplacedProfiles {
     profiles: Option<Vec<Option<ProfileDraft>>>,
+}
+
+impl fmt::Debug for EdgeWorkload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EdgeWorkload").field("name", &self.metadata.name).finish_non_exhaustive()
+    }
 }
 
 impl EdgeWorkload {

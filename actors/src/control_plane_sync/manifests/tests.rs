@@ -358,3 +358,29 @@ fn a_broken_file_without_a_good_version_makes_the_reading_partial() {
     let empty = read_now(Files::new(), &good.accepted);
     assert_eq!(empty.completeness, Completeness::Nothing);
 }
+
+#[test]
+fn what_was_read_shows_no_value_of_a_secret_or_of_a_variable() {
+    let text = "\
+kind: Secret
+metadata: {name: login}
+stringData: {k: planted-hunter2}
+---
+kind: ConfigMap
+metadata: {name: map}
+data: {k: planted-hunter2}
+---
+kind: EdgeWorkload
+metadata: {name: w, annotations: {a: planted-hunter2}}
+spec:
+  pod:
+    spec:
+      containers:
+      - {name: a, image: i, env: [{name: P, value: planted-hunter2}]}
+";
+    let reading = first(&[("a.yaml", text)]);
+    assert_eq!(names(&reading.configuration), ["w"]);
+    let parsed = repair::parse(text).unwrap();
+    let shown = format!("{reading:?} {parsed:?}");
+    assert!(!shown.contains("planted-hunter2"), "{shown}");
+}

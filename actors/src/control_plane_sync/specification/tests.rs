@@ -282,3 +282,14 @@ fn an_annotation_names_those_to_wait_for_and_is_no_part_of_the_pod() {
         assert_eq!(workload.id, plain.id, "{key}: another order restarts no pod");
     }
 }
+
+#[test]
+fn a_draft_shows_no_variable() {
+    let shown = format!(
+        "{:?}",
+        with_pod(json!({"containers": [
+            {"name": "a", "image": "i", "env": [{"name": "P", "value": "planted-hunter2"}]},
+        ]}))
+    );
+    assert!(shown.contains("web") && !shown.contains("planted-hunter2"), "{shown}");
+}
