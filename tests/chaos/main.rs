@@ -25,6 +25,8 @@ mod faults;
 #[allow(dead_code, reason = "shared with the tests of the agent as a whole")]
 mod pods;
 mod report;
+#[path = "../real/secrecy.rs"]
+mod secrecy;
 mod small_disk;
 mod world;
 

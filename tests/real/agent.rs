@@ -11,6 +11,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::secrecy;
+
+/// As much as there is, the libraries that see requests included.
+const LOG_LEVEL: &str = "trace,actix_http=trace,actix_server=trace,actix_web=trace,awc=trace,\
+                         h2=trace,hyper=trace,hyper_util=trace,kube_client=trace,\
+                         kube_runtime=trace,rustls=trace,tower=trace,tower_http=trace";
+
 /// Longest wait for anything that is expected to happen.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -52,7 +59,11 @@ pub struct Settings {
     through: Vec<String>,
     folder: PathBuf,
     metrics: SocketAddr,
+    listeners: Vec<Listener>,
 }
+
+/// Tells what somebody heard from the agent.
+type Listener = Arc<dyn Fn() -> Vec<String> + Send + Sync>;
 
 impl Settings {
     /// Returns settings with a listener, a state folder and logs of their own.
@@ -63,8 +74,9 @@ impl Settings {
             through: Vec::new(),
             folder: folder.to_owned(),
             metrics: free,
+            listeners: Vec::new(),
         };
-        settings.set("LOG_LEVEL", "debug");
+        settings.set("LOG_LEVEL", LOG_LEVEL);
         settings.set("DEVICE_ID", "cam-01");
         settings.set("GRACEFUL_SHUTDOWN", "2s");
         settings.set("METRICS_LISTEN", free.to_string());
@@ -90,6 +102,11 @@ impl Settings {
     pub fn through(&mut self, words: &[impl AsRef<str>]) -> &mut Self {
         self.through.extend(words.iter().map(|word| word.as_ref().to_owned()));
         self
+    }
+
+    /// Lets what somebody hears from the agent be searched for secrets, too.
+    pub fn heard_by(&mut self, listener: impl Fn() -> Vec<String> + Send + Sync + 'static) {
+        self.listeners.push(Arc::new(listener));
     }
 
     /// Writes the configuration file and returns its path.
@@ -121,7 +138,13 @@ impl Settings {
         let log = Arc::new(Mutex::new(Vec::new()));
         collect(child.stdout.take().unwrap(), Arc::clone(&log));
         collect(child.stderr.take().unwrap(), Arc::clone(&log));
-        Agent { child, log, metrics: self.metrics }
+        Agent {
+            child,
+            log,
+            metrics: self.metrics,
+            folder: self.folder.clone(),
+            listeners: self.listeners.clone(),
+        }
     }
 }
 
@@ -134,11 +157,14 @@ fn collect(stream: impl Read + Send + 'static, log: Arc<Mutex<Vec<String>>>) {
     });
 }
 
-/// A running agent. Dropping it kills it, and shows its log when the test has failed.
+/// A running agent. Dropping it kills it, fails the test when it has shown a secret, and shows its
+/// log when the test has failed.
 pub struct Agent {
     child: Child,
     log: Arc<Mutex<Vec<String>>>,
     metrics: SocketAddr,
+    folder: PathBuf,
+    listeners: Vec<Listener>,
 }
 
 impl Agent {
@@ -249,12 +275,34 @@ impl Agent {
     }
 }
 
+impl Agent {
+    /// Returns all that it has said to anybody.
+    fn said(&self) -> Vec<String> {
+        let mut said = self.log();
+        for path in ["/status", "/metrics"] {
+            said.extend(self.http("GET", path, "").map(|(_, body)| body));
+        }
+        said.extend(self.listeners.iter().flat_map(|listener| listener()));
+        said
+    }
+}
+
 impl Drop for Agent {
     fn drop(&mut self) {
-        if thread::panicking() {
+        let failed = thread::panicking();
+        if failed {
             eprintln!("the agent's log:\n{}", self.tail());
         }
+        let (said, keys) = match failed {
+            true => Default::default(),
+            false => (self.said(), secrecy::keys_below(&self.folder)),
+        };
         let _ = self.child.kill();
         let _ = self.child.wait();
+        for text in said {
+            if let Some(secret) = secrecy::shown(&text, &keys) {
+                panic!("the agent has shown {secret:?}: {text}");
+            }
+        }
     }
 }

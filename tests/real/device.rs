@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use actors::testing::edge_api::EdgeApi;
 use actors::testing::podman::HermeticPodman;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::agent::{Settings, eventually};
+use crate::secrecy::planted;
 
 /// A folder for the agent, open to every user.
 pub struct Device {
@@ -41,6 +44,7 @@ impl Device {
             device.settings.set(setting, path.display().to_string());
         }
         device.settings.set("SERVER", edge.url());
+        device.settings.heard_by(edge.bodies());
         device
     }
 
@@ -82,9 +86,11 @@ impl Device {
     }
 }
 
-/// Returns a configuration of these workloads, with a short heartbeat.
+/// Returns a configuration of these workloads, with a short heartbeat and a secret.
 pub fn configuration(workloads: Vec<Value>) -> Value {
+    let data = json!({"password": STANDARD.encode(planted("secret"))}).to_string();
     json!({
+        "secrets": [{"name": "app-secret", "data": data}],
         "configuration": {"heartbeat": {"hardware_profile": {}, "period_seconds": 2}},
         "workloads": workloads,
     })

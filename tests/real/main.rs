@@ -25,4 +25,5 @@ mod replacement;
 mod restarts;
 mod rootless;
 mod runs;
+mod secrecy;
 mod trace;

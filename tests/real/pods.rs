@@ -6,12 +6,16 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::agent::{PATIENCE, eventually};
+use crate::secrecy::planted;
 
-/// Returns a pod of one container that runs `script` under a shell.
+/// Returns a pod of one container that runs `script` under a shell, with a secret among its
+/// arguments and one among its variables.
 pub fn running(script: &str) -> Value {
-    json!({"containers": [
-        {"name": "main", "image": IMAGE, "command": ["/bin/sh", "-c", script]},
-    ]})
+    json!({"containers": [{
+        "name": "main", "image": IMAGE,
+        "command": ["/bin/sh", "-c", script, planted("argument")],
+        "env": [{"name": "PLANTED", "value": planted("variable")}],
+    }]})
 }
 
 /// Returns a pod that does `first`, then waits for SIGTERM.

@@ -174,6 +174,13 @@ impl EdgeApi {
         self.state.lock().received.clone()
     }
 
+    /// Returns what tells the bodies of all requests so far, also when this has stopped.
+    #[must_use]
+    pub fn bodies(&self) -> impl Fn() -> Vec<String> + Send + Sync + 'static {
+        let state = Arc::clone(&self.state);
+        move || state.lock().received.iter().map(|it| it.body.to_string()).collect()
+    }
+
     /// Returns how many requests of this kind were answered with 200 or 208.
     #[must_use]
     pub fn answered(&self, call: Call) -> usize {

@@ -39,9 +39,9 @@ pub const IMAGE: &str = "localhost/busybox:test";
 /// The user that [`PrivateRegistry`] lets in.
 pub const REGISTRY_USER: &str = "bob";
 /// The password of [`REGISTRY_USER`].
-pub const REGISTRY_PASSWORD: &str = "s3cret";
-/// `bob:s3cret` for the registry.
-const HTPASSWD: &str = "bob:$2y$05$nprtT0aYfuf8opTTEBtWVuF5x//SjmpXeVtrv6puVQUCNj6/JfUUW\n";
+pub const REGISTRY_PASSWORD: &str = "planted-s3cret";
+/// `bob:planted-s3cret` for the registry.
+const HTPASSWD: &str = "bob:$2y$05$nprtT0aYfuf8opTTEBtWVu.j3V3D2gICm9lDQG/JU9BOV9eoKXoQy\n";
 /// Where the registry listens, in the service's own network.
 const REGISTRY: &str = "127.0.0.1:5000";
 /// Begins the name of a service's folder.
