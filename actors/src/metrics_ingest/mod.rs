@@ -4,6 +4,8 @@ mod actor;
 mod admission;
 mod body;
 mod exposition;
+#[cfg(feature = "testing")]
+pub mod doors;
 mod http;
 mod listen;
 mod report;

@@ -175,7 +175,6 @@ impl EdgeApi {
     }
 
     /// Returns what tells the bodies of all requests so far, also when this has stopped.
-    #[must_use]
     pub fn bodies(&self) -> impl Fn() -> Vec<String> + Send + Sync + 'static {
         let state = Arc::clone(&self.state);
         move || state.lock().received.iter().map(|it| it.body.to_string()).collect()

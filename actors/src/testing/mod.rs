@@ -7,5 +7,6 @@ pub mod fake_podman;
 pub mod podman;
 pub mod podman_desk;
 pub mod probe;
+pub mod safety;
 pub mod status_table;
 pub mod workloads;

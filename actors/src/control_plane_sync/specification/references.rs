@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::core::v1::{Container, KeyToPath, PodSpec, Volume};
 
 use super::contents::Contents;
-use super::registries;
+use super::{names, registries};
 use crate::workload::{ConfigMap, RegistryCredentials, Secret};
 
 /// All that a pod needs of one config map or secret.
@@ -152,6 +152,8 @@ fn supply<T: Clone>(
                         "its pod needs key {key:?} of {what} {name:?}, which has no such key"
                     ));
                 }
+                // It becomes a part of an address in a cluster: a slash would lead elsewhere.
+                names::check_subdomain(&format!("{what} name"), name)?;
                 supplied.push(item.clone());
             }
             Some(Err(reason)) if need.required => return Err(reason.clone()),

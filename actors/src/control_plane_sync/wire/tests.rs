@@ -588,3 +588,113 @@ fn a_specification_that_is_a_bomb_rejects_its_workload_and_no_other() {
         }
     }
 }
+
+/// A workload with a name wherever one fits; slot `bad` holds `name`, every other a good one.
+fn with_name_at(bad: usize, name: &str) -> Value {
+    let at = |slot: usize| if slot == bad { name.to_owned() } else { format!("n{slot}") };
+    let key =
+        |key: &str, value: Value| Value::Object([(key.to_owned(), value)].into_iter().collect());
+    let pod = json!({
+        "containers": [{
+            "name": at(0),
+            "image": format!("i:{}", at(1)),
+            "env": [
+                {"name": at(2), "valueFrom": {"secretKeyRef": {"name": at(3), "key": at(4)}}},
+            ],
+            "envFrom": [{"prefix": at(5), "configMapRef": {"name": at(6)}}],
+            "volumeMounts": [
+                {"name": at(7), "mountPath": "/a", "subPath": at(8)},
+                {"name": "scratch", "mountPath": "/b", "subPath": at(9)},
+                {"name": "keys", "mountPath": "/c"},
+            ],
+        }],
+        "volumes": [
+            {"name": at(7), "configMap": {"name": at(6), "items": [
+                {"key": at(10), "path": at(8)},
+            ]}},
+            {"name": "scratch", "emptyDir": {}},
+            {"name": "keys", "secret": {"secretName": at(3)}},
+            {"name": "claim", "persistentVolumeClaim": {"claimName": at(14)}},
+            {"name": "host", "hostPath": {"path": format!("/srv/{}", at(15))}},
+        ],
+    });
+    let config_map = json!({"metadata": {"name": at(6)}, "data": key(&at(10), json!("v"))});
+    json!({
+        "name": at(11), "namespace": at(12), "specification": pod.to_string(),
+        "configmaps": [config_map.to_string()],
+        "annotations": key(&at(13), json!(at(13))), "labels": key(&at(13), json!(at(13))),
+    })
+}
+
+/// How many slots [`with_name_at`] has.
+const SLOTS: usize = 16;
+
+fn check_with_name(bad: usize, name: &str) -> Configuration {
+    let at = |slot: usize| if slot == bad { name } else { ["n3", "n4"][slot - 3] };
+    let data = Value::Object([(at(4).to_owned(), json!("djE="))].into_iter().collect());
+    let secrets = json!([{"name": at(3), "data": data}]);
+    let read = read(&answer(json!([with_name_at(bad, name)]), secrets)).unwrap();
+    crate::testing::safety::check(&read);
+    read
+}
+
+#[test]
+fn good_names_make_a_workload() {
+    let read = check_with_name(SLOTS, "");
+    assert_eq!(read.workloads.len(), 1, "{:?}", read.rejected);
+}
+
+#[test]
+fn names_that_lead_elsewhere_are_refused_or_lead_nowhere() {
+    for name in [
+        "",
+        ".",
+        "..",
+        "../x",
+        "../../etc/passwd",
+        "/etc/passwd",
+        "a/../../b",
+        "a/..",
+        "./a",
+        "a//b",
+        "a\0b",
+        "\0",
+        "a\nb",
+        " ",
+        "-",
+        "-rf",
+        "a?b=c",
+        "a#b",
+        "a%2f..%2fb",
+        "A",
+        "\u{202e}a",
+        "\u{e9}",
+        "a\\b",
+        "$(id)",
+        "`id`",
+        "~",
+        "*",
+        "n".repeat(254).as_str(),
+    ] {
+        for slot in 0..SLOTS {
+            check_with_name(slot, name);
+        }
+        for slot in [0, 3, 6, 11, 12] {
+            let read = check_with_name(slot, name);
+            // A container may be named in upper case, and an empty namespace is the default.
+            if !(slot == 0 && name == "A" || slot == 12 && name.trim().is_empty()) {
+                assert_eq!(read.workloads.len(), 0, "slot {slot}: {name:?}");
+            }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_name_leads_out_of_the_volumes_or_to_a_bad_name(
+        slot in 0..SLOTS,
+        name in prop_oneof!["\\PC{0,16}", "(\\.\\./|/|\\./|[a-z]|-|\\.){0,12}", "[a-z0-9.-]{0,70}", ".{0,16}"],
+    ) {
+        check_with_name(slot, &name);
+    }
+}

@@ -1,0 +1,92 @@
+//! What must hold of every configuration, whoever wrote it, before podman or a cluster sees it.
+
+use std::path::{Component, Path};
+
+use k8s_openapi::api::core::v1::PodSpec;
+
+use crate::pod_manifest::{LimitSupport, PodContext, podman_pod};
+use crate::workload::{Configuration, DeviceId, Limits, Workload};
+
+/// Where the volumes are said to be.
+const ROOT: &str = "/root/of/volumes";
+/// Longest name of an object in a cluster.
+const MAX_NAME: usize = 253;
+/// Longest name of a pod or a container.
+const MAX_LABEL: usize = 63;
+
+/// Checks each workload of `configuration`, and that its stored form reads back the same.
+///
+/// # Panics
+/// Something does not hold.
+pub fn check(configuration: &Configuration) {
+    for workload in &configuration.workloads {
+        check_workload(workload);
+    }
+    let stored = serde_json::to_vec(configuration);
+    let read = stored.and_then(|stored| serde_json::from_slice::<Configuration>(&stored));
+    assert!(read.is_ok_and(|read| read == *configuration), "its stored form is another one");
+}
+
+fn check_workload(workload: &Workload) {
+    let (id, name) = (workload.id.as_str(), workload.name.as_str());
+    assert!(is_label(id) && id.len() <= MAX_LABEL, "pod {id:?}");
+    assert!(name.len() <= MAX_NAME && name.split('.').all(is_label), "workload {name:?}");
+    assert!(is_label(&workload.namespace), "namespace {:?}", workload.namespace);
+    check_containers(&workload.pod);
+    let maps = workload.config_maps.iter().map(|it| &it.name);
+    for brought in maps.chain(workload.secrets.iter().map(|it| &it.name)) {
+        let plain = brought.len() <= MAX_NAME && brought.split('.').all(is_label);
+        assert!(plain, "config map or secret {brought:?}");
+    }
+    let context = PodContext {
+        device_id: &DeviceId::from("cam"),
+        boot_id: "boot",
+        volumes_root: Path::new(ROOT),
+        limits: Limits::default(),
+        support: LimitSupport { cpu: true, memory: true },
+    };
+    // What podman cannot be given goes no further.
+    let Ok(plan) = podman_pod(workload, &context) else {
+        return;
+    };
+    let home = Path::new(ROOT).join(id);
+    for folder in &plan.folders {
+        assert!(is_within(&folder.path, &home), "folder {}", folder.path.display());
+        for file in &folder.files {
+            let path = folder.path.join(&file.path);
+            assert!(is_within(&path, &folder.path), "file {}", path.display());
+        }
+    }
+    let spec = plan.pod.spec.unwrap_or_default();
+    check_containers(&spec);
+    for volume in spec.volumes.iter().flatten() {
+        let (path, declared) = (volume.host_path.as_ref(), workload.pod.volumes.as_ref());
+        let Some(path) = path.map(|it| Path::new(&it.path)) else { continue };
+        let mut declared = declared.into_iter().flatten().filter_map(|it| it.host_path.as_ref());
+        let is_declared = declared.any(|it| path.starts_with(&it.path));
+        assert!(is_declared || is_within(path, &home), "host path {}", path.display());
+    }
+}
+
+fn check_containers(spec: &PodSpec) {
+    for container in spec.init_containers.iter().flatten().chain(&spec.containers) {
+        let name = &container.name;
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let begins = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+        assert!(begins && name.len() <= MAX_LABEL && name.chars().all(plain), "{name:?}");
+    }
+}
+
+fn is_label(text: &str) -> bool {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let (first, last) = (text.chars().next(), text.chars().last());
+    text.chars().all(inner) && first.is_some_and(|c| c != '-') && last.is_some_and(|c| c != '-')
+}
+
+/// Whether `path` lies below `base` and cannot lead out of it again.
+fn is_within(path: &Path, base: &Path) -> bool {
+    path.strip_prefix(base).is_ok_and(|inner| {
+        inner.components().count() > 0
+            && inner.components().all(|part| matches!(part, Component::Normal(_)))
+    })
+}
