@@ -85,7 +85,7 @@ deny: $(CARGO_DENY)
 	@if $(DENY) fetch db; then \
 		$(DENY) check --disable-fetch --hide-inclusion-graph advisories; \
 	else \
-		echo "WARNING: known vulnerabilities were NOT checked: the advisory database could not be fetched"; \
+		echo "WARNING: known vulnerabilities were NOT checked: the advisory database could not be fetched" >&2; \
 	fi
 
 $(CARGO_DENY):
