@@ -17,6 +17,7 @@ mod idle;
 mod manifests;
 mod plan;
 mod process;
+mod real;
 mod report;
 mod speed;
 mod stand_in;
@@ -45,6 +46,8 @@ fn main() {
         ("memory", idle::memory),
         ("binary", idle::binary),
         ("start", idle::start),
+        ("metric to pod", real::switch),
+        ("cold start", real::cold),
         ("idle", idle::idle),
     ] {
         eprintln!("measuring: {name}");
