@@ -3,9 +3,9 @@
 mod actor;
 mod admission;
 mod body;
-mod exposition;
 #[cfg(feature = "testing")]
 pub mod doors;
+mod exposition;
 mod http;
 mod listen;
 mod report;
