@@ -47,7 +47,7 @@ test:
 	@for step in environment deny fmt clippy doc doctest bench-short nextest test-kubernetes chaos; do \
 		echo "==== $$step"; \
 		start=$$(date +%s); \
-		$(MAKE) --no-print-directory $$step REPORT=$(TARGET)/reliability.md || { \
+		$(MAKE) --no-print-directory $$step REPORT=$(TARGET)/reliability.md SEED=$(or $(SEED),1) || { \
 			echo "make test failed at this step: make $$step" >&2; exit 1; }; \
 		[ $$step = chaos ] || echo "==== $$step took $$(($$(date +%s) - start)) s"; \
 	done
