@@ -40,7 +40,7 @@ pub struct Objects {
     pub id: WorkloadId,
     /// Where all of them live.
     pub namespace: String,
-    /// The Deployment; see [`object_name`].
+    /// The Deployment; see `object_name`.
     pub deployment: Deployment,
     /// The workload's config maps, by names of ours.
     pub config_maps: Vec<ConfigMap>,
