@@ -138,6 +138,10 @@ impl Job {
         if !same_cron {
             self.cron = cron;
             self.run_requested = false;
+            // Only a tick could have followed, and there is none any more.
+            if !self.cron.is_some() && self.run == Run::Finished {
+                self.run = Run::Idle;
+            }
         }
         if !same_retry || !same_pod {
             self.retry = Retry::new(workload.retry.unwrap_or(default_retry), seed);

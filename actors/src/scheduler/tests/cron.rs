@@ -89,6 +89,17 @@ fn cron_that_cannot_be_read_never_runs_and_says_why() {
 }
 
 #[test]
+fn workload_that_loses_its_cron_runs_though_the_last_tick_failed() {
+    let mut world = World::at("2026-11-23T10:59:30Z");
+    world.fail("pull job", &[pull_error()]);
+    world.configure(&[workload("job").cron("0 * * * *").build()]);
+    world.pass(MINUTE);
+    assert_eq!(world.log(), ["30s pull job"]);
+    world.configure(&[workload("job").build()]);
+    assert_eq!(world.log(), ["60s pull job", "60s start job"]);
+}
+
+#[test]
 fn cron_is_ignored_for_k8s_with_a_warning() {
     let mut world = World::new();
     world.observe(ExecutorKind::K8s);
