@@ -11,6 +11,9 @@ DENY := $(CARGO_DENY) --config .deny.toml
 export PATH := $(PATH):$(abspath $(TOOLS))/bin
 ASSETS := $(or $(KUBEBUILDER_ASSETS),$(abspath $(TARGET))/kubernetes)
 FUZZ_SECONDS ?= 60
+# The property tests repeat the same cases, so that a change fails by its own fault only.
+# `make explore` looks for new ones.
+export PROPTEST_RNG_SEED ?= 1
 MINUTES ?= 2
 REPORT ?= docs/reliability.md
 PODMAN5 := $(or $(PODMAN_ROOT),$(abspath $(TARGET))/podman5)
@@ -128,6 +131,7 @@ bench:
 	$(TARGET)/debug/bench $(TARGET)/release/device-worker-ng $(TARGET)/release/bench-baseline full
 	$(CARGO) bench --locked -p grammar
 	cd grammar/benches-compare && $(CARGO) bench --locked --target-dir $(abspath $(TARGET))/compare
+	$(TARGET)/debug/bench conditions $(TARGET)/criterion $(TARGET)/compare/criterion
 
 ## bench-short: that the measurements work; the figures of these runs mean nothing
 bench-short:

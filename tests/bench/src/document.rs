@@ -1,22 +1,20 @@
-//! `docs/performance.md`: the part on the agent as a whole is written anew, the rest is kept.
+//! `docs/performance.md`: the parts that a run measured are written anew, the rest is kept.
 
 use std::fs;
 
 use crate::process::first_line;
-use crate::report::{Row, notes, table};
 
 /// The page.
 const PAGE: &str = "docs/performance.md";
-/// Everything between these two lines is written by `make bench`.
-const BEGIN: &str = "<!-- agent: written by make bench -->";
-const END: &str = "<!-- agent: end -->";
 
-/// Writes the rows into the page.
-pub(crate) fn write(rows: &[Row]) {
+/// Writes `text` into the section of the page that has the name.
+pub(crate) fn write(section: &str, text: &str) {
+    let begin = format!("<!-- {section}: written by make bench -->");
+    let end = format!("<!-- {section}: end -->");
     let page = fs::read_to_string(PAGE).expect("run it at the top of the tree");
-    let (head, rest) = page.split_once(BEGIN).expect("the page has a place for the table");
-    let (_, tail) = rest.split_once(END).expect("the place has an end");
-    let section = format!("{BEGIN}\n{}\n{}\n{}{END}", machine(), table(rows), notes(rows));
+    let (head, rest) = page.split_once(&begin).expect("the page has a place for the section");
+    let (_, tail) = rest.split_once(&end).expect("the place has an end");
+    let section = format!("{begin}\n{}\n{text}{end}", machine());
     fs::write(PAGE, format!("{head}{section}{tail}")).expect("the page is written");
 }
 

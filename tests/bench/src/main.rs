@@ -1,6 +1,7 @@
-//! Measures the agent as a whole process: `bench AGENT BASELINE full|short`.
+//! Measures the agent as a whole process: `bench AGENT BASELINE full|short`; and makes tables of
+//! what criterion measured of the condition language: `bench conditions OURS COMPARED`.
 //!
-//! `full` writes `docs/performance.md`; `short` only shows that the measurements work.
+//! Both write `docs/performance.md`, but for `short`, which only shows that the measurements work.
 
 #![allow(
     clippy::disallowed_methods,
@@ -12,6 +13,7 @@
 )]
 
 mod client;
+mod conditions;
 mod document;
 mod idle;
 mod manifests;
@@ -25,17 +27,25 @@ mod stand_in;
 use std::path::PathBuf;
 
 use plan::Plan;
-use report::table;
+use report::{notes, table};
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let [agent, baseline, mode] = &words[..] else {
-        eprintln!("usage: bench AGENT BASELINE full|short");
-        std::process::exit(2);
-    };
-    let absolute = |path: &String| {
-        std::path::absolute(PathBuf::from(path)).expect("the current folder is known")
-    };
+    match &words[..] {
+        [what, ours, compared] if what == "conditions" => {
+            document::write("conditions", &conditions::tables(ours.as_ref(), compared.as_ref()));
+        }
+        [agent, baseline, mode] => measure(agent, baseline, mode),
+        _ => {
+            eprintln!("usage: bench AGENT BASELINE full|short, or bench conditions OURS COMPARED");
+            std::process::exit(2);
+        }
+    }
+}
+
+fn measure(agent: &str, baseline: &str, mode: &str) {
+    let absolute =
+        |path: &str| std::path::absolute(PathBuf::from(path)).expect("the current folder is known");
     let plan =
         Plan { agent: absolute(agent), baseline: absolute(baseline), is_full: mode == "full" };
     let mut rows = Vec::new();
@@ -55,6 +65,6 @@ fn main() {
     }
     println!("{}", table(&rows));
     if plan.is_full {
-        document::write(&rows);
+        document::write("agent", &format!("{}\n{}", table(&rows), notes(&rows)));
     }
 }
