@@ -138,17 +138,18 @@ bench-short:
 	$(CARGO) build --workspace --locked
 	$(TARGET)/debug/bench $(TARGET)/debug/device-worker-ng $(TARGET)/debug/bench-baseline short
 
-## fuzz: random input for the condition language, FUZZ_SECONDS (60) for each target
+## fuzz: random input for conditions, answers, manifests and metrics, FUZZ_SECONDS (60) for each target
 # What it finds stays in the target folder; the corpus in the tree is the seed.
 fuzz:
 	@$(CARGO) +nightly --version >/dev/null 2>&1 || { \
 		echo "fuzzing needs a nightly compiler: rustup toolchain install nightly" >&2; exit 1; }
 	@$(CARGO) fuzz --version >/dev/null 2>&1 || \
 		$(CARGO) install cargo-fuzz --locked --root $(TOOLS) --target-dir $(TOOLS)/build
-	@cd grammar && for target in $$(ls fuzz/fuzz_targets | sed 's/\.rs$$//'); do \
+	@for path in grammar/fuzz/fuzz_targets/*.rs actors/fuzz/fuzz_targets/*.rs; do \
+		target=$$(basename $$path .rs); \
 		found=$(abspath $(TARGET))/fuzz/found/$$target; \
 		mkdir -p $$found/inputs; \
-		$(CARGO) +nightly fuzz run --target-dir $(abspath $(TARGET))/fuzz $$target \
-			$$found/inputs fuzz/corpus/$$target -- \
-			-max_total_time=$(FUZZ_SECONDS) -artifact_prefix=$$found/ || exit 1; \
+		(cd $${path%%/*} && $(CARGO) +nightly fuzz run --target-dir $(abspath $(TARGET))/fuzz $$target \
+			$$found/inputs fuzz/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS) -timeout=10 \
+			-rss_limit_mb=1024 -artifact_prefix=$$found/) || exit 1; \
 	done

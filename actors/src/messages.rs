@@ -39,13 +39,16 @@ where
 
 /// ControlPlaneSync → PodmanExecutor, which looks after images, and Scheduler; at start from the
 /// disk, on each change, and each period: all workloads that shall exist.
-#[derive(Clone, Debug, PartialEq, Message)]
+#[derive(Clone, Debug, Default, PartialEq, Message)]
 #[rtype(result = "()")]
 pub struct WorkloadsConfigured {
     /// All of them, each name once.
     pub workloads: Vec<Arc<Workload>>,
     /// Those that cannot be run, to be reported.
     pub rejected: Vec<RejectedWorkload>,
+    /// A newer configuration was on the disk and is damaged: until the source is heard, nothing
+    /// that exists is removed because this one does not know it.
+    pub is_outdated: bool,
 }
 
 /// ControlPlaneSync → ProfileEvaluator, together with [`WorkloadsConfigured`]:

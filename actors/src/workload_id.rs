@@ -38,8 +38,9 @@ pub fn workload_id(identity: &PodIdentity<'_>) -> WorkloadId {
     let canonical = canonical_form(identity);
     let digest = Sha256::digest(canonical.to_string().as_bytes());
     let hash: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    let name: String = identity.name.chars().take(MAX_NAME).collect();
-    WorkloadId::from(format!("{}-{hash}", name.trim_end_matches(['-', '.'])))
+    // A dot would end the host name; the hash tells such names apart.
+    let name: String = identity.name.replace('.', "-").chars().take(MAX_NAME).collect();
+    WorkloadId::from(format!("{}-{hash}", name.trim_end_matches('-')))
 }
 
 fn canonical_form(identity: &PodIdentity<'_>) -> Value {
@@ -174,6 +175,29 @@ mod tests {
         let (a, b) = (secret("a", "1"), secret("b", "2"));
         assert_eq!(id(&[a.clone(), b.clone()]), id(&[b.clone(), a]));
         assert_ne!(id(&[secret("a", "1"), b.clone()]), id(&[secret("a", "3"), b]));
+    }
+
+    #[test]
+    fn a_name_with_dots_still_fits_a_host_name() {
+        let of = |name: &str| {
+            let (pod, none) = (PodSpec::default(), BTreeMap::new());
+            let (namespace, executor) = ("default", ExecutorKind::PodmanRootful);
+            let (labels, annotations) = (&none, &none);
+            let (config_maps, secrets) = (&[], &[]);
+            let pod = &pod;
+            workload_id(&PodIdentity {
+                name,
+                namespace,
+                executor,
+                pod,
+                labels,
+                annotations,
+                config_maps,
+                secrets,
+            })
+        };
+        assert!(of("a.b").as_str().starts_with("a-b-"), "{}", of("a.b"));
+        assert_ne!(of("a.b"), of("a-b"));
     }
 
     #[test]

@@ -188,7 +188,8 @@ fn verdict_becomes_a_command_in_the_moment_of_the_post() {
         let web = workload("web").profile("load", &["calm"]).build();
         let pair = Pair::start();
         pair.observe(Vec::new());
-        let configured = WorkloadsConfigured { workloads: vec![web], rejected: Vec::new() };
+        let configured =
+            WorkloadsConfigured { workloads: vec![web], ..WorkloadsConfigured::default() };
         tell(&pair.workloads, configured);
         let calm = profile("load", "calm", "cpu < 50%");
         tell(&pair.profiles, ProfilesConfigured { profiles: vec![calm] });

@@ -58,7 +58,7 @@ struct ShelfContents {
 
 impl ConfigurationStore for Shelf {
     fn load(&self) -> Restored {
-        Restored { configuration: self.0.borrow().kept.clone(), problems: Vec::new() }
+        Restored { configuration: self.0.borrow().kept.clone(), ..Restored::default() }
     }
 
     fn save(&self, configuration: &Configuration) -> LocalBoxFuture<'static, Result<(), String>> {

@@ -27,18 +27,25 @@ pub(crate) enum Adoption {
 #[derive(Debug, Default)]
 pub(crate) struct Desired {
     current: Option<Configuration>,
+    /// It is an older generation than the one that was in force; the source was not heard yet.
+    is_outdated: bool,
     empty: WipeGuard,
 }
 
 impl Desired {
     /// Starts with what was kept on the disk.
-    pub(crate) fn restored(current: Option<Configuration>) -> Self {
-        Self { current, empty: WipeGuard::default() }
+    pub(crate) fn restored(current: Option<Configuration>, is_outdated: bool) -> Self {
+        Self { current, is_outdated, empty: WipeGuard::default() }
     }
 
     /// Returns the configuration in force.
     pub(crate) const fn current(&self) -> Option<&Configuration> {
         self.current.as_ref()
+    }
+
+    /// Returns whether workloads may be wanted that it does not know.
+    pub(crate) const fn is_outdated(&self) -> bool {
+        self.is_outdated
     }
 
     /// Returns the time between two calls of one kind.
@@ -65,10 +72,11 @@ impl Desired {
     /// Takes an answer as it is.
     pub(crate) fn adopt(&mut self, new: Configuration) -> Adoption {
         self.empty.clear();
+        let was_outdated = std::mem::take(&mut self.is_outdated);
         let new = with_last_good(self.current.as_ref(), new);
         let is_same = self.current.as_ref().is_some_and(|it| means_the_same(it, &new));
         self.current = Some(new);
-        if is_same { Adoption::Unchanged } else { Adoption::Changed }
+        if is_same && !was_outdated { Adoption::Unchanged } else { Adoption::Changed }
     }
 
     /// Leaves the device without workloads, because it was deleted.
@@ -126,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_new_version_alone_changes_nothing() {
-        let mut desired = Desired::restored(Some(configuration("1", &["a"])));
+        let mut desired = Desired::restored(Some(configuration("1", &["a"])), false);
         let adoption = desired.adopt_guarded(configuration("2", &["a"]), at(0));
         assert_eq!(adoption, Adoption::Unchanged);
         let version = desired.current().and_then(|it| it.version.as_deref());
@@ -135,7 +143,7 @@ mod tests {
 
     #[test]
     fn an_empty_configuration_is_believed_the_third_time() {
-        let mut desired = Desired::restored(Some(configuration("1", &["a"])));
+        let mut desired = Desired::restored(Some(configuration("1", &["a"])), false);
         let adoptions = [0, 15, 30].map(|s| desired.adopt_guarded(configuration("2", &[]), at(s)));
         let expected = [Adoption::Doubted, Adoption::Doubted, Adoption::Changed];
         assert_eq!(adoptions, expected);
@@ -143,15 +151,26 @@ mod tests {
 
     #[test]
     fn an_empty_configuration_after_an_empty_one_is_no_wipe() {
-        let mut desired = Desired::restored(Some(configuration("1", &[])));
+        let mut desired = Desired::restored(Some(configuration("1", &[])), false);
         let adoption = desired.adopt_guarded(configuration("2", &[]), at(0));
         assert_eq!(adoption, Adoption::Unchanged);
     }
 
     #[test]
+    fn an_older_generation_is_outdated_until_the_source_is_heard() {
+        let mut desired = Desired::restored(Some(configuration("1", &["a"])), true);
+        assert!(desired.is_outdated());
+        let doubted = desired.adopt_guarded(configuration("2", &[]), at(0));
+        assert_eq!((doubted, desired.is_outdated()), (Adoption::Doubted, true));
+        // What it says may be the same: that it is in force is news.
+        let adoption = desired.adopt_guarded(configuration("2", &["a"]), at(1));
+        assert_eq!((adoption, desired.is_outdated()), (Adoption::Changed, false));
+    }
+
+    #[test]
     fn the_period_is_a_minute_until_it_is_known() {
         assert_eq!(Desired::default().period(), DEFAULT_PERIOD);
-        let desired = Desired::restored(Some(configuration("1", &[])));
+        let desired = Desired::restored(Some(configuration("1", &[])), false);
         assert_eq!(desired.period(), Duration::from_secs(2));
     }
 }

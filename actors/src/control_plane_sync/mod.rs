@@ -7,6 +7,8 @@ mod client;
 mod contact;
 mod control_plane_error;
 mod desired;
+#[cfg(feature = "testing")]
+pub mod doors;
 mod endpoint;
 mod enrolment;
 mod errands;

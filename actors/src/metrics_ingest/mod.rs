@@ -3,6 +3,8 @@
 mod actor;
 mod admission;
 mod body;
+#[cfg(feature = "testing")]
+pub mod doors;
 mod exposition;
 mod http;
 mod listen;

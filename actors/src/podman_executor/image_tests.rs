@@ -10,7 +10,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use tokio::time::{pause, sleep};
 
-use crate::messages::{Action, CommandError};
+use crate::messages::{Action, CommandError, WorkloadsConfigured};
 use crate::podman_executor::{Kept, PodmanDisk, Turn, Turns, VolumeFolder, on_disk};
 use crate::testing::fake_podman::{FakePodman, Fault};
 use crate::testing::podman_desk::{PodmanDesk, workload};
@@ -97,6 +97,49 @@ async fn volumes_of_pods_that_are_gone_are_removed_with_the_next_configuration()
     }
     assert!(volumes.join(there.id.as_str()).join("secret").exists());
     assert!(volumes.join(wanted.id.as_str()).join("secret").exists());
+}
+
+#[actix::test]
+async fn pod_that_starts_while_volumes_are_swept_keeps_its_own() {
+    pause();
+    let (podman, state) = (FakePodman::new(), tempfile::tempdir().unwrap());
+    let mut desk = desk(&podman, &state);
+    let volumes = state.path().join("volumes");
+    std::fs::create_dir_all(volumes.join("gone-1")).unwrap();
+    let pod = json!({
+        "containers": [{
+            "name": "main",
+            "image": "a:1",
+            "volumeMounts": [{"name": "cache", "mountPath": "/cache"}],
+        }],
+        "volumes": [{"name": "cache", "emptyDir": {}}],
+    });
+    let late = Arc::new(workload("late", pod));
+    desk.observe(|_| true).await;
+    podman.list_late(Duration::from_secs(5));
+    desk.configure(&[]);
+    desk.run_start(&late).await.unwrap();
+    while volumes.join("gone-1").exists() {
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert!(volumes.join(late.id.as_str()).exists());
+}
+
+#[actix::test]
+async fn older_generation_of_the_configuration_sweeps_nothing() {
+    let (podman, state) = (FakePodman::new(), tempfile::tempdir().unwrap());
+    let desk = desk(&podman, &state);
+    let home = state.path().join("volumes").join("newer-1");
+    std::fs::create_dir_all(&home).unwrap();
+    let outdated = WorkloadsConfigured { is_outdated: true, ..WorkloadsConfigured::default() };
+    desk.configured.send(outdated).await.unwrap();
+    desk.configure(&[]);
+    let listings = podman.count("containers");
+    while home.exists() {
+        sleep(Duration::from_millis(10)).await;
+    }
+    // Only the second one looked for what there is.
+    assert!(podman.count("containers") <= listings + 1);
 }
 
 #[actix::test]

@@ -139,6 +139,10 @@ impl Workbench {
         id: &WorkloadId,
         folders: Vec<VolumeFolder>,
     ) -> Result<(), String> {
+        // One specification has volumes always or never: none are left from before.
+        if folders.is_empty() {
+            return Ok(());
+        }
         let turn = self.disk.turns().next().await;
         self.disk.write_volumes(turn, id.clone(), folders, self.api.owner()).await
     }
@@ -155,11 +159,12 @@ impl Workbench {
         &self,
         configured: &BTreeSet<WorkloadId>,
     ) -> Result<(), String> {
+        // Whoever writes from here on waits for his turn; whoever wrote before is busy, or has a
+        // pod that is listed.
+        let turn = self.disk.turns().next().await;
+        let busy = self.busy.borrow().keys().map(ToString::to_string).collect::<Vec<_>>();
         // Not only those of ours: pods from before the device's id changed still use theirs.
         let rows = self.api.containers().await.map_err(|error| error.chain())?;
-        let turn = self.disk.turns().next().await;
-        // Whoever writes from here on waits for his turn, so that nothing new is removed.
-        let busy = self.busy.borrow().keys().map(ToString::to_string).collect::<Vec<_>>();
         let there = rows.into_iter().map(|row| row.pod_name);
         let configured = configured.iter().map(ToString::to_string);
         let kept: BTreeSet<_> = configured.chain(there).chain(busy).collect();

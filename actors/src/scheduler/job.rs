@@ -39,6 +39,8 @@ pub(crate) struct Job {
     pub(crate) name: WorkloadName,
     /// The specification in force; `None` once the workload is no longer configured.
     pub(crate) desired: Option<Arc<Workload>>,
+    /// A newer specification than the one in force may be wanted: what runs stays.
+    pub(super) outdated: bool,
     /// Why a newer specification was refused.
     pub(crate) rejected: Option<String>,
     pub(crate) target: TargetState,
@@ -91,6 +93,7 @@ impl Job {
         Self {
             name,
             desired: None,
+            outdated: false,
             rejected: None,
             target: TargetState::Removed,
             inactive_because: None,

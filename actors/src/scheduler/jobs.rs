@@ -35,6 +35,8 @@ pub(crate) struct Jobs {
     /// Workloads of the configuration that were refused, and why.
     rejected: BTreeMap<WorkloadName, String>,
     pub(super) dependencies: Dependencies,
+    /// The configuration may lack what is wanted: nothing goes for not being in it.
+    pub(super) outdated: bool,
     /// Nothing is decided before a configuration is known.
     pub(super) configured: bool,
     /// The agent stops: no command is sent any more.
@@ -59,6 +61,7 @@ impl Jobs {
             verdicts_pending: false,
             rejected: BTreeMap::new(),
             dependencies: Dependencies::default(),
+            outdated: false,
             configured: false,
             draining: false,
             agenda: Agenda::default(),
@@ -91,6 +94,7 @@ impl Jobs {
     pub(crate) fn configure(&mut self, configured: &WorkloadsConfigured, now: Moment) {
         self.notices.set_time(now.wall);
         self.configured = true;
+        self.outdated = configured.is_outdated;
         let names: BTreeSet<_> = configured.workloads.iter().map(|w| w.name.clone()).collect();
         for workload in &configured.workloads {
             self.adopt(workload, now);
@@ -98,7 +102,10 @@ impl Jobs {
         self.order(configured);
         self.adopt_strangers();
         for (name, job) in &mut self.jobs {
-            if !names.contains(name) {
+            if std::mem::replace(&mut job.outdated, self.outdated) != self.outdated {
+                self.agenda.plan_now(name);
+            }
+            if !names.contains(name) && !self.outdated {
                 job.remove();
                 self.agenda.plan_now(name);
             }
@@ -184,7 +191,7 @@ impl Jobs {
     /// Pods of ours that no configuration wants get a job that removes them, but only once a
     /// configuration is known.
     pub(super) fn adopt_strangers(&mut self) {
-        if !self.configured {
+        if !self.configured || self.outdated {
             return;
         }
         let names: BTreeSet<_> = self.seen.values().flat_map(BTreeMap::keys).cloned().collect();

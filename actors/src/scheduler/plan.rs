@@ -9,6 +9,7 @@
 //! | Inactive | the ended pod of the last cron run   | leave it, its logs may be wanted       |
 //! | Inactive | a pod of an older specification      | stop it                                |
 //! | Running  | its runtime is not there             | wait for it                            |
+//! | Running  | another pod, perhaps of a newer spec | wait for the source                    |
 //! | Running  | its pod runs                         | stop older pods, apply limits, settled |
 //! | Running  | a retry is not due yet, or finished  | wait                                   |
 //! | Running  | its pod is degraded, the retry due   | stop it                                |
@@ -91,6 +92,9 @@ fn run(job: &Job, runtimes: &Runtimes, now: Moment) -> Step {
         return Step::Settled;
     }
     let older = || job.pods.keys().filter(|key| **key != wanted);
+    if job.outdated && older().next().is_some() {
+        return Step::Settled;
+    }
     match &job.run {
         Run::Waiting { until } if *until > now.monotonic => return Step::WaitUntil(*until),
         Run::Waiting { .. } if job.is_alive() => return Step::Stop(wanted),

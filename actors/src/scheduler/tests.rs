@@ -168,7 +168,7 @@ impl World {
 
     fn configure(&mut self, workloads: &[Arc<Workload>]) {
         let configured =
-            WorkloadsConfigured { workloads: workloads.to_vec(), rejected: Vec::new() };
+            WorkloadsConfigured { workloads: workloads.to_vec(), ..WorkloadsConfigured::default() };
         self.jobs.configure(&configured, self.now);
         self.run();
     }

@@ -49,6 +49,8 @@ struct State {
     dead_processes: BTreeSet<i64>,
     faults: BTreeMap<&'static str, VecDeque<Fault>>,
     lasting: BTreeMap<&'static str, Fault>,
+    /// How long the next listing of containers takes to arrive once it is made.
+    on_the_way: Option<Duration>,
     calls: Vec<String>,
     streams: Vec<UnboundedSender<PodmanEvent>>,
 }
@@ -68,6 +70,11 @@ impl FakePodman {
     pub fn fail_once(&self, method: &'static str, fault: Fault) {
         let faults = &mut self.0.borrow_mut().faults;
         faults.entry(method).or_default().push_back(fault);
+    }
+
+    /// Makes the next listing of containers arrive so much later than it was made.
+    pub fn list_late(&self, on_the_way: Duration) {
+        self.0.borrow_mut().on_the_way = Some(on_the_way);
     }
 
     /// Makes every call of `method` fail until [`Self::mend`].
@@ -247,7 +254,12 @@ impl PodmanApi for FakePodman {
     fn containers(&self) -> Answer<'_, Vec<ContainerRow>> {
         Box::pin(async move {
             self.enter("containers", "").await?;
-            Ok(self.0.borrow().containers.clone())
+            let rows = self.0.borrow().containers.clone();
+            let on_the_way = self.0.borrow_mut().on_the_way.take();
+            if let Some(time) = on_the_way {
+                tokio::time::sleep(time).await;
+            }
+            Ok(rows)
         })
     }
 

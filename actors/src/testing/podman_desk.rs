@@ -139,7 +139,7 @@ impl PodmanDesk {
     /// Tells the executor that these workloads are configured, and no others.
     pub fn configure(&self, workloads: &[&Arc<Workload>]) {
         let workloads = workloads.iter().map(|workload| Arc::clone(workload)).collect();
-        tell(&self.configured, WorkloadsConfigured { workloads, rejected: Vec::new() });
+        tell(&self.configured, WorkloadsConfigured { workloads, ..WorkloadsConfigured::default() });
     }
 
     /// Returns the reasons of the events so far that were not returned yet.

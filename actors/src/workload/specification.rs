@@ -261,8 +261,10 @@ mod tests {
             workloads: vec![Arc::clone(&workload)],
             rejected: Vec::new(),
         };
-        let configured =
-            WorkloadsConfigured { workloads: vec![Arc::clone(&workload)], rejected: Vec::new() };
+        let configured = WorkloadsConfigured {
+            workloads: vec![Arc::clone(&workload)],
+            ..WorkloadsConfigured::default()
+        };
         let command =
             |action| ExecutorCommand { id: CommandId(1), deadline: Monotonic::default(), action };
         let pull = command(Action::Pull { workload: Arc::clone(&workload) });

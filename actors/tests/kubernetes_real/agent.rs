@@ -64,7 +64,7 @@ impl Agent {
     /// Gives it the whole configuration.
     pub(crate) fn configure(&self, workloads: &[Workload]) {
         let workloads = workloads.iter().cloned().map(Arc::new).collect();
-        tell(&self.workloads, WorkloadsConfigured { workloads, rejected: Vec::new() });
+        tell(&self.workloads, WorkloadsConfigured { workloads, ..WorkloadsConfigured::default() });
     }
 
     /// Waits until it reports `status`, and returns its reason.

@@ -2,8 +2,11 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use actix::prelude::{Actor, Context, Handler, Recipient};
@@ -19,11 +22,13 @@ use actors::profile_evaluator::{EvaluatorDeps, ProfileEvaluator, SharedMetrics};
 use actors::scheduler::{Scheduler, SchedulerDeps, SchedulerSettings};
 use actors::supervisor::Slot;
 use actors::workload::{DeviceId, ExecutorKind, RetryPolicy};
+use futures_util::future::{FutureExt as _, LocalBoxFuture};
 use tokio::task::JoinSet;
 
 use crate::cluster::Cluster;
 use crate::control_plane::{ControlPlane, Disk, Store};
 use crate::disk::{Files, LocalDisk};
+use crate::faults::Mortality;
 use crate::podman::Podman;
 use crate::world::World;
 
@@ -67,12 +72,14 @@ impl Agent {
         let events: Recipient<EventRecorded> = control_plane.recipient();
         let mut actors = JoinSet::new();
         let mut executors = BTreeMap::new();
+        let mut configured = vec![scheduler.recipient()];
 
         for (kind, files) in &site.files {
             let Some(podman) = site.podmans.get(kind) else { continue };
             let slot = Slot::<PodmanExecutor>::new(kind.as_str(), clock.clone());
             let (commands, answers) = tap(*kind, world, slot.recipient(), scheduler.recipient());
             executors.insert(*kind, commands);
+            configured.push(slot.recipient());
             let executor = PodmanExecutor::new(PodmanDeps {
                 kind: *kind,
                 api: Rc::new(podman.clone()),
@@ -93,7 +100,8 @@ impl Agent {
                 clock: clock.clone(),
                 vitals: slot.vitals(),
             });
-            actors.spawn_local(slot.supervise(executor, health.clone()));
+            let life = slot.supervise(executor, health.clone());
+            actors.spawn_local(mortal(Rc::clone(world), kind.as_str(), life));
         }
         if let Some(cluster) = &site.cluster {
             let slot = Slot::<K8sExecutor>::new("k8s", clock.clone());
@@ -109,7 +117,8 @@ impl Agent {
                 vitals: slot.vitals(),
                 connect: cluster.connect(),
             });
-            actors.spawn_local(slot.supervise(executor, health.clone()));
+            let life = slot.supervise(executor, health.clone());
+            actors.spawn_local(mortal(Rc::clone(world), "k8s", life));
         }
         let absent = ExecutorKind::ALL.into_iter().filter(|kind| !executors.contains_key(kind));
         let unconfigured = absent.map(|kind| (kind, "not here".to_owned())).collect();
@@ -131,7 +140,7 @@ impl Agent {
         let sync = ControlPlaneSync::new(
             source,
             Box::new(store),
-            vec![scheduler.recipient()],
+            configured,
             evaluator.recipient(),
             clock.clone(),
             control_plane.vitals(),
@@ -152,9 +161,12 @@ impl Agent {
             metrics: evaluator.recipient(),
             profiles: evaluator.recipient(),
         };
-        actors.spawn_local(evaluator.supervise(profiles, health.clone()));
-        actors.spawn_local(scheduler.supervise(jobs, health.clone()));
-        actors.spawn_local(control_plane.supervise(sync, health));
+        let mut bear = |name, life: LocalBoxFuture<'static, ()>| {
+            actors.spawn_local(mortal(Rc::clone(world), name, life));
+        };
+        bear("evaluator", evaluator.supervise(profiles, health.clone()).boxed_local());
+        bear("scheduler", scheduler.supervise(jobs, health.clone()).boxed_local());
+        bear("sync", control_plane.supervise(sync, health).boxed_local());
         Self { actors, ..this }
     }
 
@@ -164,6 +176,21 @@ impl Agent {
         self.actors.shutdown().await;
         *world.agent_clock.borrow_mut() = None;
     }
+}
+
+/// Runs an actor, until the agent is killed between two of its steps.
+async fn mortal(world: Rc<World>, name: &'static str, actor: impl Future<Output = ()>) {
+    let mut actor = pin!(actor);
+    let mut mortality = Mortality::of(name);
+    poll_fn(|context| {
+        if mortality.strikes(&world.chooser, world.now().since_start()) {
+            world.note(|| format!("{name} is about to go on"));
+            world.kill.notify_one();
+            return Poll::Pending;
+        }
+        actor.as_mut().poll(context)
+    })
+    .await;
 }
 
 /// Sits between the scheduler and one executor, and watches.

@@ -52,7 +52,13 @@ impl ControlPlane {
                 return Err(unreachable());
             }
             match fate {
-                Fate::Fine => work(&this).await,
+                Fate::Fine => {
+                    let answer = work(&this).await;
+                    if call == Call::Configuration {
+                        this.world.model.borrow_mut().arrived(world.now());
+                    }
+                    answer
+                }
                 Fate::Lost => {
                     drop(work(&this).await);
                     sleep(LIMIT).await;
@@ -172,7 +178,11 @@ impl ConfigurationStore for Store {
         let disk = self.disk.borrow();
         let damaged = disk.torn.then(|| "the newest generation is damaged".to_owned());
         let configuration = if disk.torn { &disk.previous } else { &disk.current };
-        Restored { configuration: configuration.clone(), problems: damaged.into_iter().collect() }
+        Restored {
+            configuration: configuration.clone(),
+            is_outdated: disk.torn,
+            problems: damaged.into_iter().collect(),
+        }
     }
 
     fn save(&self, configuration: &Configuration) -> LocalBoxFuture<'static, Result<(), String>> {

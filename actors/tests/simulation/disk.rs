@@ -24,6 +24,13 @@ pub(crate) struct Files {
     images: Vec<u8>,
 }
 
+impl Files {
+    /// Returns whether the pod has its volumes.
+    pub(crate) fn holds(&self, id: &WorkloadId) -> bool {
+        self.homes.contains(id.as_str())
+    }
+}
+
 /// The disk as one life of the agent sees it. Clones share it.
 #[derive(Clone)]
 pub(crate) struct LocalDisk {

@@ -36,6 +36,8 @@ struct Rates {
     panic: u32,
     kill: u32,
     poisoned_log: u32,
+    /// Of the instants at which an actor works, per hundred thousand.
+    sudden_death: u32,
     lost_event: u32,
     slow: u32,
 }
@@ -63,6 +65,7 @@ impl Chooser {
             poisoned_log: rate(8),
             lost_event: rate(500),
             slow: rate(200),
+            sudden_death: rate(60),
         };
         Self { seed, rates, calls: RefCell::default(), quiet: Cell::new(false) }
     }
@@ -132,6 +135,35 @@ impl Chooser {
         !self.is_quiet()
             && self.rates.poisoned_log > 0
             && self.rng(key).u32(0..1000) < self.rates.poisoned_log
+    }
+}
+
+/// Where the agent dies within the instants at which one of its actors works.
+pub(crate) struct Mortality {
+    actor: u64,
+    instant: Duration,
+    polls: u64,
+}
+
+impl Mortality {
+    pub(crate) fn of(actor: &str) -> Self {
+        Self { actor: digest_text(actor), instant: Duration::MAX, polls: 0 }
+    }
+
+    /// Counts that the actor is about to go on from wherever it waits; returns whether it dies
+    /// there instead. By time and place, not by a count of all: what is done twice in one instant
+    /// changes nothing about the next.
+    pub(crate) fn strikes(&mut self, chooser: &Chooser, now: Duration) -> bool {
+        if self.instant != now {
+            (self.instant, self.polls) = (now, 0);
+        }
+        self.polls += 1;
+        if chooser.is_quiet() || chooser.rates.sudden_death == 0 {
+            return false;
+        }
+        let at = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        let mut rng = fastrand::Rng::with_seed(digest(&[chooser.seed, self.actor, at]));
+        rng.u32(0..100_000) < chooser.rates.sudden_death && rng.u64(1..4) == self.polls
     }
 }
 

@@ -11,7 +11,8 @@ use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 
 use crate::agent::{Agent, Site};
-use crate::workloads::{METRICS, NAMES, any_workload, profiles};
+use crate::workloads::{Behaviour, METRICS, NAMES, any_workload, profiles};
+use crate::world::World;
 
 /// Lets one thing happen. Returns whether the agent is killed by it.
 pub(crate) fn happen(site: &Site, agent: &Agent, rng: &mut fastrand::Rng) -> bool {
@@ -43,6 +44,8 @@ pub(crate) fn post(site: &Site, agent: &Agent, metric: &'static str, value: f64)
     let sample = Sample { name: metric.into(), value, unit: None, ttl: None };
     let answer = agent.metrics.send(MetricsReceived { samples: vec![sample] });
     let world = Rc::clone(&site.world);
+    // It may be taken, and its answer lost.
+    world.model.borrow_mut().unsettle();
     spawn_local(async move {
         let answer = timeout(Duration::from_secs(60), answer).await;
         if matches!(answer, Ok(Ok(Ok(())))) && world.agent_clock.borrow().is_some() {
@@ -64,13 +67,13 @@ pub(crate) fn configure(site: &Site, rng: &mut fastrand::Rng) {
         configuration.workloads.retain(|workload| workload.name.as_str() != name);
         if rng.u8(0..4) > 0 {
             let (workload, behaviour) = any_workload(name, &kinds, rng);
-            world.behaviours.borrow_mut().insert(workload.id.clone(), behaviour);
+            note_workload(world, &workload, behaviour);
             configuration.workloads.push(workload);
         }
     }
     if configuration.workloads.is_empty() {
         let (workload, behaviour) = any_workload(NAMES[0], &kinds, rng);
-        world.behaviours.borrow_mut().insert(workload.id.clone(), behaviour);
+        note_workload(world, &workload, behaviour);
         configuration.workloads.push(workload);
     }
     configuration.workloads.sort_by(|a, b| a.name.cmp(&b.name));
@@ -84,6 +87,13 @@ pub(crate) fn configure(site: &Site, rng: &mut fastrand::Rng) {
         let ids: Vec<_> = configuration.workloads.iter().map(describe).collect();
         format!("configured {ids:#?}")
     });
+}
+
+fn note_workload(world: &World, workload: &Workload, behaviour: Behaviour) {
+    world.behaviours.borrow_mut().insert(workload.id.clone(), behaviour);
+    if workload.pod.volumes.is_some() {
+        world.with_volumes.borrow_mut().insert(workload.id.clone());
+    }
 }
 
 fn trouble_a_pod(site: &Site, rng: &mut fastrand::Rng) {

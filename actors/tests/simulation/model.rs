@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actors::clock::Monotonic;
@@ -24,6 +25,8 @@ pub(crate) struct Model {
     undecided_until: Monotonic,
     metrics: BTreeMap<String, f64>,
     last_allowed: BTreeMap<WorkloadId, Monotonic>,
+    /// Since when each workload that may run now may do so, as far as the agent knows for sure.
+    settled_since: BTreeMap<WorkloadId, Monotonic>,
 }
 
 impl Model {
@@ -38,11 +41,35 @@ impl Model {
             self.undecided_until = now;
         }
         self.configuration = Some(configuration.clone());
+        // Whether the answer arrives is not known yet.
+        self.unsettle();
+    }
+
+    /// The agent has the answer that was delivered last.
+    pub(crate) fn arrived(&mut self, now: Monotonic) {
+        self.settle(now);
+    }
+
+    /// The agent may know something that nobody knows of.
+    pub(crate) fn unsettle(&mut self) {
+        self.settled_since.clear();
+    }
+
+    fn settle(&mut self, now: Monotonic) {
+        let all = self.configuration.iter().flat_map(|all| &all.workloads);
+        let allowed = all.filter(|workload| self.allows(workload));
+        let since = |workload: &Arc<Workload>| {
+            let id = workload.id.clone();
+            let since = self.settled_since.get(&id).copied().unwrap_or(now);
+            (id, since)
+        };
+        self.settled_since = allowed.map(since).collect();
     }
 
     pub(crate) fn posted(&mut self, metric: &str, value: f64, now: Monotonic) {
         self.remember(now);
         self.metrics.insert(metric.to_owned(), value);
+        self.settle(now);
     }
 
     pub(crate) fn metrics(&self) -> &BTreeMap<String, f64> {
@@ -86,6 +113,22 @@ pub(crate) fn check_start(world: &Rc<World>, kind: ExecutorKind, id: &WorkloadId
     let since = now.saturating_since(last);
     if since > TOLERANCE {
         world.violated(format!("{kind} started {id}, which is forbidden since {since:?}"));
+    }
+}
+
+/// Looks at a pod that runs well and is about to be stopped because somebody waits for that.
+pub(crate) fn check_stop(world: &Rc<World>, kind: ExecutorKind, pod: &Truth) {
+    if pod.ghost || !pod.whole {
+        return;
+    }
+    let (model, now) = (world.model.borrow(), world.now());
+    let Some(since) = model.settled_since.get(&pod.id) else { return };
+    let mut all = model.configuration.iter().flat_map(|all| &all.workloads);
+    let runs_by_clock = |workload: &Arc<Workload>| workload.cron.is_some();
+    let here = |it: &&Arc<Workload>| it.id == pod.id && it.executor == kind && !runs_by_clock(it);
+    let settled = now.saturating_since(*since);
+    if all.any(|workload| here(&workload)) && settled > TOLERANCE {
+        world.violated(format!("{kind} stops {}, which runs well", pod.id));
     }
 }
 

@@ -110,6 +110,22 @@ impl Podman {
         }
     }
 
+    /// Returns the pod of a container, or with that name.
+    fn truth(&self, name: &str) -> Option<Truth> {
+        let state = self.state.borrow();
+        let row = state.containers.iter().find(|row| row.id == name);
+        let pod = row.map_or(name, |row| &row.pod_name).to_owned();
+        drop(state);
+        self.pods().into_iter().find(|truth| truth.id.as_str() == pod)
+    }
+
+    /// Looks whether a pod that is stopped at the agent's wish had better run on.
+    fn check_stop(&self, name: &str, is_late: bool) {
+        if let Some(pod) = self.truth(name).filter(|_| !is_late) {
+            crate::model::check_stop(&self.world, self.kind, &pod);
+        }
+    }
+
     fn end(&self, container: &str, code: i32) {
         let now = self.world.clock.now().wall.timestamp();
         {
@@ -351,7 +367,8 @@ impl PodmanApi for Podman {
 
     fn stop_container<'a>(&'a self, container: &'a str, grace: Duration) -> Answer<'a, ()> {
         let id = container.to_owned();
-        self.call("stop_container", container, grace + LIST, move |this, _| {
+        self.call("stop_container", container, grace + LIST, move |this, is_late| {
+            this.check_stop(&id, is_late);
             this.end(&id, 143);
             Ok(())
         })
@@ -359,7 +376,8 @@ impl PodmanApi for Podman {
 
     fn remove_pod<'a>(&'a self, name: &'a str) -> Answer<'a, ()> {
         let id = name.to_owned();
-        self.call("remove_pod", name, REMOVE, move |this, _| {
+        self.call("remove_pod", name, REMOVE, move |this, is_late| {
+            this.check_stop(&id, is_late);
             this.world.note(|| format!("{} pod {id} removed", this.kind));
             remove(&mut this.state.borrow_mut(), &id);
             this.tell("remove");

@@ -17,7 +17,7 @@ use crate::cluster::Cluster;
 use crate::control_plane::ControlPlane;
 use crate::happenings::{configure, happen, post};
 use crate::model::{check_twins, discrepancies};
-use crate::podman::Podman;
+use crate::podman::{Podman, Truth};
 use crate::poison;
 use crate::workloads::Behaviour;
 use crate::world::{Start, World};
@@ -130,7 +130,20 @@ async fn trouble(site: &Site, rng: &mut fastrand::Rng, span: Duration) -> Agent 
 fn check(site: &Site) {
     let pods = site.podmans.iter();
     let pods = pods.flat_map(|(kind, podman)| podman.pods().into_iter().map(|pod| (*kind, pod)));
-    check_twins(&site.world, &pods.collect::<Vec<_>>());
+    let pods: Vec<_> = pods.collect();
+    check_twins(&site.world, &pods);
+    check_volumes(site, &pods);
+}
+
+/// Looks for pods that run without the volumes they were given.
+fn check_volumes(site: &Site, pods: &[(ExecutorKind, Truth)]) {
+    let world = &site.world;
+    for (kind, pod) in pods.iter().filter(|(_, pod)| pod.running && !pod.ghost) {
+        let has_none = !world.with_volumes.borrow().contains(&pod.id);
+        if !has_none && !site.files[kind].borrow().holds(&pod.id) {
+            world.violated(format!("{kind} runs {} without its volumes", pod.id));
+        }
+    }
 }
 
 /// Stops all faults; returns how long the device took to recover.

@@ -7,7 +7,7 @@ use actors::testing::workloads::workload;
 use actors::workload::{
     ExecutorKind, Profile, ProfileCondition, RestartPolicy, RetryPolicy, Workload,
 };
-use k8s_openapi::api::core::v1::Container;
+use k8s_openapi::api::core::v1::{Container, EmptyDirVolumeSource, Volume, VolumeMount};
 
 pub(crate) const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
 /// The metrics that are posted; `ghost` never is.
@@ -87,6 +87,22 @@ pub(crate) fn any_workload(
         builder = builder.with(|workload| workload.pod.containers.push(second));
     }
     let ends = is_cron || (policy != RestartPolicy::Always && rng.bool());
+    if rng.u8(0..3) == 0 {
+        builder = builder.with(|workload| {
+            let cache = Volume {
+                name: "cache".to_owned(),
+                empty_dir: Some(EmptyDirVolumeSource::default()),
+                ..Volume::default()
+            };
+            let mount = VolumeMount {
+                name: "cache".to_owned(),
+                mount_path: "/cache".to_owned(),
+                ..VolumeMount::default()
+            };
+            workload.pod.volumes = Some(vec![cache]);
+            workload.pod.containers[0].volume_mounts = Some(vec![mount]);
+        });
+    }
     let behaviour = match ends {
         true => Behaviour::Ends {
             after: Duration::from_secs(rng.u64(1..60)),

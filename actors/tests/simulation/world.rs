@@ -2,7 +2,7 @@
 //! record of what happened to them.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ pub(crate) struct World {
     /// What the control plane wants.
     pub(crate) configuration: RefCell<Configuration>,
     pub(crate) behaviours: RefCell<HashMap<WorkloadId, Behaviour>>,
+    /// The specifications that have volumes.
+    pub(crate) with_volumes: RefCell<BTreeSet<WorkloadId>>,
     pub(crate) starts: RefCell<BTreeMap<WorkloadId, Vec<Start>>>,
     /// Calls by what was called.
     pub(crate) calls: RefCell<BTreeMap<String, u64>>,
@@ -65,6 +67,7 @@ impl World {
             model: RefCell::default(),
             configuration: RefCell::new(configuration),
             behaviours: RefCell::default(),
+            with_volumes: RefCell::default(),
             starts: RefCell::default(),
             calls: RefCell::default(),
             down: RefCell::default(),

@@ -15,6 +15,7 @@
 mod client;
 mod conditions;
 mod document;
+mod fleet;
 mod idle;
 mod manifests;
 mod plan;
@@ -58,6 +59,7 @@ fn measure(agent: &str, baseline: &str, mode: &str) {
         ("start", idle::start),
         ("metric to pod", real::switch),
         ("cold start", real::cold),
+        ("fleet", fleet::outage),
         ("idle", idle::idle),
     ] {
         eprintln!("measuring: {name}");

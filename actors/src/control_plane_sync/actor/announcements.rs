@@ -23,7 +23,7 @@ impl ControlPlaneSync {
             return;
         }
         let restored = self.store.load();
-        self.desired = Desired::restored(restored.configuration);
+        self.desired = Desired::restored(restored.configuration, restored.is_outdated);
         for problem in restored.problems {
             self.report(EventKind::Warn, "StoredConfigurationDamaged", problem);
         }
@@ -87,6 +87,7 @@ impl ControlPlaneSync {
         let workloads = WorkloadsConfigured {
             workloads: configuration.workloads.clone(),
             rejected: configuration.rejected.clone(),
+            is_outdated: self.desired.is_outdated(),
         };
         for recipient in &self.workloads {
             tell(recipient, workloads.clone());

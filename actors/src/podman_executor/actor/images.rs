@@ -23,6 +23,9 @@ impl Handler<WorkloadsConfigured> for PodmanExecutor {
 
     /// Notes which images are wanted: those of inactive workloads too, unlike what runs.
     fn handle(&mut self, configured: WorkloadsConfigured, ctx: &mut Self::Context) {
+        if configured.is_outdated {
+            return;
+        }
         let ours = configured.workloads.iter().filter(|w| w.executor == self.deps.kind);
         let wanted: BTreeSet<_> = ours.flat_map(|workload| image_names(workload)).collect();
         if self.wanted_images.as_deref() != Some(&wanted) {

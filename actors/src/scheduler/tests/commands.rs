@@ -5,11 +5,16 @@ use super::*;
 #[test]
 fn job_has_one_command_in_flight() {
     let mut world = World::new();
-    let configured =
-        WorkloadsConfigured { workloads: vec![workload("web").build()], rejected: Vec::new() };
+    let configured = WorkloadsConfigured {
+        workloads: vec![workload("web").build()],
+        ..WorkloadsConfigured::default()
+    };
     world.jobs.configure(&configured, world.now);
     world.plan();
-    world.jobs.configure(&WorkloadsConfigured { workloads: vec![], rejected: vec![] }, world.now);
+    world.jobs.configure(
+        &WorkloadsConfigured { workloads: vec![], ..WorkloadsConfigured::default() },
+        world.now,
+    );
     world.plan();
     world.observe(ROOTFUL);
     world.plan();
@@ -19,8 +24,10 @@ fn job_has_one_command_in_flight() {
 #[test]
 fn command_that_is_never_answered_is_given_up() {
     let mut world = World::new();
-    let configured =
-        WorkloadsConfigured { workloads: vec![workload("web").build()], rejected: Vec::new() };
+    let configured = WorkloadsConfigured {
+        workloads: vec![workload("web").build()],
+        ..WorkloadsConfigured::default()
+    };
     world.jobs.configure(&configured, world.now);
     world.plan();
     world.open.clear();
@@ -33,7 +40,7 @@ fn pull_that_is_no_longer_wanted_holds_nobody_up() {
     let mut world = World::new();
     let of = |image: &str| WorkloadsConfigured {
         workloads: vec![workload("web").image(image).build()],
-        rejected: Vec::new(),
+        ..WorkloadsConfigured::default()
     };
     world.jobs.configure(&of("slow:1"), world.now);
     world.plan();
@@ -50,7 +57,7 @@ fn pull_that_is_no_longer_wanted_holds_nobody_up() {
 fn starts_pass_through_the_budget_and_all_come_to_pass() {
     let mut world = World::new();
     let workloads: Vec<_> = (0..50).map(|n| workload(&format!("w{n:02}")).build()).collect();
-    let configured = WorkloadsConfigured { workloads, rejected: Vec::new() };
+    let configured = WorkloadsConfigured { workloads, ..WorkloadsConfigured::default() };
     world.jobs.configure(&configured, world.now);
     world.plan();
     assert_eq!(world.open.len(), 4);
@@ -65,7 +72,7 @@ fn starts_pass_through_the_budget_and_all_come_to_pass() {
 fn scheduler_that_was_reset_waits_for_the_command_in_flight() {
     let mut world = World::new();
     let web = workload("web").build();
-    let configured = WorkloadsConfigured { workloads: vec![web], rejected: Vec::new() };
+    let configured = WorkloadsConfigured { workloads: vec![web], ..WorkloadsConfigured::default() };
     world.jobs.configure(&configured, world.now);
     world.plan();
     world.answer();
@@ -85,7 +92,7 @@ fn scheduler_that_was_reset_waits_for_the_command_in_flight() {
 fn stopping_agent_sends_no_more_commands_and_leaves_pods_alone() {
     let mut world = World::new();
     let workloads = vec![workload("a").build(), workload("b").build()];
-    let configured = WorkloadsConfigured { workloads, rejected: Vec::new() };
+    let configured = WorkloadsConfigured { workloads, ..WorkloadsConfigured::default() };
     world.jobs.configure(&configured, world.now);
     world.plan();
     assert_eq!(world.jobs.drain(), 2);

@@ -225,7 +225,7 @@ impl Model {
 
     fn tell_configuration(&mut self) {
         let workloads = self.configured.values().cloned().collect();
-        let configured = WorkloadsConfigured { workloads, rejected: Vec::new() };
+        let configured = WorkloadsConfigured { workloads, ..WorkloadsConfigured::default() };
         self.world.jobs.configure(&configured, self.world.now);
     }
 

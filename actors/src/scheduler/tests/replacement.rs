@@ -27,7 +27,7 @@ fn gap_between_the_old_pod_and_the_new_one_is_measured_and_told() {
     world.jobs.take_events();
     let new = workload("web").image("localhost/app:2").build();
     let workloads = vec![Arc::clone(&new)];
-    let configured = WorkloadsConfigured { workloads, rejected: Vec::new() };
+    let configured = WorkloadsConfigured { workloads, ..WorkloadsConfigured::default() };
     world.jobs.configure(&configured, world.now);
     // The pull and the stop take their time; what counts is from the old pod's end.
     for milliseconds in [9_000, 500, 1_234] {

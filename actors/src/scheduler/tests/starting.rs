@@ -121,7 +121,8 @@ fn refused_workload_is_reported_with_its_reason() {
     let mut world = World::new();
     let reason = "kind vm is unknown".to_owned();
     let rejected = vec![RejectedWorkload { name: WorkloadName::from("bad"), reason }];
-    let configured = WorkloadsConfigured { workloads: Vec::new(), rejected };
+    let configured =
+        WorkloadsConfigured { workloads: Vec::new(), rejected, ..WorkloadsConfigured::default() };
     world.jobs.configure(&configured, world.now);
     world.jobs.configure(&configured, world.now);
     assert_eq!(world.report("bad").reason.unwrap(), "kind vm is unknown");
@@ -144,6 +145,29 @@ fn pod_on_a_podman_that_was_not_heard_yet_is_not_doubled() {
     world.run();
     assert_eq!(world.log(), ["3s stop web", "3s start web"]);
     assert_eq!(world.pods.len(), 1);
+}
+
+#[test]
+fn older_generation_of_the_configuration_removes_nothing() {
+    let mut world = World::new();
+    let newer = workload("web").image("localhost/app:2").build();
+    let (older, stranger) = (workload("web").build(), workload("stranger").build());
+    world.put(ROOTFUL, &newer, CurrentState::Running);
+    world.put(ROOTFUL, &stranger, CurrentState::Running);
+    world.observe(ROOTFUL);
+    let other = workload("other").build();
+    let outdated = WorkloadsConfigured {
+        workloads: vec![older.clone(), other.clone()],
+        is_outdated: true,
+        ..WorkloadsConfigured::default()
+    };
+    world.jobs.configure(&outdated, world.now);
+    world.run();
+    world.pass(60 * MINUTE);
+    assert_eq!(world.log(), ["0s pull other", "0s start other"], "what it knows runs");
+    world.configure(&[older, other]);
+    assert_eq!(world.log().len(), 4, "the source was heard: web is replaced, the stranger goes");
+    assert_eq!(world.running(), ["other", "web"]);
 }
 
 #[test]
