@@ -19,7 +19,7 @@ REPORT ?= docs/reliability.md
 PODMAN5 := $(or $(PODMAN_ROOT),$(abspath $(TARGET))/podman5)
 
 .DEFAULT_GOAL := build
-.PHONY: bench bench-short build chaos check clippy demo deny doc doctest environment fmt fuzz \
+.PHONY: bench bench-short build chaos check clippy demo deny doc doctest environment explore fmt fuzz \
 	have-nextest help nextest simulate test test-kubernetes test-podman5 unit
 
 ## help: this list
@@ -47,7 +47,7 @@ demo:
 
 ## test: everything that CI wants of a change; installs what is missing (root)
 test:
-	@for step in environment deny fmt clippy doc doctest bench-short nextest test-kubernetes chaos; do \
+	@for step in environment deny fmt clippy doc doctest bench-short nextest simulate test-kubernetes chaos; do \
 		echo "==== $$step"; \
 		start=$$(date +%s); \
 		$(MAKE) --no-print-directory $$step REPORT=$(TARGET)/reliability.md SEED=$(or $(SEED),1) || { \
@@ -123,6 +123,12 @@ unit: have-nextest
 have-nextest:
 	@$(CARGO) nextest --version >/dev/null 2>&1 || \
 		$(CARGO) install cargo-nextest --locked --root $(TOOLS) --target-dir $(TOOLS)/build
+
+## explore: the property tests with cases that were never tried, CASES (20000) of each
+explore: have-nextest
+	PROPTEST_RNG_SEED=$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ') PROPTEST_CASES=$(or $(CASES),20000) \
+		$(CARGO) nextest run -p actors -p grammar --locked --no-fail-fast \
+		-E 'not binary(/real|simulation|chaos/)'
 
 ## bench: what the agent costs, as a table into docs/performance.md, and conditions beside others
 bench:

@@ -435,8 +435,14 @@ impl Model {
     }
 }
 
+/// Ten thousand stories, or as many as the environment asks for if these are more.
+fn stories() -> ProptestConfig {
+    let asked = ProptestConfig::default();
+    ProptestConfig { cases: asked.cases.max(10_000), ..asked }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 10_000, ..ProptestConfig::default() })]
+    #![proptest_config(stories())]
 
     #[test]
     fn whatever_happens_the_wanted_state_is_reached(
