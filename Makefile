@@ -16,11 +16,14 @@ FUZZ_SECONDS ?= 60
 export PROPTEST_RNG_SEED ?= 1
 MINUTES ?= 2
 REPORT ?= docs/reliability.md
+# rustc's own target, where none is named.
+PROBE_TARGET ?= $(shell rustc --print host-tuple)
+PROBE_IMAGE ?= localhost/probe:0.1.0
 PODMAN5 := $(or $(PODMAN_ROOT),$(abspath $(TARGET))/podman5)
 
 .DEFAULT_GOAL := build
 .PHONY: bench bench-short build chaos check clippy demo deny doc doctest environment explore fmt fuzz \
-	have-nextest help nextest simulate test test-kubernetes test-podman5 unit
+	have-nextest help nextest probe-image simulate test test-kubernetes test-podman5 unit
 
 ## help: this list
 help:
@@ -44,6 +47,16 @@ demo:
 	fi
 	@if [ "$$(id -u)" = 0 ]; then tests/environment/install.sh; fi
 	@$(TARGET)/debug/examples/demo
+
+## probe-image: the image of examples/probe, PROBE_IMAGE; PROBE_TARGET for other devices
+# Static, so that the image needs nothing else. The program looks up no name, which is what a static
+# C library cannot do.
+probe-image: environment
+	RUSTFLAGS="-C target-feature=+crt-static" \
+		$(CARGO) build --release --locked -p probe --target $(PROBE_TARGET)
+	mkdir -p $(TARGET)/probe-image
+	cp $(TARGET)/$(PROBE_TARGET)/release/probe $(TARGET)/probe-image/
+	podman build --tag $(PROBE_IMAGE) --file examples/probe/Containerfile $(TARGET)/probe-image
 
 ## test: everything that CI wants of a change; installs what is missing (root)
 test:

@@ -9,6 +9,8 @@ use grammar::Condition;
 
 const README: &str = include_str!("../README.md");
 const CONFIGURATION: &str = include_str!("../docs/configuration.md");
+const MAKEFILE: &str = include_str!("../Makefile");
+const PROBE: &str = include_str!("../examples/probe/probe.yaml");
 const PROFILES: &str = include_str!("../docs/profiles.md");
 
 fn root() -> &'static Path {
@@ -82,4 +84,10 @@ fn the_readme_names_only_files_that_exist() {
         })
         .collect();
     assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn the_image_of_the_probe_is_the_one_that_its_manifest_names() {
+    let named = PROBE.lines().find_map(|line| line.trim().strip_prefix("image: ")).unwrap();
+    assert!(MAKEFILE.contains(&format!("PROBE_IMAGE ?= {named}\n")), "{named}");
 }

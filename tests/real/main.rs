@@ -21,6 +21,7 @@ mod oom_score;
 mod overload;
 mod podman_trouble;
 mod pods;
+mod probe;
 mod replacement;
 mod restarts;
 mod rootless;
