@@ -367,7 +367,7 @@ struct Shelf(Rc<RefCell<Option<Configuration>>>);
 
 impl ConfigurationStore for Shelf {
     fn load(&self) -> Restored {
-        Restored { configuration: self.0.borrow().clone(), problems: Vec::new() }
+        Restored { configuration: self.0.borrow().clone(), ..Restored::default() }
     }
 
     fn save(&self, configuration: &Configuration) -> LocalBoxFuture<'static, Result<(), String>> {
