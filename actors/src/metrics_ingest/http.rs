@@ -9,31 +9,37 @@ use actix::prelude::Recipient;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::{Method, header};
-use actix_web::middleware::{Next, from_fn};
+use actix_web::middleware::{DefaultHeaders, Next, from_fn};
 use actix_web::{Error, HttpRequest, HttpResponse, web};
 use futures_util::StreamExt as _;
+use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use self::abandoned::Abandoned;
-use self::long_answers::Places;
+use self::long_answers::{MAX_ANSWERS, Places};
 pub(super) use self::peers::Peers;
 use self::refusal::Refusal;
+use self::snapshots::{Asking, Snapshots};
 use self::sockets::OverUnix;
 pub(super) use self::sockets::{Opening, Socket, bind, serve};
+use self::stream::MAX_STREAMS;
 use super::admission::{Asked, admit};
 use super::body;
 use super::report::{Posts, exposition};
-use super::status::{About, Answers, status};
+use super::status::{About, status};
 use crate::clock::Clock;
 use crate::messages::MetricsReceived;
 use crate::workload::Sample;
 
 mod abandoned;
 mod long_answers;
+mod page;
 mod peers;
 mod refusal;
+mod snapshots;
 mod sockets;
+mod stream;
 
 /// Largest body of a post, in bytes.
 const MAX_BODY: usize = 1024 * 1024;
@@ -56,7 +62,9 @@ pub(super) struct Service {
     about: About,
     clock: Clock,
     own_addresses: Vec<IpAddr>,
-    places: Places,
+    answers: Places,
+    streams: Places,
+    snapshots: Snapshots,
     bodies: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
     abandoned: Abandoned<Held>,
@@ -79,7 +87,9 @@ impl Service {
             about,
             clock,
             own_addresses,
-            places: Places::new(),
+            answers: Places::new(MAX_ANSWERS),
+            streams: Places::new(MAX_STREAMS),
+            snapshots: Snapshots::default(),
             bodies: Arc::new(Semaphore::new(MAX_BODIES)),
             bytes: Arc::new(Semaphore::new(MAX_BYTES)),
             abandoned: Abandoned::default(),
@@ -134,6 +144,20 @@ impl Service {
         }
     }
 
+    async fn status(&self) -> Value {
+        let answers = self.peers.ask().await;
+        status(&self.about, &answers, self.posts(), self.clock.now())
+    }
+
+    /// Returns the status for a stream; one that was asked for a moment ago is as good.
+    fn snapshot(self: &Arc<Self>) -> Asking {
+        let now = self.clock.now().monotonic;
+        self.snapshots.recent(now, || {
+            let service = Arc::clone(self);
+            Box::pin(async move { service.status().await })
+        })
+    }
+
     fn posts(&self) -> Posts {
         Posts {
             taken: self.taken.load(Ordering::Relaxed),
@@ -151,14 +175,21 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .route(web::get().to(get_metrics));
     let healthz = web::resource("/healthz").route(web::get().to(get_healthz));
     let get_status = web::resource("/status").route(web::get().to(get_status));
-    config.service(
-        web::scope("")
-            .wrap(from_fn(admit_own))
-            .service(metrics.default_service(only("GET, POST")))
-            .service(healthz.default_service(only("GET")))
-            .service(get_status.default_service(only("GET")))
-            .default_service(web::to(async || Err::<String, _>(Refusal::UnknownPath))),
-    );
+    let events = web::resource("/events").route(web::get().to(get_events));
+    let mut scope = web::scope("")
+        .wrap(from_fn(admit_own))
+        .wrap(DefaultHeaders::new().add((header::X_CONTENT_TYPE_OPTIONS, "nosniff")))
+        .service(metrics.default_service(only("GET, POST")))
+        .service(healthz.default_service(only("GET")))
+        .service(get_status.default_service(only("GET")))
+        .service(events.default_service(only("GET")));
+    for file in &page::FILES {
+        let answer = web::get().to(move || async { file.answer() });
+        let file = web::resource(file.path).route(answer);
+        scope = scope.service(file.default_service(only("GET")));
+    }
+    let unknown = web::to(async || Err::<String, _>(Refusal::UnknownPath));
+    config.service(scope.default_service(unknown));
 }
 
 async fn admit_own(
@@ -204,7 +235,7 @@ async fn post_metrics(
 }
 
 async fn get_metrics(service: web::Data<Service>) -> Result<HttpResponse, Refusal> {
-    let place = service.places.place()?;
+    let place = service.answers.place().ok_or(Refusal::Crowded)?;
     let answers = service.peers.ask().await;
     let text = exposition(&service.about, &answers, service.posts(), service.clock.now());
     Ok(HttpResponse::Ok()
@@ -213,11 +244,17 @@ async fn get_metrics(service: web::Data<Service>) -> Result<HttpResponse, Refusa
 }
 
 async fn get_status(service: web::Data<Service>) -> Result<HttpResponse, Refusal> {
-    let place = service.places.place()?;
-    let answers: Answers = service.peers.ask().await;
-    let now = service.clock.now();
-    let text = status(&service.about, &answers, service.posts(), now).to_string();
+    let place = service.answers.place().ok_or(Refusal::Crowded)?;
+    let text = service.status().await.to_string();
     Ok(HttpResponse::Ok().content_type("application/json").body(place.fill(text)))
+}
+
+async fn get_events(service: web::Data<Service>) -> Result<HttpResponse, Refusal> {
+    let place = service.streams.place().ok_or(Refusal::TooManyStreams)?;
+    Ok(HttpResponse::Ok()
+        .content_type("text/event-stream")
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .body(stream::body(service.into_inner(), place)))
 }
 
 /// One line with the state, then one for each reason. Only an agent that cannot decide is an error:

@@ -117,6 +117,27 @@ pub(super) fn status(about: &About, answers: &Answers, posts: Posts, now: Moment
     })
 }
 
+/// Returns what differs between two answers only if something has happened between them.
+pub(super) fn without_time(mut status: Value) -> Value {
+    for (place, field) in [
+        ("", "time"),
+        ("/agent", "uptime_seconds"),
+        ("/control_plane/certificate", "expires_in_seconds"),
+    ] {
+        remove(status.pointer_mut(place), field);
+    }
+    for metric in status.get_mut("metrics").and_then(Value::as_array_mut).into_iter().flatten() {
+        remove(Some(metric), "age_seconds");
+    }
+    status
+}
+
+fn remove(from: Option<&mut Value>, field: &str) {
+    if let Some(object) = from.and_then(Value::as_object_mut) {
+        object.remove(field);
+    }
+}
+
 fn time(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }

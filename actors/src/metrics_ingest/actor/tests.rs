@@ -1,6 +1,6 @@
 //! The listener on real sockets.
 
-use std::io::{Read, Write};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 
@@ -313,4 +313,43 @@ async fn requests_as_a_browser_or_an_attacker_writes_them_are_told_from_a_progra
         let answer = exchange(stream, request).await;
         assert_eq!(answer.split(' ').nth(1), Some(status), "{request}: {answer}");
     }
+}
+
+/// Opens a stream and reads its first event; the reader then blocks a thread until it ends.
+fn stream(address: SocketAddr) -> Option<BufReader<TcpStream>> {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut lines = BufReader::new(stream);
+    let mut text = String::new();
+    while !text.contains("data: {") {
+        if lines.read_line(&mut text).unwrap() == 0 || text.starts_with("HTTP/1.1 503") {
+            return None;
+        }
+    }
+    Some(lines)
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    timeout(LIMIT, tokio::task::spawn_blocking(work)).await.unwrap().unwrap()
+}
+
+#[actix::test]
+async fn an_open_stream_ends_with_the_listener() {
+    let mut listening = listen(vec![any_port()]);
+    let address = tcp(&listening.opened(1).await[0]);
+    let mut reader = blocking(move || stream(address)).await.unwrap();
+    listening.running.abort();
+    assert!(listening.running.await.unwrap_err().is_cancelled());
+    blocking(move || reader.read_to_string(&mut String::new()).ok()).await;
+}
+
+#[actix::test]
+async fn a_reader_that_went_away_gives_its_place_to_another() {
+    let mut listening = listen(vec![any_port()]);
+    let address = tcp(&listening.opened(1).await[0]);
+    let readers: Vec<_> =
+        blocking(move || std::iter::from_fn(|| stream(address)).take(100).collect()).await;
+    assert!((1..100).contains(&readers.len()), "{}", readers.len());
+    drop(readers);
+    blocking(move || while stream(address).is_none() {}).await;
 }

@@ -10,25 +10,24 @@ use actix_web::body::{BodySize, MessageBody};
 use actix_web::web::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::refusal::Refusal;
-
 /// Answers that may be made, or wait for their readers, at one time.
 pub(super) const MAX_ANSWERS: usize = 8;
 /// Bytes that a connection gets at one time.
-const PIECE: usize = 16 * 1024;
+pub(super) const PIECE: usize = 16 * 1024;
 
 /// Counts the answers that are there.
 pub(super) struct Places(Arc<Semaphore>);
 
 impl Places {
-    pub(super) fn new() -> Self {
-        Self(Arc::new(Semaphore::new(MAX_ANSWERS)))
+    /// `limit` is how many there may be at one time.
+    pub(super) fn new(limit: usize) -> Self {
+        Self(Arc::new(Semaphore::new(limit)))
     }
 
-    /// Returns a place for one more.
-    pub(super) fn place(&self) -> Result<Place, Refusal> {
-        let permit = Arc::clone(&self.0).try_acquire_owned();
-        permit.map(|_permit| Place { _permit }).map_err(|_| Refusal::Crowded)
+    /// Returns a place for one more, if there is one.
+    pub(super) fn place(&self) -> Option<Place> {
+        let permit = Arc::clone(&self.0).try_acquire_owned().ok()?;
+        Some(Place { _permit: permit })
     }
 }
 

@@ -4,6 +4,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
 use serde_json::json;
 
+use super::stream::MAX_STREAMS;
 use super::{MAX_BODY, REQUEST_TIMEOUT};
 use crate::messages::MetricsRefused;
 use crate::metrics_ingest::admission::Foreign;
@@ -14,7 +15,7 @@ use crate::metrics_ingest::body::BodyError;
 pub(super) enum Refusal {
     #[error(transparent)]
     Foreign(#[from] Foreign),
-    #[error("no such path; there are /metrics, /status and /healthz")]
+    #[error("no such path; there are /, /metrics, /status, /events and /healthz")]
     UnknownPath,
     #[error("this path takes {0} only")]
     Method(&'static str),
@@ -32,6 +33,8 @@ pub(super) enum Refusal {
     Busy,
     #[error("too many answers wait for their readers; try again")]
     Crowded,
+    #[error("{MAX_STREAMS} streams are open, and there are no more; ask /status, or try again")]
+    TooManyStreams,
     #[error("the agent's part that answers this is busy or restarting; try again")]
     NoAnswer,
     #[error(transparent)]
@@ -49,7 +52,7 @@ impl ResponseError for Refusal {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Encoded => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Busy | Self::Crowded => StatusCode::TOO_MANY_REQUESTS,
-            Self::NoAnswer => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoAnswer | Self::TooManyStreams => StatusCode::SERVICE_UNAVAILABLE,
             Self::Refused(MetricsRefused::TooManyNames { .. }) => StatusCode::INSUFFICIENT_STORAGE,
         }
     }
@@ -59,7 +62,7 @@ impl ResponseError for Refusal {
         if let Self::Method(allowed) = self {
             response.insert_header((header::ALLOW, *allowed));
         }
-        if matches!(self, Self::Busy | Self::Crowded | Self::NoAnswer) {
+        if matches!(self, Self::Busy | Self::Crowded | Self::NoAnswer | Self::TooManyStreams) {
             response.insert_header((header::RETRY_AFTER, "1"));
         }
         // What is left of an unread body would be taken for the next request.

@@ -1,6 +1,6 @@
 //! The routes without a socket.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use actix::prelude::{Actor, Context, Handler, MessageResult, ResponseFuture};
@@ -10,9 +10,12 @@ use actix_web::test::{TestRequest, call_service, init_service, read_body};
 use super::long_answers::MAX_ANSWERS;
 use super::*;
 use crate::messages::{
-    ControlPlaneReport, EvaluatorReport, GetControlPlane, GetJobs, GetProfiles, MetricsRefused,
-    SchedulerReport,
+    ControlPlaneReport, EvaluatorReport, GetControlPlane, GetJobs, GetProfiles, MetricReport,
+    MetricsRefused, SchedulerReport,
 };
+use crate::metrics_ingest::status::without_time;
+
+mod streams;
 
 /// Answers as told.
 #[derive(Clone, Default)]
@@ -22,6 +25,10 @@ struct FakeEvaluator {
     hangs: bool,
     /// Takes longer than anybody waits.
     is_slow: bool,
+    /// Metrics that it knows.
+    metrics: usize,
+    /// How often it was asked for them.
+    asked: Rc<Cell<usize>>,
 }
 
 impl Actor for FakeEvaluator {
@@ -53,11 +60,16 @@ impl Handler<GetProfiles> for FakeEvaluator {
     type Result = MessageResult<GetProfiles>;
 
     fn handle(&mut self, _: GetProfiles, _: &mut Self::Context) -> Self::Result {
-        MessageResult(EvaluatorReport {
-            conditions: Vec::new(),
-            metrics: Vec::new(),
-            samples_taken: 0,
-        })
+        self.asked.set(self.asked.get() + 1);
+        let metric = |number| MetricReport {
+            name: format!("metric-{number}"),
+            value: 1.0,
+            unit: None,
+            age: Duration::ZERO,
+            stale: false,
+        };
+        let metrics = (0..self.metrics).map(metric).collect();
+        MessageResult(EvaluatorReport { conditions: Vec::new(), metrics, samples_taken: 0 })
     }
 }
 
@@ -265,10 +277,16 @@ async fn the_pages_answer_and_other_paths_and_methods_do_not() {
         ),
         (TestRequest::get().uri("/status"), 200, "\"schema\":1"),
         (TestRequest::get().uri("/metrics"), 200, "# TYPE"),
-        (TestRequest::get().uri("/"), 404, "\"error\""),
+        (TestRequest::get().uri("/"), 200, "<!doctype html>"),
+        (TestRequest::get().uri("/page.css"), 200, "prefers-color-scheme: dark"),
+        (TestRequest::get().uri("/page.js"), 200, "new EventSource"),
+        (TestRequest::get().uri("/icon.svg"), 200, "<svg"),
+        (TestRequest::get().uri("/index.html"), 404, "\"error\""),
         (TestRequest::get().uri("/metrics/x"), 404, "/metrics"),
         (TestRequest::put().uri("/metrics"), 405, "GET, POST only"),
         (TestRequest::post().uri("/status"), 405, "GET only"),
+        (TestRequest::post().uri("/events"), 405, "GET only"),
+        (TestRequest::post().uri("/"), 405, "GET only"),
         (TestRequest::delete().uri("/healthz"), 405, "GET only"),
     ] {
         let answer = ask(&service, request).await;
@@ -310,5 +328,40 @@ async fn the_scrape_counts_posts() {
         r#"device_worker_metric_posts_total{result="refused"} 1"#,
     ] {
         assert!(answer.body.contains(line), "{}", answer.body);
+    }
+}
+
+#[actix::test]
+async fn a_browser_may_do_little_with_the_page_and_guesses_the_type_of_no_answer() {
+    let service = service(FakeEvaluator::default());
+    for (path, kind) in [
+        ("/", "text/html; charset=utf-8"),
+        ("/page.css", "text/css; charset=utf-8"),
+        ("/page.js", "text/javascript; charset=utf-8"),
+        ("/icon.svg", "image/svg+xml"),
+    ] {
+        let headers = ask(&service, TestRequest::get().uri(path)).await.headers;
+        let has = |name: &str| headers.get(name).unwrap().to_str().unwrap().to_owned();
+        assert_eq!(has("content-type"), kind);
+        let policy = has("content-security-policy");
+        assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self';"));
+        assert!(
+            policy.contains("frame-ancestors 'none'") && !policy.contains("unsafe"),
+            "{policy}"
+        );
+        assert_eq!(has("cache-control"), "no-store");
+        assert_eq!(has("referrer-policy"), "no-referrer");
+        assert_eq!(has("cross-origin-resource-policy"), "same-origin");
+    }
+    for path in ["/", "/page.js", "/status", "/metrics", "/healthz", "/events", "/nothing"] {
+        for host in ["localhost", "evil.example"] {
+            let request = TestRequest::get().uri(path).insert_header((header::HOST, host));
+            let app = App::new().app_data(service.clone()).configure(routes);
+            let app = init_service(app).await;
+            let response = call_service(&app, request.to_request()).await;
+            let told = response.headers().get(header::X_CONTENT_TYPE_OPTIONS);
+            assert_eq!(told.unwrap(), "nosniff", "{path} {host}");
+            assert_eq!(response.status() == 403, host == "evil.example");
+        }
     }
 }

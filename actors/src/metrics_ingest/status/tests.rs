@@ -190,3 +190,22 @@ fn health_is_down_only_when_nothing_is_decided() {
         assert_eq!((health.state, reasons), (state, Vec::from_iter(reason)));
     }
 }
+
+#[test]
+fn time_alone_changes_nothing_that_is_told_again() {
+    let asked = |answers: &Answers, posts, now| without_time(status(&about(), answers, posts, now));
+    let before = asked(&whole(), Posts::default(), now());
+    let mut later = whole();
+    for metric in later.evaluator.iter_mut().flat_map(|it| &mut it.metrics) {
+        metric.age += Duration::from_secs(7);
+    }
+    assert_eq!(before, asked(&later, Posts::default(), now().after(Duration::from_secs(7))));
+    // The same value again is a new sample.
+    assert_ne!(before, asked(&whole(), Posts { taken: 1, ..Posts::default() }, now()));
+    for metric in later.evaluator.iter_mut().flat_map(|it| &mut it.metrics) {
+        metric.stale = true;
+    }
+    assert_ne!(before, asked(&later, Posts::default(), now()));
+    let expired = now().after(Duration::from_secs(1_000));
+    assert_ne!(before, asked(&whole(), Posts::default(), expired), "the certificate has expired");
+}

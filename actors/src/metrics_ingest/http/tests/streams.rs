@@ -1,0 +1,179 @@
+//! The status as a stream, in virtual time.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+
+use actix_web::body::BoxBody;
+use actix_web::dev::Service as _;
+use serde_json::Value;
+
+use super::*;
+use crate::metrics_ingest::http::long_answers::PIECE;
+use crate::metrics_ingest::http::stream::{MAX_STREAMS, PERIOD};
+
+/// Who reads a stream.
+struct Reader(BoxBody);
+
+impl Reader {
+    /// Returns the next bytes.
+    async fn piece(&mut self) -> String {
+        let piece = poll_fn(|task| Pin::new(&mut self.0).poll_next(task)).await;
+        String::from_utf8(piece.unwrap().unwrap().to_vec()).unwrap()
+    }
+
+    /// Returns the status of the next event, past the stream's head.
+    async fn status(&mut self) -> Value {
+        let mut text = self.piece().await;
+        if text == "retry: 2000\n\n" {
+            text = self.piece().await;
+        }
+        while !text.ends_with("\n\n") {
+            text += &self.piece().await;
+        }
+        let data = text.strip_prefix("event: status\ndata: ").unwrap_or_else(|| panic!("{text}"));
+        serde_json::from_str(data).unwrap()
+    }
+}
+
+/// Opens a stream, or says why there is none.
+async fn open(service: &web::Data<Service>) -> Result<Reader, Answer> {
+    let app = App::new().app_data(service.clone()).configure(routes);
+    let app = init_service(app).await;
+    let response = app.call(TestRequest::get().uri("/events").to_request()).await.unwrap();
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let (_, body) = response.into_parts().1.into_parts();
+    if status == 200 {
+        assert_eq!(headers.get(header::CONTENT_TYPE).unwrap(), "text/event-stream");
+        assert_eq!(headers.get(header::CACHE_CONTROL).unwrap(), "no-store");
+        return Ok(Reader(BoxBody::new(body)));
+    }
+    let body = actix_web::body::to_bytes(body).await.ok().unwrap();
+    Err(Answer { status, headers, body: String::from_utf8(body.to_vec()).unwrap() })
+}
+
+async fn opened(service: &web::Data<Service>) -> Reader {
+    open(service).await.unwrap_or_else(|answer| panic!("{}", answer.body))
+}
+
+async fn post_one(service: &web::Data<Service>) {
+    assert_eq!(ask(service, post(r#"{"name":"x","value":1}"#)).await.status, 204);
+}
+
+#[actix::test]
+async fn a_stream_tells_the_status_at_once_and_again_when_something_has_happened() {
+    tokio::time::pause();
+    let service = service(FakeEvaluator::default());
+    let mut reader = opened(&service).await;
+    let first = reader.status().await;
+    assert_eq!((&first["schema"], &first["posts"]["taken"]), (&1.into(), &0.into()));
+    post_one(&service).await;
+    let second = reader.status().await;
+    assert_eq!(second["posts"]["taken"], 1);
+    // Field for field what the other path answers.
+    let asked: Value =
+        serde_json::from_str(&ask(&service, TestRequest::get().uri("/status")).await.body).unwrap();
+    assert_eq!(without_time(second), without_time(asked));
+}
+
+#[actix::test]
+async fn while_nothing_happens_a_stream_tells_every_two_seconds_that_it_lives() {
+    tokio::time::pause();
+    let service = service(FakeEvaluator::default());
+    let mut reader = opened(&service).await;
+    reader.status().await;
+    for _ in 0..3 {
+        let before = service.clock.now().monotonic;
+        assert_eq!(reader.piece().await, ":\n\n");
+        let waited = service.clock.now().monotonic.saturating_since(before);
+        assert_eq!(waited.as_secs(), 2);
+    }
+}
+
+#[actix::test]
+async fn nobody_is_asked_while_nobody_listens_and_once_however_many_do() {
+    tokio::time::pause();
+    let evaluator = FakeEvaluator::default();
+    let service = service(evaluator.clone());
+    let asked = || evaluator.asked.replace(0);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(asked(), 0);
+    let mut readers = Vec::new();
+    for _ in 0..MAX_STREAMS {
+        readers.push(opened(&service).await);
+    }
+    for reader in &mut readers {
+        reader.status().await;
+    }
+    assert_eq!(asked(), 1);
+    post_one(&service).await;
+    let told = futures_util::future::join_all(readers.iter_mut().map(Reader::status)).await;
+    assert!(told.iter().all(|status| status["posts"]["taken"] == 1));
+    assert_eq!(asked(), 1);
+    drop(readers);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(asked(), 0);
+}
+
+#[actix::test]
+async fn events_are_half_a_second_apart_however_much_happens() {
+    tokio::time::pause();
+    let service = service(FakeEvaluator::default());
+    let mut reader = opened(&service).await;
+    reader.status().await;
+    let start = service.clock.now().monotonic;
+    for events in 1..=4 {
+        for _ in 0..3 {
+            post_one(&service).await;
+        }
+        assert_eq!(reader.status().await["posts"]["taken"], events * 3);
+    }
+    assert!(service.clock.now().monotonic.saturating_since(start) >= PERIOD * 4);
+}
+
+#[actix::test]
+async fn a_slow_reader_is_told_the_latest_and_nothing_is_kept_for_it() {
+    tokio::time::pause();
+    let service = service(FakeEvaluator::default());
+    let (mut slow, mut quick) = (opened(&service).await, opened(&service).await);
+    slow.status().await;
+    quick.status().await;
+    for taken in 1..=5 {
+        post_one(&service).await;
+        assert_eq!(quick.status().await["posts"]["taken"], taken);
+    }
+    assert_eq!(slow.status().await["posts"]["taken"], 5);
+    post_one(&service).await;
+    assert_eq!(slow.status().await["posts"]["taken"], 6);
+}
+
+#[actix::test]
+async fn a_long_status_is_handed_over_in_pieces() {
+    let service = service(FakeEvaluator { metrics: 10_000, ..FakeEvaluator::default() });
+    let mut reader = opened(&service).await;
+    assert_eq!(reader.piece().await, "retry: 2000\n\n");
+    let mut text = reader.piece().await;
+    while !text.ends_with("\n\n") {
+        let piece = reader.piece().await;
+        assert!(piece.len() <= PIECE);
+        text += &piece;
+    }
+    assert!(text.len() > 20 * PIECE);
+    let data: Value = serde_json::from_str(text.split_once("data: ").unwrap().1).unwrap();
+    assert_eq!(data["metrics"].as_array().unwrap().len(), 10_000);
+}
+
+#[actix::test]
+async fn streams_over_the_limit_are_sent_away_until_another_ends() {
+    let service = service(FakeEvaluator::default());
+    let mut readers = Vec::new();
+    for _ in 0..MAX_STREAMS {
+        readers.push(opened(&service).await);
+    }
+    let refused = open(&service).await.err().unwrap();
+    assert_eq!(refused.status, 503);
+    assert!(refused.body.contains("4 streams are open"), "{}", refused.body);
+    assert!(refused.headers.contains_key(header::RETRY_AFTER));
+    assert_eq!(ask(&service, TestRequest::get().uri("/status")).await.status, 200);
+    readers.pop();
+    assert!(open(&service).await.is_ok());
+}
