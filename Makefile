@@ -19,11 +19,12 @@ REPORT ?= docs/reliability.md
 # rustc's own target, where none is named.
 PROBE_TARGET ?= $(shell rustc --print host-tuple)
 PROBE_IMAGE ?= localhost/probe:0.1.0
+SCREENSHOTS ?= docs/images
 PODMAN5 := $(or $(PODMAN_ROOT),$(abspath $(TARGET))/podman5)
 
 .DEFAULT_GOAL := build
 .PHONY: bench bench-short build chaos check clippy demo deny doc doctest environment explore fmt fuzz \
-	have-nextest help nextest probe-image simulate test test-kubernetes test-podman5 unit
+	have-nextest help nextest probe-image simulate test test-kubernetes test-podman5 test-ui unit
 
 ## help: this list
 help:
@@ -78,6 +79,11 @@ test-podman5: have-nextest environment
 	tests/environment/podman-root.sh $(PODMAN5)
 	PODMAN_ROOT=$(PODMAN5) $(CARGO) nextest run --workspace --locked --no-fail-fast \
 		-E 'binary(/^(podman_)?real$$/)'
+
+## test-ui: the status page of a real agent in a real browser; pictures into SCREENSHOTS (root)
+test-ui: have-nextest
+	@tests/environment/install.sh ui
+	SCREENSHOTS=$(abspath $(SCREENSHOTS)) $(CARGO) nextest run --locked -P ui
 
 ## simulate: the whole agent under random faults in virtual time; SEEDS=n for n stories, SEED=n for one
 simulate: have-nextest

@@ -1,11 +1,15 @@
 #!/usr/bin/env bash
 # Installs what the tests and the demo need of the system: podman with its parts, a registry, busybox.
 # Idempotent: asks the package manager only for what is missing. Needs root when anything is.
+# usage: install.sh [ui]    ui: also a browser, with a font, for the tests of the status page
 set -eu
 
-have() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || [ -x "/usr/lib/podman/$1" ]; }
+have() {
+  command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || [ -x "/usr/lib/podman/$1" ] ||
+    [ -n "$(find /usr/share/fonts -name "$1" 2>/dev/null | head -n 1)" ]
+}
 
-# command that proves it : package on Debian and Ubuntu : package on Fedora
+# command or font that proves it : package on Debian and Ubuntu : package on Fedora
 needed="
 cc:gcc:gcc
 make:make:make
@@ -27,6 +31,12 @@ curl:curl:curl
 docker-registry:docker-registry:docker-distribution
 htpasswd:apache2-utils:httpd-tools
 "
+if [ "${1:-}" = ui ]; then
+  needed="$needed
+chromium:chromium:chromium
+DejaVuSans.ttf:fonts-dejavu-core:dejavu-sans-fonts
+"
+fi
 
 debian="" fedora="" missing=""
 for entry in $needed; do
