@@ -4,7 +4,7 @@ mod images;
 mod watch;
 mod work;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -24,9 +24,11 @@ use crate::messages::{
     CommandError, CommandFinished, EventRecorded, ExecutorCommand, WorkloadsObserved, tell,
 };
 use crate::supervisor::Vitals;
-use crate::workload::{DeviceId, Event, EventKind, ExecutorKind, WorkloadId, WorkloadName};
-use watch::delays;
-use work::{Done, work};
+use crate::workload::{
+    DeviceId, Event, EventKind, ExecutorKind, ObservedPod, WorkloadId, WorkloadName,
+};
+use watch::{MIN_OBSERVATION_GAP, delays};
+use work::{Done, Seen, work};
 
 /// A lost event costs so much at most.
 const OBSERVATION_PERIOD: Duration = Duration::from_secs(30);
@@ -77,6 +79,13 @@ pub struct PodmanExecutor {
     listing: Listing,
     /// When the youngest observation that was sent had been made.
     observed_at: Option<Monotonic>,
+    /// Time between two observations in a burst of events.
+    gap: Duration,
+    /// Every pod, as last sent.
+    told: Option<Vec<ObservedPod>>,
+    /// Pods that a command made or removed, and when, as long as a look may be under way that
+    /// began before.
+    touched: BTreeMap<WorkloadId, Monotonic>,
     availability: Availability,
     notices: Notices,
     /// The images that configured workloads name; `None` until a configuration is known.
@@ -141,6 +150,9 @@ impl PodmanExecutor {
             absent: false,
             listing: Listing::Idle,
             observed_at: None,
+            gap: MIN_OBSERVATION_GAP,
+            told: None,
+            touched: BTreeMap::new(),
             availability: Availability::Untold,
             notices: Notices::default(),
             wanted_images: None,
@@ -182,7 +194,9 @@ impl Handler<ExecutorCommand> for PodmanExecutor {
             workload = %command.action.workload_name(),
             executor = %self.deps.kind,
         );
-        let work = work(Rc::clone(&self.bench), Rc::clone(&self.observer), command, left);
+        let is_known = self.told.is_some();
+        let (bench, observer) = (Rc::clone(&self.bench), Rc::clone(&self.observer));
+        let work = work(bench, observer, command, left, is_known);
         let work = work.instrument(span).into_actor(self);
         ctx.spawn(work.map(|done, actor, ctx| actor.answer(ticket, done, ctx)));
     }
@@ -220,8 +234,11 @@ impl PodmanExecutor {
 
     /// Answers a command after what it came to was told, so that the scheduler decides on it.
     fn answer(&mut self, ticket: CommandTicket, done: Done, ctx: &mut Context<Self>) {
-        if let Some(seen) = done.seen {
-            self.seen(seen, ctx);
+        match done.seen {
+            Seen::Nothing => {}
+            Seen::All(seen) => self.seen(seen, ctx),
+            Seen::Pod(at, pod) => self.seen_one(at, &pod.id.clone(), Some(pod)),
+            Seen::Gone(at, id) => self.seen_one(at, &id, None),
         }
         let (id, workload) = (done.action.workload_id(), done.action.workload_name());
         let (job_id, executor) = (id.as_str(), self.deps.kind.as_str());

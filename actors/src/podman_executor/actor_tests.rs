@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::{pause, sleep};
 
-use crate::messages::{Action, ActorHealth, CommandError};
+use crate::messages::{Action, ActorHealth, CommandError, WorkloadsObserved};
 use crate::podman_executor::PodmanApi as _;
 use crate::testing::fake_podman::{FakePodman, Fault};
 use crate::testing::podman_desk::{PodmanDesk, start_of, state_in, stop_of, workload};
@@ -135,6 +135,49 @@ async fn burst_of_events_costs_few_listings() {
     sleep(Duration::from_secs(2)).await;
     let listings = podman.count("containers") - before;
     assert!((1..=3).contains(&listings), "{listings}");
+}
+
+#[actix::test]
+async fn look_that_began_before_a_pod_was_stopped_does_not_bring_it_back() {
+    let podman = FakePodman::new();
+    let mut desk = desk(&podman);
+    desk.observe(|seen| seen.pods.is_ok()).await;
+    let other =
+        Arc::new(workload("other", json!({"containers": [{"name": "main", "image": "i"}]})));
+    desk.run_start(&web()).await.unwrap();
+    desk.run_start(&other).await.unwrap();
+    sleep(Duration::from_secs(5)).await;
+    podman.list_late(Duration::from_secs(3));
+    podman.end_containers(other.id.as_str(), 3);
+    sleep(Duration::from_millis(500)).await;
+    desk.run_stop(&web()).await.unwrap();
+    desk.observe(|seen| state_in(seen, &web().id).is_none()).await;
+    // That look is still on its way, with the news of the other pod.
+    let ended = |seen: &WorkloadsObserved| {
+        assert_eq!(state_in(seen, &web().id), None);
+        matches!(state_in(seen, &other.id), Some(CurrentState::Exited { .. }))
+    };
+    desk.observe(ended).await;
+}
+
+#[actix::test]
+async fn many_starts_are_told_without_looking_at_all_pods_for_each() {
+    let podman = FakePodman::new();
+    let mut desk = desk(&podman);
+    desk.observe(|seen| seen.pods.is_ok()).await;
+    sleep(Duration::from_secs(5)).await;
+    let before = podman.count("containers");
+    for number in 0..20 {
+        let pod = json!({"containers": [{"name": "main", "image": "i"}]});
+        let started = Arc::new(workload(&format!("pod{number}"), pod));
+        desk.run_start(&started).await.unwrap();
+        let runs =
+            |seen: &WorkloadsObserved| state_in(seen, &started.id) == Some(&CurrentState::Running);
+        desk.observe(runs).await;
+    }
+    // Each start looks at its own pod twice, which this podman does by listing all.
+    let listings = podman.count("containers") - before;
+    assert!(listings <= 2 * 20 + 3, "{listings}");
 }
 
 #[actix::test]

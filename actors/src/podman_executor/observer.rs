@@ -14,7 +14,7 @@ use super::pod_state::{EndKey, Knowledge, Phase, container_name, observed_pods, 
 use super::workbench::Workbench;
 use crate::clock::{Moment, Monotonic};
 use crate::pod_manifest::ID;
-use crate::workload::{ContainerEnd, ObservedPod};
+use crate::workload::{ContainerEnd, CurrentState, ObservedPod};
 
 /// podman takes up to 3.3 s to note the end of a process; one gone for longer it will never note.
 const UNNOTICED_AFTER: Duration = Duration::from_secs(5);
@@ -71,6 +71,15 @@ impl Observer {
             pods: observed_pods(&rows, &memory.empty_pods, known),
             unsettled: memory.gone.len() > vanished.len(),
         })
+    }
+
+    /// Returns the pod that `rows`, all its containers, make up, if it runs as it should: what else
+    /// there may be to see needs a look at podman.
+    pub(super) fn running_pod(&self, rows: &[ContainerRow]) -> Option<ObservedPod> {
+        let (ends, vanished) = (BTreeMap::new(), BTreeSet::new());
+        let known = Knowledge { boot_id: &self.bench.boot_id, ends: &ends, vanished: &vanished };
+        let pod = observed_pods(rows, &[], known).pop();
+        pod.filter(|pod| pod.state == CurrentState::Running)
     }
 
     /// Looks for pods that have no containers; which ones those are shows with the next

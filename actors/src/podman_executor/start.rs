@@ -35,7 +35,7 @@ const MAX_POLL_PERIOD: Duration = Duration::from_millis(100);
 /// Grace for what still runs of a pod that is replaced.
 const REPLACEMENT_GRACE: Duration = Duration::from_secs(10);
 
-/// Creates and starts the pod of `workload`. Returns what people should know.
+/// Creates and starts the pod of `workload`. Returns what people should know, and its containers.
 ///
 /// # Errors
 /// The pod does not run; nothing of it is left, unless podman does not answer.
@@ -44,13 +44,13 @@ pub(super) async fn start(
     workload: &Workload,
     limits: Limits,
     deadline: Monotonic,
-) -> Result<Notes, CommandError> {
+) -> Result<(Notes, Vec<ContainerRow>), CommandError> {
     let silent = |error: PodmanError| unavailable(&error);
     let rows = bench.containers_of(&workload.id).await.map_err(silent)?;
     if runs(bench, &rows) {
         offer_to_kernel(bench, workload, &rows);
         let limited = apply_limits(bench, workload, limits, &rows).await?;
-        return Ok(Notes { limited: Some(limited), ..Notes::default() });
+        return Ok((Notes { limited: Some(limited), ..Notes::default() }, rows));
     }
     let host = bench.host().await.map_err(silent)?;
     let plan = plan(bench, workload, limits, &host)?;
@@ -65,7 +65,7 @@ pub(super) async fn start(
         Ok(rows) => {
             offer_to_kernel(bench, workload, &rows);
             let limited = unsupported(limits, limit_support(&host));
-            Ok(Notes { adjusted: plan.warnings, limited: Some(limited) })
+            Ok((Notes { adjusted: plan.warnings, limited: Some(limited) }, rows))
         }
         Err(error @ CommandError::Start { .. }) => {
             let left = bench.left(deadline).saturating_sub(ANSWER_MARGIN);

@@ -25,7 +25,7 @@ const CLEANUP_TIME: Duration = Duration::from_secs(3);
 /// Time to the second look at what is being waited for; doubled with each further one.
 const MIN_POLL_PERIOD: Duration = Duration::from_millis(10);
 /// Longest time between two looks.
-const MAX_POLL_PERIOD: Duration = Duration::from_millis(100);
+const MAX_POLL_PERIOD: Duration = Duration::from_millis(20);
 
 /// Stops and removes the pod `id` with its volumes.
 ///

@@ -9,14 +9,19 @@ use exponential_backoff::Backoff;
 use tracing::{debug, info, warn};
 
 use super::{Availability, Link, Listing, OBSERVATION_PERIOD, PodmanExecutor};
-use crate::clock::Monotonic;
+use crate::clock::{Moment, Monotonic};
 use crate::messages::{RuntimeUnavailable, WorkloadsObserved, tell};
 use crate::podman_executor::api::{EventStream, PodmanError};
 use crate::podman_executor::observer::Observation;
-use crate::workload::EventKind;
+use crate::workload::{EventKind, ObservedPod, WorkloadId};
 
-/// Time between two observations in a burst of events.
-const MIN_OBSERVATION_GAP: Duration = Duration::from_millis(250);
+/// Shortest time between two observations in a burst of events.
+pub(super) const MIN_OBSERVATION_GAP: Duration = Duration::from_millis(250);
+/// Longest such time.
+const MAX_OBSERVATION_GAP: Duration = Duration::from_secs(2);
+/// The gap is so many times as long as a look takes: with many pods a burst of events must not
+/// keep podman busy with being looked at.
+const SHARE: u32 = 8;
 /// Time to the next look at a process that is gone and that podman has not noted.
 const UNSETTLED_PERIOD: Duration = Duration::from_secs(1);
 /// First wait before a connection is tried again.
@@ -109,7 +114,7 @@ impl PodmanExecutor {
             Listing::Idle => {
                 let (observer, now) = (Rc::clone(&self.observer), self.deps.clock.now());
                 let last = self.observed_at.unwrap_or_default();
-                let gap = MIN_OBSERVATION_GAP.saturating_sub(now.monotonic.saturating_since(last));
+                let gap = self.gap.saturating_sub(now.monotonic.saturating_since(last));
                 if self.observed_at.is_some() && !gap.is_zero() {
                     return self.observe_after(gap, ctx);
                 }
@@ -134,7 +139,7 @@ impl PodmanExecutor {
         let unsettled = seen.as_ref().is_ok_and(|seen| seen.unsettled);
         actor.seen(seen, ctx);
         if again {
-            actor.observe_after(MIN_OBSERVATION_GAP, ctx);
+            actor.observe_after(actor.gap, ctx);
         } else if unsettled {
             actor.observe_after(UNSETTLED_PERIOD, ctx);
         }
@@ -145,14 +150,16 @@ impl PodmanExecutor {
         match seen {
             Ok(seen) if self.observed_at.is_some_and(|last| last > seen.at.monotonic) => {}
             Ok(seen) => {
+                let took = self.deps.clock.now().monotonic.saturating_since(seen.at.monotonic);
+                self.gap = (took * SHARE).clamp(MIN_OBSERVATION_GAP, MAX_OBSERVATION_GAP);
+                // What a command did since that look began, it does not show, or half of it.
+                self.touched.retain(|_, at| *at > seen.at.monotonic);
+                let is_shown = |pod: &ObservedPod| !self.touched.contains_key(&pod.id);
+                let mut pods: Vec<_> = seen.pods.into_iter().filter(is_shown).collect();
+                let told = self.told.take().unwrap_or_default();
+                pods.extend(told.into_iter().filter(|pod| !is_shown(pod)));
                 self.observed_at = Some(seen.at.monotonic);
-                self.available();
-                let observed = WorkloadsObserved {
-                    executor: self.deps.kind,
-                    observed_at: seen.at,
-                    pods: Ok(seen.pods),
-                };
-                tell(&self.deps.observations, observed);
+                self.tell_pods(seen.at, pods);
             }
             Err(error) => {
                 self.unavailable(&error);
@@ -160,6 +167,27 @@ impl PodmanExecutor {
                 self.stream_ended(Some(&error), ctx);
             }
         }
+    }
+
+    /// Tells what a command made of its pod; the others are as they were last told.
+    pub(super) fn seen_one(&mut self, at: Moment, id: &WorkloadId, pod: Option<ObservedPod>) {
+        // Without the others nothing is told; the look that follows each command does.
+        if let Some(mut pods) = self.told.take() {
+            pods.retain(|other| other.id != *id);
+            pods.extend(pod);
+            self.touched.insert(id.clone(), at.monotonic);
+            self.tell_pods(at, pods);
+        }
+    }
+
+    fn tell_pods(&mut self, at: Moment, pods: Vec<ObservedPod>) {
+        self.told = Some(pods.clone());
+        self.available();
+        let executor = self.deps.kind;
+        tell(
+            &self.deps.observations,
+            WorkloadsObserved { executor, observed_at: at, pods: Ok(pods) },
+        );
     }
 
     pub(super) fn look_for_half_made_pods(&mut self, ctx: &mut Context<Self>) {

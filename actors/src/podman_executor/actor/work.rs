@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::clock::Monotonic;
+use crate::clock::{Moment, Monotonic};
 use crate::messages::{Action, CommandError, ExecutorCommand};
 use crate::podman_executor::api::PodmanError;
+use crate::podman_executor::libpod::ContainerRow;
 use crate::podman_executor::notices::Notes;
 use crate::podman_executor::observer::{Observation, Observer};
 use crate::podman_executor::workbench::{Workbench, unavailable};
 use crate::podman_executor::{limits, pull, start, stop};
+use crate::workload::{ObservedPod, WorkloadId};
 
 /// Kept from a command's time for the observation that precedes its answer.
 const ANSWER_RESERVE: Duration = Duration::from_secs(6);
@@ -20,15 +22,30 @@ const ANSWER_RESERVE: Duration = Duration::from_secs(6);
 pub(super) struct Done {
     pub(super) action: Action,
     pub(super) result: Result<Notes, CommandError>,
-    pub(super) seen: Option<Result<Observation, PodmanError>>,
+    pub(super) seen: Seen,
 }
 
-/// Does what `command` asks, then looks at what it came to, all before its deadline.
+/// What a command shows of podman.
+pub(super) enum Seen {
+    /// Nothing new.
+    Nothing,
+    /// This pod runs; the others are as they were.
+    Pod(Moment, ObservedPod),
+    /// This pod is gone; the others are as they were.
+    Gone(Moment, WorkloadId),
+    /// Every pod.
+    All(Result<Observation, PodmanError>),
+}
+
+/// Does what `command` asks, then looks at what it came to, all before its deadline. What a listing
+/// costs grows with the pods, so all are looked at only where one is not enough: always, unless
+/// what the others do `is_known`.
 pub(super) async fn work(
     bench: Rc<Workbench>,
     observer: Rc<Observer>,
     command: ExecutorCommand,
     left: Duration,
+    is_known: bool,
 ) -> Done {
     let _busy = bench.busy(command.action.workload_id());
     let reserve = ANSWER_RESERVE.min(left / 4);
@@ -46,26 +63,40 @@ pub(super) async fn work(
         // These make and remove no pod.
         Action::Pull { .. } | Action::Limit { .. } => {}
     }
-    let seen = match (&action, &result) {
-        // No pod is another one than before.
-        (Action::Pull { .. }, Ok(_)) => None,
-        (_, _) => timeout(reserve * 3 / 4, observer.observe()).await.ok(),
+    let now = bench.clock.now();
+    let shown = match (&action, &result) {
+        (Action::Pull { .. } | Action::Limit { .. }, Ok(_)) => Some(Seen::Nothing),
+        (Action::Start { .. }, Ok((_, rows))) if is_known => {
+            observer.running_pod(rows).map(|pod| Seen::Pod(now, pod))
+        }
+        (Action::Stop { id, .. }, Ok(_)) if is_known => Some(Seen::Gone(now, id.clone())),
+        (Action::Start { .. } | Action::Stop { .. }, Ok(_)) | (_, Err(_)) => None,
     };
-    Done { action, result, seen }
+    let seen = match shown {
+        Some(shown) => shown,
+        None => {
+            let all = timeout(reserve * 3 / 4, observer.observe()).await;
+            all.map_or(Seen::Nothing, Seen::All)
+        }
+    };
+    Done { action, result: result.map(|(notes, _)| notes), seen }
 }
 
 async fn execute(
     bench: &Workbench,
     action: &Action,
     until: Monotonic,
-) -> Result<Notes, CommandError> {
-    match action {
-        Action::Pull { workload } => pull::pull(bench, workload, until).await,
-        Action::Start { workload, limits } => start::start(bench, workload, *limits, until).await,
-        Action::Limit { workload, limits } => limits::limit(bench, workload, *limits).await,
-        Action::Stop { id, grace, .. } => {
-            let stopped = stop::stop(bench, id, *grace, until).await;
-            stopped.map(|()| Notes::default())
+) -> Result<(Notes, Vec<ContainerRow>), CommandError> {
+    let notes = match action {
+        Action::Start { workload, limits } => {
+            return start::start(bench, workload, *limits, until).await;
         }
-    }
+        Action::Pull { workload } => pull::pull(bench, workload, until).await?,
+        Action::Limit { workload, limits } => limits::limit(bench, workload, *limits).await?,
+        Action::Stop { id, grace, .. } => {
+            stop::stop(bench, id, *grace, until).await?;
+            Notes::default()
+        }
+    };
+    Ok((notes, Vec::new()))
 }
