@@ -7,6 +7,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -380,4 +381,26 @@ fn status_shows_the_running_agent_and_says_when_none_runs() {
     let mut line = String::new();
     watching.lines.as_mut().unwrap().read_line(&mut line).unwrap();
     assert!(line.contains("toto, version"), "{line}");
+}
+
+#[test]
+fn lines_begin_with_their_priority_when_the_journal_reads_them() {
+    for (is_journal, start) in [(true, "<6>{"), (false, "{")] {
+        let device = device();
+        device.configure("");
+        let (reader, writer) = std::io::pipe().unwrap();
+        let (reader, writer) = (OwnedFd::from(reader), OwnedFd::from(writer));
+        let stream = rustix::fs::fstat(&writer).unwrap();
+        // What systemd says of the stream that it gave to the service.
+        let inode = if is_journal { stream.st_ino } else { stream.st_ino + 1 };
+        let mut agent = device.agent("--config config.yaml --metrics-listen 127.0.0.1:0");
+        agent.env("JOURNAL_STREAM", format!("{}:{inode}", stream.st_dev));
+        let child = agent.stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+        // Else the stream would not end with the agent.
+        drop(agent);
+        let _running = Running { child, lines: None };
+        let mut line = String::new();
+        BufReader::new(fs::File::from(reader)).read_line(&mut line).unwrap();
+        assert!(line.starts_with(start), "{line}");
+    }
 }

@@ -1,6 +1,7 @@
 //! Log lines on standard output: JSON for machines, or coloured text for people.
 
 mod fields;
+mod journal;
 mod line;
 
 use std::any::Any;
@@ -59,19 +60,29 @@ pub fn start(level: &LogLevel, format: LogFormat) -> Result<LogHandle, LoggingEr
         LogFormat::Json => Look::Json,
         LogFormat::Pretty => Look::Pretty { colour },
     };
-    let (subscriber, handle) = subscriber(level, look, io::stdout())?;
+    let output = Output { look, priorities: journal::is_stdout(), stream: io::stdout() };
+    let (subscriber, handle) = subscriber(level, output)?;
     tracing::subscriber::set_global_default(subscriber).map_err(LoggingError::Start)?;
     std::panic::set_hook(Box::new(log_panic));
     Ok(handle)
 }
 
+/// Where lines go, and what they are there.
+struct Output<W> {
+    look: Look,
+    /// Whether the journal reads them.
+    priorities: bool,
+    stream: W,
+}
+
 fn subscriber(
     level: &LogLevel,
-    look: Look,
-    output: impl Write + Send + 'static,
+    output: Output<impl Write + Send + 'static>,
 ) -> Result<(impl Subscriber + Send + Sync, LogHandle), LoggingError> {
     let (filter, handle) = reload::Layer::new(filter(level)?);
-    let lines = Lines { look, clock: Clock::system(), output: Mutex::new(Box::new(output)) };
+    let Output { look, priorities, stream } = output;
+    let (clock, stream) = (Clock::system(), Mutex::new(Box::new(stream) as Box<_>));
+    let lines = Lines { look, priorities, clock, stream };
     let subscriber = tracing_subscriber::registry().with(filter).with(lines);
     Ok((subscriber, LogHandle { filter: handle }))
 }
@@ -99,8 +110,10 @@ fn payload_text(payload: &(dyn Any + Send)) -> &str {
 /// Writes each event as one line, with the fields of the spans around it.
 struct Lines {
     look: Look,
+    /// Whether each begins with its priority.
+    priorities: bool,
     clock: Clock,
-    output: Mutex<Box<dyn Write + Send>>,
+    stream: Mutex<Box<dyn Write + Send>>,
 }
 
 impl<S> Layer<S> for Lines
@@ -131,10 +144,13 @@ where
                 fields.add_missing(outer);
             }
         }
-        let line = render(self.look, self.clock.now().wall, event.metadata(), &fields);
-        let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut line = render(self.look, self.clock.now().wall, event.metadata(), &fields);
+        if self.priorities {
+            line.insert_str(0, journal::priority(*event.metadata().level()));
+        }
+        let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
         // A reader that went away must not end the agent, and there is nobody left to tell.
-        let _ = output.write_all(line.as_bytes()).and_then(|()| output.flush());
+        let _ = stream.write_all(line.as_bytes()).and_then(|()| stream.flush());
     }
 }
 

@@ -39,8 +39,18 @@ fn level(text: &str) -> LogLevel {
 
 /// Runs `work` with a subscriber of its own and returns what it wrote.
 fn written(look: Look, log_level: &str, work: impl FnOnce(&LogHandle)) -> Paper {
+    written_to(look, false, log_level, work)
+}
+
+fn written_to(
+    look: Look,
+    priorities: bool,
+    log_level: &str,
+    work: impl FnOnce(&LogHandle),
+) -> Paper {
     let paper = Paper::default();
-    let (subscriber, handle) = subscriber(&level(log_level), look, paper.clone()).unwrap();
+    let output = Output { look, priorities, stream: paper.clone() };
+    let (subscriber, handle) = subscriber(&level(log_level), output).unwrap();
     tracing::subscriber::with_default(subscriber, || work(&handle));
     paper
 }
@@ -159,6 +169,20 @@ fn pretty_lines_are_for_people() {
 }
 
 #[test]
+fn the_journal_reads_a_priority_before_each_line() {
+    for (look, start) in [(Look::Json, "{\"time\":\""), (Look::Pretty { colour: false }, "20")] {
+        let paper = written_to(look, true, "debug", |_| {
+            warn!("first");
+            debug!("second");
+        });
+        let text = paper.text();
+        let lines: Vec<_> = text.lines().collect();
+        assert!(lines[0].strip_prefix("<4>").is_some_and(|it| it.starts_with(start)), "{text}");
+        assert!(lines[1].strip_prefix("<7>").is_some_and(|it| it.starts_with(start)), "{text}");
+    }
+}
+
+#[test]
 fn colour_is_only_in_coloured_lines() {
     let paper = written(Look::Pretty { colour: true }, "info", |_| info!("started"));
     assert!(paper.text().contains("\x1b[32m INFO\x1b[0m started"));
@@ -205,7 +229,8 @@ impl Write for ClosedPipe {
 
 #[test]
 fn a_closed_pipe_is_survived() {
-    let (subscriber, _handle) = subscriber(&level("info"), Look::Json, ClosedPipe).unwrap();
+    let output = Output { look: Look::Json, priorities: false, stream: ClosedPipe };
+    let (subscriber, _handle) = subscriber(&level("info"), output).unwrap();
     tracing::subscriber::with_default(subscriber, || info!("lost"));
 }
 
