@@ -136,8 +136,8 @@ impl Settings {
             .spawn()
             .unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
-        collect(child.stdout.take().unwrap(), Arc::clone(&log));
-        collect(child.stderr.take().unwrap(), Arc::clone(&log));
+        collect(child.stdout.take().unwrap(), true, Arc::clone(&log));
+        collect(child.stderr.take().unwrap(), false, Arc::clone(&log));
         Agent {
             child,
             log,
@@ -148,20 +148,32 @@ impl Settings {
     }
 }
 
+/// What an agent wrote.
+struct Line {
+    text: String,
+    /// Whether it is an entry of the log, and whole: one that is killed may leave half of one.
+    is_entry: bool,
+}
+
 /// Reads lines until the stream ends.
-fn collect(stream: impl Read + Send + 'static, log: Arc<Mutex<Vec<String>>>) {
+fn collect(stream: impl Read + Send + 'static, is_log: bool, log: Arc<Mutex<Vec<Line>>>) {
     thread::spawn(move || {
-        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+        let mut stream = BufReader::new(stream);
+        let mut text = String::new();
+        while stream.read_line(&mut text).is_ok_and(|length| length > 0) {
+            let is_entry = is_log && text.ends_with('\n');
+            let line = Line { text: text.trim_end_matches('\n').to_owned(), is_entry };
             log.lock().unwrap().push(line);
+            text.clear();
         }
     });
 }
 
-/// A running agent. Dropping it kills it, fails the test when it has shown a secret, and shows its
-/// log when the test has failed.
+/// A running agent. Dropping it kills it, fails the test when it has shown a secret or logged what
+/// docs/logs.md does not know, and shows its log when the test has failed.
 pub struct Agent {
     child: Child,
-    log: Arc<Mutex<Vec<String>>>,
+    log: Arc<Mutex<Vec<Line>>>,
     metrics: SocketAddr,
     folder: PathBuf,
     listeners: Vec<Listener>,
@@ -180,7 +192,7 @@ impl Agent {
 
     /// Returns the lines that it wrote.
     pub fn log(&self) -> Vec<String> {
-        self.log.lock().unwrap().clone()
+        self.log.lock().unwrap().iter().map(|line| line.text.clone()).collect()
     }
 
     /// Returns how many lines of the log hold all `parts`.
@@ -276,6 +288,16 @@ impl Agent {
 }
 
 impl Agent {
+    /// Returns the first entry of its log that is not as docs/logs.md says, and why.
+    fn odd_entry(&self) -> Option<String> {
+        let log = self.log.lock().unwrap();
+        let mut entries = log.iter().filter(|line| line.is_entry);
+        entries.find_map(|Line { text, .. }| {
+            let faults = actors::testing::log_table::faults(text);
+            (!faults.is_empty()).then(|| format!("{faults:?}: {text}"))
+        })
+    }
+
     /// Returns all that it has said to anybody.
     fn said(&self) -> Vec<String> {
         let mut said = self.log();
@@ -303,6 +325,9 @@ impl Drop for Agent {
             if let Some(secret) = secrecy::shown(&text, &keys) {
                 panic!("the agent has shown {secret:?}: {text}");
             }
+        }
+        if !failed && let Some(entry) = self.odd_entry() {
+            panic!("by docs/logs.md: {entry}");
         }
     }
 }

@@ -102,7 +102,7 @@ fn the_stored_configuration_is_applied_without_a_server() {
     let second = one_container(&podman, "web");
     assert_eq!(second.pod, first.pod, "the same specification");
     gate.wait_for_refused(3);
-    assert_eq!(agent.times_logged(&["WARN", "no usable answer", "Configuration"]), 1);
+    assert_eq!(agent.times_logged(&["WARN", "no usable answer", "configuration"]), 1);
 
     let before = edge.answered(Call::Heartbeat);
     gate.open();

@@ -4,6 +4,7 @@ pub mod control_plane;
 pub mod edge_api;
 pub mod fake_cluster;
 pub mod fake_podman;
+pub mod log_table;
 pub mod podman;
 pub mod podman_desk;
 pub mod probe;

@@ -125,12 +125,12 @@ impl ControlPlaneSync {
             None => {
                 self.troubles.remove(&errand);
                 if self.failures.remove(&errand).is_some() {
-                    info!(errand = ?errand, "control plane answered again");
+                    info!(errand = errand.as_str(), "control plane answered again");
                 }
             }
             Some(error) => {
                 if self.failures.get(&errand) != Some(&error) {
-                    warn!(errand = ?errand, %error, "control plane gave no usable answer");
+                    warn!(errand = errand.as_str(), %error, "control plane gave no usable answer");
                     self.failures.insert(errand, error);
                 }
             }
