@@ -7,6 +7,11 @@ TOOLS := $(TARGET)/tools
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
 DENY := $(CARGO_DENY) --config .deny.toml
+# Packages, too, are the same wherever they are built of the same tree.
+CARGO_DEB_VERSION := 3.8.0
+CARGO_DEB := $(TOOLS)/cargo-deb-$(CARGO_DEB_VERSION)/bin/cargo-deb
+CARGO_GENERATE_RPM_VERSION := 0.21.1
+CARGO_GENERATE_RPM := $(TOOLS)/cargo-generate-rpm-$(CARGO_GENERATE_RPM_VERSION)/bin/cargo-generate-rpm
 # cargo finds its subcommands here, too.
 export PATH := $(PATH):$(abspath $(TOOLS))/bin
 ASSETS := $(or $(KUBEBUILDER_ASSETS),$(abspath $(TARGET))/kubernetes)
@@ -20,11 +25,18 @@ REPORT ?= docs/reliability.md
 PROBE_TARGET ?= $(shell rustc --print host-tuple)
 PROBE_IMAGE ?= localhost/probe:0.1.0
 SCREENSHOTS ?= docs/images
+# The release that this machine runs, if it is Debian's: its C library is the one that is linked to.
+PACKAGE_SUITE ?= $(or $(shell . /etc/os-release && [ "$$ID" != debian ] || echo $$VERSION_CODENAME),trixie)
+PACKAGE_ROOT := $(abspath $(TARGET))/package-root
+PACKAGE_NEEDS := systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,procps,curl,zsh,fish
+BASE ?= docker.io/library/debian:bookworm-slim
+IMAGE ?= localhost/device-worker-ng:latest
 PODMAN5 := $(or $(PODMAN_ROOT),$(abspath $(TARGET))/podman5)
 
 .DEFAULT_GOAL := build
 .PHONY: bench bench-short build chaos check clippy demo deny doc doctest environment explore fmt fuzz \
-	have-nextest help nextest probe-image simulate test test-kubernetes test-podman5 test-ui unit
+	have-nextest help image manual nextest package probe-image simulate test test-kubernetes test-package \
+	test-podman5 test-ui unit
 
 ## help: this list
 help:
@@ -59,6 +71,30 @@ probe-image: environment
 	cp $(TARGET)/$(PROBE_TARGET)/release/probe $(TARGET)/probe-image/
 	podman build --tag $(PROBE_IMAGE) --file examples/probe/Containerfile $(TARGET)/probe-image
 
+## package: a .deb and an .rpm of the release, into target/packages; MAINTAINER="Name <address>"
+package: build manual $(CARGO_DEB) $(CARGO_GENERATE_RPM)
+	rm -rf $(TARGET)/packages && mkdir -p $(TARGET)/packages
+	$(DATED) $(CARGO_DEB) --no-build --no-strip --locked --output $(TARGET)/packages/ \
+		$(if $(MAINTAINER),--maintainer "$(MAINTAINER)")
+	$(DATED) $(CARGO_GENERATE_RPM) --output $(TARGET)/packages/ \
+		$(if $(MAINTAINER),--set-metadata 'vendor = "$(MAINTAINER)"')
+
+# Files in packages are as old as the commit, not as the build.
+DATED = SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct 2>/dev/null || date +%s)
+
+## manual: manual pages and shell completions, into target/release/manual
+manual:
+	rm -rf $(TARGET)/release/manual
+	$(CARGO) run --locked -p manual -- $(TARGET)/release/manual
+	gzip --best --no-name $(TARGET)/release/manual/man/*.1
+
+## image: an image of the agent, IMAGE, upon BASE; packaging/container has a quadlet for it
+image: build
+	mkdir -p $(TARGET)/image
+	cp $(TARGET)/release/device-worker-ng LICENSE $(TARGET)/image/
+	podman build --tag $(IMAGE) --build-arg BASE=$(BASE) --file packaging/container/Containerfile \
+		$(TARGET)/image
+
 ## test: everything that CI wants of a change; installs what is missing (root)
 test:
 	@for step in environment deny fmt clippy doc doctest bench-short nextest simulate test-kubernetes chaos; do \
@@ -84,6 +120,16 @@ test-podman5: have-nextest environment
 test-ui: have-nextest
 	@tests/environment/install.sh ui
 	SCREENSHOTS=$(abspath $(SCREENSHOTS)) $(CARGO) nextest run --locked -P ui
+
+## test-package: the packages, installed on a machine that systemd runs, upgraded and removed (root)
+# The package under test is made once more as a later version, for the upgrade.
+test-package: have-nextest package probe-image
+	tests/environment/install.sh packages
+	tests/environment/podman-root.sh $(PACKAGE_ROOT) $(PACKAGE_SUITE) $(PACKAGE_NEEDS)
+	rm -rf $(TARGET)/package-test && mkdir -p $(TARGET)/package-test
+	$(DATED) $(CARGO_DEB) --no-build --no-strip --locked --fast --quiet --deb-version 99 \
+		--output $(TARGET)/package-test/
+	PACKAGE_ROOT=$(PACKAGE_ROOT) $(CARGO) nextest run --locked -P package
 
 ## simulate: the whole agent under random faults in virtual time; SEEDS=n for n stories, SEED=n for one
 simulate: have-nextest
@@ -113,6 +159,14 @@ deny: $(CARGO_DENY)
 $(CARGO_DENY):
 	$(CARGO) install cargo-deny --locked --version $(CARGO_DENY_VERSION) --profile dev \
 		--root $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION) --target-dir $(TOOLS)/build
+
+$(CARGO_DEB):
+	$(CARGO) install cargo-deb --locked --version $(CARGO_DEB_VERSION) --profile dev \
+		--root $(TOOLS)/cargo-deb-$(CARGO_DEB_VERSION) --target-dir $(TOOLS)/build
+
+$(CARGO_GENERATE_RPM):
+	$(CARGO) install cargo-generate-rpm --locked --version $(CARGO_GENERATE_RPM_VERSION) --profile dev \
+		--root $(TOOLS)/cargo-generate-rpm-$(CARGO_GENERATE_RPM_VERSION) --target-dir $(TOOLS)/build
 
 ## fmt: the layout of the sources
 fmt:

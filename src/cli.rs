@@ -129,7 +129,9 @@ fn version(commit: Option<&str>) -> String {
     }
 }
 
-fn command() -> clap::Command {
+/// Returns the whole command line. Manual pages and shell completions are made from it, too.
+#[must_use]
+pub fn command() -> clap::Command {
     let run = clap::Command::new("run").about("Run the agent; the same as no command");
     let check = clap::Command::new("check")
         .about("Check the configuration and show what counts: exit code 0 or 2");

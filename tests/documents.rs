@@ -9,6 +9,7 @@ use grammar::Condition;
 
 const README: &str = include_str!("../README.md");
 const CONFIGURATION: &str = include_str!("../docs/configuration.md");
+const DEBIAN_CHANGELOG: &str = include_str!("../packaging/deb/changelog");
 const MAKEFILE: &str = include_str!("../Makefile");
 const PROBE: &str = include_str!("../examples/probe/probe.yaml");
 const PROFILES: &str = include_str!("../docs/profiles.md");
@@ -84,6 +85,13 @@ fn the_readme_names_only_files_that_exist() {
         })
         .collect();
     assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn the_changelog_of_the_debian_package_is_at_the_version_of_the_program() {
+    let first = DEBIAN_CHANGELOG.lines().next().unwrap();
+    let version = concat!("device-worker-ng (", env!("CARGO_PKG_VERSION"), "-1) ");
+    assert!(first.starts_with(version), "{first}");
 }
 
 #[test]

@@ -450,3 +450,11 @@ fn the_example_is_a_good_configuration_once_its_files_are_there() {
     let device = device().file(&text.concat());
     assert_eq!(device.load().unwrap().warnings, []);
 }
+
+const PACKAGED: &str = include_str!("../../packaging/config.yaml");
+
+#[test]
+fn the_configuration_of_the_packages_is_good() {
+    let device = device().file(&PACKAGED.replace("/etc/device-worker-ng/", "~/"));
+    assert_eq!(device.load().unwrap().warnings, []);
+}

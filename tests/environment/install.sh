@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the tests and the demo need of the system: podman with its parts, a registry, busybox.
 # Idempotent: asks the package manager only for what is missing. Needs root when anything is.
-# usage: install.sh [ui]    ui: also a browser, with a font, for the tests of the status page
+# usage: install.sh [ui|packages]    ui: also a browser, with a font, for the tests of the status page;
+# packages: also what the tests of the packages need
 set -eu
 
 have() {
@@ -35,6 +36,17 @@ if [ "${1:-}" = ui ]; then
   needed="$needed
 chromium:chromium:chromium
 DejaVuSans.ttf:fonts-dejavu-core:dejavu-sans-fonts
+"
+fi
+
+if [ "${1:-}" = packages ]; then
+  needed="$needed
+systemd-nspawn:systemd-container:systemd-container
+debootstrap:debootstrap:debootstrap
+dpkg-shlibdeps:dpkg-dev:dpkg-dev
+lintian:lintian:lintian
+rpm:rpm:rpm
+rpmlint:rpmlint:rpmlint
 "
 fi
 

@@ -1,15 +1,20 @@
 #!/usr/bin/env bash
 # Makes DIR the root of a newer Debian whose podman the tests can run (PODMAN_ROOT). Needs root.
-# usage: podman-root.sh DIR [SUITE]    SUITE: trixie (podman 5.4) unless given
-# Takes one to three minutes. A root that has podman is left as it is; only what this script itself
-# left half-made is removed.
+# usage: podman-root.sh DIR [SUITE [PACKAGE,...]]    SUITE: trixie (podman 5.4) unless given
+# Takes one to three minutes. A root that has podman and the packages is left as it is; only what this
+# script itself made is removed.
 set -eu
-root=$(realpath -m "$1") suite=${2:-trixie}
-partial=$root/.partial
+root=$(realpath -m "$1") suite=${2:-trixie} further=${3:-}
+partial=$root/.partial made_with=$root/.further-packages
 if [ -e "$partial" ]; then
   rm -rf "$root"
 elif [ -x "$root/usr/bin/podman" ]; then
-  exit 0
+  [ "$(cat "$made_with" 2>/dev/null)" != "$further" ] || exit 0
+  if ! [ -e "$made_with" ]; then
+    echo "$root lacks $further, and was made by somebody else: name another folder" >&2
+    exit 1
+  fi
+  rm -rf "$root"
 elif [ -n "$(ls -A "$root" 2>/dev/null)" ]; then
   echo "$root holds something else, and no podman: name another folder" >&2
   exit 1
@@ -23,10 +28,11 @@ fi
 mirror=$(sed -n 's/^URIs: *\([^ ]*\).*/\1/p; s/^deb  *\(\[[^]]*\] *\)\{0,1\}\([^ ]*\).*/\2/p' \
   /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | grep '/debian/\{0,1\}$' | head -n 1)
 packages=podman,runc,conmon,netavark,aardvark-dns,catatonit,iptables,nftables,uidmap,slirp4netns
-packages=$packages,passt,iproute2,util-linux,busybox-static
+packages=$packages,passt,iproute2,util-linux,busybox-static${further:+,$further}
 mkdir -p "$root"
 touch "$partial"
 PATH=$PATH:/usr/sbin:/sbin debootstrap --variant=minbase "--include=$packages" "$suite" "$root" \
   ${mirror:+"$mirror"} >"$root.log" 2>&1 || { tail -n 20 "$root.log" >&2; exit 1; }
+[ -z "$further" ] || printf '%s' "$further" >"$made_with"
 rm "$partial"
 echo "made $root: $(chroot "$root" podman --version)"

@@ -1,0 +1,204 @@
+//! The package for Debian, from its installation to its purge.
+
+use serde_json::Value;
+
+use crate::machine::{Machine, NAME, deb, find_workload, later_deb, project, target};
+
+const CONFIG: &str = "/etc/device-worker-ng/config.yaml";
+const MANIFESTS: &str = "/etc/device-worker-ng/manifests";
+
+/// A machine with the package, whose agent has answered.
+fn installed() -> Machine {
+    let machine = Machine::boot();
+    machine.install(&deb());
+    machine.status("the agent answers", |_| true);
+    machine
+}
+
+/// Lets the agent run the manifests of the demo.
+fn run_the_demo(machine: &Machine) {
+    machine.import_busybox();
+    machine.run(&format!("echo 'DEVICE_ID: demo' >> {CONFIG}"));
+    machine.run(&format!("cp /usr/share/doc/{NAME}/examples/manifests/* {MANIFESTS}"));
+    machine.run(&format!("systemctl restart {NAME}"));
+    machine.wait_for("lamp", "running");
+}
+
+#[test]
+fn an_installation_starts_the_agent_under_systemd() {
+    let machine = installed();
+    for question in ["is-enabled", "is-active"] {
+        machine.run(&format!("systemctl {question} {NAME}"));
+    }
+    let status =
+        machine.status("podman answers", |status| status["runtimes"][0]["state"] == "available");
+    assert_eq!(status["health"]["state"], "ok", "{status}");
+    assert_eq!(status["control_plane"]["place"], MANIFESTS, "{status}");
+    assert_eq!(status["workloads"], Value::Array(Vec::new()), "{status}");
+    for (path, mode) in [
+        ("/var/lib/device-worker-ng", "700"),
+        ("/var/lib/device-worker-ng-rootless", "711"),
+        ("/run/device-worker-ng", "755"),
+        (MANIFESTS, "755"),
+    ] {
+        assert_eq!(machine.run(&format!("stat --format %a {path}")), mode, "{path}");
+    }
+    // Only the user itself may want an agent of its own.
+    assert!(!machine.can(&format!("systemctl --global is-enabled {NAME}")));
+}
+
+#[test]
+fn systemd_has_nothing_to_say_against_the_units() {
+    let machine = installed();
+    for (manager, place) in [("--system", "system"), ("--user", "user")] {
+        let unit = format!("/usr/lib/systemd/{place}/{NAME}.service");
+        let verify = format!("XDG_RUNTIME_DIR=/run systemd-analyze verify {manager} {unit} 2>&1");
+        let said = machine.run(&verify);
+        let about_us: Vec<_> = said.lines().filter(|line| line.contains(NAME)).collect();
+        assert!(about_us.is_empty(), "{about_us:?}");
+    }
+    // In tenths, of what a unit could do at most: 100.
+    machine.run(&format!("systemd-analyze security --no-pager --threshold=35 {NAME}"));
+}
+
+#[test]
+fn a_reload_reaches_the_agent_that_runs() {
+    let machine = installed();
+    let process = format!("systemctl show --property MainPID --value {NAME}");
+    let before = machine.run(&process);
+    machine.run(&format!("echo 'LOG_LEVEL: debug' >> {CONFIG}"));
+    machine.run(&format!("systemctl reload {NAME}"));
+    machine.eventually("the agent reads its level again", |machine| {
+        let journal = format!("journalctl --unit {NAME} --output cat");
+        machine.run(&journal).contains(r#""level":"debug""#).then_some(())
+    });
+    assert_eq!(machine.run(&process), before);
+}
+
+#[test]
+fn workloads_run_and_the_probe_tells_their_profiles() {
+    let machine = installed();
+    run_the_demo(&machine);
+    machine.copy(&target().join("probe-image/probe"), "/root/probe/probe");
+    machine.copy(&project("examples/probe/Containerfile"), "/root/probe/Containerfile");
+    let image = "localhost/probe:0.1.0";
+    machine.run(&format!("chmod 755 /root/probe/probe && podman build --tag {image} /root/probe"));
+    machine.run(&format!("cp /usr/share/doc/{NAME}/examples/probe.yaml {MANIFESTS}"));
+    machine.wait_for("probe", "running");
+
+    let status = machine.status("the profile knows the processor's load", |status| {
+        let condition = &status["profiles"][0]["conditions"][0];
+        condition["verdict"] == "true" || condition["verdict"] == "false"
+    });
+    let metrics = status["metrics"].as_array().unwrap();
+    for (name, unit) in [("cpu", "%"), ("mem_free", "B"), ("disk", "%")] {
+        let metric = metrics.iter().find(|metric| metric["name"] == name);
+        assert_eq!(metric.unwrap()["unit"], unit, "{status}");
+    }
+    // It runs while the load is under 50 %, whatever that is now.
+    let calm = status["profiles"][0]["conditions"][0]["verdict"] == "true";
+    machine.wait_for("forecast", if calm { "running" } else { "stopped" });
+}
+
+#[test]
+fn a_limit_of_a_condition_reaches_a_pod_from_inside_the_sandbox() {
+    let machine = installed();
+    run_the_demo(&machine);
+    let forecast = format!("{MANIFESTS}/3-forecast.yaml");
+    machine.run(&format!("sed -i 's/- name: calm/&\\n          cpu: 20000/' {forecast}"));
+    let post = r#"{"name":"cpu","value":10}"#;
+    machine.run(&format!(
+        "curl --silent --fail -H 'Content-Type: application/json' -d '{post}' \
+         http://localhost:8080/metrics"
+    ));
+    machine.status("the limit holds", |status| {
+        find_workload(status, "forecast").is_some_and(|it| {
+            it["limits"]["cpu"] == 20000 && it["status"] == "running" && it["command"].is_null()
+        })
+    });
+    let container = machine.container("forecast");
+    let quota = machine.run(&format!(
+        "cat $(find /sys/fs/cgroup -path '*{container}*' -name cpu.cfs_quota_us -o \
+         -path '*{container}*' -name cpu.max)"
+    ));
+    let quotas: Vec<_> = quota.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert!(quotas.contains(&"20000"), "{quotas:?}");
+}
+
+#[test]
+fn an_upgrade_keeps_settings_and_pods() {
+    let machine = installed();
+    run_the_demo(&machine);
+    let process = format!("systemctl show --property MainPID --value {NAME}");
+    let (agent, pod) = (machine.run(&process), machine.container("lamp"));
+    assert!(!pod.is_empty());
+
+    machine.install(&later_deb());
+    let version = machine.run(&format!("dpkg-query --show --showformat '${{Version}}' {NAME}"));
+    assert_eq!(version, "99");
+    assert_ne!(machine.run(&process), agent);
+    let lamp = machine.wait_for("lamp", "running");
+    assert_eq!(lamp["restarts"], 0, "{lamp}");
+    assert_eq!(machine.container("lamp"), pod);
+    assert!(machine.run(&format!("cat {CONFIG}")).ends_with("DEVICE_ID: demo"));
+}
+
+#[test]
+fn an_agent_that_was_switched_off_stays_off_over_an_upgrade() {
+    let machine = installed();
+    machine.run(&format!("systemctl disable --now {NAME}"));
+    machine.install(&later_deb());
+    assert!(!machine.can(&format!("systemctl is-enabled {NAME}")));
+}
+
+#[test]
+fn a_removal_keeps_what_a_purge_takes() {
+    let machine = installed();
+    run_the_demo(&machine);
+    let pod = machine.container("lamp");
+
+    machine.run(&format!("apt-get remove -y -qq {NAME}"));
+    assert!(!machine.can(&format!("systemctl is-active {NAME}")));
+    assert!(!machine.can(&format!("test -e /usr/bin/{NAME}")));
+    assert_eq!(machine.container("lamp"), pod);
+    machine.run(&format!("grep 'DEVICE_ID: demo' {CONFIG}"));
+    machine.run("test -n \"$(ls /var/lib/device-worker-ng)\"");
+
+    // It comes back to what it left.
+    machine.install(&deb());
+    machine.wait_for("lamp", "running");
+    assert_eq!(machine.container("lamp"), pod);
+
+    machine.run(&format!("rm {MANIFESTS}/4-report.yaml"));
+    machine.run(&format!("apt-get purge -y -qq {NAME}"));
+    for gone in [CONFIG, "/var/lib/device-worker-ng", "/var/lib/device-worker-ng-rootless"] {
+        assert!(!machine.can(&format!("test -e {gone}")), "{gone}");
+    }
+    assert_eq!(machine.container("lamp"), pod);
+    machine.run(&format!("test -e {MANIFESTS}/2-lamp.yaml"));
+}
+
+#[test]
+fn a_purge_of_an_agent_without_manifests_leaves_nothing() {
+    let machine = installed();
+    machine.run(&format!("apt-get purge -y -qq {NAME}"));
+    let left = machine.run(&format!(
+        "find / -xdev -name '*{NAME}*' -not -path '/proc/*' -not -path '/var/log/*' \
+         -not -path '/sys/*'"
+    ));
+    assert_eq!(left, "");
+}
+
+#[test]
+fn zsh_and_fish_complete_its_commands() {
+    let machine = Machine::boot();
+    machine.install(&deb());
+    let fish = machine.run(&format!("fish --command \"complete --do-complete '{NAME} st'\""));
+    assert!(fish.starts_with("status\t"), "{fish}");
+    let fish = machine.run(&format!("fish --command \"complete -C '{NAME} status --wa'\""));
+    assert!(fish.starts_with("--watch\t"), "{fish}");
+    // What zsh has found for the program, by the folders that it searches.
+    let zsh = "autoload -Uz compinit && compinit -u && print -r -- $_comps[device-worker-ng]";
+    assert_eq!(machine.run(&format!("zsh -fc '{zsh}'")), "_device-worker-ng");
+    machine.run("zsh -n /usr/share/zsh/vendor-completions/_device-worker-ng");
+}
