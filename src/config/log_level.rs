@@ -16,7 +16,7 @@ pub struct LogLevel {
 }
 
 impl LogLevel {
-    /// Returns the directives in the language of `tracing_subscriber::EnvFilter`.
+    /// Returns the directives in the language of `tracing_subscriber::filter::Targets`.
     #[must_use]
     pub fn directives(&self) -> &str {
         &self.directives
@@ -60,7 +60,7 @@ fn log_level(text: &str) -> Result<&'static str, ValueError> {
     choice(text.trim(), &LEVELS)
 }
 
-/// Returns the target if it is a Rust path; spans and fields of `EnvFilter` are not offered.
+/// Returns the target if it is a Rust path; spans and fields are not offered.
 fn log_target(text: &str) -> Result<&str, ValueError> {
     let target = text.trim();
     let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':' || c == '-';

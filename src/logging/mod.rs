@@ -12,9 +12,10 @@ use std::sync::{Mutex, PoisonError};
 use actors::clock::Clock;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Subscriber, error};
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::{LookupSpan, Registry};
-use tracing_subscriber::{EnvFilter, reload};
+use tracing_subscriber::reload;
 
 use crate::config::{LogFormat, LogLevel};
 use fields::Fields;
@@ -37,7 +38,7 @@ pub enum LoggingError {
 /// Changes what is logged while the agent runs.
 #[derive(Clone, Debug)]
 pub struct LogHandle {
-    filter: reload::Handle<EnvFilter, Registry>,
+    filter: reload::Handle<Targets, Registry>,
 }
 
 impl LogHandle {
@@ -87,8 +88,8 @@ fn subscriber(
     Ok((subscriber, LogHandle { filter: handle }))
 }
 
-fn filter(level: &LogLevel) -> Result<EnvFilter, LoggingError> {
-    EnvFilter::builder().parse(level.directives()).map_err(LoggingError::Level)
+fn filter(level: &LogLevel) -> Result<Targets, LoggingError> {
+    level.directives().parse().map_err(LoggingError::Level)
 }
 
 /// Supervision keeps the agent running after a panic; this keeps the panic from being overlooked.

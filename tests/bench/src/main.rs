@@ -36,15 +36,19 @@ fn main() {
         [what, ours, compared] if what == "conditions" => {
             document::write("conditions", &conditions::tables(ours.as_ref(), compared.as_ref()));
         }
-        [agent, baseline, mode] => measure(agent, baseline, mode),
+        [agent, baseline, mode] => measure(agent, baseline, mode, None),
+        [agent, baseline, mode, only] => measure(agent, baseline, mode, Some(only)),
         _ => {
-            eprintln!("usage: bench AGENT BASELINE full|short, or bench conditions OURS COMPARED");
+            eprintln!(
+                "usage: bench AGENT BASELINE full|short [NAME], or bench conditions OURS COMPARED"
+            );
             std::process::exit(2);
         }
     }
 }
 
-fn measure(agent: &str, baseline: &str, mode: &str) {
+/// Measures everything, or what is called `only`, which is not written down.
+fn measure(agent: &str, baseline: &str, mode: &str, only: Option<&str>) {
     let absolute =
         |path: &str| std::path::absolute(PathBuf::from(path)).expect("the current folder is known");
     let plan =
@@ -62,11 +66,14 @@ fn measure(agent: &str, baseline: &str, mode: &str) {
         ("fleet", fleet::outage),
         ("idle", idle::idle),
     ] {
+        if only.is_some_and(|only| only != name) {
+            continue;
+        }
         eprintln!("measuring: {name}");
         rows.extend(measure(&plan));
     }
     println!("{}", table(&rows));
-    if plan.is_full {
+    if plan.is_full && only.is_none() {
         document::write("agent", &format!("{}\n{}", table(&rows), notes(&rows)));
     }
 }
