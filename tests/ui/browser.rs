@@ -190,7 +190,9 @@ impl Browser {
 impl Drop for Browser {
     fn drop(&mut self) {
         if thread::panicking() {
-            eprintln!("the browser's complaints: {:#?}", self.complaints());
+            let complaints = self.complaints();
+            let first = &complaints[..complaints.len().min(5)];
+            eprintln!("the first of {} complaints: {first:#?}", complaints.len());
         }
         let _ = self.child.kill();
         let _ = self.child.wait();

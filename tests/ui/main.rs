@@ -143,15 +143,7 @@ fn no_text_of_the_status_becomes_markup() {
     let address = address(&agent);
     let mut status = agent.status().unwrap();
     poison(&mut status, &format!("{hostile}\n\nevent: status\ndata: "));
-    browser.call("Fetch.enable", json!({"patterns": [{"urlPattern": "*/events"}]}));
-    browser.open(&address);
-    let paused = browser.event("Fetch.requestPaused");
-    let answer = json!({
-        "requestId": paused["requestId"], "responseCode": 200,
-        "responseHeaders": [{"name": "content-type", "value": "text/event-stream"}],
-        "body": STANDARD.encode(format!("event: status\ndata: {status}\n\n")),
-    });
-    browser.call("Fetch.fulfillRequest", answer);
+    open_with(&browser, &address, &[status]);
     for place in [
         "#device",
         "#health",
@@ -176,6 +168,20 @@ fn no_text_of_the_status_becomes_markup() {
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }
 
+/// Opens the page, and answers in the agent's stead what its stream tells.
+fn open_with(browser: &Browser, address: &str, told: &[Value]) {
+    browser.call("Fetch.enable", json!({"patterns": [{"urlPattern": "*/events"}]}));
+    browser.open(address);
+    let paused = browser.event("Fetch.requestPaused");
+    let events = told.iter().map(|status| format!("event: status\ndata: {status}\n\n"));
+    let answer = json!({
+        "requestId": paused["requestId"], "responseCode": 200,
+        "responseHeaders": [{"name": "content-type", "value": "text/event-stream"}],
+        "body": STANDARD.encode(events.collect::<String>()),
+    });
+    browser.call("Fetch.fulfillRequest", answer);
+}
+
 /// Puts `words` before every text but the times.
 fn poison(value: &mut Value, words: &str) {
     match value {
@@ -198,6 +204,7 @@ fn the_page_says_when_the_agent_is_gone_and_goes_on_with_the_next() {
     agent.signal("TERM");
     assert_eq!(agent.exit_code(), Some(0));
     browser.wait_for("#link", &["no answer"]);
+    browser.wait_for("#gone", &["Nothing has answered for", "how it was"]);
     browser.wait_for("#profiles", &["x < 50"]);
     drop(agent);
     let agent = device.settings.start();
@@ -231,4 +238,31 @@ fn stream(agent: &Agent) -> Option<TcpStream> {
     let mut line = String::new();
     BufReader::new(&stream).read_line(&mut line).unwrap();
     line.contains("200").then_some(stream)
+}
+
+#[test]
+fn a_clock_that_is_set_back_and_actors_that_are_silent_are_shown() {
+    let device = Device::with_manifests();
+    let agent = device.settings.start();
+    agent.post("x", 7.0);
+    let address = address(&agent);
+    let before = agent.status().unwrap();
+    let mut after = before.clone();
+    after["time"] = json!("2001-01-01T00:00:00.000Z");
+    let mut silent = after.clone();
+    for part in ["control_plane", "runtimes", "profiles", "metrics", "workloads", "events"] {
+        silent[part] = Value::Null;
+    }
+    silent["health"] = json!({"state": "down", "reasons": ["scheduler does not answer"]});
+    let browser = Browser::start();
+    browser.view(LIGHT);
+    open_with(&browser, &address, &[before.clone(), after]);
+    browser.wait_for("#metrics", &["x", "7"]);
+    open_with(&browser, &address, &[before, silent]);
+    browser.wait_for("#health", &["down"]);
+    browser.wait_for("#reasons", &["scheduler does not answer"]);
+    for part in ["workloads", "profiles", "metrics", "events"] {
+        browser.wait_for(&format!("#{part}-none"), &["not answer"]);
+    }
+    assert_eq!(browser.complaints(), Vec::<String>::new());
 }

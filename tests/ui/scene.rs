@@ -25,8 +25,7 @@ impl Scene {
     /// Starts an agent with workloads that run, wait, fail and are due later.
     pub fn on(podman: &HermeticPodman) -> Self {
         let mut device = Device::with_manifests().on(podman);
-        // Relative, so that pictures of it are alike.
-        device.settings.set("MANIFESTS", "manifests").set("RETRY_PERIOD", "60s");
+        device.settings.set("RETRY_PERIOD", "60s");
         device.apply("device", &profiles());
         let pods = [
             ("camera", serving(), json!({})),

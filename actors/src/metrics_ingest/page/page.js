@@ -111,8 +111,10 @@ function facts(list, pairs) {
 
 // ---- words -------------------------------------------------------------------------------------
 
+/** Time since the last status. It stands still while nothing answers: then nothing more is known. */
+const passed = () => (silentSince ?? performance.now()) - heard;
 /** The device's time now, in milliseconds. */
-const deviceTime = () => Date.parse(status.time) + (performance.now() - heard);
+const deviceTime = () => Date.parse(status.time) + passed();
 
 function span(milliseconds) {
   const seconds = Math.max(0, Math.floor(milliseconds / 1000));
@@ -157,8 +159,9 @@ function listed(id, list, empty, silent) {
 function renderHead() {
   const { agent, health } = status;
   write($("device"), agent.device_id);
-  write($("about"), `Version ${agent.version}, up for ${span(agent.uptime_seconds * 1000 + performance.now() - heard)}`);
+  write($("about"), `Version ${agent.version}, up for ${span(agent.uptime_seconds * 1000 + passed())}`);
   pill($("health"), health.state);
+  if (silentSince !== null) tone($("health"), "");
   each($("reasons"), health.reasons, (it) => it, () => make("li"), write);
   show($("reasons"), health.reasons.length > 0);
   const title = health.state === "ok" ? agent.device_id : `${health.state}: ${agent.device_id}`;
@@ -170,7 +173,11 @@ function renderLink() {
   const isLive = silentSince === null;
   write(link, isLive ? "live" : "no answer");
   tone(link, isLive ? "up" : "down");
-  attribute(link, "title", isLive ? "" : `nothing was heard for ${span(performance.now() - silentSince)}`);
+  show($("gone"), !isLive);
+  if (!isLive) {
+    const silent = `Nothing has answered for ${span(performance.now() - silentSince)}.`;
+    write($("gone"), status ? `${silent} What follows is how it was.` : silent);
+  }
   document.body.classList.toggle("stale", !isLive);
 }
 
@@ -295,9 +302,9 @@ function remember(metrics, time) {
   for (const { name, value, age_seconds: age } of metrics) {
     const at = time - age * 1000;
     let samples = history.get(name) ?? [];
-    const last = samples.at(-1);
     // The device's clock was set back.
-    if (last && at < last[0] - SAME_SAMPLE) samples = [];
+    if (samples.length > 0 && at < samples.at(-1)[0] - SAME_SAMPLE) samples = [];
+    const last = samples.at(-1);
     if (!last || value !== last[1] || at - last[0] > SAME_SAMPLE) samples.push([at, value]);
     const old = samples.findIndex(([moment]) => moment > time - LONGEST);
     // One from before the time that is shown: its value holds into it.
@@ -341,7 +348,7 @@ function updateMetric(card, { name, value, unit, age_seconds: age, stale }) {
   const values = samples.map(([, it]) => it);
   const [low, high] = [Math.min(...values), Math.max(...values)].map(number);
   attribute(drawing, "aria-label", `${name} over the last ${span(shownTime())}: from ${low} to ${high}`);
-  const seen = performance.now() - heard + age * 1000;
+  const seen = passed() + age * 1000;
   write(foot.children[0], stale ? `${span(seen)} ago, too old: counts as nil` : `${span(seen)} ago`);
   write(foot.children[1], low === high ? "" : `${low} – ${high}`);
 }
