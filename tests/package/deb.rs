@@ -15,6 +15,11 @@ fn installed() -> Machine {
     machine
 }
 
+/// Returns the process that the unit has started, 0 while there is none.
+fn agent(machine: &Machine) -> String {
+    machine.run(&format!("systemctl show --property MainPID --value {NAME}"))
+}
+
 /// Lets the agent run the manifests of the demo.
 fn run_the_demo(machine: &Machine) {
     machine.import_busybox();
@@ -64,15 +69,47 @@ fn systemd_has_nothing_to_say_against_the_units() {
 #[test]
 fn a_reload_reaches_the_agent_that_runs() {
     let machine = installed();
-    let process = format!("systemctl show --property MainPID --value {NAME}");
-    let before = machine.run(&process);
+    let before = agent(&machine);
     machine.run(&format!("echo 'LOG_LEVEL: debug' >> {CONFIG}"));
     machine.run(&format!("systemctl reload {NAME}"));
     machine.eventually("the agent reads its level again", |machine| {
         let journal = format!("journalctl --unit {NAME} --output cat");
         machine.run(&journal).contains(r#""level":"debug""#).then_some(())
     });
-    assert_eq!(machine.run(&process), before);
+    assert_eq!(agent(&machine), before);
+}
+
+#[test]
+fn an_agent_that_dies_or_hangs_is_replaced_and_its_pods_run_on() {
+    let machine = installed();
+    run_the_demo(&machine);
+    let pod = machine.container("lamp");
+    // The watchdog of the unit notices a process that is there and does nothing.
+    for signal in ["KILL", "STOP"] {
+        let before = agent(&machine);
+        machine.run(&format!("kill -{signal} {before}"));
+        machine.eventually(&format!("another agent after {signal}"), |machine| {
+            let now = agent(machine);
+            (now != "0" && now != before).then_some(())
+        });
+        let lamp = machine.wait_for("lamp", "running");
+        assert_eq!(lamp["restarts"], 0, "{lamp}");
+        assert_eq!(machine.container("lamp"), pod);
+    }
+}
+
+#[test]
+fn a_configuration_that_cannot_be_used_is_not_tried_again() {
+    let machine = installed();
+    machine.run(&format!("echo 'LOG_FORMAT: none' >> {CONFIG}"));
+    machine.try_run(&format!("systemctl restart {NAME}"));
+    let unit = format!("systemctl show --property ActiveState,ExecMainStatus,NRestarts {NAME}");
+    machine.eventually("the unit has failed", |machine| {
+        machine.run(&unit).contains("ActiveState=failed").then_some(())
+    });
+    let unit = machine.run(&unit);
+    assert!(unit.contains("ExecMainStatus=2") && unit.contains("NRestarts=0"), "{unit}");
+    assert!(machine.run(&format!("journalctl --unit {NAME}")).contains("LOG_FORMAT"));
 }
 
 #[test]
@@ -129,14 +166,13 @@ fn a_limit_of_a_condition_reaches_a_pod_from_inside_the_sandbox() {
 fn an_upgrade_keeps_settings_and_pods() {
     let machine = installed();
     run_the_demo(&machine);
-    let process = format!("systemctl show --property MainPID --value {NAME}");
-    let (agent, pod) = (machine.run(&process), machine.container("lamp"));
+    let (before, pod) = (agent(&machine), machine.container("lamp"));
     assert!(!pod.is_empty());
 
     machine.install(&later_deb());
     let version = machine.run(&format!("dpkg-query --show --showformat '${{Version}}' {NAME}"));
     assert_eq!(version, "99");
-    assert_ne!(machine.run(&process), agent);
+    assert_ne!(agent(&machine), before);
     let lamp = machine.wait_for("lamp", "running");
     assert_eq!(lamp["restarts"], 0, "{lamp}");
     assert_eq!(machine.container("lamp"), pod);

@@ -56,9 +56,9 @@ impl Machine {
         machine
     }
 
-    /// The script waits for systemd-nspawn, and that for the machine's first process.
+    /// The script waits for a shell, that for systemd-nspawn, and that for the machine's first process.
     fn first_process(&self) -> Option<u32> {
-        first_child(first_child(self.process.id())?)
+        first_child(first_child(first_child(self.process.id())?)?)
     }
 
     /// Runs a shell command in it, as root.
@@ -156,9 +156,11 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        // systemd-nspawn ends after its machine, and takes its mounts along.
-        match i32::try_from(self.init).ok().and_then(Pid::from_raw) {
-            Some(init) => drop(kill_process(init, Signal::KILL)),
+        // The shell is the first process of a namespace: the kernel ends all others before it has
+        // ended, and the script waits for that.
+        let shell = first_child(self.process.id()).and_then(|shell| i32::try_from(shell).ok());
+        match shell.and_then(Pid::from_raw) {
+            Some(shell) => drop(kill_process(shell, Signal::KILL)),
             None => drop(self.process.kill()),
         }
         let _ = self.process.wait();

@@ -8,7 +8,8 @@ export D ROOT
 # One at a time, whoever tests: on cgroup v1 machines share their groups.
 exec 9>/run/lock/device-worker-ng-machine
 flock 9
-exec unshare --mount --fork --kill-child=SIGKILL bash -ec '
+# In a namespace of its own for processes: systemd-nspawn that is killed would leave its machine behind.
+exec unshare --mount --pid --mount-proc --fork --kill-child=SIGKILL bash -ec '
   mkdir -p "$D"/{upper,work,root,containers,home}
   mount -t overlay overlay -o "lowerdir=$ROOT,upperdir=$D/upper,workdir=$D/work" "$D/root"
   # A root in a container may not raise limits, and crun is stricter than the rest.
@@ -22,6 +23,7 @@ C
   # Nothing of this machine is found there but the loopback and the kernel. podman needs keys, a
   # writable /sys, and disks that are no overlays, which do not stack.
   export SYSTEMD_NSPAWN_API_VFS_WRITABLE=yes
-  exec systemd-nspawn --quiet --keep-unit --register=no --machine=device --boot --private-network \
+  systemd-nspawn --quiet --keep-unit --register=no --machine=device --boot --private-network \
     --capability=all --system-call-filter="@keyring bpf" --directory="$D/root" \
-    --bind="$D/containers:/var/lib/containers" --bind="$D/home:/home"'
+    --bind="$D/containers:/var/lib/containers" --bind="$D/home:/home" &
+  wait'
