@@ -253,14 +253,16 @@ fn a_clock_that_is_set_back_and_actors_that_are_silent_are_shown() {
     for part in ["control_plane", "runtimes", "profiles", "metrics", "workloads", "events"] {
         silent[part] = Value::Null;
     }
-    silent["health"] = json!({"state": "down", "reasons": ["scheduler does not answer"]});
+    let reason = "scheduler does not answer";
+    silent["health"] = json!({"state": "down", "reasons": [reason, reason]});
     let browser = Browser::start();
     browser.view(LIGHT);
     open_with(&browser, &address, &[before.clone(), after]);
     browser.wait_for("#metrics", &["x", "7"]);
-    open_with(&browser, &address, &[before, silent]);
+    open_with(&browser, &address, &[before, silent.clone(), silent.clone(), silent]);
     browser.wait_for("#health", &["down"]);
-    browser.wait_for("#reasons", &["scheduler does not answer"]);
+    browser.wait_for("#reasons", &[reason]);
+    assert_eq!(browser.eval("document.querySelectorAll('#reasons li').length"), 2);
     for part in ["workloads", "profiles", "metrics", "events"] {
         browser.wait_for(&format!("#{part}-none"), &["not answer"]);
     }

@@ -81,20 +81,22 @@ function pill(node, word) {
 /** Makes the children of `list` those of `items`: each key keeps its node, in the items' order. */
 function each(list, items, keyOf, build, update) {
   const known = new Map(Array.from(list.children, (node) => [node.key, node]));
+  const used = new Set();
   let place = list.firstElementChild;
   for (const item of items) {
     const key = keyOf(item);
     let node = known.get(key);
-    known.delete(key);
-    if (!node) {
+    // Two items of one key are two nodes all the same.
+    if (!node || used.has(node)) {
       node = build(item);
       node.key = key;
     }
+    used.add(node);
     update(node, item);
     if (node === place) place = place.nextElementSibling;
     else list.insertBefore(node, place);
   }
-  for (const node of known.values()) node.remove();
+  for (const node of Array.from(list.children)) if (!used.has(node)) node.remove();
 }
 
 /** Fills a description list with pairs of a word and a text; those without a text are left out. */
