@@ -112,17 +112,30 @@ impl Condition {
             Expr::And(terms) => {
                 let mut truth = Truth::True;
                 for term in terms {
-                    truth = truth.and(self.truth(term, lookup)?);
+                    truth = truth.and(self.truth_of_term(term, lookup)?);
                 }
                 Ok(truth)
             }
             Expr::Or(terms) => {
                 let mut truth = Truth::False;
                 for term in terms {
-                    truth = truth.or(self.truth(term, lookup)?);
+                    truth = truth.or(self.truth_of_term(term, lookup)?);
                 }
                 Ok(truth)
             }
+        }
+    }
+
+    /// Nearly every term is a comparison, which needs no call.
+    #[inline]
+    fn truth_of_term<'a>(
+        &'a self,
+        term: &'a Expr,
+        lookup: &'a impl Lookup,
+    ) -> Result<Truth, &'a Comparison> {
+        match term {
+            Expr::Comparison(comparison) => self.compare(comparison, lookup),
+            Expr::Not(_) | Expr::And(_) | Expr::Or(_) => self.truth(term, lookup),
         }
     }
 
@@ -157,7 +170,11 @@ impl Condition {
             let both_nil = left_reading.is_none() && right_reading.is_none();
             return Ok(Truth::from(both_nil == (*operator == Operator::Equal)));
         };
-        match compare((a.value, a.unit), (b.value, b.unit)) {
+        // Neither is NaN: that was nil.
+        let (Some(left_unit), Some(right_unit)) = (a.unit, b.unit) else {
+            return Ok(Truth::from(operator.holds(a.value, b.value)));
+        };
+        match compare((a.value, left_unit), (b.value, right_unit)) {
             Ok(Some(ordering)) => Ok(Truth::from(operator.accepts(ordering))),
             Ok(None) => Ok(Truth::Unknown),
             Err(UnitsDoNotFit) => Err(comparison),
@@ -188,6 +205,20 @@ impl Condition {
 }
 
 impl Operator {
+    /// Compares bare numbers, neither of which is NaN.
+    #[inline]
+    #[allow(clippy::float_cmp, reason = "the author asks for equality")]
+    fn holds(self, left: f64, right: f64) -> bool {
+        match self {
+            Self::Equal => left == right,
+            Self::NotEqual => left != right,
+            Self::Less => left < right,
+            Self::LessOrEqual => left <= right,
+            Self::Greater => left > right,
+            Self::GreaterOrEqual => left >= right,
+        }
+    }
+
     #[inline]
     const fn accepts(self, ordering: Ordering) -> bool {
         match self {

@@ -146,22 +146,8 @@ impl fmt::Display for Unit {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct UnitsDoNotFit;
 
-/// Compares two numbers. Where one has no unit, the bare numbers are compared. `Ok(None)` is for
-/// what is not a number.
-#[inline]
+/// Compares two numbers with their units. `Ok(None)` is for what is not a number.
 pub(crate) fn compare(
-    (left, left_unit): (f64, Option<&Unit>),
-    (right, right_unit): (f64, Option<&Unit>),
-) -> Result<Option<Ordering>, UnitsDoNotFit> {
-    match (left_unit, right_unit) {
-        (Some(left_unit), Some(right_unit)) => {
-            compare_measured((left, left_unit), (right, right_unit))
-        }
-        (Some(_), None) | (None, Some(_)) | (None, None) => Ok(left.partial_cmp(&right)),
-    }
-}
-
-fn compare_measured(
     (left, left_unit): (f64, &Unit),
     (right, right_unit): (f64, &Unit),
 ) -> Result<Option<Ordering>, UnitsDoNotFit> {
@@ -186,9 +172,7 @@ mod tests {
     }
 
     fn ordering(left: f64, left_unit: &str, right: f64, right_unit: &str) -> Option<Ordering> {
-        compare((left, Unit::new(left_unit).as_ref()), (right, Unit::new(right_unit).as_ref()))
-            .ok()
-            .flatten()
+        compare((left, &unit(left_unit)), (right, &unit(right_unit))).ok().flatten()
     }
 
     #[test]
@@ -228,12 +212,6 @@ mod tests {
                 "{left} {left_unit}"
             );
         }
-    }
-
-    #[test]
-    fn a_bare_number_compares_with_any_unit() {
-        assert_eq!(ordering(3.0, "", 4.0, "GiB"), Some(Ordering::Less));
-        assert_eq!(ordering(5.0, "kbs", 4.0, ""), Some(Ordering::Greater));
     }
 
     #[test]

@@ -44,8 +44,7 @@ pub(crate) fn post(site: &Site, agent: &Agent, metric: &'static str, value: f64)
     let sample = Sample { name: metric.into(), value, unit: None, ttl: None };
     let answer = agent.metrics.send(MetricsReceived { samples: vec![sample] });
     let world = Rc::clone(&site.world);
-    // It may be taken, and its answer lost.
-    world.model.borrow_mut().unsettle();
+    world.model.borrow_mut().doubt(metric);
     spawn_local(async move {
         let answer = timeout(Duration::from_secs(60), answer).await;
         if matches!(answer, Ok(Ok(Ok(())))) && world.agent_clock.borrow().is_some() {

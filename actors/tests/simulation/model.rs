@@ -1,6 +1,6 @@
 //! What must hold: a second, much simpler opinion on what shall run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +24,8 @@ pub(crate) struct Model {
     /// Until then everything was allowed, for want of an answer.
     undecided_until: Monotonic,
     metrics: BTreeMap<String, f64>,
+    /// Metrics of which a post is not answered: it may count all the same.
+    doubtful: BTreeSet<String>,
     last_allowed: BTreeMap<WorkloadId, Monotonic>,
     /// Since when each workload that may run now may do so, as far as the agent knows for sure.
     settled_since: BTreeMap<WorkloadId, Monotonic>,
@@ -50,12 +52,21 @@ impl Model {
         self.settle(now);
     }
 
+    /// A metric is posted; whether it is taken is not known yet.
+    pub(crate) fn doubt(&mut self, metric: &str) {
+        self.doubtful.insert(metric.to_owned());
+        self.unsettle();
+    }
+
     /// The agent may know something that nobody knows of.
-    pub(crate) fn unsettle(&mut self) {
+    fn unsettle(&mut self) {
         self.settled_since.clear();
     }
 
     fn settle(&mut self, now: Monotonic) {
+        if !self.doubtful.is_empty() {
+            return;
+        }
         let all = self.configuration.iter().flat_map(|all| &all.workloads);
         let allowed = all.filter(|workload| self.allows(workload));
         let since = |workload: &Arc<Workload>| {
@@ -69,6 +80,7 @@ impl Model {
     pub(crate) fn posted(&mut self, metric: &str, value: f64, now: Monotonic) {
         self.remember(now);
         self.metrics.insert(metric.to_owned(), value);
+        self.doubtful.remove(metric);
         self.settle(now);
     }
 
@@ -106,7 +118,7 @@ impl Model {
 /// Looks at a pod that was just started because somebody waits for it.
 pub(crate) fn check_start(world: &Rc<World>, kind: ExecutorKind, id: &WorkloadId) {
     let (model, now) = (world.model.borrow(), world.now());
-    if model.is_allowed(id) {
+    if model.is_allowed(id) || !model.doubtful.is_empty() {
         return;
     }
     let last = model.last_allowed.get(id).copied().unwrap_or_default().max(model.undecided_until);
