@@ -67,6 +67,28 @@ fn systemd_has_nothing_to_say_against_the_units() {
 }
 
 #[test]
+fn the_agent_can_write_where_it_must_and_nowhere_else() {
+    let machine = installed();
+    let process = agent(&machine);
+    let can_write = |path: &str| {
+        machine.can(&format!("nsenter --target {process} --mount sh -c 'test -w \"{path}\"'"))
+    };
+    for path in [
+        "/var/lib/device-worker-ng",
+        "/var/lib/device-worker-ng-rootless",
+        "/run/device-worker-ng",
+        // Limits of pods that run, where podman does not set them itself.
+        "$(ls /sys/fs/cgroup/cpu/cgroup.procs /sys/fs/cgroup/cgroup.procs 2>/dev/null | head -n 1)",
+    ] {
+        assert!(can_write(path), "{path}");
+    }
+    for path in ["/", "/etc/device-worker-ng", MANIFESTS, "/usr/bin", "/var/lib", "/home", "/root"]
+    {
+        assert!(!can_write(path), "{path}");
+    }
+}
+
+#[test]
 fn a_reload_reaches_the_agent_that_runs() {
     let machine = installed();
     let before = agent(&machine);
@@ -137,29 +159,45 @@ fn workloads_run_and_the_probe_tells_their_profiles() {
     machine.wait_for("forecast", if calm { "running" } else { "stopped" });
 }
 
+/// Posts the processor's load from inside the machine.
+fn post_cpu(machine: &Machine, value: u8) {
+    machine.run(&format!(
+        "curl --silent --fail --header 'Content-Type: application/json' \
+         --data '{{\"name\":\"cpu\",\"value\":{value}}}' http://localhost:8080/metrics"
+    ));
+}
+
 #[test]
-fn a_limit_of_a_condition_reaches_a_pod_from_inside_the_sandbox() {
+fn a_limit_reaches_a_pod_that_runs() {
     let machine = installed();
     run_the_demo(&machine);
-    let forecast = format!("{MANIFESTS}/3-forecast.yaml");
-    machine.run(&format!("sed -i 's/- name: calm/&\\n          cpu: 20000/' {forecast}"));
-    let post = r#"{"name":"cpu","value":10}"#;
-    machine.run(&format!(
-        "curl --silent --fail -H 'Content-Type: application/json' -d '{post}' \
-         http://localhost:8080/metrics"
-    ));
-    machine.status("the limit holds", |status| {
-        find_workload(status, "forecast").is_some_and(|it| {
-            it["limits"]["cpu"] == 20000 && it["status"] == "running" && it["command"].is_null()
-        })
+    for (file, before, further) in [
+        ("1-device", "expression: .*", "        - name: busy\\n          expression: cpu >= 50%"),
+        ("3-forecast", "- name: calm", "        - name: busy\\n          cpu: 20000"),
+    ] {
+        machine.run(&format!("sed -i 's/{before}/&\\n{further}/' {MANIFESTS}/{file}.yaml"));
+    }
+    machine.status("the device knows the condition", |status| {
+        status["profiles"][0]["conditions"].as_array().is_some_and(|all| all.len() == 2)
     });
-    let container = machine.container("forecast");
-    let quota = machine.run(&format!(
-        "cat $(find /sys/fs/cgroup -path '*{container}*' -name cpu.cfs_quota_us -o \
-         -path '*{container}*' -name cpu.max)"
-    ));
-    let quotas: Vec<_> = quota.lines().filter_map(|line| line.split(' ').next()).collect();
-    assert!(quotas.contains(&"20000"), "{quotas:?}");
+    post_cpu(&machine, 10);
+    machine.wait_for("forecast", "running");
+    let pod = machine.container("forecast");
+
+    post_cpu(&machine, 60);
+    machine.status("the limit holds", |status| {
+        find_workload(status, "forecast")
+            .is_some_and(|it| it["limits"]["cpu"] == 20000 && it["command"].is_null())
+    });
+    machine.eventually("the kernel knows the limit", |machine| {
+        let quota = machine.run(&format!(
+            "cat $(find /sys/fs/cgroup -path '*{pod}*' -name cpu.cfs_quota_us -o \
+             -path '*{pod}*' -name cpu.max)"
+        ));
+        let mut quotas = quota.lines().filter_map(|line| line.split(' ').next());
+        quotas.any(|quota| quota == "20000").then_some(())
+    });
+    assert_eq!(machine.container("forecast"), pod);
 }
 
 #[test]
