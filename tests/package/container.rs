@@ -29,15 +29,6 @@ fn arguments(quadlet: &str) -> Vec<String> {
 fn an_agent_in_a_container_runs_the_pods_beside_it() {
     let machine = Machine::boot();
     machine.import_busybox();
-    // The C library and nothing else, in place of a Debian.
-    machine.run(
-        "mkdir -p /root/base/usr/lib /root/base/usr/bin && cd /root/base && \
-         cp --archive /lib /lib64 . 2>/dev/null; cp --archive /usr/lib64 usr/ 2>/dev/null; \
-         mkdir -p usr/lib/x86_64-linux-gnu; \
-         for name in libc.so.6 libm.so.6 libgcc_s.so.1 ld-linux-x86-64.so.2; do \
-           cp --dereference /usr/lib/x86_64-linux-gnu/$name usr/lib/x86_64-linux-gnu/; done && \
-         tar -c . | podman import --quiet - localhost/base:test",
-    );
     for (from, to) in [
         (target().join("release").join(NAME), NAME),
         (project("LICENSE"), "LICENSE"),
@@ -45,8 +36,14 @@ fn an_agent_in_a_container_runs_the_pods_beside_it() {
     ] {
         machine.copy(&from, &format!("/root/agent/{to}"));
     }
+    // The C library and nothing else, in place of a Debian.
     machine.run(
-        "cd /root/agent && chmod 755 device-worker-ng && \
+        "mkdir /root/base && cd /root/base && chmod 755 /root/agent/device-worker-ng && \
+         cp --dereference --parents $(ldd /root/agent/device-worker-ng | grep -o '/[^ ]*') . && \
+         tar -c . | podman import --quiet - localhost/base:test",
+    );
+    machine.run(
+        "cd /root/agent && \
          podman build --build-arg BASE=localhost/base:test --tag localhost/device-worker-ng .",
     );
     let config = "DEVICE_ID: demo\nMANIFESTS: /etc/device-worker-ng/manifests\n";
