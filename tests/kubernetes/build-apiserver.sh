@@ -1,6 +1,7 @@
 #!/bin/sh
 # Builds etcd, kube-apiserver and kube-controller-manager into a folder, from the distribution's own
-# packages: for tests on machines that reach nothing else. Does nothing when they are there.
+# packages: for tests on machines that reach nothing else. Does nothing when they are there, made by
+# this very script from this release of the distribution, and runnable.
 #
 # Usage: build-apiserver.sh FOLDER      (then KUBEBUILDER_ASSETS=FOLDER)
 #
@@ -12,14 +13,19 @@ if [ $# -ne 1 ]; then
     echo "usage: $0 FOLDER" >&2
     exit 2
 fi
+# What the programs are made of and how: another script or release makes others.
+script=$(sha256sum <"$0")
+stamp="${script%% *} $(. /etc/os-release && echo "$ID $VERSION_ID")"
 mkdir -p "$1"
 folder=$(cd "$1" && pwd)
 work=$folder/build
 kubernetes=$work/go/src/k8s.io/kubernetes
 
 is_complete() {
-    [ -x "$folder/etcd" ] && [ -x "$folder/kube-apiserver" ] &&
-        [ -x "$folder/kube-controller-manager" ]
+    [ "$(cat "$folder/made-by" 2>/dev/null)" = "$stamp" ] || return
+    for program in etcd kube-apiserver kube-controller-manager; do
+        "$folder/$program" --version >/dev/null 2>&1 || return
+    done
 }
 
 install_packages() {
@@ -97,6 +103,7 @@ generate_openapi() {
 if is_complete; then
     exit 0
 fi
+rm -f "$folder/made-by"
 mkdir -p "$work"
 install_packages
 fetch_source
@@ -109,5 +116,10 @@ for program in kube-apiserver kube-controller-manager; do
     mv "$folder/$program.part" "$folder/$program"
 done
 ln -sf "$(command -v etcd)" "$folder/etcd"
-is_complete
+echo "$stamp" >"$folder/made-by"
+if ! is_complete; then
+    rm -f "$folder/made-by"
+    echo "what was built in $folder does not run" >&2
+    exit 1
+fi
 rm -rf "$work"
