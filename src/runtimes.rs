@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use actors::k8s_executor::ClusterAccess;
 use actors::workload::ExecutorKind;
 
 use crate::config::Config;
@@ -24,7 +25,7 @@ pub struct Runtimes {
     /// The user's podman.
     pub rootless: Option<Podman>,
     /// The cluster.
-    pub kubeconfig: Option<PathBuf>,
+    pub cluster: Option<ClusterAccess>,
     /// For each of the others: how to get it, in plain words.
     pub unconfigured: BTreeMap<ExecutorKind, String>,
 }
@@ -52,11 +53,11 @@ pub fn runtimes(config: &Config) -> Runtimes {
                        runs them, /run/user/1000";
         unconfigured.insert(ExecutorKind::PodmanRootless, way_out.to_owned());
     }
-    if config.kubeconfig.is_none() {
+    if config.cluster.is_none() {
         let way_out = "k8s workloads need KUBECONFIG, the file with the access to a cluster";
         unconfigured.insert(ExecutorKind::K8s, way_out.to_owned());
     }
-    Runtimes { rootful, rootless, kubeconfig: config.kubeconfig.clone(), unconfigured }
+    Runtimes { rootful, rootless, cluster: config.cluster.clone(), unconfigured }
 }
 
 /// Returns where the volumes of the user's podman live. Its user cannot look into root's state

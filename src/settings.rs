@@ -217,7 +217,7 @@ pub static ALL: &[Setting] = &[
     setting("PODMAN_ROOTLESS_SOCKET", Kind::Socket, Found("XDG_RUNTIME_DIR/podman/podman.sock"), Runtimes,
         "Socket of that user's podman"),
     setting("KUBECONFIG", Kind::File, Nothing, Runtimes,
-        "Access to the cluster that runs k8s workloads; without it there is none"),
+        "Access to the cluster that runs k8s workloads; in-cluster: the one that the agent runs in"),
     setting("START_BUDGET", Kind::Count, Is("4"), Runtimes,
         "How many workloads may be pulled and started at the same time"),
     setting("IMAGE_PRUNE_AFTER", Kind::Duration, Is("24h"), Runtimes,

@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::mem::ManuallyDrop;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use actors::control_plane_sync::{
     ControlPlaneError, ControlPlaneSync, HttpsClient, IdentityFiles, ServerSettings, Source,
     manifests_in, stored_in,
 };
-use actors::k8s_executor::{K8sDeps, K8sExecutor, kubernetes};
+use actors::k8s_executor::{ClusterAccess, K8sDeps, K8sExecutor, kubernetes};
 use actors::messages::{
     ActorHealthChanged, CommandFinished, ConfigurationWanted, Drain, EventRecorded,
     WorkloadsObserved, tell,
@@ -146,9 +145,9 @@ impl Agent {
             let executor = podman_executor(&slot, kind, podman, config, &clock, &reports)?;
             actors.spawn_local(slot.supervise(executor, health.clone()));
         }
-        if let Some(kubeconfig) = available.kubeconfig {
+        if let Some(cluster) = available.cluster {
             executors.insert(ExecutorKind::K8s, k8s.recipient());
-            let executor = k8s_executor(&k8s, kubeconfig, config, &clock, &reports);
+            let executor = k8s_executor(&k8s, cluster, config, &clock, &reports);
             actors.spawn_local(k8s.supervise(executor, health.clone()));
         }
 
@@ -262,7 +261,7 @@ fn podman_executor(
 
 fn k8s_executor(
     slot: &Slot<K8sExecutor>,
-    kubeconfig: PathBuf,
+    cluster: ClusterAccess,
     config: &Config,
     clock: &Clock,
     reports: &Reports,
@@ -274,7 +273,7 @@ fn k8s_executor(
         events: reports.events.clone(),
         clock: clock.clone(),
         vitals: slot.vitals(),
-        connect: kubernetes(Some(kubeconfig), config.device_id.clone()),
+        connect: kubernetes(cluster, config.device_id.clone()),
     })
 }
 

@@ -132,8 +132,9 @@ pub enum Action {
         /// Limits in force.
         limits: Limits,
     },
-    /// Bring limits to the containers of the workload's pod that run. Creates, stops and restarts
-    /// nothing, where the runtime can do that at all.
+    /// Bring limits to the workload's pod that runs. Where the runtime can do that, nothing is
+    /// restarted. On a cluster all that makes the pod is written anew, credentials and what somebody
+    /// else changed among it, and other limits restart the pod.
     Limit {
         /// The workload.
         workload: Arc<Workload>,
@@ -142,6 +143,16 @@ pub enum Action {
     },
     /// Stop the pod and remove it with its volumes. A pod that is absent is a success.
     Stop {
+        /// The pod.
+        id: WorkloadId,
+        /// Of which workload.
+        workload: WorkloadName,
+        /// Time between SIGTERM and SIGKILL.
+        grace: Duration,
+    },
+    /// End the pod and keep what makes it, so that it soon starts again. A runtime that can't does
+    /// as for [`Self::Stop`].
+    Suspend {
         /// The pod.
         id: WorkloadId,
         /// Of which workload.
@@ -160,6 +171,7 @@ impl Action {
             Self::Start { .. } => "start",
             Self::Limit { .. } => "limit",
             Self::Stop { .. } => "stop",
+            Self::Suspend { .. } => "suspend",
         }
     }
 
@@ -170,7 +182,7 @@ impl Action {
             Self::Pull { workload }
             | Self::Start { workload, .. }
             | Self::Limit { workload, .. } => &workload.id,
-            Self::Stop { id, .. } => id,
+            Self::Stop { id, .. } | Self::Suspend { id, .. } => id,
         }
     }
 
@@ -181,7 +193,7 @@ impl Action {
             Self::Pull { workload }
             | Self::Start { workload, .. }
             | Self::Limit { workload, .. } => &workload.name,
-            Self::Stop { workload, .. } => workload,
+            Self::Stop { workload, .. } | Self::Suspend { workload, .. } => workload,
         }
     }
 }

@@ -14,6 +14,7 @@ mod values;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use actors::k8s_executor::ClusterAccess;
 use actors::metrics_ingest::Listen;
 use actors::workload::{DeviceId, RetryPolicy};
 
@@ -69,7 +70,7 @@ pub struct Config {
     /// Runtime directory of that user.
     pub xdg_runtime_dir: Option<PathBuf>,
     /// Access to the cluster; `None` when there is none.
-    pub kubeconfig: Option<PathBuf>,
+    pub cluster: Option<ClusterAccess>,
     /// Starts and pulls at the same time.
     pub start_budget: usize,
     /// How long an image that only removed workloads used is kept; `None` is for ever.

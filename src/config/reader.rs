@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use actors::k8s_executor::ClusterAccess;
 use actors::metrics_ingest::Listen;
 use actors::workload::{DeviceId, RetryPolicy};
 
@@ -80,7 +81,7 @@ impl<'a> Reader<'a> {
             xdg_runtime_dir.as_ref().map(|directory| directory.join("podman/podman.sock"));
         let podman_rootless_socket =
             self.read_or("PODMAN_ROOTLESS_SOCKET", values::socket, rootless);
-        let kubeconfig = self.read("KUBECONFIG", values::file);
+        let cluster = self.cluster();
         let start_budget = self.read("START_BUDGET", values::count);
         let image_prune_after = self.read("IMAGE_PRUNE_AFTER", values::duration_or_never);
         let container_log_size = self.read("CONTAINER_LOG_SIZE", values::log_size);
@@ -103,7 +104,7 @@ impl<'a> Reader<'a> {
             podman_socket: podman_socket?,
             podman_rootless_socket,
             xdg_runtime_dir,
-            kubeconfig,
+            cluster,
             start_budget: start_budget?,
             image_prune_after: image_prune_after?,
             container_log_size: container_log_size?,
@@ -246,6 +247,22 @@ impl<'a> Reader<'a> {
     fn own_runtime_dir(&self, machine: &Machine) -> Option<PathBuf> {
         let own = self.sources.variable("XDG_RUNTIME_DIR").map(PathBuf::from);
         own.filter(|path| !machine.is_root && path.is_dir())
+    }
+
+    /// A kubeconfig that is not there yet keeps nobody from running pods on podman: k3s writes it
+    /// when it starts.
+    fn cluster(&mut self) -> Option<ClusterAccess> {
+        let cluster = self.read("KUBECONFIG", values::cluster)?;
+        if let ClusterAccess::Kubeconfig(path) = &cluster
+            && let Err(error) = std::fs::File::open(path)
+        {
+            let path = path.display();
+            let message =
+                format!("{path} cannot be read: {error}; k8s workloads wait until it can");
+            let source = self.source("KUBECONFIG");
+            self.warnings.push(Warning(Problem::new("KUBECONFIG", source, message)));
+        }
+        Some(cluster)
     }
 
     fn retry(&mut self) -> Option<RetryPolicy> {

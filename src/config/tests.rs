@@ -137,7 +137,7 @@ fn the_seeds_file_works_unchanged() {
     assert_eq!(config.log_level.to_string(), "debug");
     let socket = device.directory.path().join("run/podman/podman.sock");
     assert_eq!(config.podman_rootless_socket, Some(socket));
-    assert!(config.kubeconfig.is_some());
+    assert!(matches!(config.cluster, Some(ClusterAccess::Kubeconfig(_))));
 }
 
 #[test]
@@ -208,7 +208,7 @@ fn an_empty_value_counts_as_not_written() {
         .variable("EDGE_DEVICE_LOG_LEVEL", "");
     assert_eq!(device.config().log_level.to_string(), "warn");
     assert_eq!(device.config().namespace, "default");
-    assert_eq!(device.config().kubeconfig, None);
+    assert_eq!(device.config().cluster, None);
 }
 
 #[test]
@@ -327,12 +327,30 @@ fn an_address_open_to_the_network_is_warned_about() {
 
 #[test]
 fn directories_and_files_that_are_named_must_be_there() {
-    for key in ["KUBECONFIG", "XDG_RUNTIME_DIR", "MANIFESTS"] {
+    for key in ["XDG_RUNTIME_DIR", "MANIFESTS"] {
         let told = device().flag(key, "~/nowhere").problems();
         assert!(told.contains(&format!("{key} (--")), "{told}");
     }
     let told = device().flag("MANIFESTS", "~/key.pem").problems();
     assert!(told.contains("~/key.pem is not a directory"), "{told}");
+}
+
+#[test]
+fn a_kubeconfig_may_come_later_and_is_warned_about() {
+    let device = device().with_server().flag("KUBECONFIG", "~/later");
+    assert!(matches!(device.config().cluster, Some(ClusterAccess::Kubeconfig(_))));
+    let warned = device.warnings().join("\n");
+    assert!(warned.contains("KUBECONFIG (--kubeconfig): ~/later cannot be read"), "{warned}");
+    assert!(warned.contains("k8s workloads wait until it can"), "{warned}");
+    let told = device.flag("KUBECONFIG", "~/run").problems();
+    assert!(told.contains("~/run is a directory"), "{told}");
+}
+
+#[test]
+fn an_agent_may_use_the_cluster_that_it_runs_in() {
+    let device = device().with_server().file("KUBECONFIG: in-cluster\n");
+    assert_eq!(device.config().cluster, Some(ClusterAccess::InCluster));
+    assert_eq!(device.warnings(), [""; 0]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use actors::k8s_executor::ClusterAccess;
 use actors::workload::DeviceId;
 
 /// Longest time that a setting may ask for: a year.
@@ -158,6 +159,19 @@ pub(super) fn directory(text: &str) -> Result<PathBuf, ValueError> {
             refuse(&format!("{} is not a directory that can be read: {error}", path.display()))
         }
     }
+}
+
+/// Reads where the access to a cluster stands: in a file, which need not be there yet, or in what
+/// that cluster gives to its pods.
+pub(super) fn cluster(text: &str) -> Result<ClusterAccess, ValueError> {
+    if text == "in-cluster" {
+        return Ok(ClusterAccess::InCluster);
+    }
+    let path = path(text)?;
+    if path.is_dir() {
+        return refuse(&format!("{} is a directory", path.display()));
+    }
+    Ok(ClusterAccess::Kubeconfig(path))
 }
 
 /// Reads the path of a file that is there and can be opened.

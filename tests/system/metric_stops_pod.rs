@@ -166,7 +166,9 @@ impl Pair {
         if let Action::Start { workload, .. } = &action {
             let (id, workload) = (workload.id.clone(), workload.name.clone());
             let state = CurrentState::Running;
-            self.observe(vec![ObservedPod { id, workload, state, started_at: None }]);
+            let (started_at, restarts, is_changed) = (None, 0, false);
+            let pod = ObservedPod { id, workload, state, started_at, restarts, is_changed };
+            self.observe(vec![pod]);
         }
         tell(
             &self.finished,

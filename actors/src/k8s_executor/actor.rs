@@ -12,23 +12,20 @@ use actix::prelude::{
 };
 use exponential_backoff::Backoff;
 use futures_util::future::FutureExt as _;
-use tracing::{Instrument, debug, info, info_span, warn};
+use tracing::{Instrument, info, info_span, warn};
 
 use super::client::{ClusterApi, ClusterError, ClusterEvent, Connect};
 use super::command::{self, Working, in_time};
 use super::deployment::objects;
-use super::mirror::Mirror;
-use crate::clock::Clock;
+use super::mirror::{Mirror, View};
+use crate::clock::{Clock, Monotonic};
 use crate::command_ticket::CommandTicket;
 use crate::messages::{
     Action, CommandError, CommandFinished, EventRecorded, ExecutorCommand, RuntimeUnavailable,
     WorkloadsObserved, tell,
 };
 use crate::supervisor::Vitals;
-use crate::workload::{
-    DeviceId, Event, EventKind, ExecutorKind, Limits, RestartPolicy, Workload, WorkloadId,
-    WorkloadName,
-};
+use crate::workload::{DeviceId, EventKind, ExecutorKind, Limits, Workload, WorkloadId};
 
 /// Time between two reports of what is there when nothing changes.
 const OBSERVE_PERIOD: Duration = Duration::from_secs(30);
@@ -65,6 +62,8 @@ pub struct K8sExecutor {
     /// Why the cluster was lost; none once both lists are here again.
     outage: Option<String>,
     reconnect_delays: exponential_backoff::IntoIter,
+    /// The cluster wants to be left alone until then.
+    quiet_until: Monotonic,
     report_planned: bool,
     /// Specifications whose restart policy was reported as ignored.
     told_of_policy: BTreeSet<WorkloadId>,
@@ -82,6 +81,7 @@ impl K8sExecutor {
             mirror: Mirror::default(),
             outage: None,
             reconnect_delays: reconnect_delays(),
+            quiet_until: Monotonic::default(),
             report_planned: false,
             told_of_policy: BTreeSet::new(),
             failures: BTreeMap::new(),
@@ -144,8 +144,9 @@ impl K8sExecutor {
         self.api = None;
         self.outage = Some(message);
         self.report();
-        let delay = self.reconnect_delays.next().flatten();
-        ctx.run_later(delay.unwrap_or(MAX_RECONNECT_DELAY), Self::connect);
+        self.leave_alone(error.retry_after());
+        let delay = self.reconnect_delays.next().flatten().unwrap_or(MAX_RECONNECT_DELAY);
+        ctx.run_later(delay.max(self.quiet_for()), Self::connect);
     }
 
     fn tick(&mut self, ctx: &mut Context<Self>) {
@@ -172,63 +173,46 @@ impl K8sExecutor {
         self.outage.clone().unwrap_or_else(|| first.to_owned())
     }
 
+    /// Takes note that the cluster wants to be left alone.
+    fn leave_alone(&mut self, span: Option<Duration>) {
+        let until = self.deps.clock.now().monotonic + span.unwrap_or_default();
+        self.quiet_until = self.quiet_until.max(until);
+    }
+
+    fn quiet_for(&self) -> Duration {
+        self.quiet_until.saturating_since(self.deps.clock.now().monotonic)
+    }
+
+    /// Returns the connection, if it may be used now.
+    fn usable_api(&self) -> Result<Rc<dyn ClusterApi>, CommandError> {
+        let quiet_for = self.quiet_for();
+        let api = self.api.as_ref().filter(|_| quiet_for.is_zero());
+        api.map(Rc::clone).ok_or_else(|| CommandError::Unavailable {
+            message: if quiet_for.is_zero() {
+                self.unavailable()
+            } else {
+                format!("the cluster asked to be left alone for {} s more", quiet_for.as_secs() + 1)
+            },
+        })
+    }
+
+    fn working(
+        &self,
+        id: WorkloadId,
+        work: impl FnOnce(Rc<dyn ClusterApi>, View) -> Working,
+    ) -> Working {
+        match self.usable_api() {
+            Ok(api) => work(api, self.mirror.view(id)),
+            Err(error) => ready(Err(error.into())).boxed_local(),
+        }
+    }
+
     fn start(&mut self, workload: &Workload, limits: Limits) -> Working {
-        let Some(api) = self.api.clone() else {
-            return self.refuse();
-        };
         self.tell_of_policy(workload);
         let objects = objects(workload, limits, &self.deps.device_id);
-        command::start(api, self.mirror.view(), objects).boxed_local()
-    }
-
-    fn stop(&self, id: WorkloadId) -> Working {
-        match self.api.clone() {
-            Some(api) => command::stop(api, self.mirror.view(), id).boxed_local(),
-            None => self.refuse(),
-        }
-    }
-
-    fn refuse(&self) -> Working {
-        let message = self.unavailable();
-        ready(Err(CommandError::Unavailable { message })).boxed_local()
-    }
-
-    /// Says once that the cluster restarts a pod against its specification's wish.
-    fn tell_of_policy(&mut self, workload: &Workload) {
-        if workload.restart_policy == RestartPolicy::Always
-            || !self.told_of_policy.insert(workload.id.clone())
-        {
-            return;
-        }
-        let message = "restartPolicy is ignored: a k8s workload is a Deployment, whose pods the \
-            cluster always restarts";
-        let name = Some(workload.name.clone());
-        self.record(EventKind::Warn, "RestartPolicyIgnored", name, message.into());
-    }
-
-    /// Warns of a failed command, once until it fails in another way or succeeds.
-    fn log_failure(&mut self, id: WorkloadId, error: Option<&CommandError>) {
-        let Some(error) = error.map(ToString::to_string) else {
-            self.failures.remove(&id);
-            return;
-        };
-        if self.failures.get(&id) == Some(&error) {
-            debug!(error, "command failed again");
-        } else {
-            warn!(error, "command failed");
-            self.failures.insert(id, error);
-        }
-    }
-
-    fn record(
-        &self,
-        kind: EventKind,
-        reason: &'static str,
-        workload: Option<WorkloadName>,
-        message: String,
-    ) {
-        let event = Event { kind, reason, workload, message, at: self.deps.clock.now().wall };
-        tell(&self.deps.events, EventRecorded { event });
+        self.working(workload.id.clone(), |api, view| {
+            command::start(api, view, objects).boxed_local()
+        })
     }
 }
 
@@ -283,20 +267,28 @@ impl Handler<ExecutorCommand> for K8sExecutor {
         let working = match command.action {
             // The nodes of the cluster pull for themselves.
             Action::Pull { workload: _ } => return ticket.finish(Ok(())),
-            Action::Start { workload, limits } => self.start(&workload, limits),
-            // To a Deployment, other limits are another pod: the cluster would restart it.
-            Action::Limit { .. } => return ticket.finish(Err(command::limits_wait())),
+            Action::Start { workload, limits } | Action::Limit { workload, limits } => {
+                self.start(&workload, limits)
+            }
             // The grace period of a Deployment's pods is that of their specification.
-            Action::Stop { id, .. } => self.stop(id),
+            Action::Stop { id, .. } => {
+                self.working(id.clone(), |api, view| command::stop(api, view, id).boxed_local())
+            }
+            Action::Suspend { id, .. } => {
+                self.working(id.clone(), |api, view| command::suspend(api, view, id).boxed_local())
+            }
         };
         let working = in_time(working, left).instrument(span).into_actor(self);
         ctx.spawn(working.map(move |result, actor, _| {
             log.in_scope(|| actor.log_failure(id, result.as_ref().err()));
+            actor.leave_alone(result.as_ref().err().and_then(|failed| failed.retry_after));
             actor.report();
-            ticket.finish(result);
+            ticket.finish(result.map_err(|failed| failed.error));
         }));
     }
 }
+
+mod telling;
 
 #[cfg(test)]
 mod tests;

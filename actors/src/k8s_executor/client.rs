@@ -2,7 +2,6 @@
 
 use std::fmt::{self, Debug};
 use std::future::Future;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -10,31 +9,39 @@ use futures_util::future::{FutureExt as _, LocalBoxFuture};
 use futures_util::stream::{LocalBoxStream, StreamExt as _, TryStreamExt as _, select, unfold};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Namespace, Pod};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, DeleteParams, ListParams};
 use kube::runtime::watcher;
 use kube::{Client, Resource, ResourceExt as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use super::deployment::{MANAGER, Objects, workload_selector};
+use super::deployment::{Objects, workload_selector};
 use crate::workload::{DeviceId, WorkloadId};
 
 pub use self::error::{ClusterError, Refusal};
+pub use self::kubeconfig::ClusterAccess;
 use self::kubeconfig::Reader;
+use self::retry_after::RetryAfter;
 
+mod apply;
 mod error;
 mod events;
 mod kubeconfig;
+mod retry_after;
 
 /// Time for one call to the cluster.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// A connection to a cluster. Every call ends within a bounded time.
 pub trait ClusterApi {
     /// Makes the cluster hold `objects` as they are. Changes nothing if it does already.
     fn apply(&self, objects: Objects) -> LocalBoxFuture<'static, Result<(), ClusterError>>;
+
+    /// Begins to end the pod of a specification, whose Deployment stays. One that is absent is a
+    /// success.
+    fn suspend(&self, id: WorkloadId) -> LocalBoxFuture<'static, Result<(), ClusterError>>;
 
     /// Begins to delete the Deployment of a specification; what it owns goes with it, pods first.
     fn delete(&self, id: WorkloadId) -> LocalBoxFuture<'static, Result<(), ClusterError>>;
@@ -69,16 +76,15 @@ impl fmt::Debug for ClusterEvent {
 pub type Connect =
     Rc<dyn Fn() -> LocalBoxFuture<'static, Result<Rc<dyn ClusterApi>, ClusterError>>>;
 
-/// Returns what connects to the cluster that a kubeconfig names, or to the one that the agent runs
-/// in. The file is read anew each time, so that it may appear or change while the agent runs.
+/// Returns what connects to a cluster.
 #[must_use]
-pub fn kubernetes(kubeconfig: Option<PathBuf>, device: DeviceId) -> Connect {
-    let reader = Reader::new(kubeconfig);
+pub fn kubernetes(access: ClusterAccess, device: DeviceId) -> Connect {
+    let reader = Reader::new(access);
     Rc::new(move || {
         let (reader, device) = (reader.clone(), device.clone());
         async move {
-            let client = reader.client().await?;
-            Ok(Rc::new(KubeClient { client, device }) as Rc<dyn ClusterApi>)
+            let (client, retry_after) = reader.client().await?;
+            Ok(Rc::new(KubeClient { client, retry_after, device }) as Rc<dyn ClusterApi>)
         }
         .boxed_local()
     })
@@ -88,32 +94,29 @@ pub fn kubernetes(kubeconfig: Option<PathBuf>, device: DeviceId) -> Connect {
 #[derive(Clone)]
 struct KubeClient {
     client: Client,
+    retry_after: RetryAfter,
     device: DeviceId,
 }
 
 impl ClusterApi for KubeClient {
     fn apply(&self, objects: Objects) -> LocalBoxFuture<'static, Result<(), ClusterError>> {
         let this = self.clone();
-        async move {
-            match this.apply_all(&objects).await {
-                Err(error) if error.is_missing_namespace(&objects.namespace) => {
-                    this.create_namespace(&objects.namespace).await?;
-                    this.apply_all(&objects).await
-                }
-                result => result,
-            }
-        }
-        .boxed_local()
+        async move { this.apply_all(&objects).await }.boxed_local()
+    }
+
+    fn suspend(&self, id: WorkloadId) -> LocalBoxFuture<'static, Result<(), ClusterError>> {
+        let this = self.clone();
+        async move { this.suspend_all(&id).await }.boxed_local()
     }
 
     fn delete(&self, id: WorkloadId) -> LocalBoxFuture<'static, Result<(), ClusterError>> {
         let this = self.clone();
         async move {
-            for (namespace, name) in this.deployments(&id).await? {
+            for Found { namespace, name, .. } in this.deployments(&id).await? {
                 let api = Api::<Deployment>::namespaced(this.client.clone(), &namespace);
                 let call = format!("delete Deployment {namespace}/{name}");
                 let foreground = DeleteParams::foreground();
-                match within(&call, api.delete(&name, &foreground)).await {
+                match this.within(&call, api.delete(&name, &foreground)).await {
                     Err(error) if error.is_not_found() => {}
                     result => drop(result?),
                 }
@@ -146,99 +149,38 @@ impl ClusterApi for KubeClient {
 }
 
 impl KubeClient {
-    /// Config maps and secrets come first, so that a pod never waits for them, and once more when
-    /// the Deployment is there to own them: then they go with it.
-    async fn apply_all(&self, objects: &Objects) -> Result<(), ClusterError> {
-        self.apply_contents(objects, None).await?;
-        let deployment = self.patch(&objects.deployment, &objects.namespace).await;
-        let deployment = match deployment {
-            Ok(deployment) => deployment,
-            Err(error) => {
-                self.remove_contents(objects).await;
-                return Err(error);
-            }
-        };
-        let owner = OwnerReference {
-            api_version: "apps/v1".to_owned(),
-            kind: "Deployment".to_owned(),
-            name: deployment.name_any(),
-            uid: deployment.uid().unwrap_or_default(),
-            ..OwnerReference::default()
-        };
-        self.apply_contents(objects, Some(owner)).await
-    }
-
-    async fn apply_contents(
-        &self,
-        objects: &Objects,
-        owner: Option<OwnerReference>,
-    ) -> Result<(), ClusterError> {
-        let owners = owner.map(|owner| vec![owner]);
-        for map in &objects.config_maps {
-            let mut map = map.clone();
-            map.metadata.owner_references.clone_from(&owners);
-            self.patch(&map, &objects.namespace).await?;
-        }
-        for secret in &objects.secrets {
-            let mut secret = secret.clone();
-            secret.metadata.owner_references.clone_from(&owners);
-            self.patch(&secret, &objects.namespace).await?;
-        }
-        Ok(())
-    }
-
-    /// Removes what was created for a Deployment that the cluster refused. A failure is met again
-    /// at the next start, which applies the same names.
-    async fn remove_contents(&self, objects: &Objects) {
-        if !matches!(self.deployments(&objects.id).await, Ok(found) if found.is_empty()) {
-            return;
-        }
-        for map in &objects.config_maps {
-            self.remove(map, &objects.namespace).await;
-        }
-        for secret in &objects.secrets {
-            self.remove(secret, &objects.namespace).await;
-        }
-    }
-
-    async fn remove<K: Object>(&self, object: &K, namespace: &str) {
-        let api = Api::<K>::namespaced(self.client.clone(), namespace);
-        let name = object.name_any();
-        let params = DeleteParams::default();
-        let deleting = api.delete(&name, &params);
-        if let Err(error) = within("delete a leftover", deleting).await {
-            tracing::debug!(%error, "leftover was not deleted");
-        }
-    }
-
-    async fn patch<K: Object>(&self, object: &K, namespace: &str) -> Result<K, ClusterError> {
-        let api = Api::<K>::namespaced(self.client.clone(), namespace);
-        let name = object.name_any();
-        let call = format!("apply {} {namespace}/{name}", K::kind(&()));
-        // By force: the names are ours, so whatever others set in these fields is drift.
-        let params = PatchParams::apply(MANAGER).force();
-        within(&call, api.patch(&name, &params, &Patch::Apply(object))).await
-    }
-
-    async fn create_namespace(&self, name: &str) -> Result<(), ClusterError> {
-        let api = Api::<Namespace>::all(self.client.clone());
-        let mut namespace = Namespace::default();
-        namespace.metadata.name = Some(name.to_owned());
-        let params = PatchParams::apply(MANAGER);
-        let call = format!("create the missing Namespace {name}");
-        let apply = Patch::Apply(&namespace);
-        within(&call, api.patch(name, &params, &apply)).await?;
-        Ok(())
-    }
-
-    /// Returns namespace and name of each Deployment of a specification.
-    async fn deployments(&self, id: &WorkloadId) -> Result<Vec<(String, String)>, ClusterError> {
+    /// Returns each Deployment of a specification.
+    async fn deployments(&self, id: &WorkloadId) -> Result<Vec<Found>, ClusterError> {
         let api = Api::<Deployment>::all(self.client.clone());
         let params = ListParams::default().labels(&workload_selector(&self.device, id));
-        let found = within("list Deployments", api.list_metadata(&params)).await?;
-        let found = found.items.into_iter();
-        Ok(found.map(|one| (one.namespace().unwrap_or_default(), one.name_any())).collect())
+        let found = self.within("list Deployments", api.list_metadata(&params)).await?;
+        let found = found.items.into_iter().map(|one| Found {
+            namespace: one.namespace().unwrap_or_default(),
+            name: one.name_any(),
+            uid: one.uid().unwrap_or_default(),
+        });
+        Ok(found.collect())
     }
+
+    async fn within<T>(
+        &self,
+        call: &str,
+        answer: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Result<T, ClusterError> {
+        match timeout(CALL_TIMEOUT, answer).await {
+            Ok(answer) => {
+                answer.map_err(|error| ClusterError::call(call, error, self.retry_after.take()))
+            }
+            Err(_) => Err(ClusterError::timed_out(call, CALL_TIMEOUT)),
+        }
+    }
+}
+
+/// A Deployment that the cluster listed.
+struct Found {
+    namespace: String,
+    name: String,
+    uid: String,
 }
 
 /// An object that lives in a namespace.
@@ -262,16 +204,6 @@ impl<K> Object for K where
         + Send
         + 'static
 {
-}
-
-async fn within<T>(
-    call: &str,
-    answer: impl Future<Output = Result<T, kube::Error>>,
-) -> Result<T, ClusterError> {
-    match timeout(CALL_TIMEOUT, answer).await {
-        Ok(answer) => answer.map_err(|error| ClusterError::call(call, error)),
-        Err(_) => Err(ClusterError::timed_out(call, CALL_TIMEOUT)),
-    }
 }
 
 #[cfg(test)]

@@ -4,101 +4,109 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::client::{ClusterApi, ClusterError};
 use super::deployment::Objects;
-use super::mirror::View;
+use super::mirror::{Seen, View};
 use crate::messages::CommandError;
 use crate::workload::WorkloadId;
 
-/// Time between two looks at something that is on its way out.
-const GONE_POLL: Duration = Duration::from_secs(1);
-/// Time between two looks at the mirror.
-const SETTLE_POLL: Duration = Duration::from_millis(50);
 /// Time for the mirror to show what the cluster has confirmed; longer only when its watch broke.
 const SETTLE_LIMIT: Duration = Duration::from_secs(5);
-
 /// A command is answered so long before its deadline, lest the executor count as hung.
 const ANSWER_MARGIN: Duration = Duration::from_secs(1);
 
 /// A command under way.
-pub(super) type Working = LocalBoxFuture<'static, Result<(), CommandError>>;
+pub(super) type Working = LocalBoxFuture<'static, Result<(), Failed>>;
+
+/// How a command failed.
+#[derive(Debug)]
+pub(super) struct Failed {
+    /// What the scheduler is told.
+    pub(super) error: CommandError,
+    /// The cluster wants to be left alone for so long.
+    pub(super) retry_after: Option<Duration>,
+}
+
+impl From<CommandError> for Failed {
+    fn from(error: CommandError) -> Self {
+        Self { error, retry_after: None }
+    }
+}
 
 /// Makes the cluster hold `objects`, and waits until the mirror shows it.
 pub(super) async fn start(
     api: Rc<dyn ClusterApi>,
-    view: View,
+    mut view: View,
     objects: Objects,
-) -> Result<(), CommandError> {
-    let id = objects.id.clone();
+) -> Result<(), Failed> {
     // What is applied to a Deployment that is being deleted goes with it.
-    while view.may_be_deleting(&id) {
-        sleep(GONE_POLL).await;
-    }
+    view.until(Seen::may_start).await;
     api.apply(objects).await.map_err(|error| failed_start(&error))?;
-    settle(|| view.exists(&id)).await;
+    settle(&mut view, Seen::is_started).await;
+    Ok(())
+}
+
+/// Scales a specification's Deployment to nothing, and waits until its pods are gone.
+pub(super) async fn suspend(
+    api: Rc<dyn ClusterApi>,
+    mut view: View,
+    id: WorkloadId,
+) -> Result<(), Failed> {
+    api.suspend(id).await.map_err(|error| failed_stop(&error))?;
+    view.until(Seen::is_suspended).await;
     Ok(())
 }
 
 /// Deletes a specification's Deployment with all that it owns, and waits until it is gone.
 pub(super) async fn stop(
     api: Rc<dyn ClusterApi>,
-    view: View,
+    mut view: View,
     id: WorkloadId,
-) -> Result<(), CommandError> {
+) -> Result<(), Failed> {
     api.delete(id.clone()).await.map_err(|error| failed_stop(&error))?;
     loop {
+        view.until(Seen::is_gone).await;
+        // A watch that lags has not seen it yet, and that is no end.
         let exists = api.exists(id.clone()).await;
         if !exists.map_err(|error| failed_stop(&error))? {
-            break;
+            return Ok(());
         }
-        sleep(GONE_POLL).await;
+        view.changed().await;
     }
-    settle(|| view.is_gone(&id)).await;
-    Ok(())
-}
-
-/// Returns the answer to limits for a pod that runs: they are part of what its Deployment is.
-pub(super) fn limits_wait() -> CommandError {
-    let message = "other limits would restart a k8s workload; they take effect at its next start";
-    CommandError::Unsupported { message: message.to_owned() }
 }
 
 /// Ends a command before its deadline does.
-pub(super) async fn in_time(working: Working, left: Duration) -> Result<(), CommandError> {
+pub(super) async fn in_time(working: Working, left: Duration) -> Result<(), Failed> {
     let limit = left.saturating_sub(ANSWER_MARGIN).max(left / 2);
     timeout(limit, working).await.unwrap_or_else(|_| {
         let message = format!("the cluster did not do it within {} s", limit.as_secs());
-        Err(CommandError::Unavailable { message })
+        Err(CommandError::Unavailable { message }.into())
     })
 }
 
 /// Waits for the mirror, so that the report before the answer agrees with it.
-async fn settle(is_settled: impl Fn() -> bool) {
-    let settled = async {
-        while !is_settled() {
-            sleep(SETTLE_POLL).await;
-        }
-    };
+async fn settle(view: &mut View, is_settled: impl Fn(&Seen) -> bool) {
     // A mirror that is late is caught up by the next report.
-    let _ = timeout(SETTLE_LIMIT, settled).await;
+    let _ = timeout(SETTLE_LIMIT, view.until(is_settled)).await;
 }
 
-fn failed_start(error: &ClusterError) -> CommandError {
-    let message = error.in_full();
-    if error.is_outage() {
-        CommandError::Unavailable { message }
-    } else {
-        CommandError::Start { message }
-    }
+fn failed_start(error: &ClusterError) -> Failed {
+    failed(error, |message| CommandError::Start { message })
 }
 
-fn failed_stop(error: &ClusterError) -> CommandError {
+fn failed_stop(error: &ClusterError) -> Failed {
+    failed(error, |message| CommandError::Stop { message })
+}
+
+fn failed(error: &ClusterError, by_workload: impl FnOnce(String) -> CommandError) -> Failed {
     let message = error.in_full();
-    if error.is_outage() {
+    let retry_after = error.retry_after();
+    let error = if error.is_outage() {
         CommandError::Unavailable { message }
     } else {
-        CommandError::Stop { message }
-    }
+        by_workload(message)
+    };
+    Failed { error, retry_after }
 }

@@ -3,19 +3,18 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy};
 use k8s_openapi::api::core::v1::{
     ConfigMap, Container, EnvVar, LocalObjectReference, PodSpec, PodTemplateSpec, Secret,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
-use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
+use super::contents::{config_map, pull_secret, secret};
 use super::references::{Brought, rename};
 use crate::pod_manifest::container_limits;
-use crate::workload::{self, DeviceId, Limits, RegistryCredentials, Workload, WorkloadId};
+use crate::workload::{DeviceId, Limits, Workload, WorkloadId};
 
 /// Value of [`MANAGED_BY_LABEL`], and the field manager of every change.
 pub(super) const MANAGER: &str = "device-worker-ng";
@@ -26,10 +25,16 @@ pub(super) const DEVICE_LABEL: &str = "device-worker-ng/device";
 pub(super) const ID_LABEL: &str = "device-worker-ng/id";
 /// Label and annotation with the workload's name; the label is cut to what a label holds.
 pub(super) const WORKLOAD_LABEL: &str = "device-worker-ng/workload";
+/// Label of a Deployment with the hash of its `spec` when the agent last wrote it: another one is a
+/// change by somebody else. The generation would not do, as it counts changed annotations, the
+/// cluster's own among them; nor an annotation.
+pub(crate) const WRITTEN_LABEL: &str = "device-worker-ng/written";
+/// Longest name of an object.
+const MAX_NAME: usize = 253;
 /// Longest value of a label.
 const MAX_LABEL: usize = 63;
-/// Bytes of the device's hash that its objects' names carry: 12 hex digits.
-const DEVICE_HASH_LEN: usize = 6;
+/// Bytes of a hash that names and labels carry: 12 hex digits.
+const HASH_LEN: usize = 6;
 /// Microseconds of CPU time in a period of 100 ms that make a thousandth of a core.
 const MICROSECONDS_PER_MILLICORE: u64 = 100;
 
@@ -46,6 +51,13 @@ pub struct Objects {
     pub config_maps: Vec<ConfigMap>,
     /// The workload's secrets and its registry credentials, by names of ours.
     pub secrets: Vec<Secret>,
+}
+
+impl Objects {
+    /// Returns whether the pod needs more than its Deployment.
+    pub(super) fn has_contents(&self) -> bool {
+        !self.config_maps.is_empty() || !self.secrets.is_empty()
+    }
 }
 
 impl fmt::Debug for Objects {
@@ -68,8 +80,11 @@ pub(super) fn workload_selector(device: &DeviceId, id: &WorkloadId) -> String {
 /// Returns what the cluster shall hold for `workload`.
 pub(super) fn objects(workload: &Workload, limits: Limits, device: &DeviceId) -> Objects {
     let base = object_name(workload, device);
-    let own_name = |name: &str| format!("{base}-{name}");
-    let pull_secret = pull_secret(workload, device);
+    let own_name = |name: &str| content_name(&base, name);
+    // A dot keeps it apart from the workload's own secrets, whose names follow a dash.
+    let pull_secret = (!workload.registries.is_empty()).then(|| {
+        pull_secret(&workload.registries, metadata(workload, format!("{base}.registries"), device))
+    });
     let mut pod = workload.pod.clone();
     rename(&mut pod, &brought(workload), own_name);
     if let Some(name) = pull_secret.as_ref().and_then(|it| it.metadata.name.clone()) {
@@ -100,9 +115,29 @@ pub(super) fn objects(workload: &Workload, limits: Limits, device: &DeviceId) ->
 /// Returns the name of the workload's Deployment, with which the names of all that it brings begin.
 /// The id alone would not do: devices of one namespace often run the same specification.
 fn object_name(workload: &Workload, device: &DeviceId) -> String {
-    let hash = Sha256::digest(device.as_str());
-    let digits = hash.iter().take(DEVICE_HASH_LEN).map(|byte| format!("{byte:02x}"));
-    format!("{}-{}", workload.id, digits.collect::<String>())
+    format!("{}-{}", workload.id, hash(device.as_str().as_bytes()))
+}
+
+/// Returns the name of what a workload brings as `name`; too long, its end becomes a hash of the whole.
+fn content_name(base: &str, name: &str) -> String {
+    let whole = format!("{base}-{name}");
+    if whole.len() <= MAX_NAME {
+        return whole;
+    }
+    let hash = hash(name.as_bytes());
+    let begin = &whole[..whole.floor_char_boundary(MAX_NAME - hash.len() - 1)];
+    format!("{}-{hash}", begin.trim_end_matches(|last: char| !last.is_ascii_alphanumeric()))
+}
+
+/// Returns the hash of what a Deployment shall be, as the cluster holds it, its defaults filled in.
+pub(crate) fn spec_hash(deployment: &Deployment) -> String {
+    // A specification is plain data, which can always be written.
+    hash(&serde_json::to_vec(&deployment.spec).unwrap_or_default())
+}
+
+fn hash(bytes: &[u8]) -> String {
+    let hash = Sha256::digest(bytes);
+    hash.iter().take(HASH_LEN).map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn brought(workload: &Workload) -> Brought<'_> {
@@ -212,62 +247,6 @@ fn limit(container: &mut Container, resource: &str, share: String) {
     if let Some(requests) = &mut resources.requests {
         requests.remove(resource);
     }
-}
-
-fn config_map(map: &workload::ConfigMap, metadata: ObjectMeta) -> ConfigMap {
-    let (mut data, mut binary_data) = (BTreeMap::new(), BTreeMap::new());
-    for (key, value) in &map.data {
-        match std::str::from_utf8(value) {
-            Ok(text) => {
-                data.insert(key.clone(), text.to_owned());
-            }
-            Err(_) => {
-                binary_data.insert(key.clone(), ByteString(value.clone()));
-            }
-        }
-    }
-    ConfigMap { data: Some(data), binary_data: Some(binary_data), metadata, ..ConfigMap::default() }
-}
-
-fn secret(secret: &workload::Secret, metadata: ObjectMeta) -> Secret {
-    let data = secret.data.iter();
-    let data = data.map(|(key, value)| (key.clone(), ByteString(value.expose().clone())));
-    Secret {
-        data: Some(data.collect()),
-        metadata,
-        type_: Some("Opaque".to_owned()),
-        ..Secret::default()
-    }
-}
-
-/// Returns the registry credentials of `workload` as the secret that an image pull reads.
-fn pull_secret(workload: &Workload, device: &DeviceId) -> Option<Secret> {
-    if workload.registries.is_empty() {
-        return None;
-    }
-    let auths: BTreeMap<_, _> = workload
-        .registries
-        .iter()
-        .map(|(registry, credentials)| (registry, auth(credentials)))
-        .collect();
-    let config = json!({ "auths": auths }).to_string().into_bytes();
-    // A dot keeps it apart from the workload's own secrets, whose names follow a dash.
-    let metadata =
-        metadata(workload, format!("{}.registries", object_name(workload, device)), device);
-    Some(Secret {
-        data: Some([(".dockerconfigjson".to_owned(), ByteString(config))].into()),
-        metadata,
-        type_: Some("kubernetes.io/dockerconfigjson".to_owned()),
-        ..Secret::default()
-    })
-}
-
-fn auth(credentials: &RegistryCredentials) -> serde_json::Value {
-    use base64::Engine as _;
-
-    let (username, password) = (&credentials.username, credentials.password.expose());
-    let auth = base64::engine::general_purpose::STANDARD.encode(format!("{username}:{password}"));
-    json!({ "username": username, "password": password, "auth": auth })
 }
 
 #[cfg(test)]

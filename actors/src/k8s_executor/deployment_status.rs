@@ -7,7 +7,7 @@ use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition, DeploymentStat
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::deployment::{ID_LABEL, WORKLOAD_LABEL};
+use super::deployment::{ID_LABEL, WORKLOAD_LABEL, WRITTEN_LABEL, spec_hash};
 use crate::workload::{CurrentState, ObservedPod, WorkloadId};
 
 /// Reasons for which a container waits while all is well.
@@ -28,6 +28,8 @@ pub(super) fn observed(deployments: &[Arc<Deployment>], pods: &[Arc<Pod>]) -> Ve
                 workload: workload_name(&deployment.metadata, &id).into(),
                 state: state(deployment, &pods),
                 started_at: started_at(&pods),
+                restarts: restarts(&pods),
+                is_changed: is_changed(deployment),
                 id,
             })
         })
@@ -52,15 +54,36 @@ fn workload_name<'a>(metadata: &'a ObjectMeta, id: &'a WorkloadId) -> &'a str {
         .map_or(id.as_str(), String::as_str)
 }
 
+/// Returns whether somebody else changed a Deployment since the agent wrote it. Of one that an agent
+/// wrote and died before it could say so, nobody knows.
+pub(super) fn is_changed(deployment: &Deployment) -> bool {
+    let labels = deployment.metadata.labels.as_ref();
+    let written = labels.and_then(|all| all.get(WRITTEN_LABEL));
+    written.is_some_and(|written| *written != spec_hash(deployment))
+}
+
+/// Returns whether a Deployment makes no pods.
+pub(super) fn is_scaled_to_nothing(deployment: &Deployment) -> bool {
+    deployment.spec.as_ref().and_then(|spec| spec.replicas) == Some(0)
+}
+
+/// Returns whether a pod may have containers that run. One that was evicted, say, may lie there for
+/// long.
+pub(super) fn is_active(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    !matches!(phase, Some("Succeeded" | "Failed"))
+}
+
 fn belongs(pod: &Pod, deployment: &Deployment, of: &WorkloadId) -> bool {
     pod.metadata.namespace == deployment.metadata.namespace
-        && pod.metadata.deletion_timestamp.is_none()
         && id(&pod.metadata).as_ref() == Some(of)
 }
 
 /// | the Deployment                            | state      |
 /// |-------------------------------------------|------------|
-/// | is being deleted, or scaled to nothing    | Incomplete |
+/// | is being deleted                          | Incomplete |
+/// | is scaled to nothing, its pods still end  | Incomplete |
+/// | is scaled to nothing                      | Suspended  |
 /// | was changed and not yet looked at         | Starting   |
 /// | has its replica available                 | Running    |
 /// | has a container that fails                | Crashing   |
@@ -68,14 +91,14 @@ fn belongs(pod: &Pod, deployment: &Deployment, of: &WorkloadId) -> bool {
 /// | else                                      | Starting   |
 fn state(deployment: &Deployment, pods: &[&Pod]) -> CurrentState {
     if deployment.metadata.deletion_timestamp.is_some() {
-        return CurrentState::Incomplete { message: "the Deployment is being deleted".to_owned() };
+        return incomplete("the Deployment is being deleted");
     }
-    let replicas = deployment.spec.as_ref().and_then(|spec| spec.replicas);
-    if replicas == Some(0) {
-        return CurrentState::Incomplete {
-            message: "the Deployment was scaled to no replica".to_owned(),
-        };
+    if is_scaled_to_nothing(deployment) {
+        let message = "the Deployment was scaled to nothing, and its pod still ends";
+        let ends = pods.iter().any(|pod| is_active(pod));
+        return if ends { incomplete(message) } else { CurrentState::Suspended };
     }
+    let pods = &staying(pods)[..];
     let nothing = DeploymentStatus::default();
     let status = deployment.status.as_ref().unwrap_or(&nothing);
     if status.observed_generation < deployment.metadata.generation {
@@ -89,6 +112,16 @@ fn state(deployment: &Deployment, pods: &[&Pod]) -> CurrentState {
         Some(message) => CurrentState::Crashing { message },
         None => CurrentState::Starting,
     }
+}
+
+fn incomplete(message: &str) -> CurrentState {
+    CurrentState::Incomplete { message: message.to_owned() }
+}
+
+/// Returns the pods that nobody has asked to end.
+fn staying<'a>(pods: &[&'a Pod]) -> Vec<&'a Pod> {
+    let pods = pods.iter().copied();
+    pods.filter(|pod| pod.metadata.deletion_timestamp.is_none()).collect()
 }
 
 /// Returns why the first failing container of `pod` does not run.
@@ -175,9 +208,18 @@ fn unscheduled(pod: &Pod) -> Option<String> {
     Some(format!("{reason}: {message}"))
 }
 
+/// Returns how often the cluster restarted the containers of the present pod.
+fn restarts(pods: &[&Pod]) -> u32 {
+    let statuses = staying(pods).into_iter().filter_map(|pod| pod.status.as_ref());
+    let containers = statuses.filter_map(|status| status.container_statuses.as_ref()).flatten();
+    let counts = containers.map(|container| u32::try_from(container.restart_count).unwrap_or(0));
+    counts.fold(0, u32::saturating_add)
+}
+
 /// Returns when the youngest running container started.
 fn started_at(pods: &[&Pod]) -> Option<DateTime<Utc>> {
-    pods.iter()
+    staying(pods)
+        .into_iter()
         .filter_map(|pod| pod.status.as_ref()?.container_statuses.as_ref())
         .flatten()
         .filter_map(|container| container.state.as_ref()?.running.as_ref()?.started_at.as_ref())

@@ -1,6 +1,7 @@
 //! The cluster's objects of ours, as the watches last told them.
 
 use std::cell::RefCell;
+use std::future::pending;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -8,14 +9,19 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher;
+use tokio::sync::watch;
 
 use super::client::ClusterEvent;
-use super::deployment_status::{id, observed};
+use super::deployment_status::{id, is_active, is_changed, is_scaled_to_nothing, observed};
 use crate::workload::{ObservedPod, WorkloadId};
 
 /// Takes the events of both watches of one connection, and then of the next.
 #[derive(Default)]
-pub(super) struct Mirror(Rc<RefCell<Lists>>);
+pub(super) struct Mirror {
+    lists: Rc<RefCell<Lists>>,
+    /// Sent to whenever the lists change.
+    changes: watch::Sender<()>,
+}
 
 #[derive(Default)]
 struct Lists {
@@ -25,15 +31,21 @@ struct Lists {
     pods_known: bool,
 }
 
+impl Lists {
+    fn are_known(&self) -> bool {
+        self.deployments_known && self.pods_known
+    }
+}
+
 impl Mirror {
     /// Forgets everything, for a new connection. Views wait for what that tells.
     pub(super) fn reset(&self) {
-        self.0.replace(Lists::default());
+        self.lists.replace(Lists::default());
     }
 
     /// Takes note of one event.
     pub(super) fn apply(&self, event: &ClusterEvent) {
-        let lists = &mut *self.0.borrow_mut();
+        let lists = &mut *self.lists.borrow_mut();
         match event {
             ClusterEvent::Deployment(event) => {
                 lists.deployments.apply_watcher_event(event);
@@ -44,52 +56,102 @@ impl Mirror {
                 lists.pods_known |= matches!(**event, watcher::Event::InitDone);
             }
         }
+        self.changes.send_replace(());
     }
 
     /// Returns whether both lists were seen in full.
     pub(super) fn is_complete(&self) -> bool {
-        let lists = self.0.borrow();
-        lists.deployments_known && lists.pods_known
+        self.lists.borrow().are_known()
     }
 
     /// Returns every workload that the cluster holds for this device.
     pub(super) fn observed(&self) -> Vec<ObservedPod> {
-        let lists = self.0.borrow();
+        let lists = self.lists.borrow();
         let (deployments, pods) = (lists.deployments.as_reader(), lists.pods.as_reader());
         observed(&deployments.state(), &pods.state())
     }
 
-    /// Returns a view that follows the mirror, over reconnections, too.
-    pub(super) fn view(&self) -> View {
-        View(Rc::clone(&self.0))
+    /// Returns a view of one specification, that follows the mirror over reconnections, too.
+    pub(super) fn view(&self, of: WorkloadId) -> View {
+        View { lists: Rc::clone(&self.lists), changes: self.changes.subscribe(), of }
     }
 }
 
-/// What a command needs to see of the mirror while it works.
-pub(super) struct View(Rc<RefCell<Lists>>);
+/// What a command needs to see of one specification while it works.
+pub(super) struct View {
+    lists: Rc<RefCell<Lists>>,
+    changes: watch::Receiver<()>,
+    of: WorkloadId,
+}
 
 impl View {
-    /// Returns whether the Deployment of a specification is seen to exist.
-    pub(super) fn exists(&self, wanted: &WorkloadId) -> bool {
-        self.find(wanted).is_some()
+    /// Waits until `holds`. Before a new connection has listed everything, nothing does.
+    pub(super) async fn until(&mut self, holds: impl Fn(&Seen) -> bool) {
+        while !self.look(&holds) {
+            self.changed().await;
+        }
     }
 
-    /// Returns whether the Deployment of a specification is known not to exist.
-    pub(super) fn is_gone(&self, wanted: &WorkloadId) -> bool {
-        self.0.borrow().deployments_known && !self.exists(wanted)
+    /// Waits until the mirror changes: since the last call, or the view was made.
+    pub(super) async fn changed(&mut self) {
+        if self.changes.changed().await.is_err() {
+            // The actor is gone, and this command with it.
+            pending().await
+        }
     }
 
-    /// Returns whether the Deployment of a specification is on its way out, or may be: before the
-    /// connection has listed them, nobody knows.
-    pub(super) fn may_be_deleting(&self, wanted: &WorkloadId) -> bool {
-        self.find(wanted).map_or_else(
-            || !self.0.borrow().deployments_known,
-            |deployment| deployment.metadata.deletion_timestamp.is_some(),
-        )
+    fn look(&self, holds: impl Fn(&Seen) -> bool) -> bool {
+        let lists = self.lists.borrow();
+        if !lists.are_known() {
+            return false;
+        }
+        let deployments = lists.deployments.as_reader();
+        let deployment = deployments.find(|it| id(&it.metadata).as_ref() == Some(&self.of));
+        let pods = lists.pods.as_reader().state();
+        let mut active = pods
+            .iter()
+            .map(AsRef::as_ref)
+            .filter(|pod| id(&pod.metadata).as_ref() == Some(&self.of) && is_active(pod));
+        let first = active.next();
+        let ends = |pod: &Pod| pod.metadata.deletion_timestamp.is_some();
+        holds(&Seen {
+            deployment,
+            has_pods: first.is_some(),
+            pods_end: first.into_iter().chain(active).any(ends),
+        })
+    }
+}
+
+/// What is seen of one specification.
+pub(super) struct Seen {
+    deployment: Option<Arc<Deployment>>,
+    has_pods: bool,
+    pods_end: bool,
+}
+
+impl Seen {
+    /// Returns whether the Deployment is as it was last written, and not without replica.
+    pub(super) fn is_started(&self) -> bool {
+        self.deployment.as_deref().is_some_and(|it| !is_scaled_to_nothing(it) && !is_changed(it))
     }
 
-    fn find(&self, wanted: &WorkloadId) -> Option<Arc<Deployment>> {
-        let deployments = self.0.borrow().deployments.as_reader();
-        deployments.find(|deployment| id(&deployment.metadata).as_ref() == Some(wanted))
+    /// Returns whether nothing runs any more, and nothing will.
+    pub(super) fn is_suspended(&self) -> bool {
+        !self.has_pods && self.deployment.as_deref().is_none_or(is_scaled_to_nothing)
+    }
+
+    /// Returns whether the Deployment does not exist.
+    pub(super) fn is_gone(&self) -> bool {
+        self.deployment.is_none()
+    }
+
+    /// Returns whether a Deployment written now makes a pod that is the only one: nothing of a
+    /// predecessor is on its way out. One that has replicas sees to that itself.
+    pub(super) fn may_start(&self) -> bool {
+        match self.deployment.as_deref() {
+            Some(it) if it.metadata.deletion_timestamp.is_some() => false,
+            Some(it) if !is_scaled_to_nothing(it) => true,
+            Some(_) | None => !self.pods_end,
+        }
     }
 }

@@ -3,11 +3,16 @@
 mod actor;
 mod client;
 mod command;
+mod contents;
 mod deployment;
 mod deployment_status;
 mod mirror;
 mod references;
 
 pub use actor::{K8sDeps, K8sExecutor};
-pub use client::{ClusterApi, ClusterError, ClusterEvent, Connect, Refusal, kubernetes};
+pub use client::{
+    ClusterAccess, ClusterApi, ClusterError, ClusterEvent, Connect, Refusal, kubernetes,
+};
 pub use deployment::Objects;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use deployment::{WRITTEN_LABEL, spec_hash};

@@ -224,6 +224,7 @@ async fn process_that_vanished_is_believed_after_some_seconds_only() {
         | CurrentState::Degraded { .. }
         | CurrentState::Incomplete { .. }
         | CurrentState::Crashing { .. }
+        | CurrentState::Suspended
         | CurrentState::Unknown => false,
     })
     .await;

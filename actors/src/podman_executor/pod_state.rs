@@ -88,6 +88,8 @@ pub(super) fn observed_pods(
             workload: workload_name(&pod.labels, id),
             state: incomplete("the pod has no containers".to_owned()),
             started_at: None,
+            restarts: 0,
+            is_changed: false,
         })
     });
     let empty: Vec<_> = empty.collect();
@@ -98,6 +100,8 @@ pub(super) fn observed_pods(
             .map_or_else(|| WorkloadName::from(*id), |row| workload_name(&row.labels, id)),
         state: pod_state(rows, known),
         started_at: started_at(rows),
+        restarts: 0,
+        is_changed: false,
     });
     full.chain(empty).collect()
 }

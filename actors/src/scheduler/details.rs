@@ -40,7 +40,7 @@ impl Jobs {
 }
 
 fn accepted(report: JobReport, job: &Job, since: DateTime<Utc>) -> WorkloadReport {
-    let pod = job.wanted().and_then(|key| job.pods.get(&key));
+    let pod = job.current_pod();
     let workload = job.effective();
     WorkloadReport {
         target: Some(job.target),
@@ -86,6 +86,7 @@ const fn command(doing: Doing) -> &'static str {
         Doing::Starting => "start",
         Doing::Limiting => "limit",
         Doing::Stopping => "stop",
+        Doing::Suspending => "suspend",
     }
 }
 

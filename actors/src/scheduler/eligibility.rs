@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::workload::{Limits, ProfileRef, ProfileVerdicts, Verdict, Verdicts};
+use crate::workload::{ConditionRef, Limits, ProfileRef, ProfileVerdicts, Verdict, Verdicts};
 
 /// What the profiles say about a workload.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,6 +118,18 @@ pub(crate) fn limits(profiles: &[ProfileRef], verdicts: &Verdicts) -> Limits {
         }
     }
     limits
+}
+
+/// Returns whether every condition that may bring a limit is known to be true or not.
+pub(crate) fn limits_are_known(profiles: &[ProfileRef], verdicts: &Verdicts) -> bool {
+    let is_known = |profile: &ProfileRef, condition: &ConditionRef| {
+        let verdict = verdicts.get(&profile.name).and_then(|it| it.get(&condition.name));
+        verdict.is_some_and(|verdict| *verdict != Verdict::Unknown)
+    };
+    profiles.iter().all(|profile| {
+        let limiting = |it: &&ConditionRef| it.cpu.is_some() || it.memory.is_some();
+        profile.conditions.iter().filter(limiting).all(|it| is_known(profile, it))
+    })
 }
 
 fn smaller(a: Option<u64>, b: Option<u64>) -> Option<u64> {

@@ -7,31 +7,17 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::clockwork::Cron;
-use super::eligibility::{Eligibility, eligibility, limits, undefined};
-use super::notices::Notices;
 use super::retry::Retry;
 use super::rollback::Rollback;
 use super::run::{Doing, InFlight, PodKey, Run};
+use super::upkeep::Upkeep;
 use crate::clock::{Moment, Monotonic};
 use crate::workload::{
-    CurrentState, Limits, ObservedPod, RetryPolicy, TargetState, Verdicts, Workload, WorkloadName,
+    CurrentState, Limits, ObservedPod, RetryPolicy, TargetState, Workload, WorkloadName,
 };
-
-/// How long after the agent's start a pod that runs is kept though its profiles lack data: the
-/// metrics that allowed it were known to the agent's previous life, and will be posted again.
-pub(crate) const ADOPTION_GRACE: Duration = Duration::from_secs(120);
 
 /// Time between SIGTERM and SIGKILL for a pod that does not say: podman's default.
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);
-
-/// The verdicts that a job is aimed by.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct View<'a> {
-    /// None before the first.
-    pub(crate) verdicts: Option<&'a Verdicts>,
-    /// The configuration changed and its verdicts are still to come: what runs is kept meanwhile.
-    pub(crate) are_pending: bool,
-}
 
 /// One job. Its name is that of its workload.
 #[derive(Debug)]
@@ -47,11 +33,11 @@ pub(crate) struct Job {
     /// Why the target is not Running.
     pub(crate) inactive_because: Option<String>,
     /// What its profiles name and the device does not define, as it was last told.
-    undefined: Option<String>,
+    pub(super) undefined: Option<String>,
     pub(crate) limits: Limits,
-    /// The limits that the running pod has, as far as the agent set them; `None` when that is not
-    /// known, as after an adoption.
-    pub(crate) applied: Option<Limits>,
+    /// Whether `limits` are those of conditions whose metrics are there.
+    pub(super) limits_are_known: bool,
+    pub(super) upkeep: Upkeep,
     /// A workload that must run before this one starts for the first time, and does not yet.
     pub(crate) waits_for: Option<WorkloadName>,
     /// Whether it had run when it was last planned, so that those who wait for it are called once.
@@ -99,7 +85,8 @@ impl Job {
             inactive_because: None,
             undefined: None,
             limits: Limits::default(),
-            applied: None,
+            limits_are_known: false,
+            upkeep: Upkeep::default(),
             waits_for: None,
             ran_when_planned: false,
             pods: BTreeMap::new(),
@@ -137,6 +124,7 @@ impl Job {
         self.grace = grace_of(workload);
         let same_pod = old.as_ref().is_some_and(|old| old.id == workload.id);
         let same_cron = old.as_ref().is_some_and(|old| old.cron == workload.cron);
+        let new_credentials = old.as_ref().is_some_and(|old| old.registries != workload.registries);
         let same_retry = old.as_ref().is_some_and(|old| old.retry == workload.retry);
         if !same_cron {
             self.cron = cron;
@@ -149,13 +137,16 @@ impl Job {
         if !same_retry || !same_pod {
             self.retry = Retry::new(workload.retry.unwrap_or(default_retry), seed);
         }
+        if new_credentials {
+            self.upkeep.credentials_changed();
+        }
         if !same_pod {
             self.rollback.replaced(healthy.filter(|healthy| healthy.id != workload.id));
             self.run = Run::Idle;
             self.pulled = false;
             self.ever_ran = false;
             self.failure = None;
-            self.applied = None;
+            self.upkeep.forget();
             self.not_before = Monotonic::default();
             self.run_requested = false;
             self.give_up_pull();
@@ -172,20 +163,10 @@ impl Job {
     }
 
     /// A pull changes no pod, so nobody has to wait for one that is no longer wanted.
-    fn give_up_pull(&mut self) {
+    pub(super) fn give_up_pull(&mut self) {
         if self.in_flight.as_ref().is_some_and(|flight| flight.doing == Doing::Pulling) {
             self.in_flight = None;
         }
-    }
-
-    /// Tells of a profile or condition that the device does not define, once for each change.
-    pub(crate) fn note_undefined(&mut self, verdicts: &Verdicts, notices: &mut Notices) {
-        let profiles = self.desired.as_ref().map_or(&[][..], |workload| &workload.profiles);
-        let found = undefined(profiles, verdicts);
-        if let Some(message) = found.as_ref().filter(|_| found != self.undefined) {
-            notices.warn("ProfileUnknown", &self.name, message.clone());
-        }
-        self.undefined = found;
     }
 
     /// Returns the specification whose pod shall run: the configured one, or the previous one while
@@ -206,28 +187,20 @@ impl Job {
         }
     }
 
-    /// Returns whether the limits in force have to be brought to the running pod.
-    pub(crate) fn limits_differ(&self) -> bool {
-        let conditions = |workload: &Arc<Workload>| {
-            let mut conditions = workload.profiles.iter().flat_map(|profile| &profile.conditions);
-            conditions.any(|condition| condition.cpu.is_some() || condition.memory.is_some())
-        };
-        match self.applied {
-            Some(applied) => applied != self.limits,
-            // Only limits of ours can be in force on an adopted pod.
-            None => self.effective().is_some_and(conditions),
-        }
-    }
-
     /// Returns the key of the pod that shall run, if any shall.
     pub(crate) fn wanted(&self) -> Option<PodKey> {
         self.effective()
             .map(|workload| PodKey { executor: workload.executor, id: workload.id.clone() })
     }
 
+    /// Returns the pod of the specification in force.
+    pub(crate) fn current_pod(&self) -> Option<&ObservedPod> {
+        self.wanted().and_then(|key| self.pods.get(&key))
+    }
+
     /// Returns the state of the pod of the specification in force.
     pub(crate) fn current(&self) -> Option<&CurrentState> {
-        self.wanted().and_then(|key| self.pods.get(&key)).map(|pod| &pod.state)
+        self.current_pod().map(|pod| &pod.state)
     }
 
     /// Returns whether containers of the specification in force run.
@@ -240,53 +213,12 @@ impl Job {
                 | CurrentState::Crashing { .. },
             ) => true,
             Some(CurrentState::Unknown) => matches!(self.run, Run::Started { .. }),
-            Some(CurrentState::Exited { .. } | CurrentState::Incomplete { .. }) | None => false,
-        }
-    }
-
-    /// Decides the target from the profiles and the cron tick.
-    pub(crate) fn aim(&mut self, view: View<'_>, now: Moment) {
-        let verdicts = view.verdicts;
-        let Some(workload) = &self.desired else {
-            self.target = TargetState::Removed;
-            self.inactive_because = None;
-            return;
-        };
-        let none = Verdicts::new();
-        let known = verdicts.unwrap_or(&none);
-        self.limits = limits(&workload.profiles, known);
-        let forbidden = if workload.profiles.is_empty() {
-            None
-        } else {
-            let in_grace = now.monotonic.since_start() < ADOPTION_GRACE || view.are_pending;
-            let may_keep = in_grace && self.is_alive();
-            match verdicts.map(|known| eligibility(&workload.profiles, known)) {
-                Some(Eligibility::Allowed) => None,
-                Some(Eligibility::Forbidden { because }) => {
-                    let keep = view.are_pending && self.is_alive();
-                    (!keep).then_some(because)
-                }
-                Some(Eligibility::Undecided { because }) => (!may_keep).then_some(because),
-                None => (!may_keep).then(|| "its profiles are not evaluated yet".to_owned()),
-            }
-        };
-        let waits_for_cron = self.cron.is_some() && !self.run_requested && !self.is_alive();
-        (self.target, self.inactive_because) = if let Some(because) = forbidden {
-            self.run_requested = false;
-            (TargetState::Inactive, Some(because))
-        } else if waits_for_cron {
-            let why = if self.clock_is_unset {
-                "waits until the device's clock is set"
-            } else {
-                self.cron.why_it_waits()
-            };
-            (TargetState::Inactive, Some(why.to_owned()))
-        } else {
-            (TargetState::Running, None)
-        };
-        if self.target != TargetState::Running {
-            self.give_up_pull();
-            self.gap_since = None;
+            Some(
+                CurrentState::Exited { .. }
+                | CurrentState::Incomplete { .. }
+                | CurrentState::Suspended,
+            )
+            | None => false,
         }
     }
 }

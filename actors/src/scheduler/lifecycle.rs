@@ -36,9 +36,13 @@ impl Job {
             return;
         }
         match self.current().cloned() {
-            Some(CurrentState::Running | CurrentState::Starting) => self.note_started(now),
+            Some(CurrentState::Running | CurrentState::Starting) => {
+                self.note_started(now);
+                self.note_change(notices);
+            }
             Some(CurrentState::Crashing { message }) => {
                 self.note_started(now);
+                self.note_change(notices);
                 if self.failure.as_ref() != Some(&message) {
                     notices.warn("WorkloadCrashing", &self.name, message.clone());
                     self.failure = Some(message);
@@ -56,15 +60,13 @@ impl Job {
                     self.run_ended(&ended, now, notices);
                 }
             }
-            Some(CurrentState::Incomplete { message }) => {
-                if self.has_started() {
-                    self.run_gone(message, now, notices);
-                }
+            Some(CurrentState::Incomplete { message }) => self.run_gone(message, now, notices),
+            Some(CurrentState::Suspended) => {
+                let message = "the Deployment was scaled to nothing by somebody else";
+                self.run_gone(message.to_owned(), now, notices);
             }
             None => {
-                if self.has_started() {
-                    self.run_gone("the pod was removed by somebody else".to_owned(), now, notices);
-                }
+                self.run_gone("the pod was removed by somebody else".to_owned(), now, notices);
             }
             Some(CurrentState::Unknown) => {}
         }
@@ -126,8 +128,14 @@ impl Job {
         self.finish(failed.then_some(message));
     }
 
-    /// The pod is gone, or a ruin, though nobody of ours stopped it.
+    /// The pod is gone, or a ruin: if it shall run, nobody of ours stopped it.
     fn run_gone(&mut self, message: String, now: Moment, notices: &mut Notices) {
+        if !self.has_started() {
+            if matches!(self.run, Run::Started { .. }) {
+                self.run = Run::Idle;
+            }
+            return;
+        }
         if self.repeats(&[]) || self.restart_policy() == RestartPolicy::OnFailure {
             self.run_failed(message, now, notices);
         } else {
@@ -144,7 +152,14 @@ impl Job {
     }
 
     fn restart_policy(&self) -> RestartPolicy {
-        self.effective().map_or(RestartPolicy::Never, |workload| workload.restart_policy)
+        self.effective().map_or(RestartPolicy::Never, |workload| {
+            // A Deployment knows no other.
+            if workload.executor.is_cluster() {
+                RestartPolicy::Always
+            } else {
+                workload.restart_policy
+            }
+        })
     }
 
     /// A run ended that shall be repeated, or did not come about.

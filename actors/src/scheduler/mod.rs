@@ -2,6 +2,7 @@
 
 mod actor;
 mod agenda;
+mod aim;
 mod clockwork;
 pub mod cron;
 mod dependencies;
@@ -23,6 +24,7 @@ mod runtimes;
 mod settings;
 mod start_budget;
 mod tally;
+mod upkeep;
 
 #[cfg(test)]
 mod tests;

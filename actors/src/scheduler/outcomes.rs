@@ -49,8 +49,17 @@ impl Job {
         match flight.doing {
             Doing::Pulling => self.pulled = true,
             Doing::Starting => self.pod_started(flight, now, notices),
-            Doing::Limiting => self.applied = Some(flight.limits),
-            Doing::Stopping => self.pod_stopped(flight, now, notices),
+            Doing::Limiting => self.limited(flight, None, now, notices),
+            Doing::Stopping => {
+                self.pods.remove(&flight.pod);
+                self.pod_stopped(flight, now, notices);
+            }
+            Doing::Suspending => {
+                self.pods.entry(flight.pod.clone()).and_modify(|pod| {
+                    pod.state = CurrentState::Suspended;
+                });
+                self.pod_stopped(flight, now, notices);
+            }
         }
     }
 
@@ -69,19 +78,15 @@ impl Job {
                     self.roll_back(notices);
                 }
             }
-            Doing::Limiting => {
-                // Not tried again before the limits change: the pod runs well but for them.
-                self.applied = Some(flight.limits);
-                notices.warn("LimitNotApplied", &self.name, error.to_string());
-            }
-            Doing::Stopping => self.stop_failed(error, now, notices),
+            Doing::Limiting => self.limited(flight, Some(error), now, notices),
+            Doing::Stopping | Doing::Suspending => self.stop_failed(error, now, notices),
         }
     }
 
     fn pod_started(&mut self, flight: &InFlight, now: Moment, notices: &mut Notices) {
         self.run = Run::Started { since: now.monotonic };
         self.ever_ran = true;
-        self.applied = Some(flight.limits);
+        self.upkeep.started(flight.limits);
         self.rollback.started();
         let gap = self.gap_since.take().map_or_else(String::new, |since| {
             let gap = now.monotonic.saturating_since(since);
@@ -93,7 +98,6 @@ impl Job {
 
     fn pod_stopped(&mut self, flight: &InFlight, now: Moment, notices: &mut Notices) {
         self.failed_stops = 0;
-        self.pods.remove(&flight.pod);
         if Some(&flight.pod) != self.wanted().as_ref() {
             self.gap_since = Some(now.monotonic);
         } else if matches!(self.run, Run::Started { .. }) {
@@ -147,7 +151,14 @@ impl Job {
         if flight.doing == Doing::Starting {
             let (id, workload) = (flight.pod.id.clone(), self.name.clone());
             let state = CurrentState::Unknown;
-            let pod = ObservedPod { id, workload, state, started_at: None };
+            let pod = ObservedPod {
+                id,
+                workload,
+                state,
+                started_at: None,
+                restarts: 0,
+                is_changed: false,
+            };
             self.pods.entry(flight.pod.clone()).or_insert(pod);
         }
     }

@@ -7,10 +7,13 @@
 //! | Removed  | nothing                              | forget the job                         |
 //! | Inactive | its pod, alive or forbidden to lie   | stop it                                |
 //! | Inactive | the ended pod of the last cron run   | leave it, its logs may be wanted       |
+//! | Inactive | its Deployment with a pod            | suspend it: the cluster keeps it       |
+//! | Inactive | its Deployment without one           | leave it, it soon starts again         |
 //! | Inactive | a pod of an older specification      | stop it                                |
 //! | Running  | its runtime is not there             | wait for it                            |
 //! | Running  | another pod, perhaps of a newer spec | wait for the source                    |
 //! | Running  | its pod runs                         | stop older pods, apply limits, settled |
+//! | Running  | its Deployment was changed by others | as limits: write it, once a minute     |
 //! | Running  | a retry is not due yet, or finished  | wait                                   |
 //! | Running  | its pod is degraded, the retry due   | stop it                                |
 //! | Running  | the images are not there yet         | pull                                   |
@@ -43,6 +46,8 @@ pub(crate) enum Step {
     Limit,
     /// Stop and remove this pod.
     Stop(PodKey),
+    /// End this pod and keep what makes it.
+    Suspend(PodKey),
     /// Nothing exists and nothing is wanted: the job ends.
     Forget,
     /// Nothing before this moment, unless something happens.
@@ -76,12 +81,25 @@ fn remove(job: &Job, runtimes: &Runtimes) -> Step {
 fn deactivate(job: &Job, runtimes: &Runtimes) -> Step {
     let wanted = job.wanted();
     let keep_ended = job.cron.is_some();
+    let is_own = |key: &PodKey| Some(key) == wanted.as_ref();
     let in_the_way = job.pods.iter().filter_map(|(key, pod)| {
-        let is_own = Some(key) == wanted.as_ref();
-        let has_ended = matches!(pod.state, CurrentState::Exited { .. });
-        (!(is_own && has_ended && keep_ended)).then_some(key)
+        let rests = match pod.state {
+            CurrentState::Exited { .. } => keep_ended,
+            CurrentState::Suspended => true,
+            CurrentState::Starting
+            | CurrentState::Running
+            | CurrentState::Degraded { .. }
+            | CurrentState::Incomplete { .. }
+            | CurrentState::Crashing { .. }
+            | CurrentState::Unknown => false,
+        };
+        (!(is_own(key) && rests)).then_some(key)
     });
-    stop_first(in_the_way, runtimes)
+    match first_available(in_the_way, runtimes) {
+        Some(key) if is_own(key) && key.executor.is_cluster() => Step::Suspend(key.clone()),
+        Some(key) => Step::Stop(key.clone()),
+        None => Step::Settled,
+    }
 }
 
 fn run(job: &Job, runtimes: &Runtimes, now: Moment) -> Step {
@@ -100,8 +118,11 @@ fn run(job: &Job, runtimes: &Runtimes, now: Moment) -> Step {
         Run::Waiting { .. } if job.is_alive() => return Step::Stop(wanted),
         Run::Finished => return stop_first(older(), runtimes),
         Run::Idle | Run::Started { .. } if job.is_alive() => {
-            let limits_wait = older().next().is_none() && job.limits_differ();
-            return if limits_wait { Step::Limit } else { stop_first(older(), runtimes) };
+            return if older().next().is_some() {
+                stop_first(older(), runtimes)
+            } else {
+                keep_up(job, now)
+            };
         }
         Run::Idle | Run::Started { .. } | Run::Waiting { .. } => {}
     }
@@ -122,8 +143,24 @@ fn run(job: &Job, runtimes: &Runtimes, now: Moment) -> Step {
     stop_first(older(), runtimes)
 }
 
+/// Brings what differs to a pod that runs, when that is due.
+fn keep_up(job: &Job, now: Moment) -> Step {
+    match job.next_limit() {
+        Some(at) if at > now.monotonic => Step::WaitUntil(at),
+        Some(_) => Step::Limit,
+        None => Step::Settled,
+    }
+}
+
 /// Stops the first of `pods` whose runtime is there.
-fn stop_first<'a>(mut pods: impl Iterator<Item = &'a PodKey>, runtimes: &Runtimes) -> Step {
+fn stop_first<'a>(pods: impl Iterator<Item = &'a PodKey>, runtimes: &Runtimes) -> Step {
+    first_available(pods, runtimes).map_or(Step::Settled, |key| Step::Stop(key.clone()))
+}
+
+/// Returns the first of `pods` whose runtime is there.
+fn first_available<'a>(
+    mut pods: impl Iterator<Item = &'a PodKey>,
+    runtimes: &Runtimes,
+) -> Option<&'a PodKey> {
     pods.find(|key| runtimes.is_available(key.executor))
-        .map_or(Step::Settled, |key| Step::Stop(key.clone()))
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeZone, Utc};
 
-use super::job::{ADOPTION_GRACE, Job, View};
+use super::aim::{ADOPTION_GRACE, View};
+use super::job::Job;
 use super::jobs::Jobs;
 use super::notices::Notices;
 use super::plan::{Step, next_step};
@@ -112,6 +113,7 @@ impl Jobs {
             Step::Start if self.budget.admits(name) => start(job)?,
             Step::Limit => limit(job)?,
             Step::Stop(pod) => stop(job, pod.clone()),
+            Step::Suspend(pod) => suspend(job, pod.clone()),
             Step::Pull | Step::Start | Step::Forget | Step::WaitUntil(_) | Step::Settled => {
                 return None;
             }
@@ -175,9 +177,13 @@ impl Job {
 fn next_look(job: &Job, step: &Step, now: Moment) -> Option<Monotonic> {
     let at_step = match step {
         Step::WaitUntil(at) => Some(*at),
-        Step::Pull | Step::Start | Step::Limit | Step::Stop(_) | Step::Forget | Step::Settled => {
-            None
-        }
+        Step::Pull
+        | Step::Start
+        | Step::Limit
+        | Step::Stop(_)
+        | Step::Suspend(_)
+        | Step::Forget
+        | Step::Settled => None,
     };
     let answer_due = job.in_flight.as_ref().map(|flight| flight.until);
     let clock_check = job.cron.has_ticks().then(|| next_cron_check(job.next_tick, now));
@@ -200,7 +206,7 @@ fn time_for(doing: Doing, grace: Duration) -> Duration {
         Doing::Pulling => PULL_DEADLINE,
         Doing::Starting => START_DEADLINE,
         Doing::Limiting => LIMIT_DEADLINE,
-        Doing::Stopping => grace + STOP_MARGIN,
+        Doing::Stopping | Doing::Suspending => grace + STOP_MARGIN,
     }
 }
 
@@ -223,4 +229,10 @@ fn stop(job: &Job, pod: PodKey) -> (Doing, PodKey, Action) {
     let id = pod.id.clone();
     let action = Action::Stop { id, workload: job.name.clone(), grace: job.grace };
     (Doing::Stopping, pod, action)
+}
+
+fn suspend(job: &Job, pod: PodKey) -> (Doing, PodKey, Action) {
+    let id = pod.id.clone();
+    let action = Action::Suspend { id, workload: job.name.clone(), grace: job.grace };
+    (Doing::Suspending, pod, action)
 }

@@ -28,13 +28,14 @@ pub(crate) fn report(job: &Job, runtimes: &Runtimes, now: Moment) -> Option<JobR
         let kept = "the last good specification is kept, the new one was refused";
         reason = Some(format!("{kept}: {rejected}"));
     }
+    let by_runtime = job.current_pod().map_or(0, |pod| pod.restarts);
     Some(JobReport {
         workload: job.name.clone(),
         id: Some(workload.id.clone()),
         executor: Some(workload.executor),
         status,
         reason,
-        restarts: job.restarts,
+        restarts: job.restarts.saturating_add(by_runtime),
         next_start: next_start(job, now),
     })
 }
@@ -66,9 +67,10 @@ fn status(job: &Job) -> (WorkloadStatus, Option<String>) {
         Some(CurrentState::Crashing { message }) => {
             (WorkloadStatus::Crashed, Some(message.clone()))
         }
-        Some(CurrentState::Exited { .. } | CurrentState::Incomplete { .. }) | None => {
-            without_pod(job)
-        }
+        Some(
+            CurrentState::Exited { .. } | CurrentState::Incomplete { .. } | CurrentState::Suspended,
+        )
+        | None => without_pod(job),
     }
 }
 
@@ -97,6 +99,7 @@ fn doing(job: &Job) -> Option<String> {
         Doing::Starting => "starting the pod",
         Doing::Limiting => "applying limits",
         Doing::Stopping => "stopping the previous pod",
+        Doing::Suspending => "stopping the pod",
     };
     Some(text.to_owned())
 }

@@ -95,7 +95,7 @@ impl Job {
         if self.in_flight.is_none() && self.rollback.ends(now.monotonic) {
             self.run = Run::Idle;
             self.pulled = false;
-            self.applied = None;
+            self.upkeep.forget();
         }
     }
 }

@@ -19,6 +19,8 @@ pub(crate) enum Doing {
     /// Applying limits to a pod that runs.
     Limiting,
     Stopping,
+    /// Ending a pod and keeping what makes it.
+    Suspending,
 }
 
 /// The command in flight.

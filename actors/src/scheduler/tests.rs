@@ -1,5 +1,6 @@
 //! The jobs against a small world: runtimes that do what they are told, unless told to fail.
 
+mod cluster;
 mod commands;
 mod cron;
 mod dependencies;
@@ -70,14 +71,18 @@ impl World {
         world
     }
 
+    /// Returns a world with a cluster, too.
+    fn with_cluster() -> Self {
+        let mut world = Self::new();
+        world.jobs =
+            Jobs::new(SchedulerSettings { unconfigured: BTreeMap::new(), ..settings() }, 1);
+        ExecutorKind::ALL.iter().for_each(|kind| world.observe(*kind));
+        world
+    }
+
     /// Returns jobs that have heard of no runtime.
     fn deaf_jobs() -> Jobs {
-        let settings = SchedulerSettings {
-            retry: RetryPolicy::Constant { period: RETRY },
-            start_budget: 4,
-            unconfigured: [(ExecutorKind::K8s, "set KUBECONFIG".to_owned())].into(),
-        };
-        Jobs::new(settings, 1)
+        Jobs::new(settings(), 1)
     }
 
     fn observe(&mut self, executor: ExecutorKind) {
@@ -131,9 +136,20 @@ impl World {
 
     fn carry_out(&mut self, executor: ExecutorKind, action: &Action) {
         match action {
-            Action::Pull { .. } | Action::Limit { .. } => {}
+            Action::Pull { .. } => {}
+            Action::Limit { workload, .. } if executor == ExecutorKind::K8s => {
+                self.put(executor, workload, CurrentState::Running);
+            }
+            Action::Limit { .. } => {}
             Action::Start { workload, .. } => {
                 self.put(executor, workload, CurrentState::Running);
+            }
+            Action::Suspend { id, .. } => {
+                let key = PodKey { executor, id: id.clone() };
+                self.pods.entry(key).and_modify(|pod| {
+                    pod.state = CurrentState::Suspended;
+                    pod.is_changed = false;
+                });
             }
             Action::Stop { id, .. } => {
                 self.pods.remove(&PodKey { executor, id: id.clone() });
@@ -143,7 +159,14 @@ impl World {
 
     fn put(&mut self, executor: ExecutorKind, workload: &Workload, state: CurrentState) {
         let (id, name) = (workload.id.clone(), workload.name.clone());
-        let pod = ObservedPod { id: id.clone(), workload: name, state, started_at: None };
+        let pod = ObservedPod {
+            id: id.clone(),
+            workload: name,
+            state,
+            started_at: None,
+            restarts: 0,
+            is_changed: false,
+        };
         self.pods.insert(PodKey { executor, id }, pod);
     }
 
@@ -217,6 +240,14 @@ impl World {
     fn running(&self) -> Vec<&str> {
         let running = self.pods.values().filter(|pod| pod.state == CurrentState::Running);
         running.map(|pod| pod.workload.as_str()).collect()
+    }
+}
+
+fn settings() -> SchedulerSettings {
+    SchedulerSettings {
+        retry: RetryPolicy::Constant { period: RETRY },
+        start_budget: 4,
+        unconfigured: [(ExecutorKind::K8s, "set KUBECONFIG".to_owned())].into(),
     }
 }
 

@@ -3,16 +3,19 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use futures_util::future::{FutureExt as _, LocalBoxFuture, ready};
 use futures_util::stream::{LocalBoxStream, StreamExt as _, unfold};
-use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::watcher::Event;
 use tokio::sync::mpsc;
 
-use crate::k8s_executor::{ClusterApi, ClusterError, ClusterEvent, Connect, Objects, Refusal};
+use crate::k8s_executor::{
+    ClusterApi, ClusterError, ClusterEvent, Connect, Objects, Refusal, WRITTEN_LABEL, spec_hash,
+};
 use crate::workload::WorkloadId;
 
 type Watched = Result<ClusterEvent, ClusterError>;
@@ -57,6 +60,9 @@ impl Default for FakeCluster {
 }
 
 impl FakeCluster {
+    /// So long it wants to be left alone when it is asked too much.
+    pub const RETRY_AFTER: Duration = Duration::from_secs(90);
+
     /// Returns what connects to it.
     #[must_use]
     pub fn connect(&self) -> Connect {
@@ -111,6 +117,21 @@ impl FakeCluster {
         }
     }
 
+    /// Changes a Deployment as somebody else does.
+    pub fn change_by_hand(&self, id: &WorkloadId, change: impl FnOnce(&mut DeploymentSpec)) {
+        let changed = {
+            let mut inner = self.0.borrow_mut();
+            inner.deployments.get_mut(id).map(|deployment| {
+                change(deployment.spec.get_or_insert_default());
+                next_generation(deployment);
+                deployment.clone()
+            })
+        };
+        if let Some(deployment) = changed {
+            self.publish(Event::Apply(deployment));
+        }
+    }
+
     /// Returns everything applied so far, in order.
     #[must_use]
     pub fn applied(&self) -> Vec<Objects> {
@@ -138,7 +159,9 @@ impl FakeCluster {
             Mood::Well => ready(Ok(value)).boxed_local(),
             Mood::Refusing(refusal) if call.starts_with("apply") => {
                 let (call, refusal) = (call.to_owned(), refusal.clone());
-                ready(Err(ClusterError::Refused { call, refusal })).boxed_local()
+                let retry_after =
+                    matches!(refusal, Refusal::TooManyRequests(_)).then_some(Self::RETRY_AFTER);
+                ready(Err(ClusterError::Refused { call, refusal, retry_after })).boxed_local()
             }
             Mood::Refusing(_) => ready(Ok(value)).boxed_local(),
             Mood::Unreachable => ready(Err(unreachable(call))).boxed_local(),
@@ -158,10 +181,16 @@ impl FakeCluster {
 impl ClusterApi for FakeCluster {
     fn apply(&self, objects: Objects) -> LocalBoxFuture<'static, Result<(), ClusterError>> {
         if self.serves("apply") {
-            let mut deployment = objects.deployment.clone();
-            deployment.metadata.generation = Some(1);
             let known = self.0.borrow().deployments.get(&objects.id).cloned();
-            let deployment = known.unwrap_or(deployment);
+            let mut deployment = known.unwrap_or_else(|| Deployment {
+                metadata: objects.deployment.metadata.clone(),
+                ..Deployment::default()
+            });
+            if deployment.spec != objects.deployment.spec {
+                deployment.spec.clone_from(&objects.deployment.spec);
+                next_generation(&mut deployment);
+            }
+            sign(&mut deployment);
             let mut inner = self.0.borrow_mut();
             inner.deployments.insert(objects.id.clone(), deployment.clone());
             inner.applied.push(objects);
@@ -169,6 +198,20 @@ impl ClusterApi for FakeCluster {
             self.publish(Event::Apply(deployment));
         }
         self.answer("apply Deployment", ())
+    }
+
+    fn suspend(&self, id: WorkloadId) -> LocalBoxFuture<'static, Result<(), ClusterError>> {
+        if self.serves("suspend") {
+            self.change_by_hand(&id, |spec| spec.replicas = Some(0));
+            let signed = self.0.borrow_mut().deployments.get_mut(&id).map(|deployment| {
+                sign(deployment);
+                deployment.clone()
+            });
+            if let Some(deployment) = signed {
+                self.publish(Event::Apply(deployment));
+            }
+        }
+        self.answer("suspend Deployment", ())
     }
 
     fn delete(&self, id: WorkloadId) -> LocalBoxFuture<'static, Result<(), ClusterError>> {
@@ -218,6 +261,16 @@ impl ClusterApi for FakeCluster {
         })
         .boxed_local()
     }
+}
+
+fn next_generation(deployment: &mut Deployment) {
+    *deployment.metadata.generation.get_or_insert(0) += 1;
+}
+
+/// Notes that the agent wrote a Deployment.
+fn sign(deployment: &mut Deployment) {
+    let hash = spec_hash(deployment);
+    deployment.metadata.labels.get_or_insert_default().insert(WRITTEN_LABEL.to_owned(), hash);
 }
 
 fn unreachable(call: &str) -> ClusterError {

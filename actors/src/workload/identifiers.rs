@@ -98,6 +98,15 @@ impl ExecutorKind {
             Self::K8s => "k8s",
         }
     }
+
+    /// Returns whether it keeps what makes a pod, and restarts the pod by itself: a Deployment.
+    #[must_use]
+    pub const fn is_cluster(self) -> bool {
+        match self {
+            Self::PodmanRootful | Self::PodmanRootless => false,
+            Self::K8s => true,
+        }
+    }
 }
 
 impl fmt::Display for ExecutorKind {

@@ -63,6 +63,8 @@ pub enum CurrentState {
         /// What was seen.
         message: String,
     },
+    /// It is kept without a running container, on purpose: a Deployment scaled to nothing.
+    Suspended,
     /// The cluster itself retries a pod that fails (CrashLoopBackOff, ImagePullBackOff).
     Crashing {
         /// Reason and message as the cluster gives them.
@@ -82,6 +84,7 @@ impl CurrentState {
             Self::Degraded { .. } => "degraded",
             Self::Exited { .. } => "exited",
             Self::Incomplete { .. } => "incomplete",
+            Self::Suspended => "suspended",
             Self::Crashing { .. } => "crashing",
             Self::Unknown => "unknown",
         }
@@ -99,6 +102,10 @@ pub struct ObservedPod {
     pub state: CurrentState,
     /// When its youngest container started, by the wall clock, where the runtime tells.
     pub started_at: Option<DateTime<Utc>>,
+    /// Restarts of its containers that the runtime made by itself: none where the agent makes them.
+    pub restarts: u32,
+    /// Somebody else changed what makes it since the agent wrote that.
+    pub is_changed: bool,
 }
 
 /// Resource limits in force by condition.

@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use actix::prelude::{Actor, Context, Handler, Recipient};
 use actors::clock::Clock;
-use actors::k8s_executor::{K8sDeps, K8sExecutor, kubernetes};
+use actors::k8s_executor::{ClusterAccess, K8sDeps, K8sExecutor, kubernetes};
 use actors::messages::{
-    ActorHealthChanged, EventRecorded, JobsReported, WorkloadsConfigured, tell,
+    ActorHealthChanged, EventRecorded, JobsReported, ProfilesEvaluated, WorkloadsConfigured, tell,
 };
 use actors::scheduler::{Scheduler, SchedulerDeps, SchedulerSettings};
 use actors::supervisor::Slot;
-use actors::workload::{Event, ExecutorKind, JobReport, RetryPolicy, Workload, WorkloadStatus};
+use actors::workload::{
+    Event, ExecutorKind, JobReport, RetryPolicy, Verdict, Workload, WorkloadStatus,
+};
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -24,6 +26,7 @@ use crate::cluster::{Cluster, NAMESPACE, eventually};
 pub(crate) struct Agent {
     peer: Peer,
     workloads: Recipient<WorkloadsConfigured>,
+    verdicts: Recipient<ProfilesEvaluated>,
     _actors: JoinSet<()>,
 }
 
@@ -34,6 +37,7 @@ impl Agent {
         let address = peer.clone().start();
         let executor_slot = Slot::<K8sExecutor>::new("k8s", clock.clone());
         let scheduler_slot = Slot::<Scheduler>::new("scheduler", clock.clone());
+        let access = ClusterAccess::Kubeconfig(cluster.agents_kubeconfig());
         let executor = K8sExecutor::new(K8sDeps {
             device_id: device.into(),
             scheduler_commands: scheduler_slot.recipient(),
@@ -41,7 +45,7 @@ impl Agent {
             events: address.clone().recipient(),
             clock: clock.clone(),
             vitals: executor_slot.vitals(),
-            connect: kubernetes(Some(cluster.agents_kubeconfig()), device.into()),
+            connect: kubernetes(access, device.into()),
         });
         let scheduler = Scheduler::new(SchedulerDeps {
             executors: [(ExecutorKind::K8s, executor_slot.recipient())].into(),
@@ -54,17 +58,37 @@ impl Agent {
                 unconfigured: BTreeMap::new(),
             },
         });
-        let workloads = scheduler_slot.recipient();
+        let (workloads, verdicts) = (scheduler_slot.recipient(), scheduler_slot.recipient());
         let mut actors = JoinSet::new();
         actors.spawn_local(executor_slot.supervise(executor, address.clone().recipient()));
         actors.spawn_local(scheduler_slot.supervise(scheduler, address.recipient()));
-        Self { peer, workloads, _actors: actors }
+        Self { peer, workloads, verdicts, _actors: actors }
     }
 
     /// Gives it the whole configuration.
     pub(crate) fn configure(&self, workloads: &[Workload]) {
         let workloads = workloads.iter().cloned().map(Arc::new).collect();
         tell(&self.workloads, WorkloadsConfigured { workloads, ..WorkloadsConfigured::default() });
+    }
+
+    /// Gives it the verdicts on the conditions of profile `p`.
+    pub(crate) fn judge(&self, conditions: &[(&str, bool)]) {
+        let verdict = |is_true| if is_true { Verdict::True } else { Verdict::False };
+        let conditions = conditions.iter();
+        let conditions = conditions.map(|(name, is_true)| ((*name).into(), verdict(*is_true)));
+        let verdicts = [("p".into(), Arc::new(conditions.collect()))].into();
+        tell(&self.verdicts, ProfilesEvaluated { verdicts, posted_at: None });
+    }
+
+    /// Returns how often it recorded an event until now.
+    pub(crate) fn recorded(&self, reason: &str) -> usize {
+        self.peer.events.borrow().iter().filter(|event| event.reason == reason).count()
+    }
+
+    /// Returns how often a workload was started again, by its last report.
+    pub(crate) fn restarts(&self, workload: &str) -> u32 {
+        let jobs = self.peer.jobs.borrow();
+        jobs.iter().find(|job| job.workload.as_str() == workload).unwrap().restarts
     }
 
     /// Waits until it reports `status`, and returns its reason.
@@ -91,9 +115,17 @@ impl Agent {
 
     /// Waits until it records an event, and returns its message.
     pub(crate) async fn records(&self, reason: &str) -> String {
-        eventually(reason, async || {
+        self.records_words(reason, "").await
+    }
+
+    /// Waits until it records an event with `words` in its message, which it returns.
+    pub(crate) async fn records_words(&self, reason: &str, words: &str) -> String {
+        eventually(&format!("{reason} {words}"), async || {
             let events = self.peer.events.borrow();
-            events.iter().find(|event| event.reason == reason).map(|event| event.message.clone())
+            let mut events = events.iter();
+            let event =
+                events.find(|event| event.reason == reason && event.message.contains(words));
+            event.map(|event| event.message.clone())
         })
         .await
     }

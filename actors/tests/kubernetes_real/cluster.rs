@@ -94,6 +94,11 @@ impl Cluster {
         self.folder.path().join("agent")
     }
 
+    /// Returns a kubeconfig with a token.
+    pub(crate) fn kubeconfig(&self, token: &str) -> String {
+        kubeconfig(self.api, token)
+    }
+
     pub(crate) async fn start_api_server(&mut self) {
         self.run(
             "kube-apiserver",
@@ -200,6 +205,18 @@ impl Cluster {
         };
         let [pod] = eventually("the one pod", look).await;
         pod
+    }
+
+    /// Gives a pod a node, as a scheduler does. From then on only its kubelet ends it.
+    pub(crate) async fn bind(&self, pod: &Pod) {
+        let name = pod.name_any();
+        let binding = json!({
+            "apiVersion": "v1", "kind": "Binding", "metadata": {"name": name},
+            "target": {"apiVersion": "v1", "kind": "Node", "name": "node"},
+        });
+        let params = PostParams::default();
+        let bound = self.pods().create_subresource("binding", &name, &params, &binding).await;
+        let _: Value = bound.unwrap();
     }
 
     /// Says of a pod what a kubelet would: its only container is in `state`.

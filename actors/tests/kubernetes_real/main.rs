@@ -13,7 +13,9 @@
 
 mod agent;
 mod cluster;
+mod drift;
 mod life;
 mod neighbours;
 mod outages;
+mod profiles;
 mod rights;

@@ -10,7 +10,18 @@ use crate::cluster::Cluster;
 #[actix::test]
 async fn an_api_server_that_is_killed_and_restarted_finds_the_pods_undisturbed() {
     let mut cluster = Cluster::start().await;
+    let kubeconfig = cluster.agents_kubeconfig();
+    let good = std::fs::read_to_string(&kubeconfig).unwrap();
+    // Each is told, and each is noticed without a restart.
+    let absent = kubeconfig.with_extension("later");
+    std::fs::rename(&kubeconfig, &absent).unwrap();
     let agent = Agent::start("toto", &cluster);
+    agent.records_words("ClusterUnreachable", "No such file").await;
+    std::fs::write(&kubeconfig, cluster.kubeconfig("wrong")).unwrap();
+    agent.records_words("ClusterUnreachable", "does not accept the credentials").await;
+    std::fs::write(&kubeconfig, good).unwrap();
+    agent.records("ClusterReachable").await;
+
     let (old, new) = ("web-0123456789ab", "shop-0123456789ab");
     agent.configure(&[workload("web", old)]);
     let before = cluster.pod("toto", old).await;
@@ -18,12 +29,10 @@ async fn an_api_server_that_is_killed_and_restarted_finds_the_pods_undisturbed()
     agent.reports("web", Running).await;
 
     cluster.kill_api_server();
-    let why = agent.records("ClusterUnreachable").await;
-    assert!(why.contains("watch"), "{why}");
+    agent.records_words("ClusterUnreachable", "watch").await;
     // What is wanted meanwhile is done when the cluster is back.
     agent.configure(&[workload("web", old), workload("shop", new)]);
     cluster.start_api_server().await;
-    agent.records("ClusterReachable").await;
 
     let added = cluster.pod("toto", new).await;
     cluster.runs(&added).await;

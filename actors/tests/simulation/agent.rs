@@ -227,7 +227,10 @@ impl Handler<ExecutorCommand> for Tap {
         let changes_pods = match command.action {
             // A pull may be given up while it is under way.
             Action::Pull { .. } => false,
-            Action::Start { .. } | Action::Limit { .. } | Action::Stop { .. } => true,
+            Action::Start { .. }
+            | Action::Limit { .. }
+            | Action::Stop { .. }
+            | Action::Suspend { .. } => true,
         };
         let now = self.world.agent_clock.borrow().as_ref().map(|clock| clock.now().monotonic);
         if let (true, Some(now)) = (changes_pods, now) {

@@ -24,7 +24,9 @@ pub(crate) struct Cluster {
     world: Rc<World>,
     inner: FakeCluster,
     api: Rc<RefCell<Option<Rc<dyn ClusterApi>>>>,
-    deployments: Rc<RefCell<BTreeSet<WorkloadId>>>,
+    /// Those that have a replica.
+    running: Rc<RefCell<BTreeSet<WorkloadId>>>,
+    changed: Rc<RefCell<BTreeSet<WorkloadId>>>,
 }
 
 /// The type of an answer.
@@ -33,7 +35,7 @@ type Answer<T> = LocalBoxFuture<'static, Result<T, ClusterError>>;
 impl Cluster {
     pub(crate) fn new(world: &Rc<World>) -> Self {
         let (world, inner) = (Rc::clone(world), FakeCluster::default());
-        Self { world, inner, api: Rc::default(), deployments: Rc::default() }
+        Self { world, inner, api: Rc::default(), running: Rc::default(), changed: Rc::default() }
     }
 
     pub(crate) async fn prepare(&self) {
@@ -54,8 +56,27 @@ impl Cluster {
         self.inner.become_(Mood::Well);
     }
 
-    pub(crate) fn deployments(&self) -> BTreeSet<WorkloadId> {
-        self.deployments.borrow().clone()
+    /// Scales a Deployment to nothing, or changes its pods, as somebody else would.
+    pub(crate) fn meddle(&self, rng: &mut fastrand::Rng) {
+        let running: Vec<_> = self.running().into_iter().collect();
+        let Some(id) = running.get(rng.usize(..running.len().max(1))) else { return };
+        if rng.bool() {
+            self.running.borrow_mut().remove(id);
+            self.inner.change_by_hand(id, |spec| spec.replicas = Some(0));
+        } else {
+            self.changed.borrow_mut().insert(id.clone());
+            self.inner.change_by_hand(id, |spec| spec.template.spec = None);
+        }
+    }
+
+    /// Returns those that run and are not as the agent wrote them.
+    pub(crate) fn changed(&self) -> BTreeSet<WorkloadId> {
+        &*self.changed.borrow() & &*self.running.borrow()
+    }
+
+    /// Returns the specifications whose Deployment has a replica.
+    pub(crate) fn running(&self) -> BTreeSet<WorkloadId> {
+        self.running.borrow().clone()
     }
 
     fn api(&self) -> Rc<dyn ClusterApi> {
@@ -120,6 +141,7 @@ impl Cluster {
                 Fate::Refused => Err(ClusterError::Refused {
                     call: method.to_owned(),
                     refusal: Refusal::TooManyRequests("the simulation refuses".to_owned()),
+                    retry_after: Some(Duration::from_secs(rng.u64(1..120))),
                 }),
                 Fate::Panic => panic!("ordered by the simulation"),
                 Fate::KillBefore => {
@@ -136,7 +158,8 @@ impl ClusterApi for Cluster {
     fn apply(&self, objects: Objects) -> Answer<()> {
         let id = objects.id.clone();
         self.call("apply", id.clone().as_str(), move |this| {
-            this.deployments.borrow_mut().insert(id.clone());
+            this.running.borrow_mut().insert(id.clone());
+            this.changed.borrow_mut().remove(&id);
             let inner = this.inner.clone();
             spawn_local(async move {
                 sleep(Duration::from_secs(3)).await;
@@ -146,9 +169,16 @@ impl ClusterApi for Cluster {
         })
     }
 
+    fn suspend(&self, id: WorkloadId) -> Answer<()> {
+        self.call("suspend", id.clone().as_str(), move |this| {
+            this.running.borrow_mut().remove(&id);
+            this.api().suspend(id)
+        })
+    }
+
     fn delete(&self, id: WorkloadId) -> Answer<()> {
         self.call("delete", id.clone().as_str(), move |this| {
-            this.deployments.borrow_mut().remove(&id);
+            this.running.borrow_mut().remove(&id);
             this.api().delete(id)
         })
     }

@@ -96,6 +96,11 @@ fn note_workload(world: &World, workload: &Workload, behaviour: Behaviour) {
 }
 
 fn trouble_a_pod(site: &Site, rng: &mut fastrand::Rng) {
+    if let Some(cluster) = &site.cluster
+        && rng.u8(0..3) == 0
+    {
+        return cluster.meddle(rng);
+    }
     let podmans: Vec<_> = site.podmans.values().collect();
     let podman = podmans[rng.usize(..podmans.len())];
     let pods = podman.pods();

@@ -185,9 +185,13 @@ pub(crate) fn discrepancies(site: &Site) -> Vec<String> {
         let wanted = configuration.workloads.iter();
         let wanted = wanted.filter(|it| it.executor == ExecutorKind::K8s && model.allows(it));
         let wanted: std::collections::BTreeSet<_> = wanted.map(|it| it.id.clone()).collect();
-        let there = cluster.deployments();
+        let there = cluster.running();
+        let changed = cluster.changed();
+        if !changed.is_empty() {
+            found.push(format!("the cluster runs {changed:?} as somebody changed them"));
+        }
         if wanted != there {
-            found.push(format!("the cluster holds {there:?} instead of {wanted:?}"));
+            found.push(format!("the cluster runs {there:?} instead of {wanted:?}"));
         }
     }
     found

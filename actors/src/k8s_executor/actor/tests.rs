@@ -1,6 +1,6 @@
 //! The executor against a cluster in memory, in virtual time.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use serde_json::json;
@@ -23,8 +23,21 @@ enum Said {
     Health,
 }
 
+impl Said {
+    /// Returns the words of an answer that the cluster cannot be used.
+    fn unavailable(&self) -> Option<&str> {
+        match self {
+            Self::Finished(_, Err(CommandError::Unavailable { message })) => Some(message),
+            Self::Finished(..) | Self::Observed(_) | Self::Event(_) | Self::Health => None,
+        }
+    }
+}
+
 /// Every peer of the executor.
-struct Peer(Rc<RefCell<Vec<Said>>>);
+struct Peer {
+    said: Rc<RefCell<Vec<Said>>>,
+    is_changed: Rc<Cell<bool>>,
+}
 
 impl Actor for Peer {
     type Context = Context<Self>;
@@ -35,7 +48,7 @@ impl Handler<CommandFinished> for Peer {
 
     fn handle(&mut self, message: CommandFinished, _: &mut Self::Context) {
         let said = Said::Finished(message.id.0, message.result);
-        self.0.borrow_mut().push(said);
+        self.said.borrow_mut().push(said);
     }
 }
 
@@ -43,12 +56,14 @@ impl Handler<WorkloadsObserved> for Peer {
     type Result = ();
 
     fn handle(&mut self, message: WorkloadsObserved, _: &mut Self::Context) {
+        let changed = message.pods.iter().flatten().any(|pod| pod.is_changed);
+        self.is_changed.set(changed);
         let pods = message.pods.map(|pods| {
             let pods = pods.into_iter();
             pods.map(|pod| (pod.id, pod.state)).collect()
         });
         let said = Said::Observed(pods.map_err(|error| error.message));
-        self.0.borrow_mut().push(said);
+        self.said.borrow_mut().push(said);
     }
 }
 
@@ -57,7 +72,7 @@ impl Handler<EventRecorded> for Peer {
 
     fn handle(&mut self, message: EventRecorded, _: &mut Self::Context) {
         let said = Said::Event(message.event.reason);
-        self.0.borrow_mut().push(said);
+        self.said.borrow_mut().push(said);
     }
 }
 
@@ -65,13 +80,14 @@ impl Handler<ActorHealthChanged> for Peer {
     type Result = ();
 
     fn handle(&mut self, _: ActorHealthChanged, _: &mut Self::Context) {
-        self.0.borrow_mut().push(Said::Health);
+        self.said.borrow_mut().push(Said::Health);
     }
 }
 
 struct Scene {
     cluster: FakeCluster,
     said: Rc<RefCell<Vec<Said>>>,
+    is_changed: Rc<Cell<bool>>,
     commands: Recipient<ExecutorCommand>,
     clock: Clock,
     _running: tokio::task::JoinHandle<()>,
@@ -83,7 +99,9 @@ impl Scene {
         pause();
         let clock = Clock::system();
         let said = Rc::<RefCell<Vec<Said>>>::default();
-        let peer = Peer(Rc::clone(&said)).start();
+        let is_changed = Rc::<Cell<bool>>::default();
+        let (peer_said, peer_changed) = (Rc::clone(&said), Rc::clone(&is_changed));
+        let peer = Peer { said: peer_said, is_changed: peer_changed }.start();
         let slot = Slot::<K8sExecutor>::new("k8s", clock.clone());
         let executor = K8sExecutor::new(K8sDeps {
             device_id: "toto".into(),
@@ -97,7 +115,7 @@ impl Scene {
         let commands = slot.recipient();
         #[allow(clippy::disallowed_methods, reason = "stands for the agent's main task")]
         let running = actix::spawn(slot.supervise(executor, peer.recipient()));
-        Self { cluster, said, commands, clock, _running: running }
+        Self { cluster, said, is_changed, commands, clock, _running: running }
     }
 
     fn command(&self, id: u64, deadline: Monotonic, action: Action) {
@@ -113,6 +131,20 @@ impl Scene {
         let workload = Arc::new(workload("Always"));
         let limits = Limits::default();
         self.command(id, self.within(60), Action::Start { workload, limits });
+    }
+
+    fn suspend(&self, id: u64) {
+        let suspend = Action::Suspend {
+            id: "web-1".into(),
+            workload: "web".into(),
+            grace: Duration::from_secs(10),
+        };
+        self.command(id, self.within(60), suspend);
+    }
+
+    /// Returns whether the last observation had a workload that somebody else changed.
+    fn is_changed(&self) -> bool {
+        self.is_changed.get()
     }
 
     fn stop(&self, id: u64) {
@@ -290,11 +322,7 @@ async fn an_outage_is_told_at_once_once_and_its_end_too() {
     assert!(scene.cluster.connections() > 15);
     scene.stop(2);
     let said = scene.hear(1).await;
-    let answer = said.iter().find_map(|said| match said {
-        Said::Finished(2, Err(CommandError::Unavailable { message })) => Some(message),
-        Said::Finished(..) | Said::Observed(_) | Said::Event(_) | Said::Health => None,
-    });
-    let message = answer.unwrap_or_else(|| panic!("{said:?}"));
+    let message = said.iter().find_map(Said::unavailable).unwrap_or_else(|| panic!("{said:?}"));
     assert!(message.contains("connection refused"), "{message}");
     scene.cluster.become_(Mood::Well);
     let said = scene.hear(40).await;
@@ -328,18 +356,87 @@ async fn a_restart_policy_that_a_deployment_lacks_is_told_once() {
 }
 
 #[actix::test]
-async fn limits_of_a_running_workload_wait_for_its_next_start() {
+async fn limits_of_a_running_workload_are_written_to_its_deployment() {
     let scene = Scene::on(FakeCluster::default());
+    scene.hear(1).await;
+    scene.start(1);
+    scene.hear(1).await;
+    scene.cluster.set_available(&"web-1".into(), 1);
     scene.hear(1).await;
     let limits = Limits { cpu: Some(50_000), memory: None };
     let workload = Arc::new(workload("Always"));
-    scene.command(1, scene.within(60), Action::Limit { workload, limits });
+    scene.command(2, scene.within(60), Action::Limit { workload, limits });
     let said = scene.hear(1).await;
-    let [Said::Finished(1, Err(CommandError::Unsupported { message }))] = &said[..] else {
-        panic!("{said:?}");
-    };
-    assert!(message.contains("next start"), "{message}");
+    assert!(said.contains(&Said::Finished(2, Ok(()))), "{said:?}");
+    // Its pod is another one.
+    assert_eq!(said.last(), Some(&holds(CurrentState::Starting)));
+    let spec = scene.cluster.applied()[1].deployment.spec.clone().unwrap();
+    let container = &spec.template.spec.unwrap().containers[0];
+    let limits = container.resources.as_ref().unwrap().limits.as_ref().unwrap();
+    assert_eq!(limits["cpu"].0, "500m");
+}
+
+#[actix::test]
+async fn a_suspended_workload_is_kept_and_starts_again() {
+    let scene = Scene::on(FakeCluster::default());
+    scene.hear(1).await;
+    scene.start(1);
+    scene.hear(1).await;
+    scene.suspend(2);
+    let said = scene.hear(1).await;
+    let finished = Said::Finished(2, Ok(()));
+    let answer = said.iter().position(|said| *said == finished).unwrap();
+    assert_eq!(said[answer - 1], holds(CurrentState::Suspended));
+    scene.start(3);
+    let said = scene.hear(1).await;
+    let finished = Said::Finished(3, Ok(()));
+    let answer = said.iter().position(|said| *said == finished).unwrap();
+    assert_eq!(said[answer - 1], holds(CurrentState::Starting), "the mirror has seen it");
+}
+
+#[actix::test]
+async fn a_suspension_of_what_is_absent_is_a_success() {
+    let scene = Scene::on(FakeCluster::default());
+    scene.hear(1).await;
+    scene.suspend(1);
+    assert_eq!(scene.hear(1).await, [holds_nothing(), Said::Finished(1, Ok(()))]);
+}
+
+#[actix::test]
+async fn a_change_by_somebody_else_is_observed_until_it_is_put_right() {
+    let scene = Scene::on(FakeCluster::default());
+    scene.hear(1).await;
+    scene.start(1);
+    scene.hear(1).await;
+    assert!(!scene.is_changed());
+    scene.cluster.change_by_hand(&"web-1".into(), |spec| spec.replicas = Some(3));
+    scene.hear(1).await;
+    assert!(scene.is_changed());
+    scene.start(2);
+    scene.hear(1).await;
+    assert!(!scene.is_changed());
+}
+
+#[actix::test]
+async fn a_cluster_that_is_asked_too_much_is_left_alone_for_as_long_as_it_says() {
+    let scene = Scene::on(FakeCluster::default());
+    scene.hear(1).await;
+    let span = FakeCluster::RETRY_AFTER.as_secs();
+    scene.cluster.become_(Mood::Refusing(Refusal::TooManyRequests("slow down".into())));
+    scene.start(1);
+    let said = scene.hear(1).await;
+    let first = said.iter().find_map(Said::unavailable).unwrap();
+    assert!(first.contains("slow down") && first.contains("429"), "{first}");
+    scene.cluster.become_(Mood::Well);
+    scene.start(2);
+    let said = scene.hear(span - 2).await;
+    let second = said.iter().find_map(Said::unavailable).unwrap();
+    assert!(second.contains("left alone"), "{second}");
     assert!(scene.cluster.applied().is_empty());
+    scene.hear(2).await;
+    scene.start(3);
+    let said = scene.hear(1).await;
+    assert!(said.contains(&Said::Finished(3, Ok(()))), "{said:?}");
 }
 
 #[actix::test]

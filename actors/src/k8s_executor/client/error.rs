@@ -10,6 +10,9 @@ use kube::runtime::watcher;
 
 type Source = Box<dyn Error + Send + Sync>;
 
+/// No cluster is left alone for longer, whatever it asks for.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
+
 /// Why a call to a cluster failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
@@ -22,8 +25,8 @@ pub enum ClusterError {
         #[source]
         source: Source,
     },
-    /// The agent runs in no cluster, and no kubeconfig is configured.
-    #[error("failed to find a cluster: KUBECONFIG is not set and the agent runs in no cluster")]
+    /// The agent runs in no cluster.
+    #[error("failed to find the cluster that the agent runs in")]
     InCluster {
         /// What is missing.
         #[source]
@@ -36,6 +39,8 @@ pub enum ClusterError {
         call: String,
         /// Its reason.
         refusal: Refusal,
+        /// The cluster wants to be left alone for so long.
+        retry_after: Option<Duration>,
     },
     /// The cluster did not answer, or not sensibly.
     #[error("failed to {call}")]
@@ -112,20 +117,21 @@ impl ClusterError {
         Self::InCluster { source: error.into() }
     }
 
-    pub(super) fn call(call: &str, error: kube::Error) -> Self {
+    /// `retry_after` is that of the answer, if it had one.
+    pub(super) fn call(call: &str, error: kube::Error, retry_after: Option<Duration>) -> Self {
         if let kube::Error::Api(status) = error {
-            Self::refused(call, &status)
+            Self::refused(call, &status, retry_after)
         } else {
             Self::unreachable(call, error)
         }
     }
 
-    pub(super) fn watch(call: &str, error: watcher::Error) -> Self {
+    pub(super) fn watch(call: &str, error: watcher::Error, retry_after: Option<Duration>) -> Self {
         match error {
             watcher::Error::InitialListFailed(error)
             | watcher::Error::WatchStartFailed(error)
-            | watcher::Error::WatchFailed(error) => Self::call(call, error),
-            watcher::Error::WatchError(status) => Self::refused(call, &status),
+            | watcher::Error::WatchFailed(error) => Self::call(call, error, retry_after),
+            watcher::Error::WatchError(status) => Self::refused(call, &status, retry_after),
             error @ watcher::Error::NoResourceVersion => Self::unreachable(call, error),
         }
     }
@@ -138,8 +144,23 @@ impl ClusterError {
         Self::TimedOut { call: call.to_owned(), after }
     }
 
-    fn refused(call: &str, status: &Status) -> Self {
-        Self::Refused { call: call.to_owned(), refusal: status.into() }
+    fn refused(call: &str, status: &Status, retry_after: Option<Duration>) -> Self {
+        let seconds = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
+        let in_words = (seconds > 0).then(|| Duration::from_secs(seconds.into()));
+        let retry_after = retry_after.or(in_words).map(|after| after.min(MAX_RETRY_AFTER));
+        Self::Refused { call: call.to_owned(), refusal: status.into(), retry_after }
+    }
+
+    /// Returns for how long the cluster wants to be left alone.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused { retry_after, .. } => *retry_after,
+            Self::Kubeconfig { .. }
+            | Self::InCluster { .. }
+            | Self::Unreachable { .. }
+            | Self::TimedOut { .. } => None,
+        }
     }
 
     fn refusal(&self) -> Option<&Refusal> {

@@ -3,7 +3,7 @@
 use std::future::ready;
 use std::time::Duration;
 
-use futures_util::stream::{Stream, StreamExt as _, unfold};
+use futures_util::stream::{Stream, StreamExt as _, TryStreamExt as _, unfold};
 use kube::ResourceExt as _;
 use kube::api::Api;
 use kube::runtime::{WatchStreamExt as _, watcher};
@@ -24,10 +24,12 @@ impl KubeClient {
         let period = u32::try_from(WATCH_PERIOD.as_secs()).unwrap_or(u32::MAX);
         let config =
             watcher::Config::default().labels(&device_selector(&self.device)).timeout(period);
+        let retry_after = self.retry_after.clone();
         let events = watcher(Api::<K>::all(self.client.clone()), config)
             // Nobody reads them, and they are the largest part of an object.
             .modify(|object| object.managed_fields_mut().clear())
             .filter(|event| ready(!is_expired(event)))
+            .map_err(move |error| ClusterError::watch(call, error, retry_after.take()))
             .boxed();
         // A list is silent only when the cluster hangs; a watch is silent when nothing happens.
         unfold((events, false), move |(mut events, listed)| async move {
@@ -45,7 +47,6 @@ impl KubeClient {
                 }
             };
             let listed = listed || matches!(event, Ok(watcher::Event::InitDone));
-            let event = event.map_err(|error| ClusterError::watch(call, error));
             Some((event, (events, listed)))
         })
     }

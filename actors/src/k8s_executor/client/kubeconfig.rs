@@ -1,49 +1,59 @@
-//! A client by the words of a kubeconfig.
+//! A client by the words of a kubeconfig, or of the cluster that the agent runs in.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use tower::util::MapResponseLayer;
 
-use super::{CALL_TIMEOUT, ClusterError};
+use super::{CALL_TIMEOUT, ClusterError, RetryAfter};
 
 /// Time for a connection to open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Silence after which a connection counts as dead; longer than a quiet watch is silent.
 const READ_TIMEOUT: Duration = Duration::from_secs(75);
 
+/// Where the access to the cluster stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClusterAccess {
+    /// In this file. It is read at each connection: it may appear and change while the agent runs.
+    Kubeconfig(PathBuf),
+    /// In what the cluster that the agent runs in gives to each of its pods.
+    InCluster,
+}
+
 /// Reads a kubeconfig, one time after the other.
 #[derive(Clone)]
 pub(super) struct Reader {
-    kubeconfig: Option<PathBuf>,
+    access: ClusterAccess,
     /// Held by a read until it ends, however long ago it was given up.
     turn: Arc<Semaphore>,
 }
 
 impl Reader {
-    pub(super) fn new(kubeconfig: Option<PathBuf>) -> Self {
-        Self { kubeconfig, turn: Arc::new(Semaphore::new(1)) }
+    pub(super) fn new(access: ClusterAccess) -> Self {
+        Self { access, turn: Arc::new(Semaphore::new(1)) }
     }
 
-    /// Returns a client for the cluster that the kubeconfig names, or, without one, for that which
-    /// the agent runs in.
+    /// Returns a client for the cluster, and what that asks of it.
     ///
     /// # Errors
     /// There is no such file, or it is none; reading it takes too long, or an earlier read still
     /// hangs: each read would hold a thread more.
-    pub(super) async fn client(&self) -> Result<Client, ClusterError> {
+    pub(super) async fn client(&self) -> Result<(Client, RetryAfter), ClusterError> {
         let call = "read the kubeconfig";
         let turn = Arc::clone(&self.turn).try_acquire_owned().map_err(|_| {
             ClusterError::unreachable(call, "an earlier read of it, or a program it names, hangs")
         })?;
-        let kubeconfig = self.kubeconfig.clone();
+        let access = self.access.clone();
         // Off the actors' thread: files are read, and a kubeconfig may name a program to run.
         let making = tokio::task::spawn_blocking(move || {
-            let made = make(kubeconfig.as_deref());
+            let made = make(&access);
             drop(turn);
             made
         });
@@ -53,17 +63,25 @@ impl Reader {
     }
 }
 
-fn make(kubeconfig: Option<&Path>) -> Result<Client, ClusterError> {
-    let mut config = match kubeconfig {
-        Some(path) => read_kubeconfig(path)?,
-        None => Config::incluster().map_err(ClusterError::in_cluster)?,
+fn make(access: &ClusterAccess) -> Result<(Client, RetryAfter), ClusterError> {
+    let mut config = match access {
+        ClusterAccess::Kubeconfig(path) => read_kubeconfig(path)?,
+        ClusterAccess::InCluster => Config::incluster().map_err(ClusterError::in_cluster)?,
     };
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     config.read_timeout = Some(READ_TIMEOUT);
     config.reset_reader_on_write = true;
     // The scheduler retries, and knows how often.
     config.default_retry = false;
-    Client::try_from(config).map_err(|error| ClusterError::call("make a client", error))
+    let builder = ClientBuilder::try_from(config);
+    let builder = builder.map_err(|error| ClusterError::call("make a client", error, None))?;
+    let retry_after = RetryAfter::default();
+    let noted = retry_after.clone();
+    let note = MapResponseLayer::new(move |answer: http::Response<_>| {
+        noted.note(&answer);
+        answer
+    });
+    Ok((builder.with_layer(&note).build(), retry_after))
 }
 
 fn read_kubeconfig(path: &Path) -> Result<Config, ClusterError> {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::workload::{Confidential, ExecutorKind};
+use crate::workload::{self, Confidential, ExecutorKind, RegistryCredentials};
 
 fn workload(pod: Value) -> Workload {
     let workload = json!({
@@ -205,4 +205,30 @@ fn two_devices_give_the_same_specification_names_of_their_own() {
     let (toto, titi) = (names("toto"), names("titi"));
     assert!(toto.iter().all(|name| !titi.contains(name)), "{toto:?} {titi:?}");
     assert_eq!(toto, names("toto"));
+}
+
+#[test]
+fn a_name_too_long_for_a_cluster_ends_in_a_hash_of_itself() {
+    let name_of = |name: &str| {
+        let mut workload = workload(json!({
+            "containers": [{"name": "c", "envFrom": [{"configMapRef": {"name": name}}]}],
+        }));
+        let data = BTreeMap::new();
+        workload.config_maps = vec![workload::ConfigMap { name: name.into(), data }];
+        let objects = made(&workload, Limits::default());
+        let reference = pod_of(&objects)["containers"][0]["envFrom"][0]["configMapRef"].clone();
+        let made = objects.config_maps[0].metadata.name.clone().unwrap();
+        assert_eq!(reference["name"], made.as_str());
+        made
+    };
+    let base = "web-0123456789ab-31f7a65e3155-";
+    let longest = "m".repeat(253 - base.len());
+    assert_eq!(name_of(&longest), format!("{base}{longest}"));
+    let begin = "m".repeat(253 - base.len() - 14);
+    let [a, b] = ["a", "b"].map(|end| name_of(&format!("{begin}.mmmmmmmmmmmmmm{end}")));
+    for name in [&a, &b] {
+        assert_eq!(name.len(), 252, "the dot at the cut goes, too: {name}");
+        assert!(name.starts_with(&format!("{base}{begin}-")), "{name}");
+    }
+    assert_ne!(a, b);
 }

@@ -148,15 +148,56 @@ fn failed_conditions_are_crashing() {
 }
 
 #[test]
-fn a_deployment_that_goes_or_was_switched_off_is_incomplete() {
-    for change in [
-        json!({"metadata": {"deletionTimestamp": "2024-01-01T00:00:00Z"},
-               "status": {"availableReplicas": 1}}),
-        json!({"spec": {"replicas": 0}}),
+fn a_deployment_that_goes_or_was_scaled_to_nothing_and_has_pods_is_incomplete() {
+    let ending = json!({"metadata": {"deletionTimestamp": "2024-01-01T00:00:00Z"}});
+    let mut ending_pod = serde_json::to_value(pod(json!({"phase": "Running"}))).unwrap();
+    merge(&mut ending_pod, ending.clone());
+    let ending_pod: Pod = serde_json::from_value(ending_pod).unwrap();
+    let nothing = json!({"spec": {"replicas": 0}, "status": {"availableReplicas": 1}});
+    for (change, pods) in [
+        (ending, vec![]),
+        (nothing.clone(), vec![ending_pod]),
+        (nothing, vec![pod(json!({"phase": "Running"}))]),
     ] {
-        let state = state_of(deployment(change), vec![]);
+        let state = state_of(deployment(change), pods);
         assert!(matches!(state, CurrentState::Incomplete { .. }), "{state:?}");
     }
+}
+
+#[test]
+fn a_deployment_that_was_scaled_to_nothing_is_suspended_once_its_pods_have_ended() {
+    for pods in [vec![], vec![pod(json!({"phase": "Failed", "reason": "Evicted"}))]] {
+        let change = json!({"spec": {"replicas": 0}, "metadata": {"generation": 3}});
+        assert_eq!(state_of(deployment(change), pods), CurrentState::Suspended);
+    }
+}
+
+#[test]
+fn another_specification_than_the_agent_wrote_is_a_change_by_somebody_else() {
+    let labelled = |written: &str| {
+        deployment(json!({"metadata": {"labels": {"device-worker-ng/written": written}}}))
+    };
+    let written = spec_hash(&labelled(""));
+    let is_changed = |deployment: Deployment| observed(&[Arc::new(deployment)], &[])[0].is_changed;
+    assert!(!is_changed(deployment(json!({}))), "nobody knows");
+    assert!(!is_changed(labelled(&written)));
+    let mut annotated = labelled(&written);
+    annotated.metadata.generation = Some(9);
+    annotated.metadata.annotations.get_or_insert_default().insert("a".into(), "b".into());
+    assert!(!is_changed(annotated), "which clusters do by themselves");
+    let mut scaled = labelled(&written);
+    scaled.spec.as_mut().unwrap().replicas = Some(2);
+    assert!(is_changed(scaled));
+    assert!(is_changed(labelled("0123456789ab")));
+}
+
+#[test]
+fn restarts_of_the_present_pod_are_counted() {
+    let mut status = container(json!({"running": {}}));
+    let second = status["containerStatuses"][0].clone();
+    status["containerStatuses"].as_array_mut().unwrap().push(second);
+    let observed = observed(&[Arc::new(deployment(json!({})))], &[Arc::new(pod(status))]);
+    assert_eq!(observed[0].restarts, 6);
 }
 
 #[test]

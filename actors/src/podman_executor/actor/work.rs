@@ -59,7 +59,7 @@ pub(super) async fn work(
     });
     match &action {
         Action::Start { workload, .. } => observer.forget_pod(workload.id.as_str()),
-        Action::Stop { id, .. } => observer.forget_pod(id.as_str()),
+        Action::Stop { id, .. } | Action::Suspend { id, .. } => observer.forget_pod(id.as_str()),
         // These make and remove no pod.
         Action::Pull { .. } | Action::Limit { .. } => {}
     }
@@ -69,8 +69,11 @@ pub(super) async fn work(
         (Action::Start { .. }, Ok((_, rows))) if is_known => {
             observer.running_pod(rows).map(|pod| Seen::Pod(now, pod))
         }
-        (Action::Stop { id, .. }, Ok(_)) if is_known => Some(Seen::Gone(now, id.clone())),
-        (Action::Start { .. } | Action::Stop { .. }, Ok(_)) | (_, Err(_)) => None,
+        (Action::Stop { id, .. } | Action::Suspend { id, .. }, Ok(_)) if is_known => {
+            Some(Seen::Gone(now, id.clone()))
+        }
+        (Action::Start { .. } | Action::Stop { .. } | Action::Suspend { .. }, Ok(_))
+        | (_, Err(_)) => None,
     };
     let seen = match shown {
         Some(shown) => shown,
@@ -93,7 +96,7 @@ async fn execute(
         }
         Action::Pull { workload } => pull::pull(bench, workload, until).await?,
         Action::Limit { workload, limits } => limits::limit(bench, workload, *limits).await?,
-        Action::Stop { id, grace, .. } => {
+        Action::Stop { id, grace, .. } | Action::Suspend { id, grace, .. } => {
             stop::stop(bench, id, *grace, until).await?;
             Notes::default()
         }

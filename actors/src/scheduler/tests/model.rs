@@ -4,22 +4,40 @@ use chrono::TimeDelta;
 use proptest::prelude::*;
 
 use super::*;
+use crate::scheduler::job::Job;
 use crate::scheduler::run::Run;
 use crate::workload::{TargetState, WorkloadId};
 
-const ROOTLESS: ExecutorKind = ExecutorKind::PodmanRootless;
+const KINDS: [ExecutorKind; 3] = ExecutorKind::ALL;
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
 /// One thing that happens.
 #[derive(Clone, Debug)]
 enum Happening {
     Configure(Vec<Spec>),
-    Verdict { condition: bool, truth: u8 },
-    Answer { index: usize, outcome: Outcome },
-    EndPod { name: usize, exit_code: i32, degraded: bool },
-    DeletePod { name: usize },
-    LoseRuntime(bool),
-    HearRuntime(bool),
+    Verdict {
+        condition: bool,
+        truth: u8,
+    },
+    Answer {
+        index: usize,
+        outcome: Outcome,
+    },
+    EndPod {
+        name: usize,
+        exit_code: i32,
+        degraded: bool,
+    },
+    DeletePod {
+        name: usize,
+    },
+    /// Somebody scales a Deployment to nothing, or changes it.
+    Meddle {
+        name: usize,
+        scales: bool,
+    },
+    LoseRuntime(ExecutorKind),
+    HearRuntime(ExecutorKind),
     RepeatEverything,
     Pass(u64),
     StepClock(i64),
@@ -40,7 +58,7 @@ enum Outcome {
 struct Spec {
     name: usize,
     version: u8,
-    rootless: bool,
+    kind: ExecutorKind,
     profile: Option<bool>,
     policy: u8,
     retry: u8,
@@ -52,7 +70,7 @@ impl Spec {
         let policies = [RestartPolicy::Always, RestartPolicy::OnFailure, RestartPolicy::Never];
         let mut builder = workload(NAMES[self.name])
             .image(&format!("localhost/app:{}", self.version))
-            .on(if self.rootless { ROOTLESS } else { ROOTFUL })
+            .on(self.kind)
             .restarts(policies[usize::from(self.policy) % 3]);
         if let Some(condition) = self.profile {
             builder = builder.profile("p", &[condition_name(condition)]);
@@ -90,17 +108,21 @@ fn shortest_delay(retry: Option<RetryPolicy>) -> Duration {
 }
 
 fn spec() -> impl Strategy<Value = Spec> {
-    let names = (0..3_usize, 0..3_u8, any::<bool>());
+    let names = (0..3_usize, 0..3_u8, kind());
     let manners = (any::<Option<bool>>(), 0..3_u8, 0..3_u8, prop::bool::weighted(0.2));
-    (names, manners).prop_map(|((name, version, rootless), (profile, policy, retry, cron))| Spec {
+    (names, manners).prop_map(|((name, version, kind), (profile, policy, retry, cron))| Spec {
         name,
         version,
-        rootless,
+        kind,
         profile,
         policy,
         retry,
         cron,
     })
+}
+
+fn kind() -> impl Strategy<Value = ExecutorKind> {
+    prop::sample::select(&KINDS[..])
 }
 
 fn outcome() -> impl Strategy<Value = Outcome> {
@@ -121,8 +143,10 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => (0..3_usize, 0..2_i32, any::<bool>())
             .prop_map(|(name, exit_code, degraded)| Happening::EndPod { name, exit_code, degraded }),
         1 => (0..3_usize).prop_map(|name| Happening::DeletePod { name }),
-        1 => any::<bool>().prop_map(Happening::LoseRuntime),
-        1 => any::<bool>().prop_map(Happening::HearRuntime),
+        1 => (0..3_usize, any::<bool>())
+            .prop_map(|(name, scales)| Happening::Meddle { name, scales }),
+        1 => kind().prop_map(Happening::LoseRuntime),
+        1 => kind().prop_map(Happening::HearRuntime),
         1 => Just(Happening::RepeatEverything),
         4 => (1..400_u64).prop_map(Happening::Pass),
         1 => (-200_000..200_000_i64).prop_map(Happening::StepClock),
@@ -142,10 +166,10 @@ struct Model {
 
 impl Model {
     fn new() -> Self {
-        let lost = [(ROOTFUL, false), (ROOTLESS, false)].into();
+        let lost = KINDS.map(|kind| (kind, false)).into();
         let verdicts = [(true, Verdict::Unknown), (false, Verdict::Unknown)].into();
         let (configured, failed) = (BTreeMap::new(), BTreeMap::new());
-        Self { world: World::new(), configured, verdicts, lost, failed }
+        Self { world: World::with_cluster(), configured, verdicts, lost, failed }
     }
 
     fn happen(&mut self, happening: &Happening) {
@@ -178,10 +202,12 @@ impl Model {
                 } else {
                     CurrentState::Exited { ended }
                 };
-                for pod in self.world.pods.values_mut() {
+                for (key, pod) in &mut self.world.pods {
                     let alive =
                         matches!(pod.state, CurrentState::Running | CurrentState::Degraded { .. });
-                    if alive && pod.workload.as_str() == NAMES[*name] {
+                    // The cluster would restart it.
+                    if alive && !key.executor.is_cluster() && pod.workload.as_str() == NAMES[*name]
+                    {
                         pod.state = state.clone();
                     }
                 }
@@ -191,14 +217,24 @@ impl Model {
                 self.world.pods.retain(|_, pod| pod.workload.as_str() != NAMES[*name]);
                 self.hear_all();
             }
-            Happening::LoseRuntime(rootless) => {
-                let kind = if *rootless { ROOTLESS } else { ROOTFUL };
-                self.lost.insert(kind, true);
-                self.world.lose(kind);
+            Happening::Meddle { name, scales } => {
+                let pods = self.world.pods.iter_mut().filter(|(key, pod)| {
+                    key.executor.is_cluster() && pod.workload.as_str() == NAMES[*name]
+                });
+                for (_, pod) in pods {
+                    pod.is_changed = true;
+                    if *scales {
+                        pod.state = CurrentState::Suspended;
+                    }
+                }
+                self.hear_all();
             }
-            Happening::HearRuntime(rootless) => {
-                let kind = if *rootless { ROOTLESS } else { ROOTFUL };
-                self.lost.insert(kind, false);
+            Happening::LoseRuntime(kind) => {
+                self.lost.insert(*kind, true);
+                self.world.lose(*kind);
+            }
+            Happening::HearRuntime(kind) => {
+                self.lost.insert(*kind, false);
                 self.hear_all();
             }
             Happening::RepeatEverything => {
@@ -261,7 +297,9 @@ impl Model {
             Action::Start { .. } | Action::Limit { .. } => {
                 CommandError::Start { message: "no".to_owned() }
             }
-            Action::Stop { .. } => CommandError::Stop { message: "no".to_owned() },
+            Action::Stop { .. } | Action::Suspend { .. } => {
+                CommandError::Stop { message: "no".to_owned() }
+            }
         };
         let unavailable = CommandError::Unavailable { message: "gone".to_owned() };
         let expired = command.deadline <= self.world.now.monotonic;
@@ -309,6 +347,7 @@ impl Model {
         let Some(job) = self.world.jobs.jobs.get(&name) else { return };
         let (Some(workload), Some(wanted)) = (&job.desired, job.wanted()) else { return };
         let runs = job.in_flight.is_none()
+            && !wanted.executor.is_cluster()
             && job.target == TargetState::Running
             && matches!(job.run, Run::Started { .. })
             && job.current() == Some(&CurrentState::Running)
@@ -334,14 +373,16 @@ impl Model {
     fn plan(&mut self) {
         let known = self.world.open.len();
         self.world.plan();
-        for (_, command) in self.world.open.iter().skip(known) {
+        for (executor, command) in self.world.open.iter().skip(known) {
             match &command.action {
                 Action::Start { workload, .. } => {
                     self.check_start(workload);
                     self.check_delay(workload);
                 }
                 Action::Pull { workload } => self.check_delay(workload),
-                Action::Limit { .. } | Action::Stop { .. } => {}
+                Action::Stop { id, workload, .. } => self.check_stop(*executor, id, workload),
+                Action::Suspend { .. } => assert!(executor.is_cluster(), "podman keeps nothing"),
+                Action::Limit { .. } => {}
             }
         }
         self.check_waits();
@@ -358,6 +399,13 @@ impl Model {
                 assert!(verdict.is_true(), "started {} while inactive", workload.id);
             }
         }
+    }
+
+    /// A Deployment that is still configured is kept.
+    fn check_stop(&self, executor: ExecutorKind, id: &WorkloadId, workload: &WorkloadName) {
+        let wanted = self.world.jobs.jobs.get(workload).and_then(Job::wanted);
+        let is_own = wanted.is_some_and(|key| key.id == *id && key.executor == executor);
+        assert!(!(executor.is_cluster() && is_own), "stopped {id} instead of suspending it");
     }
 
     /// No failed specification is tried again before its delay is over.
@@ -423,6 +471,10 @@ impl Model {
             let runs = pods.iter().any(|pod| pod.state == CurrentState::Running);
             if !allowed {
                 assert!(!runs, "{} runs though inactive", workload.id);
+            } else if workload.executor.is_cluster() {
+                assert!(runs, "{} does not run", workload.id);
+                let changed = pods.iter().any(|pod| pod.is_changed);
+                assert!(!changed, "{} is not put right", workload.id);
             } else if workload.restart_policy == RestartPolicy::Always && workload.cron.is_none() {
                 assert!(runs, "{} does not run", workload.id);
             }

@@ -1,0 +1,109 @@
+//! What is brought to a pod that runs: limits, and on a cluster all that makes it. Pure.
+
+use std::time::Duration;
+
+use super::job::Job;
+use super::notices::Notices;
+use super::run::InFlight;
+use crate::clock::{Moment, Monotonic};
+use crate::messages::CommandError;
+use crate::workload::{Limits, Workload};
+
+/// A Deployment is written so often at most: each time may restart its pod, and a condition that
+/// flaps, or another controller that changes it back, would do that without end.
+const WRITE_PERIOD: Duration = Duration::from_secs(60);
+
+/// What the pod has of what it shall have.
+#[derive(Debug, Default)]
+pub(super) struct Upkeep {
+    /// The limits that the running pod has, as far as the agent set them; `None` when that is not
+    /// known, as after an adoption.
+    applied: Option<Limits>,
+    /// Somebody else changed the Deployment, and that is not put right yet.
+    changed: bool,
+    /// The credentials changed, which are no part of what identifies the pod.
+    unwritten: bool,
+    /// A Deployment is not written before.
+    next_write: Monotonic,
+    /// Why the last attempt failed, as it was told.
+    failure: Option<String>,
+}
+
+impl Upkeep {
+    /// Notes that a pod was started with `limits`.
+    pub(super) fn started(&mut self, limits: Limits) {
+        self.applied = Some(limits);
+        self.unwritten = false;
+    }
+
+    /// Notes that the workload has other registry credentials than before.
+    pub(super) fn credentials_changed(&mut self) {
+        self.unwritten = true;
+    }
+
+    /// Notes that nobody knows any more what the pod has.
+    pub(super) fn forget(&mut self) {
+        self.applied = None;
+    }
+}
+
+impl Job {
+    /// Notes whether somebody else changed the Deployment, and tells it once.
+    pub(super) fn note_change(&mut self, notices: &mut Notices) {
+        let is_changed = self.current_pod().is_some_and(|pod| pod.is_changed);
+        let was_changed = std::mem::replace(&mut self.upkeep.changed, is_changed);
+        if is_changed && !was_changed {
+            let message = "somebody else changed the Deployment: it is put right";
+            notices.warn("WorkloadChanged", &self.name, message.to_owned());
+        }
+    }
+
+    /// Returns when to bring to the pod that runs what it lacks; `None` when it lacks nothing.
+    pub(super) fn next_limit(&self) -> Option<Monotonic> {
+        let workload = self.effective()?;
+        let differs = match self.upkeep.applied {
+            Some(applied) => applied != self.limits,
+            // Only what comes from elsewhere can be missing from an adopted pod.
+            None => brings_limits(workload) || brings_credentials(workload),
+        };
+        if !workload.executor.is_cluster() {
+            return differs.then(Monotonic::default);
+        }
+        // To write limits that are not known would restart the pod, to take them away, and soon
+        // again to bring them back.
+        let differs = differs || self.upkeep.unwritten || self.upkeep.changed;
+        let is_due = differs && self.limits_are_known;
+        is_due.then_some(self.upkeep.next_write)
+    }
+
+    /// Notes that limits were brought to the pod that runs, or why not.
+    pub(super) fn limited(
+        &mut self,
+        flight: &InFlight,
+        error: Option<&CommandError>,
+        now: Moment,
+        notices: &mut Notices,
+    ) {
+        // After a failure, too: the pod runs well but for them.
+        self.upkeep.started(flight.limits);
+        self.upkeep.next_write = now.monotonic + WRITE_PERIOD;
+        let failure = error.map(ToString::to_string);
+        let limits_failed = self.upkeep.failure != failure;
+        if let Some(message) = failure.as_ref().filter(|_| limits_failed) {
+            notices.warn("LimitNotApplied", &self.name, message.clone());
+        }
+        self.upkeep.failure = failure;
+    }
+}
+
+/// Whether some condition of `workload` brings a limit.
+fn brings_limits(workload: &Workload) -> bool {
+    let mut conditions = workload.profiles.iter().flat_map(|profile| &profile.conditions);
+    conditions.any(|condition| condition.cpu.is_some() || condition.memory.is_some())
+}
+
+/// Whether the cluster has to be given credentials, which may be others than those of the agent's
+/// previous life.
+fn brings_credentials(workload: &Workload) -> bool {
+    workload.executor.is_cluster() && !workload.registries.is_empty()
+}

@@ -1,0 +1,76 @@
+//! A Deployment that somebody changes or deletes by hand.
+
+use actors::workload::WorkloadStatus::Running;
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::ResourceExt as _;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use serde_json::{Value, json};
+
+use crate::agent::{Agent, workload};
+use crate::cluster::{Cluster, eventually};
+
+const ID: &str = "web-0123456789ab";
+
+async fn only_deployment(cluster: &Cluster) -> Option<Deployment> {
+    let found = cluster.deployments().list(&ListParams::default()).await.ok()?.items;
+    <[Deployment; 1]>::try_from(found).ok().map(|[one]| one)
+}
+
+async fn edit(cluster: &Cluster, change: &Value) {
+    let name = only_deployment(cluster).await.unwrap().name_any();
+    let params = PatchParams { field_manager: Some("somebody".into()), ..Default::default() };
+    cluster.deployments().patch(&name, &params, &Patch::Strategic(change)).await.unwrap();
+}
+
+#[actix::test]
+async fn a_deployment_that_somebody_changes_or_deletes_is_put_right_and_told_once() {
+    let cluster = Cluster::start().await;
+    let agent = Agent::start("toto", &cluster);
+    agent.configure(&[workload("web", ID)]);
+    let first = cluster.pod("toto", ID).await;
+    cluster.runs(&first).await;
+    agent.reports("web", Running).await;
+
+    // Another image, and another replica.
+    let containers = json!([{"name": "c", "image": "miner"}]);
+    let change = json!({"spec": {"replicas": 2, "template": {"spec": {"containers": containers}}}});
+    edit(&cluster, &change).await;
+    let why = agent.records("WorkloadChanged").await;
+    assert_eq!(why, "somebody else changed the Deployment: it is put right");
+    eventually("the Deployment as it was", async || {
+        let spec = only_deployment(&cluster).await?.spec?;
+        let image = spec.template.spec?.containers[0].image.clone();
+        (spec.replicas == Some(1) && image.as_deref() == Some("nginx")).then_some(())
+    })
+    .await;
+    let again = cluster.pod("toto", ID).await;
+    cluster.runs(&again).await;
+    agent.reports("web", Running).await;
+    assert_eq!(agent.recorded("WorkloadChanged"), 1);
+
+    edit(&cluster, &json!({"spec": {"replicas": 0}})).await;
+    let why = agent.records("WorkloadFailed").await;
+    assert!(why.contains("scaled to nothing"), "{why}");
+    let second = cluster.pod("toto", ID).await;
+    assert_ne!(second.uid(), again.uid());
+    cluster.runs(&second).await;
+    agent.reports("web", Running).await;
+
+    let before = only_deployment(&cluster).await.unwrap();
+    cluster.deployments().delete(&before.name_any(), &DeleteParams::foreground()).await.unwrap();
+    let third = eventually("another pod", async || {
+        let pod = cluster.pod("toto", ID).await;
+        (pod.uid() != second.uid()).then_some(pod)
+    })
+    .await;
+    cluster.runs(&third).await;
+    agent.reports("web", Running).await;
+    assert_eq!(agent.recorded("WorkloadFailed"), 2);
+    // The secret went with the Deployment that owned it: the pod needs another.
+    eventually("the secret", async || {
+        let secrets = cluster.secrets().list(&ListParams::default()).await.ok()?.items;
+        let owner = secrets.first()?.metadata.owner_references.as_ref()?.first()?.uid.clone();
+        (Some(owner) == only_deployment(&cluster).await?.uid()).then_some(())
+    })
+    .await;
+}
