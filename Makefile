@@ -85,7 +85,8 @@ DATED = SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct 2>/dev/null || date +%s)
 ## manual: manual pages and shell completions, into target/release/manual
 manual:
 	rm -rf $(TARGET)/release/manual
-	$(CARGO) run --locked -p manual -- $(TARGET)/release/manual
+	$(CARGO) run --locked -p manual -- $(TARGET)/release/manual \
+		$$(git log -1 --format=%cs 2>/dev/null || date +%F)
 	gzip --best --no-name $(TARGET)/release/manual/man/*.1
 
 ## image: an image of the agent, IMAGE, upon BASE; packaging/container has a quadlet for it

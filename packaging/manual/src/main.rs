@@ -1,15 +1,16 @@
-//! `manual FOLDER` writes manual pages and shell completions into the folder.
+//! `manual FOLDER DATE` writes manual pages of that date, and shell completions, into the folder.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args_os().skip(1);
-    let (Some(folder), None) = (arguments.next().map(PathBuf::from), arguments.next()) else {
-        eprintln!("usage: manual FOLDER");
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [folder, date] = arguments.as_slice() else {
+        eprintln!("usage: manual FOLDER DATE");
         return ExitCode::from(2);
     };
-    match manual::write(&device_worker_ng::cli::command(), &folder) {
+    let folder = Path::new(folder);
+    match manual::write(&device_worker_ng::cli::command(), date, folder) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("failed to write into {}: {error}", folder.display());

@@ -10,6 +10,8 @@ use std::process::Command;
 use clap_complete::Shell;
 use tempfile::TempDir;
 
+const DATE: &str = "2026-11-25";
+
 fn program() -> clap::Command {
     let mut program = device_worker_ng::cli::command();
     program.build();
@@ -18,7 +20,7 @@ fn program() -> clap::Command {
 
 fn written() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    manual::write(&device_worker_ng::cli::command(), folder.path()).unwrap();
+    manual::write(&device_worker_ng::cli::command(), DATE, folder.path()).unwrap();
     folder
 }
 
@@ -67,6 +69,19 @@ fn every_command_has_a_page_that_names_its_flags() {
     assert!(flags(&program).contains("log-level"), "{program:?}");
     assert_eq!(fs::read_dir(folder.path().join("man")).unwrap().count(), pages);
     assert!(pages > 5, "{pages}");
+}
+
+#[test]
+fn every_page_is_titled_and_dated() {
+    let folder = written();
+    let version = env!("CARGO_PKG_VERSION");
+    for name in ["device-worker-ng", "device-worker-ng-status"] {
+        let page = page(folder.path(), name);
+        let title = page.lines().find(|line| line.starts_with(".TH ")).unwrap();
+        let expected = format!(".TH {name} 1 {DATE} \"device-worker-ng {version}");
+        assert!(title.starts_with(&expected), "{title}");
+        assert!(title.ends_with("\"Workload agent for edge devices\""), "{title}");
+    }
 }
 
 #[test]
