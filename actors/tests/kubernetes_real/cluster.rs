@@ -14,6 +14,10 @@ use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, GroupVersionKind, TypeMeta};
 use kube::{Client, Config, ResourceExt as _};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, KeyUsagePurpose,
+};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
@@ -37,6 +41,10 @@ pub(crate) struct Cluster {
     programs: Vec<(&'static str, Child)>,
     /// The administrator's.
     client: Client,
+    /// Signs certificates of users.
+    authority: CertifiedIssuer<'static, KeyPair>,
+    /// The agent's.
+    token: String,
 }
 
 impl Drop for Cluster {
@@ -55,10 +63,12 @@ impl Cluster {
         let folder = tempfile::tempdir().unwrap();
         let [etcd, peer, api] = free_ports();
         let admin = folder.path().join("admin");
-        std::fs::write(&admin, kubeconfig(api, "secret")).unwrap();
+        std::fs::write(&admin, kubeconfig(api, &json!({"token": "secret"}))).unwrap();
         let client = client(&admin).await;
         let programs = Vec::new();
-        let mut cluster = Self { assets: assets.into(), folder, etcd, api, programs, client };
+        let (authority, token) = (authority(), String::new());
+        let assets = assets.into();
+        let mut cluster = Self { assets, folder, etcd, api, programs, client, authority, token };
         cluster.write_files();
         cluster.run(
             "etcd",
@@ -96,7 +106,45 @@ impl Cluster {
 
     /// Returns a kubeconfig with a token.
     pub(crate) fn kubeconfig(&self, token: &str) -> String {
-        kubeconfig(self.api, token)
+        kubeconfig(self.api, &json!({"token": token}))
+    }
+
+    /// Writes a kubeconfig that runs `program` for the token of the agent's account.
+    pub(crate) fn write_kubeconfig_with_program(&self, program: &str) -> PathBuf {
+        let credential = json!({
+            "apiVersion": "client.authentication.k8s.io/v1beta1", "kind": "ExecCredential",
+            "status": {"token": self.token},
+        });
+        std::fs::write(self.at("credential"), credential.to_string()).unwrap();
+        let exec = json!({
+            "apiVersion": "client.authentication.k8s.io/v1beta1", "interactiveMode": "Never",
+            "command": program, "args": [self.at("credential")],
+        });
+        self.write_kubeconfig("by-program", &json!({"exec": exec}))
+    }
+
+    /// Writes a kubeconfig with a certificate for the agent's account.
+    pub(crate) fn write_kubeconfig_with_certificate(&self) -> PathBuf {
+        let mut parameters = CertificateParams::default();
+        let name = format!("system:serviceaccount:{NAMESPACE}:{ACCOUNT}");
+        parameters.distinguished_name.push(DnType::CommonName, name);
+        parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let key = KeyPair::generate().unwrap();
+        let certificate = parameters.signed_by(&key, &self.authority).unwrap();
+        std::fs::write(self.at("client.pem"), certificate.pem()).unwrap();
+        std::fs::write(self.at("client.key"), key.serialize_pem()).unwrap();
+        self.write_kubeconfig(
+            "by-certificate",
+            &json!({
+                "client-certificate": self.at("client.pem"), "client-key": self.at("client.key"),
+            }),
+        )
+    }
+
+    fn write_kubeconfig(&self, name: &str, user: &Value) -> PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, kubeconfig(self.api, user)).unwrap();
+        path
     }
 
     pub(crate) async fn start_api_server(&mut self) {
@@ -108,6 +156,7 @@ impl Cluster {
                 format!("--secure-port={}", self.api),
                 format!("--cert-dir={}", self.at("certificates")),
                 "--authorization-mode=RBAC".to_owned(),
+                format!("--client-ca-file={}", self.at("authority")),
                 format!("--token-auth-file={}", self.at("tokens")),
                 "--service-account-issuer=https://localhost".to_owned(),
                 format!("--service-account-key-file={}", self.at("sa.pub")),
@@ -249,18 +298,19 @@ impl Cluster {
         let key = rcgen::KeyPair::generate().unwrap();
         std::fs::write(self.at("sa.key"), key.serialize_pem()).unwrap();
         std::fs::write(self.at("sa.pub"), key.public_key_pem()).unwrap();
+        std::fs::write(self.at("authority"), self.authority.pem()).unwrap();
         let tokens = "secret,admin,admin,\"system:masters\"\n";
         std::fs::write(self.at("tokens"), tokens).unwrap();
     }
 
     /// Writes a kubeconfig with a token of the manifest's service account.
-    async fn write_agents_kubeconfig(&self) {
+    async fn write_agents_kubeconfig(&mut self) {
         let accounts = Api::<ServiceAccount>::namespaced(self.client.clone(), NAMESPACE);
         let wanted = TokenRequest::default();
         let params = PostParams::default();
         let token = accounts.create_token_request(ACCOUNT, &params, &wanted).await.unwrap();
-        let token = token.status.unwrap().token;
-        std::fs::write(self.agents_kubeconfig(), kubeconfig(self.api, &token)).unwrap();
+        self.token = token.status.unwrap().token;
+        std::fs::write(self.agents_kubeconfig(), self.kubeconfig(&self.token)).unwrap();
     }
 
     fn run(&mut self, program: &'static str, arguments: &[String]) {
@@ -276,14 +326,21 @@ impl Cluster {
     }
 }
 
-fn kubeconfig(port: u16, token: &str) -> String {
+fn authority() -> CertifiedIssuer<'static, KeyPair> {
+    let mut parameters = CertificateParams::default();
+    parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    CertifiedIssuer::self_signed(parameters, KeyPair::generate().unwrap()).unwrap()
+}
+
+fn kubeconfig(port: u16, user: &Value) -> String {
     let kubeconfig = json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "c",
         "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
         "clusters": [{"name": "k", "cluster": {
             "server": format!("https://127.0.0.1:{port}"), "insecure-skip-tls-verify": true,
         }}],
-        "users": [{"name": "u", "user": {"token": token}}],
+        "users": [{"name": "u", "user": user}],
     });
     kubeconfig.to_string()
 }

@@ -11,6 +11,7 @@
     reason = "the whole file is a test"
 )]
 
+mod access;
 mod agent;
 mod cluster;
 mod drift;
