@@ -91,6 +91,12 @@ impl Agent {
         self.peer.events.borrow().iter().filter(|event| event.reason == reason).count()
     }
 
+    /// Returns the status of a workload by its last report.
+    pub(crate) fn status(&self, workload: &str) -> Option<WorkloadStatus> {
+        let jobs = self.peer.jobs.borrow();
+        jobs.iter().find(|job| job.workload.as_str() == workload).map(|job| job.status)
+    }
+
     /// Returns how often a workload was started again, by its last report.
     pub(crate) fn restarts(&self, workload: &str) -> u32 {
         let jobs = self.peer.jobs.borrow();

@@ -270,6 +270,15 @@ impl Cluster {
 
     /// Says of a pod what a kubelet would: its only container is in `state`.
     pub(crate) async fn play_kubelet(&self, pod: &Pod, state: &Value, last_state: &Value) {
+        self.try_to_play_kubelet(pod, state, last_state).await.unwrap();
+    }
+
+    async fn try_to_play_kubelet(
+        &self,
+        pod: &Pod,
+        state: &Value,
+        last_state: &Value,
+    ) -> kube::Result<()> {
         let is_up = state.get("running").is_some();
         let container = json!({
             "name": "c", "image": "nginx", "imageID": "", "restartCount": 1,
@@ -281,13 +290,22 @@ impl Cluster {
             "containerStatuses": [container],
         }});
         let patch = Patch::Merge(&status);
-        self.pods().patch_status(&pod.name_any(), &PatchParams::default(), &patch).await.unwrap();
+        self.pods().patch_status(&pod.name_any(), &PatchParams::default(), &patch).await.map(drop)
     }
 
     /// Says of a pod that it runs and is ready.
     pub(crate) async fn runs(&self, pod: &Pod) {
-        let up = json!({"running": {"startedAt": "2024-05-01T10:00:00Z"}});
-        self.play_kubelet(pod, &up, &json!({})).await;
+        self.play_kubelet(pod, &up(), &json!({})).await;
+    }
+
+    /// Says of every pod that it runs and is ready, and returns them. One may just go.
+    pub(crate) async fn all_run(&self) -> Vec<Pod> {
+        let pods = self.pods().list(&ListParams::default()).await.map(|pods| pods.items);
+        let pods = pods.unwrap_or_default();
+        for pod in &pods {
+            let _ = self.try_to_play_kubelet(pod, &up(), &json!({})).await;
+        }
+        pods
     }
 
     fn at(&self, name: &str) -> String {
@@ -324,6 +342,10 @@ impl Cluster {
             .spawn();
         self.programs.push((program, started.unwrap()));
     }
+}
+
+fn up() -> Value {
+    json!({"running": {"startedAt": "2024-05-01T10:00:00Z"}})
 }
 
 fn authority() -> CertifiedIssuer<'static, KeyPair> {

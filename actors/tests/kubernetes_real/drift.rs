@@ -2,6 +2,7 @@
 
 use actors::workload::WorkloadStatus::Running;
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
@@ -22,14 +23,25 @@ async fn edit(cluster: &Cluster, change: &Value) {
     cluster.deployments().patch(&name, &params, &Patch::Strategic(change)).await.unwrap();
 }
 
+/// Lets every pod run that the cluster makes until the workload runs in a single one, other than
+/// `last`: on the way there may be pods of what somebody changed.
+async fn runs_again(cluster: &Cluster, agent: &Agent, last: Option<&Pod>) -> Pod {
+    eventually("the workload to run in one pod", async || {
+        let [pod] = <[Pod; 1]>::try_from(cluster.all_run().await).ok()?;
+        let image = pod.spec.as_ref()?.containers[0].image.as_deref();
+        let is_another = last.is_none_or(|last| last.uid() != pod.uid());
+        let is_right = image == Some("nginx") && pod.metadata.deletion_timestamp.is_none();
+        (is_another && is_right && agent.status("web") == Some(Running)).then_some(pod)
+    })
+    .await
+}
+
 #[actix::test]
 async fn a_deployment_that_somebody_changes_or_deletes_is_put_right_and_told_once() {
     let cluster = Cluster::start().await;
     let agent = Agent::start("toto", &cluster);
     agent.configure(&[workload("web", ID)]);
-    let first = cluster.pod("toto", ID).await;
-    cluster.runs(&first).await;
-    agent.reports("web", Running).await;
+    runs_again(&cluster, &agent, None).await;
 
     // Another image, and another replica.
     let containers = json!([{"name": "c", "image": "miner"}]);
@@ -43,28 +55,17 @@ async fn a_deployment_that_somebody_changes_or_deletes_is_put_right_and_told_onc
         (spec.replicas == Some(1) && image.as_deref() == Some("nginx")).then_some(())
     })
     .await;
-    let again = cluster.pod("toto", ID).await;
-    cluster.runs(&again).await;
-    agent.reports("web", Running).await;
+    let first = runs_again(&cluster, &agent, None).await;
     assert_eq!(agent.recorded("WorkloadChanged"), 1);
 
     edit(&cluster, &json!({"spec": {"replicas": 0}})).await;
     let why = agent.records("WorkloadFailed").await;
     assert!(why.contains("scaled to nothing"), "{why}");
-    let second = cluster.pod("toto", ID).await;
-    assert_ne!(second.uid(), again.uid());
-    cluster.runs(&second).await;
-    agent.reports("web", Running).await;
+    let second = runs_again(&cluster, &agent, Some(&first)).await;
 
     let before = only_deployment(&cluster).await.unwrap();
     cluster.deployments().delete(&before.name_any(), &DeleteParams::foreground()).await.unwrap();
-    let third = eventually("another pod", async || {
-        let pod = cluster.pod("toto", ID).await;
-        (pod.uid() != second.uid()).then_some(pod)
-    })
-    .await;
-    cluster.runs(&third).await;
-    agent.reports("web", Running).await;
+    runs_again(&cluster, &agent, Some(&second)).await;
     assert_eq!(agent.recorded("WorkloadFailed"), 2);
     // The secret went with the Deployment that owned it: the pod needs another.
     eventually("the secret", async || {
