@@ -66,7 +66,11 @@ impl Desired {
     /// Takes an answer that does not know what `unread` wants.
     pub(crate) fn adopt_partial(&mut self, new: Configuration, unread: &str) -> Adoption {
         let new = with_unnamed(self.current.as_ref(), new, unread);
-        self.adopt(new)
+        // What is not read may be what the older generation does not know.
+        let is_outdated = self.is_outdated;
+        let adoption = self.adopt(new);
+        self.is_outdated = is_outdated;
+        adoption
     }
 
     /// Takes an answer as it is.

@@ -12,6 +12,8 @@ use super::mirror::{Seen, View};
 use crate::messages::CommandError;
 use crate::workload::WorkloadId;
 
+/// Longest wait for the pods of a Deployment that was suspended; then others have their turn.
+const END_LIMIT: Duration = Duration::from_secs(10);
 /// Time for the mirror to show what the cluster has confirmed; longer only when its watch broke.
 const SETTLE_LIMIT: Duration = Duration::from_secs(5);
 /// A command is answered so long before its deadline, lest the executor count as hung.
@@ -42,7 +44,10 @@ pub(super) async fn start(
     objects: Objects,
 ) -> Result<(), Failed> {
     // What is applied to a Deployment that is being deleted goes with it.
-    view.until(Seen::may_start).await;
+    if timeout(END_LIMIT, view.until(Seen::may_start)).await.is_err() {
+        let message = "its previous pods have not ended yet".to_owned();
+        return Err(CommandError::Unavailable { message }.into());
+    }
     api.apply(objects).await.map_err(|error| failed_start(&error))?;
     settle(&mut view, Seen::is_started).await;
     Ok(())

@@ -194,9 +194,8 @@ impl Handler<ExecutorCommand> for PodmanExecutor {
             workload = %command.action.workload_name(),
             executor = %self.deps.kind,
         );
-        let is_known = self.told.is_some();
         let (bench, observer) = (Rc::clone(&self.bench), Rc::clone(&self.observer));
-        let work = work(bench, observer, command, left, is_known);
+        let work = work(bench, observer, command, left);
         let work = work.instrument(span).into_actor(self);
         ctx.spawn(work.map(|done, actor, ctx| actor.answer(ticket, done, ctx)));
     }

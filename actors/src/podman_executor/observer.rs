@@ -1,6 +1,6 @@
 //! Looks at podman: one listing, and the little that a listing does not tell.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
@@ -38,6 +38,8 @@ pub(super) struct Observation {
 pub(super) struct Observer {
     bench: Rc<Workbench>,
     memory: RefCell<Memory>,
+    /// Whether the last look that ended showed podman.
+    sees: Cell<bool>,
 }
 
 #[derive(Default)]
@@ -52,14 +54,20 @@ struct Memory {
 impl Observer {
     /// Returns an observer that has seen nothing yet.
     pub(super) fn new(bench: Rc<Workbench>) -> Self {
-        let memory = RefCell::default();
-        Self { bench, memory }
+        Self { bench, memory: RefCell::default(), sees: Cell::default() }
+    }
+
+    /// Returns whether the last look showed what all pods do.
+    pub(super) fn sees(&self) -> bool {
+        self.sees.get()
     }
 
     /// Looks at all containers.
     pub(super) async fn observe(&self) -> Result<Observation, PodmanError> {
         let at = self.bench.clock.now();
-        let rows = self.bench.containers().await?;
+        let rows = self.bench.containers().await;
+        self.sees.set(rows.is_ok());
+        let rows = rows?;
         self.forget_full_pods(&rows);
         self.look_into_ends(&rows).await;
         let vanished = self.vanished(&rows, at.monotonic);

@@ -185,7 +185,8 @@ impl Job {
     }
 
     /// Notes that a command was sent.
-    pub(crate) fn sent(&mut self, flight: InFlight) {
+    pub(crate) fn sent(&mut self, flight: InFlight, now: Moment) {
+        self.upkeep.sent(flight.doing, now);
         if flight.doing == Doing::Starting && self.ever_ran {
             self.restarts = self.restarts.saturating_add(1);
         }

@@ -49,7 +49,7 @@ impl Job {
         match flight.doing {
             Doing::Pulling => self.pulled = true,
             Doing::Starting => self.pod_started(flight, now, notices),
-            Doing::Limiting => self.limited(flight, None, now, notices),
+            Doing::Limiting => self.limited(flight, None, notices),
             Doing::Stopping => {
                 self.pods.remove(&flight.pod);
                 self.pod_stopped(flight, now, notices);
@@ -78,7 +78,7 @@ impl Job {
                     self.roll_back(notices);
                 }
             }
-            Doing::Limiting => self.limited(flight, Some(error), now, notices),
+            Doing::Limiting => self.limited(flight, Some(error), notices),
             Doing::Stopping | Doing::Suspending => self.stop_failed(error, now, notices),
         }
     }
@@ -148,6 +148,7 @@ impl Job {
             notices.warn("RuntimeFailed", &self.name, error.to_string());
         }
         self.failure = Some(error.to_string());
+        self.upkeep.not_written(flight.doing);
         if flight.doing == Doing::Starting {
             let (id, workload) = (flight.pod.id.clone(), self.name.clone());
             let state = CurrentState::Unknown;

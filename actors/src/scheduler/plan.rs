@@ -66,7 +66,7 @@ pub(crate) fn next_step(job: &Job, runtimes: &Runtimes, now: Moment) -> Step {
     }
     match job.target {
         TargetState::Removed => remove(job, runtimes),
-        TargetState::Inactive => deactivate(job, runtimes),
+        TargetState::Inactive => deactivate(job, runtimes, now),
         TargetState::Running => run(job, runtimes, now),
     }
 }
@@ -78,7 +78,7 @@ fn remove(job: &Job, runtimes: &Runtimes) -> Step {
     stop_first(job.pods.keys(), runtimes)
 }
 
-fn deactivate(job: &Job, runtimes: &Runtimes) -> Step {
+fn deactivate(job: &Job, runtimes: &Runtimes, now: Moment) -> Step {
     let wanted = job.wanted();
     let keep_ended = job.cron.is_some();
     let is_own = |key: &PodKey| Some(key) == wanted.as_ref();
@@ -93,10 +93,15 @@ fn deactivate(job: &Job, runtimes: &Runtimes) -> Step {
             | CurrentState::Crashing { .. }
             | CurrentState::Unknown => false,
         };
-        (!(is_own(key) && rests)).then_some(key)
+        // Another pod may be of a newer specification, which may want it.
+        let may_rest = if is_own(key) { rests } else { job.outdated };
+        (!may_rest).then_some(key)
     });
     match first_available(in_the_way, runtimes) {
-        Some(key) if is_own(key) && key.executor.is_cluster() => Step::Suspend(key.clone()),
+        Some(key) if is_own(key) && key.executor.is_cluster() => {
+            let at = job.next_suspension();
+            if at > now.monotonic { Step::WaitUntil(at) } else { Step::Suspend(key.clone()) }
+        }
         Some(key) => Step::Stop(key.clone()),
         None => Step::Settled,
     }

@@ -126,7 +126,7 @@ impl Jobs {
             self.budget.spend(id, until);
         }
         let executor = pod.executor;
-        job.sent(InFlight { command: id, doing, pod, limits: job.limits, until });
+        job.sent(InFlight { command: id, doing, pod, limits: job.limits, until }, now);
         Some((executor, ExecutorCommand { id, deadline, action }))
     }
 

@@ -1,6 +1,6 @@
 //! What is said about a job. Pure.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound as _, Utc};
 
 use super::job::Job;
 use super::run::{Doing, Run};
@@ -112,7 +112,9 @@ fn next_start(job: &Job, now: Moment) -> Option<DateTime<Utc>> {
     }
 }
 
-/// Returns the wall time of a monotonic moment, as the clocks stand now.
+/// Returns the wall time of a monotonic moment, as the clocks stand now, to the second: the two are
+/// never read at one instant, and a difference would count as news.
 fn wall_at(at: Monotonic, now: Moment) -> DateTime<Utc> {
-    now.after(at.saturating_since(now.monotonic)).wall
+    let wall = now.after(at.saturating_since(now.monotonic)).wall;
+    wall.round_subsecs(0)
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::job::Job;
 use super::notices::Notices;
-use super::run::InFlight;
+use super::run::{Doing, InFlight};
 use crate::clock::{Moment, Monotonic};
 use crate::messages::CommandError;
 use crate::workload::{Limits, Workload};
@@ -25,6 +25,8 @@ pub(super) struct Upkeep {
     unwritten: bool,
     /// A Deployment is not written before.
     next_write: Monotonic,
+    /// Nor suspended again: somebody else scales it up each time.
+    next_suspension: Monotonic,
     /// Why the last attempt failed, as it was told.
     failure: Option<String>,
 }
@@ -33,7 +35,26 @@ impl Upkeep {
     /// Notes that a pod was started with `limits`.
     pub(super) fn started(&mut self, limits: Limits) {
         self.applied = Some(limits);
-        self.unwritten = false;
+        self.next_suspension = Monotonic::default();
+    }
+
+    /// Notes that a command is on its way, with the credentials as they are now.
+    pub(super) fn sent(&mut self, doing: Doing, now: Moment) {
+        let next = now.monotonic + WRITE_PERIOD;
+        match doing {
+            Doing::Starting => self.unwritten = false,
+            Doing::Limiting => (self.unwritten, self.next_write) = (false, next),
+            Doing::Suspending => self.next_suspension = next,
+            Doing::Pulling | Doing::Stopping => {}
+        }
+    }
+
+    /// Notes that a command failed, or may have.
+    pub(super) fn not_written(&mut self, doing: Doing) {
+        match doing {
+            Doing::Starting | Doing::Limiting => self.unwritten = true,
+            Doing::Pulling | Doing::Stopping | Doing::Suspending => {}
+        }
     }
 
     /// Notes that the workload has other registry credentials than before.
@@ -56,6 +77,11 @@ impl Job {
             let message = "somebody else changed the Deployment: it is put right";
             notices.warn("WorkloadChanged", &self.name, message.to_owned());
         }
+    }
+
+    /// Returns when the Deployment may be suspended.
+    pub(super) fn next_suspension(&self) -> Monotonic {
+        self.upkeep.next_suspension
     }
 
     /// Returns when to bring to the pod that runs what it lacks; `None` when it lacks nothing.
@@ -81,12 +107,15 @@ impl Job {
         &mut self,
         flight: &InFlight,
         error: Option<&CommandError>,
-        now: Moment,
         notices: &mut Notices,
     ) {
-        // After a failure, too: the pod runs well but for them.
-        self.upkeep.started(flight.limits);
-        self.upkeep.next_write = now.monotonic + WRITE_PERIOD;
+        if error.is_some() && flight.pod.executor.is_cluster() {
+            self.upkeep.not_written(flight.doing);
+        } else {
+            // After a failure, too: not tried again before they change, the pod runs well but for
+            // them.
+            self.upkeep.applied = Some(flight.limits);
+        }
         let failure = error.map(ToString::to_string);
         let limits_failed = self.upkeep.failure != failure;
         if let Some(message) = failure.as_ref().filter(|_| limits_failed) {

@@ -38,14 +38,13 @@ pub(super) enum Seen {
 }
 
 /// Does what `command` asks, then looks at what it came to, all before its deadline. What a listing
-/// costs grows with the pods, so all are looked at only where one is not enough: always, unless
-/// what the others do `is_known`.
+/// costs grows with the pods, so all are looked at only where one is not enough, or where the last
+/// look did not show what the others do.
 pub(super) async fn work(
     bench: Rc<Workbench>,
     observer: Rc<Observer>,
     command: ExecutorCommand,
     left: Duration,
-    is_known: bool,
 ) -> Done {
     let _busy = bench.busy(command.action.workload_id());
     let reserve = ANSWER_RESERVE.min(left / 4);
@@ -63,7 +62,7 @@ pub(super) async fn work(
         // These make and remove no pod.
         Action::Pull { .. } | Action::Limit { .. } => {}
     }
-    let now = bench.clock.now();
+    let (now, is_known) = (bench.clock.now(), observer.sees());
     let shown = match (&action, &result) {
         (Action::Pull { .. } | Action::Limit { .. }, Ok(_)) => Some(Seen::Nothing),
         (Action::Start { .. }, Ok((_, rows))) if is_known => {

@@ -213,24 +213,68 @@ fn limits_of_an_adopted_deployment_wait_for_their_metrics() {
     }
 }
 
+fn with_password(password: &str) -> Arc<Workload> {
+    let credentials = crate::workload::RegistryCredentials {
+        username: "u".to_owned(),
+        password: crate::workload::Confidential::new(password.to_owned()),
+    };
+    let change = |workload: &mut Workload| {
+        workload.registries.insert("quay.io".to_owned(), credentials);
+    };
+    workload("web").on(K8S).with(change).build()
+}
+
 #[test]
 fn other_registry_credentials_are_written_at_once_and_nothing_else_happens() {
-    let with = |password: &str| {
-        let credentials = crate::workload::RegistryCredentials {
-            username: "u".to_owned(),
-            password: crate::workload::Confidential::new(password.to_owned()),
-        };
-        let change = |workload: &mut Workload| {
-            workload.registries.insert("quay.io".to_owned(), credentials);
-        };
-        workload("web").on(K8S).with(change).build()
-    };
     let mut world = World::with_cluster();
-    world.configure(&[with("old")]);
+    world.configure(&[with_password("old")]);
     world.log();
-    world.configure(&[with("new")]);
+    world.configure(&[with_password("new")]);
     assert_eq!(world.log(), ["0s limit web"]);
     assert_eq!(world.report("web").restarts, 0);
+}
+
+#[test]
+fn registry_credentials_that_change_during_a_start_are_written_after_it() {
+    let mut world = World::with_cluster();
+    let configured = |password| WorkloadsConfigured {
+        workloads: vec![with_password(password)],
+        ..WorkloadsConfigured::default()
+    };
+    world.jobs.configure(&configured("old"), world.now);
+    world.plan();
+    world.answer();
+    world.plan();
+    world.jobs.configure(&configured("new"), world.now);
+    world.run();
+    assert_eq!(world.log(), ["0s pull web", "0s start web", "0s limit web"]);
+}
+
+#[test]
+fn registry_credentials_that_the_cluster_refuses_are_tried_each_minute() {
+    let mut world = World::with_cluster();
+    world.configure(&[with_password("old")]);
+    world.log();
+    let refused = CommandError::Start { message: "403".to_owned() };
+    world.fail("limit web", &[refused]);
+    world.configure(&[with_password("new")]);
+    world.pass(10 * MINUTE);
+    assert_eq!(world.log(), ["0s limit web", "60s limit web"]);
+}
+
+#[test]
+fn another_controller_that_scales_up_against_a_profile_is_answered_once_a_minute() {
+    let mut world = World::with_cluster();
+    world.configure(&[web()]);
+    world.verdict("low", Verdict::True);
+    world.verdict("low", Verdict::False);
+    world.log();
+    for _ in 0..3 {
+        world.meddle(CurrentState::Running);
+    }
+    assert!(world.log().is_empty());
+    world.pass(MINUTE);
+    assert_eq!(world.log(), ["60s suspend web"]);
 }
 
 #[test]

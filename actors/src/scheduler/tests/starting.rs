@@ -171,6 +171,28 @@ fn older_generation_of_the_configuration_removes_nothing() {
 }
 
 #[test]
+fn older_generation_stops_no_pod_of_a_newer_one_for_its_profile_or_cron() {
+    let profile = workload("web").profile("p", &["low"]).build();
+    let cron = workload("web").cron("0 0 1 1 *").build();
+    for older in [profile, cron] {
+        let mut world = World::new();
+        let newer = workload("web").image("localhost/app:2").build();
+        world.put(ROOTFUL, &newer, CurrentState::Running);
+        world.observe(ROOTFUL);
+        let outdated = WorkloadsConfigured {
+            workloads: vec![older],
+            is_outdated: true,
+            ..WorkloadsConfigured::default()
+        };
+        world.jobs.configure(&outdated, world.now);
+        world.verdict("low", Verdict::False);
+        world.verdict("low", Verdict::True);
+        world.pass(60 * MINUTE);
+        assert!(world.log().is_empty());
+    }
+}
+
+#[test]
 fn podman_that_never_speaks_holds_the_other_up_for_a_minute_at_most() {
     let mut world = World::new();
     world.jobs = World::deaf_jobs();
