@@ -101,7 +101,7 @@ test:
 	@for step in environment deny fmt clippy doc doctest bench-short nextest simulate test-kubernetes chaos; do \
 		echo "==== $$step"; \
 		start=$$(date +%s); \
-		$(MAKE) --no-print-directory $$step REPORT=$(TARGET)/reliability.md SEED=$(or $(SEED),1) || { \
+		$(MAKE) --no-print-directory $$step REPORT=$(TARGET)/reliability.md CHAOS_SEED=1 || { \
 			echo "make test failed at this step: make $$step" >&2; exit 1; }; \
 		[ $$step = chaos ] || echo "==== $$step took $$(($$(date +%s) - start)) s"; \
 	done
@@ -138,7 +138,7 @@ simulate: have-nextest
 
 ## chaos: real podman and agent under random faults for MINUTES (2), SEED=n to repeat; table into REPORT
 chaos: have-nextest
-	MINUTES=$(MINUTES) SEED=$(SEED) REPORT=$(abspath $(REPORT)) \
+	MINUTES=$(MINUTES) SEED=$(or $(SEED),$(CHAOS_SEED)) REPORT=$(abspath $(REPORT)) \
 		$(CARGO) nextest run --locked -P chaos --no-capture
 
 ## check: everything that needs no running system, in the order of CI
