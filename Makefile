@@ -209,8 +209,8 @@ bench:
 	$(CARGO) build --release --locked -p device-worker-ng -p bench-baseline
 	$(CARGO) build --locked -p bench
 	$(TARGET)/debug/bench $(TARGET)/release/device-worker-ng $(TARGET)/release/bench-baseline full
-	$(CARGO) bench --locked -p grammar
-	cd grammar/benches-compare && $(CARGO) bench --locked --target-dir $(abspath $(TARGET))/compare
+	$(CARGO) bench --locked -p grammar --bench condition
+	cd grammar/benches-compare && CARGO_TARGET_DIR=$(abspath $(TARGET))/compare $(CARGO) bench --locked
 	$(TARGET)/debug/bench conditions $(TARGET)/criterion $(TARGET)/compare/criterion
 
 ## bench-short: that the measurements work; the figures of these runs mean nothing
