@@ -8,6 +8,10 @@ use super::values::{ValueError, choice, refuse};
 /// Crates whose records a bare log level is about; it never makes libraries chatty.
 const OUR_TARGETS: [&str; 3] = ["device_worker_ng", "actors", "grammar"];
 
+/// Libraries that log each failed call as an error: the agent says once what came of it. One that is
+/// named with a level speaks.
+const SILENT_TARGETS: [&str; 1] = ["kube_client"];
+
 /// What is logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogLevel {
@@ -44,6 +48,7 @@ impl FromStr for LogLevel {
                     let level = log_level(part)?;
                     let others = if level == "error" || level == "off" { level } else { "warn" };
                     directives.push(others.to_owned());
+                    directives.extend(SILENT_TARGETS.map(|target| format!("{target}=off")));
                     directives.extend(OUR_TARGETS.map(|target| format!("{target}={level}")));
                 }
             }

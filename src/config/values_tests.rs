@@ -71,7 +71,10 @@ fn other_server_addresses_are_refused_with_a_reason() {
 #[test]
 fn a_bare_log_level_is_about_our_own_code() {
     let level: LogLevel = "Debug".parse().unwrap();
-    assert_eq!(level.directives(), "warn,device_worker_ng=debug,actors=debug,grammar=debug");
+    assert_eq!(
+        level.directives(),
+        "warn,kube_client=off,device_worker_ng=debug,actors=debug,grammar=debug"
+    );
     let level: LogLevel = "error, kube=trace".parse().unwrap();
     assert!(level.directives().starts_with("error,"));
     assert!(level.directives().ends_with(",kube=trace"));
