@@ -66,21 +66,23 @@ impl Desired {
     /// Takes an answer that does not know what `unread` wants.
     pub(crate) fn adopt_partial(&mut self, new: Configuration, unread: &str) -> Adoption {
         let new = with_unnamed(self.current.as_ref(), new, unread);
-        // What is not read may be what the older generation does not know.
-        let is_outdated = self.is_outdated;
-        let adoption = self.adopt(new);
-        self.is_outdated = is_outdated;
-        adoption
+        // It stays outdated: what is not read may be what the older generation does not know.
+        self.replace(new)
     }
 
     /// Takes an answer as it is.
     pub(crate) fn adopt(&mut self, new: Configuration) -> Adoption {
-        self.empty.clear();
         let was_outdated = std::mem::take(&mut self.is_outdated);
+        let adoption = self.replace(new);
+        if was_outdated { Adoption::Changed } else { adoption }
+    }
+
+    fn replace(&mut self, new: Configuration) -> Adoption {
+        self.empty.clear();
         let new = with_last_good(self.current.as_ref(), new);
         let is_same = self.current.as_ref().is_some_and(|it| means_the_same(it, &new));
         self.current = Some(new);
-        if is_same && !was_outdated { Adoption::Unchanged } else { Adoption::Changed }
+        if is_same { Adoption::Unchanged } else { Adoption::Changed }
     }
 
     /// Leaves the device without workloads, because it was deleted.
@@ -169,6 +171,14 @@ mod tests {
         // What it says may be the same: that it is in force is news.
         let adoption = desired.adopt_guarded(configuration("2", &["a"]), at(1));
         assert_eq!((adoption, desired.is_outdated()), (Adoption::Changed, false));
+    }
+
+    #[test]
+    fn an_older_generation_stays_outdated_while_a_part_of_the_source_is_not_read() {
+        let mut desired = Desired::restored(Some(configuration("1", &["a"])), true);
+        let adoption = desired.adopt_partial(configuration("2", &["a"]), "b.yaml");
+        // Nothing new: it is not to be told and kept each period.
+        assert_eq!((adoption, desired.is_outdated()), (Adoption::Unchanged, true));
     }
 
     #[test]

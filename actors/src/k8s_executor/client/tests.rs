@@ -314,13 +314,18 @@ async fn the_deployment_comes_first_without_a_pod_and_owns_what_it_needs() {
     );
 }
 
+/// A cluster with a Deployment of the first uid, which is `uid` by the time it is written.
+fn one_deployment(uid: &'static str) -> ApiServer {
+    ApiServer::start(move |asked| match asked.line.as_str() {
+        DEPLOYMENTS => list("PartialObjectMetadata", &[deployment("1")]),
+        line if line.ends_with(DEPLOYMENT) => written(asked, uid),
+        _ => Answer::Json(201, asked.body.clone()),
+    })
+}
+
 #[actix::test]
 async fn a_deployment_that_is_there_keeps_its_pod_while_its_contents_are_written() {
-    let server = ApiServer::start(|asked| match asked.line.as_str() {
-        DEPLOYMENTS => list("PartialObjectMetadata", &[deployment("1")]),
-        line if line.ends_with(DEPLOYMENT) => written(asked, "u1"),
-        _ => Answer::Json(201, asked.body.clone()),
-    });
+    let server = one_deployment("u1");
     server.connect().await.apply(applied()).await.unwrap();
     assert_eq!(
         in_short(&server.asked())[1..],
@@ -334,11 +339,7 @@ async fn a_deployment_that_is_there_keeps_its_pod_while_its_contents_are_written
 
 #[actix::test]
 async fn a_deployment_that_was_deleted_meanwhile_gets_its_contents_anew() {
-    let server = ApiServer::start(|asked| match asked.line.as_str() {
-        DEPLOYMENTS => list("PartialObjectMetadata", &[deployment("1")]),
-        line if line.ends_with(DEPLOYMENT) => written(asked, "u2"),
-        _ => Answer::Json(201, asked.body.clone()),
-    });
+    let server = one_deployment("u2");
     server.connect().await.apply(applied()).await.unwrap();
     assert_eq!(
         in_short(&server.asked())[1..],
