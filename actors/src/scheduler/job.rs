@@ -123,7 +123,11 @@ impl Job {
         let old = self.desired.replace(Arc::clone(workload));
         self.grace = grace_of(workload);
         let same_pod = old.as_ref().is_some_and(|old| old.id == workload.id);
-        let same_cron = old.as_ref().is_some_and(|old| old.cron == workload.cron);
+        // A cluster ignores it.
+        let same_cron = old.as_ref().is_some_and(|old| {
+            let same_kind = old.executor.is_cluster() == workload.executor.is_cluster();
+            same_kind && old.cron == workload.cron
+        });
         let new_credentials = old.as_ref().is_some_and(|old| old.registries != workload.registries);
         let same_retry = old.as_ref().is_some_and(|old| old.retry == workload.retry);
         if !same_cron {

@@ -109,6 +109,17 @@ fn cron_is_ignored_for_k8s_with_a_warning() {
 }
 
 #[test]
+fn workload_that_moves_to_a_cluster_runs_there_without_its_cron() {
+    let mut world = World::with_cluster();
+    let job = || workload("job").cron("0 0 1 1 *");
+    world.configure(&[job().build()]);
+    world.pass(MINUTE);
+    assert!(world.log().is_empty());
+    world.configure(&[job().on(ExecutorKind::K8s).build()]);
+    assert_eq!(world.log(), ["60s pull job", "60s start job"]);
+}
+
+#[test]
 fn tick_that_passed_while_the_agent_was_down_is_not_made_up() {
     let mut world = World::at("2026-11-23T10:59:30Z");
     let job = workload("job").cron("0 * * * *").build();
