@@ -101,7 +101,7 @@ impl MetricsIngest {
     }
 
     fn opened(&mut self, tried: Vec<(Listen, Opening)>, ctx: &mut Context<Self>) {
-        let (mut listens, mut sockets) = (Vec::new(), Vec::new());
+        let mut sockets = Vec::new();
         for (listen, Opening { opened, failed }) in tried {
             if failed.iter().all(|(place, _)| *place != listen) {
                 self.closed.remove(&listen);
@@ -109,13 +109,10 @@ impl MetricsIngest {
             for (place, error) in failed {
                 self.report(place, &error);
             }
-            for (place, socket) in opened {
-                listens.push(place);
-                sockets.push(socket);
-            }
+            sockets.extend(opened);
         }
         if !sockets.is_empty() {
-            self.serve(listens, sockets, ctx);
+            self.serve(sockets, ctx);
         }
         self.retrying = false;
         if self.closed.is_empty() {
@@ -125,37 +122,13 @@ impl MetricsIngest {
         }
     }
 
-    fn serve(&mut self, listens: Vec<Listen>, sockets: Vec<Socket>, ctx: &mut Context<Self>) {
+    fn serve(&mut self, sockets: Vec<Socket>, ctx: &mut Context<Self>) {
         let bound: Vec<Bound> = sockets.iter().filter_map(Socket::bound).collect();
-        let (server, files) = match http::serve(sockets, &self.service) {
-            Ok(server) => server,
-            Err(error) => return self.ended(listens, &[], Err(error)),
-        };
         for address in &bound {
             info!(%address, "listener opened");
         }
-        self.bound.send_modify(|all| all.extend(bound.iter().cloned()));
-        let serving = async move {
-            let result = server.await;
-            drop(files);
-            result
-        };
-        let serving = serving.into_actor(self);
-        ctx.spawn(serving.map(move |result, actor, ctx| {
-            actor.ended(listens, &bound, result);
-            actor.retry_later(ctx);
-        }));
-    }
-
-    /// Takes note of a server that ended: its addresses are closed again.
-    fn ended(&mut self, listens: Vec<Listen>, bound: &[Bound], result: std::io::Result<()>) {
-        self.bound.send_modify(|all| all.retain(|one| !bound.contains(one)));
-        let error = result
-            .err()
-            .unwrap_or_else(|| std::io::Error::other("the server ended without an error"));
-        for listen in listens {
-            self.report(listen, &error);
-        }
+        self.bound.send_modify(|all| all.extend(bound));
+        ctx.spawn(http::serve(sockets, self.service.clone()).into_actor(self));
     }
 
     fn retry_later(&mut self, ctx: &mut Context<Self>) {

@@ -12,23 +12,24 @@ use actix_web::http::{Method, header};
 use actix_web::middleware::{DefaultHeaders, Next, from_fn};
 use actix_web::{Error, HttpRequest, HttpResponse, web};
 use futures_util::StreamExt as _;
-use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use self::abandoned::Abandoned;
 use self::long_answers::{MAX_ANSWERS, Places};
 pub(super) use self::peers::Peers;
 use self::refusal::Refusal;
+use self::serving::OverUnix;
+pub(super) use self::serving::serve;
 use self::snapshots::{Asking, Snapshots};
-use self::sockets::OverUnix;
-pub(super) use self::sockets::{Opening, Socket, bind, serve};
+pub(super) use self::sockets::{Opening, Socket, bind};
 use self::stream::MAX_STREAMS;
 use super::admission::{Asked, admit};
 use super::body;
 use super::report::{Posts, exposition};
-use super::status::{About, status};
-use crate::clock::Clock;
+use super::status::{About, Answers, status};
+use crate::clock::{Clock, Moment};
 use crate::messages::MetricsReceived;
 use crate::workload::Sample;
 
@@ -37,12 +38,15 @@ mod long_answers;
 mod page;
 mod peers;
 mod refusal;
+mod serving;
 mod snapshots;
 mod sockets;
 mod stream;
 
 /// Largest body of a post, in bytes.
 const MAX_BODY: usize = 1024 * 1024;
+/// Largest body that is read on the thread of the actors, in bytes: less than half a millisecond.
+const MAX_AT_ONCE: usize = 32 * 1024;
 /// Bodies that may wait for the evaluator at one time.
 const MAX_BODIES: usize = 1024;
 /// Bytes of bodies that may be in memory at one time, those being received included.
@@ -104,7 +108,7 @@ impl Service {
         }
         let (body, bytes) =
             timeout(REQUEST_TIMEOUT, self.receive(payload)).await.map_err(|_| Refusal::Slow)??;
-        let samples = body::parse(&body)?;
+        let samples = parsed(body).await?;
         self.abandoned.sweep();
         let slot = Arc::clone(&self.bodies).try_acquire_owned();
         let slot = slot.map_err(|_| Refusal::Busy)?;
@@ -144,9 +148,14 @@ impl Service {
         }
     }
 
-    async fn status(&self) -> Value {
+    /// Asks the actors, and writes what `write` makes of their answers.
+    async fn answer<T: Send + 'static>(
+        self: &Arc<Self>,
+        write: fn(&About, &Answers, Posts, Moment) -> T,
+    ) -> Result<T, Refusal> {
         let answers = self.peers.ask().await;
-        status(&self.about, &answers, self.posts(), self.clock.now())
+        let service = Arc::clone(self);
+        beside(move || write(&service.about, &answers, service.posts(), service.clock.now())).await
     }
 
     /// Returns the status for a stream; one that was asked for a moment ago is as good.
@@ -154,7 +163,7 @@ impl Service {
         let now = self.clock.now().monotonic;
         self.snapshots.recent(now, || {
             let service = Arc::clone(self);
-            Box::pin(async move { service.status().await })
+            Box::pin(async move { service.answer(status).await.unwrap_or_default() })
         })
     }
 
@@ -165,6 +174,22 @@ impl Service {
             waiting: MAX_BODIES.saturating_sub(self.bodies.available_permits()),
         }
     }
+}
+
+/// Reads the samples of a body; beside the actors when it would hold them up.
+async fn parsed(body: web::BytesMut) -> Result<Vec<Sample>, Refusal> {
+    if body.len() <= MAX_AT_ONCE {
+        return Ok(body::parse(&body)?);
+    }
+    Ok(beside(move || body::parse(&body)).await??)
+}
+
+/// Does what would hold the actors up on another thread, which is there for as long as it is used.
+async fn beside<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Refusal> {
+    // None comes of a panic only.
+    spawn_blocking(work).await.map_err(|_| Refusal::NoAnswer)
 }
 
 /// Adds every route; needs a `web::Data<Service>` beside it.
@@ -236,8 +261,7 @@ async fn post_metrics(
 
 async fn get_metrics(service: web::Data<Service>) -> Result<HttpResponse, Refusal> {
     let place = service.answers.place().ok_or(Refusal::Crowded)?;
-    let answers = service.peers.ask().await;
-    let text = exposition(&service.about, &answers, service.posts(), service.clock.now());
+    let text = service.answer(exposition).await?;
     Ok(HttpResponse::Ok()
         .content_type("text/plain; version=0.0.4; charset=utf-8")
         .body(place.fill(text)))
@@ -245,7 +269,9 @@ async fn get_metrics(service: web::Data<Service>) -> Result<HttpResponse, Refusa
 
 async fn get_status(service: web::Data<Service>) -> Result<HttpResponse, Refusal> {
     let place = service.answers.place().ok_or(Refusal::Crowded)?;
-    let text = service.status().await.to_string();
+    let status =
+        |about: &_, answers: &_, posts, now| status(about, answers, posts, now).to_string();
+    let text = service.answer(status).await?;
     Ok(HttpResponse::Ok().content_type("application/json").body(place.fill(text)))
 }
 

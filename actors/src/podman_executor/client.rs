@@ -7,16 +7,15 @@ mod wording;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use awc::http::Method;
-use futures_util::stream::{StreamExt as _, iter};
+use futures_util::stream::{StreamExt as _, iter, unfold};
+use http::Method;
 use serde_json::json;
-use tokio::time::timeout;
 
 use super::api::{
     Answer, EventStream, PlayRequest, PodmanApi, PodmanError, PullRequest, REMOVE_TIMEOUT,
 };
 use super::events::Lines;
-use super::http::{LIST_TIMEOUT, LibpodClient, decoded, refused, with_query};
+use super::http::{Call, LIST_TIMEOUT, LibpodClient, decoded};
 use super::libpod::{
     ContainerDetail, ContainerRow, HostInfo, ImageDetail, Info, PlayReport, PodRow, UpdateBody,
 };
@@ -36,32 +35,23 @@ fn ours() -> String {
 impl PodmanApi for LibpodClient {
     fn host(&self) -> Answer<'_, HostInfo> {
         Box::pin(async move {
-            let call = "read podman's facts";
-            let request = Ok(self.request(Method::GET, "info"));
-            let info: Info = self.read(call, request, SINGLE_TIMEOUT).await?;
+            let call = Call::new("read podman's facts", Method::GET, "info");
+            let info: Info = self.read(call, SINGLE_TIMEOUT).await?;
             Ok(info.host)
         })
     }
 
     fn events(&self, since: Option<i64>) -> Answer<'_, EventStream> {
         Box::pin(async move {
-            let call = "open the event stream";
             let filters = json!({"type": ["container"], "label": [ours()]}).to_string();
             let since = since.map(|since| since.to_string());
             let mut query = vec![("stream", "true"), ("filters", filters.as_str())];
             query.extend(since.as_deref().map(|since| ("since", since)));
-            let request = with_query(call, self.request(Method::GET, "events"), &query)?;
-            let sent = timeout(LIST_TIMEOUT, request.timeout(LIST_TIMEOUT * 2).send()).await;
-            let sent = sent.map_err(|_| PodmanError::Timeout { call, after: LIST_TIMEOUT })?;
-            let mut response = sent.map_err(|error| self.send_failed(call, error))?;
-            if !response.status().is_success() {
-                let status = response.status().as_u16();
-                let body = timeout(LIST_TIMEOUT, response.body()).await;
-                let body = body.ok().and_then(Result::ok).unwrap_or_default();
-                return Err(refused(call, status, &body));
-            }
+            let call = Call::new("open the event stream", Method::GET, "events").query(&query);
+            let reply = self.open(call, LIST_TIMEOUT).await?;
+            let pieces = unfold(reply, async |mut reply| Some((reply.piece().await?, reply)));
             let mut lines = Lines::default();
-            let events = response.flat_map(move |chunk| iter(read_lines(&mut lines, chunk)));
+            let events = pieces.flat_map(move |piece| iter(read_lines(&mut lines, piece)));
             Ok(events.boxed_local())
         })
     }
@@ -100,14 +90,14 @@ impl PodmanApi for LibpodClient {
     fn inspect<'a>(&'a self, container: &'a str) -> Answer<'a, ContainerDetail> {
         Box::pin(async move {
             let path = format!("containers/{container}/json");
-            let request = Ok(self.request(Method::GET, &path));
-            self.read("inspect the container", request, SINGLE_TIMEOUT).await
+            let call = Call::new("inspect the container", Method::GET, path);
+            self.read(call, SINGLE_TIMEOUT).await
         })
     }
 
     fn play(&self, request: PlayRequest) -> Answer<'_, PlayReport> {
         Box::pin(async move {
-            let call = "create the pod";
+            let what = "create the pod";
             let annotations = json!(request.annotations).to_string();
             let log_options = format!("max-size={}", request.log_max_size);
             let mut query = vec![("start", "true"), ("logOptions", log_options.as_str())];
@@ -115,34 +105,30 @@ impl PodmanApi for LibpodClient {
             if !request.annotations.is_empty() {
                 query.push(("annotations", &annotations));
             }
-            let post = with_query(call, self.request(Method::POST, "play/kube"), &query);
-            let answer = self.expect(call, post, request.manifest, request.timeout, &[200]);
-            decoded(call, &answer.await?.1)
+            let call = Call::new(what, Method::POST, "play/kube").query(&query);
+            let answer = self.expect(call.body(request.manifest), request.timeout, &[200]);
+            decoded(what, &answer.await?.1)
         })
     }
 
     fn stop_container<'a>(&'a self, container: &'a str, grace: Duration) -> Answer<'a, ()> {
         Box::pin(async move {
-            let call = "stop the container";
             // Zero would mean podman's default of 10 s.
             let seconds = grace.as_secs().max(1).to_string();
             let query = [("t", seconds.as_str()), ("timeout", seconds.as_str())];
             let path = format!("containers/{container}/stop");
-            let post = with_query(call, self.request(Method::POST, &path), &query);
+            let call = Call::new("stop the container", Method::POST, path).query(&query);
             let after = grace.saturating_add(STOP_SLACK);
-            let answer = self.expect(call, post, Vec::new(), after, &[204, 304, 404]);
-            answer.await.map(drop)
+            self.expect(call, after, &[204, 304, 404]).await.map(drop)
         })
     }
 
     fn remove_pod<'a>(&'a self, name: &'a str) -> Answer<'a, ()> {
         Box::pin(async move {
-            let call = "remove the pod";
             let query = [("force", "true"), ("timeout", "0")];
             let path = format!("pods/{name}");
-            let delete = with_query(call, self.request(Method::DELETE, &path), &query);
-            let answer = self.expect(call, delete, Vec::new(), REMOVE_TIMEOUT, &[200, 404]);
-            match answer.await {
+            let call = Call::new("remove the pod", Method::DELETE, path).query(&query);
+            match self.expect(call, REMOVE_TIMEOUT, &[200, 404]).await {
                 Ok(_) => Ok(()),
                 // Another removal was quicker.
                 Err(PodmanError::Refused { cause, .. }) if cause == "no such pod" => Ok(()),
@@ -153,11 +139,10 @@ impl PodmanApi for LibpodClient {
 
     fn update<'a>(&'a self, container: &'a str, limits: UpdateBody) -> Answer<'a, ()> {
         Box::pin(async move {
-            let call = "change the limits";
-            let body = json!(limits).to_string().into_bytes();
-            let request = Ok(self.request(Method::POST, &format!("containers/{container}/update")));
-            let answer = self.expect(call, request, body, SINGLE_TIMEOUT, &[200, 201]);
-            answer.await.map(drop)
+            let path = format!("containers/{container}/update");
+            let call = Call::new("change the limits", Method::POST, path);
+            let call = call.body(json!(limits).to_string().into_bytes());
+            self.expect(call, SINGLE_TIMEOUT, &[200, 201]).await.map(drop)
         })
     }
 
@@ -171,39 +156,34 @@ impl PodmanApi for LibpodClient {
 
     fn image_id<'a>(&'a self, image: &'a str) -> Answer<'a, Option<String>> {
         Box::pin(async move {
-            let call = "look for the image";
-            let request = Ok(self.request(Method::GET, &format!("images/{image}/json")));
-            let answer = self.expect(call, request, Vec::new(), SINGLE_TIMEOUT, &[200, 404]);
-            let (status, body) = answer.await?;
-            (status == 200).then(|| Ok(decoded::<ImageDetail>(call, &body)?.id)).transpose()
+            let what = "look for the image";
+            let call = Call::new(what, Method::GET, format!("images/{image}/json"));
+            let (status, body) = self.expect(call, SINGLE_TIMEOUT, &[200, 404]).await?;
+            (status == 200).then(|| Ok(decoded::<ImageDetail>(what, &body)?.id)).transpose()
         })
     }
 
     fn remove_image<'a>(&'a self, image: &'a str) -> Answer<'a, ()> {
         Box::pin(async move {
-            let call = "remove the image";
-            let request = Ok(self.request(Method::DELETE, &format!("images/{image}")));
-            let answer = self.expect(call, request, Vec::new(), REMOVE_TIMEOUT, &[200, 404]);
-            answer.await.map(drop)
+            let call = Call::new("remove the image", Method::DELETE, format!("images/{image}"));
+            self.expect(call, REMOVE_TIMEOUT, &[200, 404]).await.map(drop)
         })
     }
 
     fn pull(&self, request: PullRequest) -> Answer<'_, String> {
         Box::pin(async move {
-            let call = "pull the image";
+            let what = "pull the image";
             let verify = request.verify_tls.to_string();
             let query = [
                 ("reference", request.image.as_str()),
                 ("tlsVerify", verify.as_str()),
                 ("quiet", "true"),
             ];
-            let post = with_query(call, self.request(Method::POST, "images/pull"), &query);
-            let post = post.map(|post| match request.registries.is_empty() {
-                true => post,
-                false => post.insert_header(("X-Registry-Auth", auth_header(&request.registries))),
-            });
-            let answer = self.expect(call, post, Vec::new(), request.timeout, &[200]);
-            pulled(call, &answer.await?.1)
+            let registries = &request.registries;
+            let auth = (!registries.is_empty()).then(|| auth_header(registries));
+            let call = Call::new(what, Method::POST, "images/pull").query(&query);
+            let answer = self.expect(call.registry_auth(auth), request.timeout, &[200]);
+            pulled(what, &answer.await?.1)
         })
     }
 

@@ -11,7 +11,6 @@ mod actor;
 mod actor_tests;
 mod api;
 mod client;
-mod connector;
 mod disk;
 mod events;
 mod http;

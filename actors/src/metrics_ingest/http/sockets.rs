@@ -6,30 +6,22 @@ use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use actix_web::dev::Server;
-use actix_web::{App, HttpServer, web};
-use tokio::net::{TcpSocket, UnixStream};
+use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixStream};
 use tokio::time::timeout;
+use tokio_util::either::Either;
 
-use super::{REQUEST_TIMEOUT, Service, routes};
+use super::serving::Connection;
 use crate::metrics_ingest::listen::{Bound, Listen};
 
-/// Time that an idle connection is kept.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// Time for a client to close its side.
-const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Connections at one time; more wait in the backlog.
-const MAX_CONNECTIONS: usize = 256;
+/// Time for another process to accept a connection at its unix socket.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 /// Connections that the system may hold for us.
 const BACKLOG: u32 = 256;
 
-/// Marks the connections that came over a unix socket.
-pub(super) struct OverUnix;
-
 /// A socket that listens.
 pub(in crate::metrics_ingest) enum Socket {
-    Tcp(std::net::TcpListener),
-    Unix(std::os::unix::net::UnixListener, SocketFile),
+    Tcp(TcpListener),
+    Unix(UnixListener, SocketFile),
 }
 
 impl Socket {
@@ -38,6 +30,22 @@ impl Socket {
         match self {
             Self::Tcp(socket) => socket.local_addr().ok().map(Bound::Tcp),
             Self::Unix(_, file) => Some(Bound::Unix(file.0.clone())),
+        }
+    }
+
+    /// Waits for a connection.
+    ///
+    /// # Errors
+    /// As accept(2) says.
+    pub(super) async fn accept(&self) -> io::Result<Connection> {
+        match self {
+            Self::Tcp(socket) => {
+                let (stream, peer) = socket.accept().await?;
+                // An answer goes out whole, so nothing is won by waiting for more of it.
+                stream.set_nodelay(true)?;
+                Ok((Either::Left(stream), Some(peer)))
+            }
+            Self::Unix(socket, _) => Ok((Either::Right(socket.accept().await?.0), None)),
         }
     }
 }
@@ -55,8 +63,8 @@ impl Drop for SocketFile {
 /// What came of one place to listen at.
 #[derive(Default)]
 pub(in crate::metrics_ingest) struct Opening {
-    /// The sockets that listen, each by the place at which it alone would be opened again.
-    pub(in crate::metrics_ingest) opened: Vec<(Listen, Socket)>,
+    /// The sockets that listen.
+    pub(in crate::metrics_ingest) opened: Vec<Socket>,
     /// What is to be tried again, and why. Either family of localhost stands for itself, so that
     /// who holds the one does not close the other.
     pub(in crate::metrics_ingest) failed: Vec<(Listen, io::Error)>,
@@ -77,7 +85,7 @@ pub(in crate::metrics_ingest) async fn bind(listen: &Listen) -> Opening {
 fn opening(place: Listen, result: io::Result<Socket>) -> Opening {
     let mut opening = Opening::default();
     match result {
-        Ok(socket) => opening.opened.push((place, socket)),
+        Ok(socket) => opening.opened.push(socket),
         Err(error) => opening.failed.push((place, error)),
     }
     opening
@@ -87,7 +95,7 @@ fn localhost(listen: &Listen, families: Vec<(SocketAddr, io::Result<Socket>)>) -
     let (mut opening, mut missing) = (Opening::default(), Vec::new());
     for (address, result) in families {
         match result {
-            Ok(socket) => opening.opened.push((Listen::Tcp(address), socket)),
+            Ok(socket) => opening.opened.push(socket),
             Err(error) if is_missing_family(&error) => missing.push((address, error)),
             Err(error) => opening.failed.push((Listen::Tcp(address), error)),
         }
@@ -114,7 +122,7 @@ fn bind_tcp(address: SocketAddr) -> io::Result<Socket> {
     // Else a restart would wait for the last connections' TIME_WAIT.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
-    socket.listen(BACKLOG)?.into_std().map(Socket::Tcp)
+    socket.listen(BACKLOG).map(Socket::Tcp)
 }
 
 async fn bind_unix(path: &Path) -> io::Result<Socket> {
@@ -122,51 +130,14 @@ async fn bind_unix(path: &Path) -> io::Result<Socket> {
     if is_socket && !is_answered(path).await {
         std::fs::remove_file(path)?;
     }
-    let socket = std::os::unix::net::UnixListener::bind(path)?;
+    let socket = UnixListener::bind(path)?;
     Ok(Socket::Unix(socket, SocketFile(path.to_owned())))
 }
 
 /// Returns whether another process listens at a unix socket.
 async fn is_answered(path: &Path) -> bool {
-    match timeout(DISCONNECT_TIMEOUT, UnixStream::connect(path)).await {
+    match timeout(ANSWER_TIMEOUT, UnixStream::connect(path)).await {
         Ok(Err(error)) => error.kind() != io::ErrorKind::ConnectionRefused,
         Ok(Ok(_)) | Err(_) => true,
     }
-}
-
-/// Returns a server on `sockets`, to be polled for as long as it shall serve. Dropping it closes
-/// them. It runs on a thread of its own, so that a slow client delays no actor.
-///
-/// # Errors
-/// A socket cannot be served.
-pub(in crate::metrics_ingest) fn serve(
-    sockets: Vec<Socket>,
-    service: &web::Data<Service>,
-) -> io::Result<(Server, Vec<SocketFile>)> {
-    let service = service.clone();
-    let mut files = Vec::new();
-    let mut server =
-        HttpServer::new(move || App::new().app_data(service.clone()).configure(routes))
-            .workers(1)
-            .max_connections(MAX_CONNECTIONS)
-            .keep_alive(KEEP_ALIVE)
-            .client_request_timeout(REQUEST_TIMEOUT)
-            .client_disconnect_timeout(DISCONNECT_TIMEOUT)
-            .shutdown_timeout(DISCONNECT_TIMEOUT.as_secs())
-            .on_connect(|connection, data| {
-                if connection.is::<UnixStream>() {
-                    data.insert(OverUnix);
-                }
-            })
-            .disable_signals();
-    for socket in sockets {
-        server = match socket {
-            Socket::Tcp(socket) => server.listen(socket)?,
-            Socket::Unix(socket, file) => {
-                files.push(file);
-                server.listen_uds(socket)?
-            }
-        };
-    }
-    Ok((server.run(), files))
 }

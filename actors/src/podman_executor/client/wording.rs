@@ -43,7 +43,7 @@ pub(super) fn pulled(call: &'static str, body: &[u8]) -> Result<String, PodmanEr
 /// Reads a piece of the event stream.
 pub(super) fn read_lines<B: AsRef<[u8]>>(
     lines: &mut Lines,
-    chunk: Result<B, awc::error::PayloadError>,
+    chunk: Result<B, hyper::Error>,
 ) -> Vec<Result<PodmanEvent, PodmanError>> {
     let call = "read the event stream";
     let chunk = match chunk {

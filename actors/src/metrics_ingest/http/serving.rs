@@ -1,0 +1,218 @@
+//! Serves the routes on sockets, on the thread of the actors: a post reaches the evaluator without
+//! waking another thread.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_http::HttpService;
+use actix_http::error::DispatchError;
+use actix_service::boxed::{self, BoxService};
+use actix_service::{Service as _, ServiceFactory as _, fn_factory, map_config};
+use actix_web::dev::AppConfig;
+use actix_web::{App, web};
+use futures_util::future::{LocalBoxFuture, join_all};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tokio_util::either::Either;
+use tracing::warn;
+
+use super::sockets::Socket;
+use super::{REQUEST_TIMEOUT, Service, routes};
+
+/// Time that an idle connection is kept.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// Time for a client to close its side.
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Connections at one time; more wait in the backlog.
+const MAX_CONNECTIONS: usize = 256;
+/// Wait after a connection could not be accepted, mostly because the process has no file left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
+
+/// Marks the connections that came over a unix socket.
+pub(super) struct OverUnix;
+
+/// A connection, and who is at its other end.
+pub(super) type Connection = (Either<TcpStream, UnixStream>, Option<SocketAddr>);
+/// Answers the requests of connections.
+type Answerer = BoxService<Connection, (), DispatchError>;
+
+/// Serves `sockets` for as long as it is polled. Dropped, it closes them and ends each connection.
+pub(in crate::metrics_ingest) async fn serve(sockets: Vec<Socket>, service: web::Data<Service>) {
+    let app = App::new().app_data(service).configure(routes);
+    // Only what is made asynchronously can fail here, and nothing is.
+    let Ok(app) = map_config(app, |()| AppConfig::default()).new_service(()).await else { return };
+    let app = Rc::new(app);
+    let make = move || -> LocalBoxFuture<'static, _> {
+        let app = Rc::clone(&app);
+        let service = HttpService::build()
+            .keep_alive(KEEP_ALIVE)
+            .client_request_timeout(REQUEST_TIMEOUT)
+            .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+            .on_connect_ext(|connection: &Either<TcpStream, UnixStream>, data| {
+                if matches!(connection, Either::Right(_)) {
+                    data.insert(OverUnix);
+                }
+            })
+            .h1(fn_factory(move || std::future::ready(Ok::<_, ()>(Rc::clone(&app)))));
+        Box::pin(async move { service.new_service(()).await.ok().map(boxed::service) })
+    };
+    let connections = Connections::new(make);
+    let accepting = sockets.iter().map(|socket| connections.accept(socket));
+    join_all(accepting).await;
+}
+
+/// The connections that are served.
+struct Connections<F> {
+    make: F,
+    /// Makes the date of answers twice a second, so it is there only while a connection is.
+    answerer: RefCell<Weak<Answerer>>,
+    places: Arc<Semaphore>,
+    tasks: RefCell<JoinSet<()>>,
+}
+
+impl<F: Fn() -> LocalBoxFuture<'static, Option<Answerer>>> Connections<F> {
+    fn new(make: F) -> Self {
+        Self {
+            make,
+            answerer: RefCell::default(),
+            places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+            tasks: RefCell::default(),
+        }
+    }
+
+    /// Accepts connections at one socket and serves them, each by a task of its own: one that
+    /// panics ends no other.
+    async fn accept(&self, socket: &Socket) {
+        let mut is_failing = false;
+        loop {
+            let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { return };
+            match socket.accept().await {
+                Ok(connection) => {
+                    is_failing = false;
+                    self.serve(connection, place).await;
+                }
+                // The client changed its mind.
+                Err(error) if is_of_the_client(&error) => {}
+                Err(error) => {
+                    if !is_failing {
+                        warn!(%error, "connection could not be accepted");
+                    }
+                    is_failing = true;
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn serve(&self, connection: Connection, place: OwnedSemaphorePermit) {
+        let Some(answerer) = self.answerer().await else { return };
+        let mut tasks = self.tasks.borrow_mut();
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn_local(async move {
+            // How it ended is the client's business: it has got an answer or has gone.
+            let _ = answerer.call(connection).await;
+            drop(place);
+        });
+    }
+
+    async fn answerer(&self) -> Option<Rc<Answerer>> {
+        let current = self.answerer.borrow().upgrade();
+        if current.is_some() {
+            return current;
+        }
+        let new = Rc::new((self.make)().await?);
+        self.answerer.replace(Rc::downgrade(&new));
+        Some(new)
+    }
+}
+
+fn is_of_the_client(error: &io::Error) -> bool {
+    use io::ErrorKind as E;
+    matches!(error.kind(), E::ConnectionAborted | E::ConnectionReset | E::ConnectionRefused)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use actix_service::fn_service;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::super::sockets::{Socket, bind};
+    use super::*;
+    use crate::metrics_ingest::listen::{Bound, Listen};
+
+    /// Serves a byte for each byte, and panics at a zero.
+    async fn echo((mut stream, _): Connection) -> Result<(), DispatchError> {
+        while let Ok(byte) = stream.read_u8().await {
+            assert_ne!(byte, 0);
+            stream.write_u8(byte).await.map_err(DispatchError::Io)?;
+        }
+        Ok(())
+    }
+
+    async fn socket() -> (Socket, SocketAddr) {
+        let socket = bind(&Listen::Tcp("127.0.0.1:0".parse().unwrap())).await.opened.remove(0);
+        let Some(Bound::Tcp(address)) = socket.bound() else { panic!("it is a TCP socket") };
+        (socket, address)
+    }
+
+    async fn answers(stream: &mut TcpStream) -> bool {
+        stream.write_u8(7).await.unwrap();
+        stream.read_u8().await.is_ok()
+    }
+
+    #[actix::test]
+    async fn what_ticks_for_connections_is_there_only_while_there_are_any() {
+        let made = Rc::new(Cell::new(0));
+        let counting = Rc::clone(&made);
+        let connections = Connections::new(move || -> LocalBoxFuture<'static, _> {
+            counting.set(counting.get() + 1);
+            Box::pin(async { Some(boxed::service(fn_service(echo))) })
+        });
+        let (socket, address) = socket().await;
+        let clients = async {
+            for round in 1..=2 {
+                let mut first = TcpStream::connect(address).await.unwrap();
+                let mut second = TcpStream::connect(address).await.unwrap();
+                assert!(answers(&mut first).await && answers(&mut second).await);
+                assert_eq!(made.get(), round, "both share one");
+                drop((first, second));
+                while connections.answerer.borrow().strong_count() > 0 {
+                    tokio::task::yield_now().await;
+                }
+            }
+        };
+        tokio::select! {
+            () = connections.accept(&socket) => unreachable!("it accepts for ever"),
+            () = clients => {}
+        }
+    }
+
+    #[actix::test]
+    async fn a_connection_whose_handler_panics_ends_no_other() {
+        let connections = Connections::new(|| -> LocalBoxFuture<'static, _> {
+            Box::pin(async { Some(boxed::service(fn_service(echo))) })
+        });
+        let (socket, address) = socket().await;
+        let clients = async {
+            let mut other = TcpStream::connect(address).await.unwrap();
+            assert!(answers(&mut other).await);
+            let mut broken = TcpStream::connect(address).await.unwrap();
+            broken.write_u8(0).await.unwrap();
+            assert!(broken.read_u8().await.is_err());
+            assert!(answers(&mut other).await);
+            assert!(answers(&mut TcpStream::connect(address).await.unwrap()).await);
+        };
+        tokio::select! {
+            () = connections.accept(&socket) => unreachable!("it accepts for ever"),
+            () = clients => {}
+        }
+    }
+}
