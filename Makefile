@@ -27,6 +27,10 @@ PROBE_IMAGE ?= localhost/probe:0.1.0
 SCREENSHOTS ?= docs/images
 # The release that this machine runs, if it is Debian's: its C library is the one that is linked to.
 PACKAGE_SUITE ?= $(or $(shell . /etc/os-release && [ "$$ID" != debian ] || echo $$VERSION_CODENAME),trixie)
+# `dev` is enough to test the packages themselves.
+PACKAGE_PROFILE ?= release
+IS_RELEASE := $(filter release,$(PACKAGE_PROFILE))
+$(if $(filter release dev,$(PACKAGE_PROFILE)),,$(error PACKAGE_PROFILE is release or dev, not $(PACKAGE_PROFILE)))
 PACKAGE_ROOT := $(abspath $(TARGET))/package-root
 PACKAGE_NEEDS := systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,procps,curl,zsh,fish
 BASE ?= docker.io/library/debian:bookworm-slim
@@ -34,9 +38,9 @@ IMAGE ?= localhost/device-worker-ng:latest
 PODMAN5 := $(or $(PODMAN_ROOT),$(abspath $(TARGET))/podman5)
 
 .DEFAULT_GOAL := build
-.PHONY: bench bench-short build chaos check clippy demo deny doc doctest environment explore fmt fuzz \
-	have-nextest help image manual nextest package probe-image simulate test test-kubernetes test-package \
-	test-podman5 test-ui unit
+.PHONY: bench bench-short build build-dev chaos check clippy demo deny doc doctest environment explore fmt \
+	fuzz have-nextest help image manual nextest package package-environment packaged probe-image probe-static \
+	simulate test test-kubernetes test-package test-podman5 test-ui unit
 
 ## help: this list
 help:
@@ -64,45 +68,64 @@ demo:
 ## probe-image: the image of examples/probe, PROBE_IMAGE; PROBE_TARGET for other devices
 # Static, so that the image needs nothing else. The program looks up no name, which is what a static
 # C library cannot do.
-probe-image: environment
+probe-image: environment probe-static
+	podman build --tag $(PROBE_IMAGE) --file examples/probe/Containerfile $(TARGET)/probe-image
+
+probe-static:
 	RUSTFLAGS="-C target-feature=+crt-static" \
 		$(CARGO) build --release --locked -p probe --target $(PROBE_TARGET)
 	mkdir -p $(TARGET)/probe-image
 	cp $(TARGET)/$(PROBE_TARGET)/release/probe $(TARGET)/probe-image/
-	podman build --tag $(PROBE_IMAGE) --file examples/probe/Containerfile $(TARGET)/probe-image
 
 ## package: a .deb and an .rpm of the release, into target/packages; MAINTAINER="Name <address>"
-package: build manual $(CARGO_DEB) $(CARGO_GENERATE_RPM)
+package: packaged manual $(CARGO_DEB) $(CARGO_GENERATE_RPM)
 	rm -rf $(TARGET)/packages && mkdir -p $(TARGET)/packages
-	$(DATED) $(CARGO_DEB) --no-build --no-strip --locked --output $(TARGET)/packages/ \
+	$(DATED) $(CARGO_DEB) $(AS_PACKAGED) $(if $(IS_RELEASE),,--fast) --output $(TARGET)/packages/ \
 		$(if $(MAINTAINER),--maintainer "$(MAINTAINER)")
-	$(DATED) $(CARGO_GENERATE_RPM) --output $(TARGET)/packages/ \
+	$(DATED) $(CARGO_GENERATE_RPM) --profile packaged --output $(TARGET)/packages/ \
 		$(if $(MAINTAINER),--set-metadata 'vendor = "$(MAINTAINER)"')
 
 # Files in packages are as old as the commit, not as the build.
 DATED = SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct 2>/dev/null || date +%s)
+# For both tools `target/release` in Cargo.toml then stands for `target/packaged`.
+AS_PACKAGED := --profile packaged --no-build --no-strip --locked
 
-## manual: manual pages and shell completions, into target/release/manual
-manual:
-	rm -rf $(TARGET)/release/manual
-	$(CARGO) run --locked -p manual -- $(TARGET)/release/manual \
-		$$(git log -1 --format=%cs 2>/dev/null || date +%F)
-	gzip --best --no-name $(TARGET)/release/manual/man/*.1
+# The program that goes into packages and images: the release, or what the tests have built already.
+packaged: $(if $(IS_RELEASE),build,build-dev)
+	mkdir -p $(TARGET)/packaged
+	install $(if $(IS_RELEASE),,--strip) -t $(TARGET)/packaged \
+		$(TARGET)/$(if $(IS_RELEASE),release,debug)/device-worker-ng
+
+# As part of the workspace, so that dependencies have the features that they have for the tests.
+build-dev:
+	$(CARGO) build --workspace --locked --bin device-worker-ng --bin manual
+
+## manual: manual pages and shell completions, into target/packaged/manual
+manual: build-dev
+	rm -rf $(TARGET)/packaged/manual
+	$(TARGET)/debug/manual $(TARGET)/packaged/manual $$(git log -1 --format=%cs 2>/dev/null || date +%F)
+	gzip --best --no-name $(TARGET)/packaged/manual/man/*.1
 
 ## image: an image of the agent, IMAGE, upon BASE; packaging/container has a quadlet for it
-image: build
+image: packaged
 	mkdir -p $(TARGET)/image
-	cp $(TARGET)/release/device-worker-ng LICENSE $(TARGET)/image/
+	cp $(TARGET)/packaged/device-worker-ng LICENSE $(TARGET)/image/
 	podman build --tag $(IMAGE) --build-arg BASE=$(BASE) --file packaging/container/Containerfile \
 		$(TARGET)/image
 
 ## test: everything that CI wants of a change; installs what is missing (root)
+# What steps write into the tree when they are run by themselves goes elsewhere. The packages are made
+# of the program that is there: the release takes minutes more, and is not what these tests are about.
+STEPS := environment deny fmt clippy doc doctest bench-short nextest simulate test-kubernetes test-ui \
+	test-package chaos
+STEP_SETTINGS = REPORT=$(TARGET)/reliability.md CHAOS_SEED=1 SCREENSHOTS=$(TARGET)/screenshots \
+	PACKAGE_PROFILE=dev
 test:
-	@for step in environment deny fmt clippy doc doctest bench-short nextest simulate test-kubernetes chaos; do \
+	@for step in $(STEPS); do \
 		echo "==== $$step"; \
 		start=$$(date +%s); \
-		$(MAKE) --no-print-directory $$step REPORT=$(TARGET)/reliability.md CHAOS_SEED=1 || { \
-			echo "make test failed at this step: make $$step" >&2; exit 1; }; \
+		$(MAKE) --no-print-directory $$step $(STEP_SETTINGS) || { \
+			echo "make test failed at this step: make $$step $(STEP_SETTINGS)" >&2; exit 1; }; \
 		[ $$step = chaos ] || echo "==== $$step took $$(($$(date +%s) - start)) s"; \
 	done
 
@@ -120,17 +143,19 @@ test-podman5: have-nextest environment
 ## test-ui: the status page of a real agent in a real browser; pictures into SCREENSHOTS (root)
 test-ui: have-nextest
 	@tests/environment/install.sh ui
-	SCREENSHOTS=$(abspath $(SCREENSHOTS)) $(CARGO) nextest run --locked -P ui
+	SCREENSHOTS=$(abspath $(SCREENSHOTS)) $(CARGO) nextest run --workspace --locked --test ui -P ui
 
 ## test-package: the packages, installed on a machine that systemd runs, upgraded and removed (root)
 # The package under test is made once more as a later version, for the upgrade.
-test-package: have-nextest package probe-image
-	tests/environment/install.sh packages
+test-package: have-nextest package-environment package probe-static
 	tests/environment/podman-root.sh $(PACKAGE_ROOT) $(PACKAGE_SUITE) $(PACKAGE_NEEDS)
 	rm -rf $(TARGET)/package-test && mkdir -p $(TARGET)/package-test
-	$(DATED) $(CARGO_DEB) --no-build --no-strip --locked --fast --quiet --deb-version 99 \
-		--output $(TARGET)/package-test/
-	PACKAGE_ROOT=$(PACKAGE_ROOT) $(CARGO) nextest run --locked -P package
+	$(DATED) $(CARGO_DEB) $(AS_PACKAGED) --fast --quiet --deb-version 99 --output $(TARGET)/package-test/
+	PACKAGE_ROOT=$(PACKAGE_ROOT) $(CARGO) nextest run --workspace --locked --test package -P package
+
+# The tools that make packages need some of it, too.
+package-environment:
+	@tests/environment/install.sh packages
 
 ## simulate: the whole agent under random faults in virtual time; SEEDS=n for n stories, SEED=n for one
 simulate: have-nextest
@@ -139,7 +164,7 @@ simulate: have-nextest
 ## chaos: real podman and agent under random faults for MINUTES (2), SEED=n to repeat; table into REPORT
 chaos: have-nextest
 	MINUTES=$(MINUTES) SEED=$(or $(SEED),$(CHAOS_SEED)) REPORT=$(abspath $(REPORT)) \
-		$(CARGO) nextest run --locked -P chaos --no-capture
+		$(CARGO) nextest run --workspace --locked --test chaos -P chaos --no-capture
 
 ## check: everything that needs no running system, in the order of CI
 check: deny fmt clippy doc

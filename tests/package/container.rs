@@ -30,7 +30,7 @@ fn an_agent_in_a_container_runs_the_pods_beside_it() {
     let machine = Machine::boot();
     machine.import_busybox();
     for (from, to) in [
-        (target().join("release").join(NAME), NAME),
+        (target().join("packaged").join(NAME), NAME),
         (project("LICENSE"), "LICENSE"),
         (project("packaging/container/Containerfile"), "Containerfile"),
     ] {

@@ -46,14 +46,31 @@ impl Machine {
             .spawn()
             .unwrap();
         let mut machine = Self { process, folder, init: 0 };
-        machine.init = machine.eventually("the machine is up", |machine| {
-            let init = machine.first_process()?;
-            let state = enter(init, "systemctl is-system-running").output().unwrap();
-            (state.stdout.trim_ascii() == b"running").then_some(init)
-        });
+        machine.init = machine.wait_until_up();
         // Of the controllers of cgroup v1 systemd-nspawn lets a machine only read.
         machine.run("for group in /sys/fs/cgroup/*; do mount -o remount,rw,bind $group || :; done");
         machine
+    }
+
+    /// Returns its systemd; fails at once where no machine can be booted.
+    fn wait_until_up(&mut self) -> u32 {
+        let start = Instant::now();
+        loop {
+            let init = self.first_process();
+            let state =
+                init.map(|init| enter(init, "systemctl is-system-running").output().unwrap());
+            if state.is_some_and(|state| state.stdout.trim_ascii() == b"running") {
+                return init.unwrap();
+            }
+            let ended = self.process.try_wait().unwrap();
+            assert!(
+                ended.is_none() && start.elapsed() < PATIENCE,
+                "no machine: these tests need root, and a kernel that lets systemd-nspawn boot one \
+                 (cgroups, namespaces, overlayfs). It said:{}",
+                self.journal()
+            );
+            thread::park_timeout(LOOK);
+        }
     }
 
     /// The script waits for a shell, that for systemd-nspawn, and that for the machine's first process.
