@@ -3,9 +3,10 @@
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
-use crate::ast::{Comparison, Expr, Metric, Operand, Window};
+use crate::ast::{Comparison, Expr, Metric, Operand, Quantity, Window};
 use crate::condition::Condition;
 use crate::evaluator::{History, Lookup};
+use crate::unit::{Unit, compare};
 use crate::watch::Watch;
 use crate::writing::{Number, Span};
 
@@ -57,11 +58,17 @@ impl Condition {
             .filter(|operand| matches!(operand, Operand::Metric(_) | Operand::Window(_)))
             .count()
             == 1;
+        let beside = operands.into_iter().find_map(|operand| match operand {
+            Operand::Quantity(quantity) => Some(quantity),
+            Operand::Metric(_) | Operand::Window(_) | Operand::Nil => None,
+        });
         let facts: Vec<String> = operands
             .into_iter()
             .filter_map(|operand| match operand {
-                Operand::Metric(place) => Some(metric_fact(&self.metrics[*place], lookup, alone)),
-                Operand::Window(place) => Some(window_fact(&self.windows[*place], lookup)),
+                Operand::Metric(place) => {
+                    Some(metric_fact(&self.metrics[*place], lookup, beside, alone))
+                }
+                Operand::Window(place) => Some(window_fact(&self.windows[*place], lookup, beside)),
                 Operand::Quantity(_) | Operand::Nil => None,
             })
             .collect();
@@ -88,13 +95,15 @@ impl Watch {
     }
 }
 
-fn metric_fact(metric: &Metric, lookup: &impl Lookup, alone: bool) -> String {
+fn metric_fact(
+    metric: &Metric,
+    lookup: &impl Lookup,
+    beside: Option<&Quantity>,
+    alone: bool,
+) -> String {
     let name = metric.name();
     let value = match lookup.reading(metric) {
-        Some(reading) => {
-            let unit = reading.unit.map_or("", |unit| unit.shown());
-            format!("{name} = {}{unit}", Number(reading.value))
-        }
+        Some(reading) => format!("{name} = {}", shown(reading.value, reading.unit, beside)),
         None => name.to_owned(),
     };
     let subject = if alone { String::new() } else { format!("{name} ") };
@@ -106,18 +115,45 @@ fn metric_fact(metric: &Metric, lookup: &impl Lookup, alone: bool) -> String {
     }
 }
 
-fn window_fact(window: &Window, lookup: &impl Lookup) -> String {
+fn window_fact(window: &Window, lookup: &impl Lookup, beside: Option<&Quantity>) -> String {
     let count = lookup.samples(window).map_or(0, |samples| samples.count());
     let result = lookup.samples(window).and_then(|samples| {
-        let unit = samples.unit().map_or("", |unit| unit.shown());
         let result = samples.result(window.function())?;
-        Some(format!("{window} = {}{unit}", Number(result)))
+        Some(format!("{window} = {}", shown(result, samples.unit(), beside)))
     });
     let samples = if count == 1 { "sample" } else { "samples" };
     match result {
         Some(result) => format!("{result} over {count} {samples}"),
         None => format!("{window} is nil over {count} {samples}"),
     }
+}
+
+/// Writes a value for people. Beside a number it has that number's unit, and no more digits than an
+/// eye takes in, unless it then seemed to be on another side of the number.
+fn shown(value: f64, unit: Option<&Unit>, beside: Option<&Quantity>) -> String {
+    let text = |value, unit: Option<&Unit>| {
+        format!("{}{}", Number(value), unit.map_or("", |unit| unit.shown()))
+    };
+    let short = beside.and_then(|beside| {
+        let (factor, order, unit) = match (unit, &beside.unit) {
+            (Some(own), Some(other)) => {
+                let order = compare((value, own), (beside.value, other)).ok()?;
+                (own.factor_to(other)?, order, Some(other))
+            }
+            (own, _) => (1.0, value.partial_cmp(&beside.value), own),
+        };
+        let short = rounded(value * factor);
+        (short.partial_cmp(&beside.value) == order).then(|| text(short, unit))
+    });
+    short.unwrap_or_else(|| text(value, unit))
+}
+
+/// Rounds to six digits, but not what is before the point.
+fn rounded(value: f64) -> f64 {
+    if value.abs() >= 1e5 {
+        return value.round();
+    }
+    format!("{value:.5e}").parse().unwrap_or(value)
 }
 
 /// Writes a time span for people, in its greatest unit.

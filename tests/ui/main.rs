@@ -78,7 +78,7 @@ fn the_page_shows_the_device_and_each_change_of_it() {
     browser.wait_for("#events", &["WorkloadStarted", "camera"]);
 
     scene.post_for_a_while();
-    browser.wait_for("#metrics", &["cpu", "temp", "C", "mem", "MiB"]);
+    browser.wait_for("#metrics", &["cpu", "temp", "C", "mem", "MiB", "45.1 GiB"]);
     let line = "document.querySelector('#metrics .line').getAttribute('d')";
     assert!(browser.eval(line).as_str().unwrap().matches('H').count() > 20, "a line of many steps");
 
@@ -118,6 +118,31 @@ fn fits(browser: &Browser, view: View) {
 fn pale_texts(browser: &Browser) -> Vec<Value> {
     let pale = browser.eval(include_str!("contrast.js"));
     pale.as_array().unwrap().clone()
+}
+
+#[test]
+fn a_quantity_is_told_in_its_largest_unit() {
+    let device = Device::with_manifests();
+    let agent = device.settings.start();
+    let browser = page_of(&agent);
+    // The table that `device-worker-ng status` is held to, too.
+    let table = include_str!("../data/quantities.tsv");
+    let rows: Vec<&str> = table.lines().filter(|line| !line.starts_with('#')).collect();
+    assert!(rows.len() > 15);
+    for row in rows {
+        let [value, unit, told] = row.split('\t').collect::<Vec<_>>()[..] else {
+            panic!("{row:?}")
+        };
+        let value: f64 = value.parse().unwrap();
+        let mut sample = json!({"name": "x", "value": value});
+        if !unit.is_empty() {
+            sample["unit"] = json!(unit);
+        }
+        let answer = agent.http("POST", "/metrics", &sample.to_string());
+        assert_eq!(answer.map(|(status, _)| status), Some(204), "{row}");
+        let is_told = || (browser.text("#metrics .value") == told).then_some(());
+        eventually_or(&format!("x is {told}"), is_told, || browser.text("#metrics"));
+    }
 }
 
 #[test]

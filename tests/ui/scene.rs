@@ -58,6 +58,7 @@ impl Scene {
                 {"name": "cpu", "value": (27.0 + 11.0 * wave).round(), "unit": "%"},
                 {"name": "mem", "value": (412.0 + turn * 1.5 + 20.0 * wave).round(), "unit": "MiB"},
                 {"name": "temp", "value": (480.0 + turn + 8.0 * wave).round() / 10.0, "unit": "C"},
+                {"name": "disk_free", "value": 48_402_788_352_u64 - u64::from(round) * 4_096, "unit": "B"},
                 {"name": "door", "value": if round % 17 < 12 { 0 } else { 1 }},
             ]);
             let answer = self.agent.http("POST", "/metrics", &samples.to_string());

@@ -13,13 +13,39 @@ fn an_explanation_names_each_comparison_and_its_values() {
             "cpu > 23% || disk == nil",
             "cpu > 23% is false: cpu = 20, posted 4 s ago; disk == nil is true: never posted",
         ),
-        ("!(mem<1GiB)", "mem < 1GiB is true: mem = 512MiB, posted 4 s ago"),
+        ("!(mem<1GiB)", "mem < 1GiB is true: mem = 0.5GiB, posted 4 s ago"),
         ("cpu > disk", "cpu > disk is unknown: cpu = 20, posted 4 s ago, disk never posted"),
         ("t > 1GiB", "t > 1GiB fails, the units do not fit: t = 70C, posted 4 s ago"),
         ("1 < 2", "1 < 2 is true"),
         ("avg(cpu, 1m) > 3", "avg(cpu, 1m) > 3 is unknown: avg(cpu, 1m) is nil over 0 samples"),
     ] {
         assert_eq!(parse(text).explain(&metrics), explanation);
+    }
+}
+
+#[test]
+fn a_value_is_written_as_the_number_beside_it() {
+    for (values, text, value) in [
+        ("disk=48402788352B", "disk < 10GiB", "45.0786GiB"),
+        ("disk=48402788352B", "10GiB > disk", "45.0786GiB"),
+        ("disk=48402788352B", "disk < 10M", "48402.8M"),
+        ("disk=48402788352B", "disk < 7", "48402788352B"),
+        ("t=300ms", "t < 0.3s", "0.3s"),
+        ("cpu=33.333333333333336%", "cpu < 5%", "33.3333%"),
+        ("cpu=33.333333333333336", "cpu < 5%", "33.3333"),
+        ("x=123456.7", "x < 5", "123457"),
+        ("cpu=0.1", "cpu < 0", "0.1"),
+        // Rounded it would be the number itself.
+        ("cpu=50.0000001%", "cpu <= 50%", "50.0000001%"),
+        ("disk=10737418241B", "disk <= 10GiB", "10737418241B"),
+        // There is no number beside it.
+        ("disk=48402788352B", "disk == nil", "48402788352B"),
+        ("disk=48402788352B", "disk < disk", "48402788352B"),
+        // Nothing to convert.
+        ("disk=48402788352B", "disk < 5%", "48402788352B"),
+    ] {
+        let explanation = parse(text).explain(&Metrics::read(values));
+        assert!(explanation.contains(&format!(" = {value}, posted")), "{explanation}");
     }
 }
 

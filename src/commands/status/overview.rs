@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
-use super::words::{Cell, Paint, Tint, ago, columns, heads, list, moment, span, text, tint};
+use super::words::{
+    Cell, Paint, Tint, ago, columns, heads, list, moment, quantity, span, text, tint,
+};
 
 /// Returns the tables.
 pub(super) fn overview(status: &Value, paint: Paint) -> String {
@@ -118,7 +120,7 @@ fn metrics(status: &Value) -> Vec<[Cell; 3]> {
 
 /// Returns the row of a metric.
 pub(super) fn metric(row: &Value) -> [Cell; 3] {
-    let unit = row["unit"].as_str().map(|unit| format!(" {unit}")).unwrap_or_default();
+    let value = row["value"].as_f64().unwrap_or(f64::NAN);
     #[allow(clippy::cast_possible_truncation, reason = "saturates; whole seconds are shown")]
     let age = span(row["age_seconds"].as_f64().unwrap_or_default() as i64);
     let (age, tinted) = match row["stale"].as_bool() {
@@ -127,7 +129,7 @@ pub(super) fn metric(row: &Value) -> [Cell; 3] {
     };
     [
         Cell::new(text(&row["name"]), tinted),
-        Cell::new(&format!("{}{unit}", row["value"]), tinted),
+        Cell::new(&quantity(value, row["unit"].as_str()), tinted),
         Cell::new(&age, tinted),
     ]
 }

@@ -112,9 +112,9 @@ load     calm       false  cpu < 50% is false: cpu = 85%
 load     idle       false  cpu < 5% is false: cpu = 85%
 power    mains      true   battery is nil
 
-METRIC   VALUE   AGE
-cpu      85.0 %  1 s
-cpu_max  9.0     3 min, too old: counts as nil
+METRIC   VALUE  AGE
+cpu      85 %   1 s
+cpu_max  9      3 min, too old: counts as nil
 "
     );
     assert_eq!((answer.remarks.as_str(), answer.code), ("", 0));
@@ -142,7 +142,7 @@ Profile power allows it
 Profile lost forbids it: the device has none
 
 Their metrics
-  cpu  85.0 %  1 s
+  cpu  85 %  1 s
 
 Its last events
   2 min ago  WorkloadStopped  it was stopped
@@ -156,7 +156,7 @@ fn a_retry_a_dependency_a_cron_and_limits_are_told() {
     for line in [
         "next       next try in 30 s",
         "waits for  db, which does not run yet",
-        "limits     cpu 50 ms of each 100 ms, memory 1024 bytes",
+        "limits     cpu 50 ms of each 100 ms, memory 1 KiB",
         "  60 s ago  WorkloadFailed  it ended",
     ] {
         assert!(web.lines().any(|seen| seen == line), "{line:?} in {web}");

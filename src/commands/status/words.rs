@@ -111,6 +111,38 @@ pub(super) fn span(seconds: i64) -> String {
     }
 }
 
+/// Returns a value as people read it, `45.1 GiB`, `1.4 GHz`, `36.6 C`: bytes and hertz in their largest
+/// unit, and any other as it was posted.
+pub(super) fn quantity(value: f64, unit: Option<&str>) -> String {
+    let (base, units): (f64, &[&str]) = match unit {
+        Some("B") => (1_024.0, &["B", "KiB", "MiB", "GiB", "TiB", "PiB"]),
+        Some("Hz") => (1_000.0, &["Hz", "kHz", "MHz", "GHz"]),
+        Some(unit) => return format!("{} {unit}", number(value)),
+        None => return number(value),
+    };
+    let mut scaled = value;
+    let mut units = units.iter().peekable();
+    let mut unit = units.next();
+    // What is rounded to the base is one of the next.
+    while scaled.abs() >= base - 0.05 && units.peek().is_some() {
+        scaled /= base;
+        unit = units.next();
+    }
+    format!("{} {}", (scaled * 10.0).round() / 10.0, unit.unwrap_or(&""))
+}
+
+/// Returns a number in six digits, or as many as there are before its point.
+fn number(value: f64) -> String {
+    let short = match value.abs() {
+        1e5.. => value.round(),
+        _ => format!("{value:.5e}").parse().unwrap_or(value),
+    };
+    match short.abs() {
+        0.0 | 1e-6..1e21 => short.to_string(),
+        _ => format!("{short:e}"),
+    }
+}
+
 /// Returns the time that a field holds.
 pub(super) fn moment(field: &Value) -> Option<DateTime<Utc>> {
     DateTime::parse_from_rfc3339(field.as_str()?).ok().map(|at| at.to_utc())
@@ -147,6 +179,20 @@ mod tests {
             (172_800, "2 d"),
         ] {
             assert_eq!(span(seconds), told);
+        }
+    }
+
+    #[test]
+    fn a_quantity_is_told_in_its_largest_unit() {
+        // The page of the listener is held to the same table by tests/ui.
+        let table = include_str!("../../../tests/data/quantities.tsv");
+        let rows = table.lines().filter(|line| !line.starts_with('#'));
+        let rows: Vec<Vec<&str>> = rows.map(|row| row.split('\t').collect()).collect();
+        assert!(rows.len() > 15);
+        for row in rows {
+            let [value, unit, told] = row[..] else { panic!("{row:?}") };
+            let unit = Some(unit).filter(|unit| !unit.is_empty());
+            assert_eq!(quantity(value.parse().unwrap(), unit), told);
         }
     }
 

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::overview::{metric, next_start};
-use super::words::{Cell, Paint, Tint, ago, columns, list, text, tint};
+use super::words::{Cell, Paint, Tint, ago, columns, list, quantity, text, tint};
 
 /// Events that are shown at most.
 const EVENTS: usize = 10;
@@ -69,7 +69,7 @@ fn facts(status: &Value, workload: &Value) -> Vec<[Cell; 2]> {
 /// Returns the limits in force, if there are any.
 fn limits(limits: &Value) -> Option<String> {
     let cpu = limits["cpu"].as_u64().map(|it| format!("cpu {} ms of each 100 ms", it as f64 / 1e3));
-    let memory = limits["memory"].as_u64().map(|it| format!("memory {it} bytes"));
+    let memory = limits["memory"].as_f64().map(|it| format!("memory {}", quantity(it, Some("B"))));
     let told: Vec<String> = cpu.into_iter().chain(memory).collect();
     (!told.is_empty()).then(|| told.join(", "))
 }

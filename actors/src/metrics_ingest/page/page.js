@@ -131,19 +131,31 @@ const since = (time) => (time ? span(deviceTime() - Date.parse(time)) : null);
 const until = (time) => (time ? span(Date.parse(time) - deviceTime()) : null);
 const ago = (time) => (time ? `${since(time)} ago` : null);
 
-const number = (value) => String(Number.isInteger(value) ? value : Number(value.toPrecision(6)));
-const withUnit = (value, unit) => (unit ? `${number(value)} ${unit}` : number(value));
+// As `device-worker-ng status` writes them.
+const number = (value) => {
+  const short = Math.abs(value) >= 1e5 ? Math.round(value) : Number(value.toPrecision(6));
+  return String(short).replace("e+", "e");
+};
+const SCALES = {
+  B: [1024, ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]],
+  Hz: [1000, ["Hz", "kHz", "MHz", "GHz"]],
+};
 
-function bytes(count) {
-  if (count === null) return null;
-  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+/** A value as people read it: bytes and hertz in their largest unit, any other as it was posted. */
+function quantity(value, unit) {
+  if (unit === null) return number(value);
+  if (!Object.hasOwn(SCALES, unit)) return `${number(value)} ${unit}`;
+  const [base, units] = SCALES[unit];
   let step = 0;
-  while (count >= 1024 && step < units.length - 1) {
-    count /= 1024;
+  // What is rounded to the base is one of the next.
+  while (Math.abs(value) >= base - 0.05 && step < units.length - 1) {
+    value /= base;
     step += 1;
   }
-  return `${Number(count.toFixed(1))} ${units[step]}`;
+  return `${Number(value.toFixed(1))} ${units[step]}`;
 }
+
+const bytes = (count) => (count === null ? null : quantity(count, "B"));
 
 const cpu = (limit) => (limit === null ? null : `${Number((limit / 1000).toFixed(1))} % of a core`);
 const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
@@ -340,7 +352,7 @@ function updateMetric(card, { name, value, unit, age_seconds: age, stale }) {
   const [head, drawing, foot] = card.children;
   card.classList.toggle("old", stale);
   write(head.children[0], name);
-  write(head.children[1], withUnit(value, unit));
+  write(head.children[1], quantity(value, unit));
   const now = deviceTime();
   const samples = history.get(name) ?? [];
   const end = stale ? samples.at(-1)[0] : now;
@@ -348,7 +360,7 @@ function updateMetric(card, { name, value, unit, age_seconds: age, stale }) {
   attribute(drawing.children[0], "d", `${path}V${HEIGHT}H${from}Z`);
   attribute(drawing.children[1], "d", path);
   const values = samples.map(([, it]) => it);
-  const [low, high] = [Math.min(...values), Math.max(...values)].map(number);
+  const [low, high] = [Math.min(...values), Math.max(...values)].map((it) => quantity(it, unit));
   attribute(drawing, "aria-label", `${name} over the last ${span(shownTime())}: from ${low} to ${high}`);
   const seen = passed() + age * 1000;
   write(foot.children[0], stale ? `${span(seen)} ago, too old: counts as nil` : `${span(seen)} ago`);
