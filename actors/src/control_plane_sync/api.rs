@@ -7,15 +7,16 @@ use futures_util::future::LocalBoxFuture;
 use super::certificate::ClientIdentity;
 use super::control_plane_error::ControlPlaneError;
 use super::wire::AgentStatus;
-use crate::workload::{Configuration, Event, JobReport};
+use crate::workload::{Configuration, Event, JobReport, Workload};
 
 /// An answer to come. Everything runs on one thread.
 pub type Answer<T> = LocalBoxFuture<'static, Result<T, ControlPlaneError>>;
 
 /// Where the device's configuration comes from.
 pub trait ConfigurationSource {
-    /// Reads the configuration, whole.
-    fn configuration(&self) -> Answer<Configuration>;
+    /// Reads the configuration, whole. What of it equals one of the workloads `in_force` may be that
+    /// very one, so that it is in memory once.
+    fn configuration(&self, in_force: &[Arc<Workload>]) -> Answer<Configuration>;
 
     /// Returns what was wrong with the sources of the last configuration, in plain words, while the
     /// rest of it could be used.

@@ -22,7 +22,7 @@ use super::identity_error::described;
 use super::tls;
 use super::wire::{self, ControlCommand, Stamp, WireError};
 use crate::clock::Clock;
-use crate::workload::{Configuration, DeviceId};
+use crate::workload::{Configuration, DeviceId, Workload};
 
 /// Time for one question, from the host name's resolution to the last byte of the answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -163,7 +163,7 @@ fn body_failure(call: Call, error: &PayloadError) -> ControlPlaneError {
 }
 
 impl ConfigurationSource for HttpsClient {
-    fn configuration(&self) -> Answer<Configuration> {
+    fn configuration(&self, _: &[Arc<Workload>]) -> Answer<Configuration> {
         self.ask(Call::Configuration, None, |device, body| {
             wire::configuration(body, device).map_err(senseless(Call::Configuration))
         })

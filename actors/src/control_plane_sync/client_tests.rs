@@ -75,7 +75,7 @@ fn heartbeat() -> Heartbeat {
 #[actix::test]
 async fn a_device_enrols_registers_and_is_answered() {
     let bench = Bench::registered().await;
-    let configuration = bench.client.configuration().await.unwrap();
+    let configuration = bench.client.configuration(&[]).await.unwrap();
     assert_eq!(configuration.heartbeat_period, Duration::from_secs(60));
     assert!(configuration.workloads.is_empty());
     bench.client.heartbeat(heartbeat()).await.unwrap();
@@ -88,7 +88,7 @@ async fn a_device_enrols_registers_and_is_answered() {
 #[actix::test]
 async fn a_registration_certificate_opens_no_configuration() {
     let bench = Bench::new();
-    let error = bench.client.configuration().await.unwrap_err();
+    let error = bench.client.configuration(&[]).await.unwrap_err();
     let call = Call::Configuration;
     assert_eq!(error, ControlPlaneError::Unauthorized { call });
 }
@@ -106,7 +106,7 @@ async fn a_second_registration_with_the_registration_certificate_fails() {
 async fn the_device_certificate_renews_itself() {
     let bench = Bench::registered().await;
     bench.register().await.unwrap();
-    bench.client.configuration().await.unwrap();
+    bench.client.configuration(&[]).await.unwrap();
 }
 
 #[actix::test]
@@ -118,7 +118,7 @@ async fn an_expired_certificate_reads_nothing_but_renews_itself() {
     // A certificate holds through its last second.
     let expired = tokio::time::timeout(LIMIT, async {
         loop {
-            match bench.client.configuration().await {
+            match bench.client.configuration(&[]).await {
                 Ok(_) => tokio::time::sleep(Duration::from_millis(50)).await,
                 Err(error) => return error,
             }
@@ -129,7 +129,7 @@ async fn an_expired_certificate_reads_nothing_but_renews_itself() {
     bench.client.heartbeat(heartbeat()).await.unwrap();
     bench.edge.set_certificate_lifetime(Duration::from_secs(600));
     bench.register().await.unwrap();
-    bench.client.configuration().await.unwrap();
+    bench.client.configuration(&[]).await.unwrap();
 }
 
 #[actix::test]
@@ -137,7 +137,7 @@ async fn a_deleted_device_is_unknown_and_told_to_disconnect() {
     let bench = Bench::registered().await;
     bench.edge.delete_device("cam-01");
     let call = Call::Configuration;
-    let error = bench.client.configuration().await.unwrap_err();
+    let error = bench.client.configuration(&[]).await.unwrap_err();
     assert_eq!(error, ControlPlaneError::DeviceUnknown { call });
     assert_eq!(bench.client.control().await.unwrap(), ControlAnswer::Disconnect);
 }
@@ -168,11 +168,11 @@ async fn each_fault_is_told_from_the_others() {
     ];
     for (fault, expected) in table {
         bench.edge.fault(Call::Configuration, fault);
-        let error = bench.client.configuration().await.unwrap_err().to_string();
+        let error = bench.client.configuration(&[]).await.unwrap_err().to_string();
         assert!(error.starts_with(expected), "{fault:?}: {error}");
     }
     bench.edge.heal(Call::Configuration);
-    bench.client.configuration().await.unwrap();
+    bench.client.configuration(&[]).await.unwrap();
 }
 
 #[actix::test]
@@ -183,15 +183,15 @@ async fn null_lists_and_random_order_are_the_same_configuration() {
             "specification": "containers:\n- name: c\n  image: i\n"})
     };
     bench.edge.set_workloads(["a", "b", "c", "d"].map(workload).to_vec());
-    let proper = bench.client.configuration().await.unwrap();
+    let proper = bench.client.configuration(&[]).await.unwrap();
     assert_eq!(proper.workloads.len(), 4);
     bench.edge.fault(Call::Configuration, Fault::RandomOrder);
     for _ in 0..5 {
-        let shuffled = bench.client.configuration().await.unwrap();
+        let shuffled = bench.client.configuration(&[]).await.unwrap();
         assert_eq!(shuffled.workloads, proper.workloads);
     }
     bench.edge.fault(Call::Configuration, Fault::NullArrays);
-    let nulls = bench.client.configuration().await.unwrap();
+    let nulls = bench.client.configuration(&[]).await.unwrap();
     assert_eq!(nulls.workloads, proper.workloads);
 }
 
@@ -199,7 +199,7 @@ async fn null_lists_and_random_order_are_the_same_configuration() {
 async fn a_slow_answer_is_waited_for() {
     let bench = Bench::registered().await;
     bench.edge.fault(Call::Configuration, Fault::Slow(Duration::from_millis(300)));
-    bench.client.configuration().await.unwrap();
+    bench.client.configuration(&[]).await.unwrap();
 }
 
 #[actix::test]

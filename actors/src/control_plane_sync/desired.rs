@@ -80,9 +80,17 @@ impl Desired {
     fn replace(&mut self, new: Configuration) -> Adoption {
         self.empty.clear();
         let new = with_last_good(self.current.as_ref(), new);
-        let is_same = self.current.as_ref().is_some_and(|it| means_the_same(it, &new));
-        self.current = Some(new);
-        if is_same { Adoption::Unchanged } else { Adoption::Changed }
+        match &mut self.current {
+            // What is in force stays: others hold it, too, and so it is in memory once.
+            Some(current) if means_the_same(current, &new) => {
+                current.version = new.version;
+                Adoption::Unchanged
+            }
+            Some(_) | None => {
+                self.current = Some(new);
+                Adoption::Changed
+            }
+        }
     }
 
     /// Leaves the device without workloads, because it was deleted.
@@ -115,6 +123,7 @@ fn means_the_same(old: &Configuration, new: &Configuration) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::workloads::workload;
     use crate::workload::{RejectedWorkload, WorkloadName};
 
     fn configuration(version: &str, rejected: &[&str]) -> Configuration {
@@ -145,6 +154,19 @@ mod tests {
         assert_eq!(adoption, Adoption::Unchanged);
         let version = desired.current().and_then(|it| it.version.as_deref());
         assert_eq!(version, Some("2"));
+    }
+
+    #[test]
+    fn an_equal_answer_leaves_the_very_workloads_in_force_that_others_hold() {
+        let with = |version: &str| Configuration {
+            workloads: vec![workload("web").build()],
+            ..configuration(version, &[])
+        };
+        let restored = with("1");
+        let mut desired = Desired::restored(Some(restored.clone()), false);
+        assert_eq!(desired.adopt_guarded(with("2"), at(0)), Adoption::Unchanged);
+        let current = desired.current().unwrap();
+        assert!(std::sync::Arc::ptr_eq(&current.workloads[0], &restored.workloads[0]));
     }
 
     #[test]

@@ -27,6 +27,6 @@ pub fn other_answers(body: &[u8]) -> [String; 2] {
 #[must_use]
 pub fn manifest(text: &str, device: &DeviceId) -> (Configuration, Vec<String>) {
     let files = Files::from([("a.yaml".to_owned(), Ok(Confidential::new(text.to_owned())))]);
-    let reading = manifests::read(&files, &Accepted::default(), device);
+    let reading = manifests::read(files, &Accepted::default(), device);
     (reading.configuration, reading.problems.into_iter().map(|it| it.reason).collect())
 }

@@ -1,6 +1,7 @@
 //! A folder of manifests as a source of configurations.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -15,8 +16,8 @@ use tokio::time::timeout;
 use super::api::{Answer, Completeness, ConfigurationSource};
 use super::control_plane_error::ControlPlaneError;
 use super::manifest_folder::{FolderWatch, read_folder};
-use super::manifests::{self, Accepted, Files};
-use crate::workload::{Configuration, DeviceId};
+use super::manifests::{self, Accepted, FileProblem, Files};
+use crate::workload::{Configuration, DeviceId, Workload};
 
 /// Time for reading the folder; a disk that takes longer is taken for hung.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
@@ -34,7 +35,7 @@ struct ManifestSource {
     device: DeviceId,
     watch: Rc<Mutex<FolderWatch>>,
     disk: Disk,
-    known: Rc<RefCell<Known>>,
+    known: Rc<RefCell<Option<Arc<Known>>>>,
 }
 
 /// Reads a folder on a thread of its own, one at a time.
@@ -55,7 +56,12 @@ impl Drop for Busy {
 }
 
 impl Disk {
-    async fn read(&self, folder: PathBuf) -> Result<Files, String> {
+    /// Reads the files, and hands them to `digest` on the same thread.
+    async fn read<T: Send + 'static>(
+        &self,
+        folder: PathBuf,
+        digest: impl FnOnce(Files) -> T + Send + 'static,
+    ) -> Result<T, String> {
         let Self { read, is_busy } = self.clone();
         if is_busy.swap(true, Ordering::AcqRel) {
             return Err("an earlier reading still hangs".to_owned());
@@ -63,42 +69,74 @@ impl Disk {
         let busy = Busy(is_busy);
         let reading = tokio::task::spawn_blocking(move || {
             let _busy = busy;
-            read(&folder)
+            read(&folder).map(digest)
         });
         match timeout(READ_TIMEOUT, reading).await {
-            Ok(Ok(files)) => files.map_err(|error| error.to_string()),
+            Ok(Ok(digested)) => digested.map_err(|error| error.to_string()),
             Ok(Err(error)) => Err(error.to_string()),
             Err(_elapsed) => Err(format!("the disk gave no answer within {READ_TIMEOUT:?}")),
         }
     }
 }
 
-/// What the last reading came to.
-#[derive(Default)]
+/// What a reading came to.
 struct Known {
     accepted: Accepted,
+    configuration: Configuration,
     problems: Vec<String>,
     completeness: Completeness,
 }
 
+/// Makes a configuration of `files`, unless they are those that `previous` came from.
+fn digest(
+    files: Files,
+    previous: Option<Arc<Known>>,
+    in_force: &[Arc<Workload>],
+    device: &DeviceId,
+) -> Arc<Known> {
+    let none = Accepted::default();
+    let accepted = match &previous {
+        Some(known) if known.accepted.are(&files) => return Arc::clone(known),
+        Some(known) => &known.accepted,
+        None => &none,
+    };
+    let mut reading = manifests::read(files, accepted, device);
+    share(&mut reading.configuration.workloads, in_force);
+    let told = |problem: &FileProblem| format!("{}: {}", problem.file, problem.reason);
+    Arc::new(Known {
+        accepted: reading.accepted,
+        configuration: reading.configuration,
+        problems: reading.problems.iter().map(told).collect(),
+        completeness: reading.completeness,
+    })
+}
+
+/// Takes what equals one of `others` from there.
+fn share(workloads: &mut [Arc<Workload>], others: &[Arc<Workload>]) {
+    let others: BTreeMap<_, _> = others.iter().map(|other| (&other.name, other)).collect();
+    for workload in workloads {
+        if let Some(other) = others.get(&workload.name).filter(|other| ***other == *workload) {
+            *workload = Arc::clone(other);
+        }
+    }
+}
+
 impl ConfigurationSource for ManifestSource {
-    fn configuration(&self) -> Answer<Configuration> {
+    fn configuration(&self, in_force: &[Arc<Workload>]) -> Answer<Configuration> {
         let (folder, device, disk, known) =
             (self.folder.clone(), self.device.clone(), self.disk.clone(), Rc::clone(&self.known));
+        let in_force = in_force.to_vec();
         Box::pin(async move {
             let name = folder.display().to_string();
-            // A disk that hangs must hold up nothing but this answer.
-            let files = disk.read(folder).await;
-            let files =
-                files.map_err(|reason| ControlPlaneError::Manifests { folder: name, reason })?;
-            let mut known = known.borrow_mut();
-            let reading = manifests::read(&files, &known.accepted, &device);
-            known.accepted = reading.accepted;
-            known.completeness = reading.completeness;
-            let told =
-                |problem: &manifests::FileProblem| format!("{}: {}", problem.file, problem.reason);
-            known.problems = reading.problems.iter().map(told).collect();
-            Ok(reading.configuration)
+            let previous = known.borrow().clone();
+            let digest = move |files| digest(files, previous, &in_force, &device);
+            // A disk that hangs must hold up nothing but this answer, and a thousand files nobody.
+            let reading = disk.read(folder, digest).await;
+            let reading =
+                reading.map_err(|reason| ControlPlaneError::Manifests { folder: name, reason })?;
+            let configuration = reading.configuration.clone();
+            known.replace(Some(reading));
+            Ok(configuration)
         })
     }
 
@@ -108,11 +146,11 @@ impl ConfigurationSource for ManifestSource {
     }
 
     fn problems(&self) -> Vec<String> {
-        self.known.borrow().problems.clone()
+        self.known.borrow().as_ref().map(|known| known.problems.clone()).unwrap_or_default()
     }
 
     fn completeness(&self) -> Completeness {
-        self.known.borrow().completeness.clone()
+        self.known.borrow().as_ref().map(|known| known.completeness.clone()).unwrap_or_default()
     }
 }
 
@@ -144,6 +182,60 @@ mod tests {
         }
     }
 
+    fn plain(folder: &TempDir) -> ManifestSource {
+        let disk = Disk { read: read_folder, is_busy: Arc::default() };
+        ManifestSource { disk, ..source(folder) }
+    }
+
+    fn workload(name: &str, image: &str) -> String {
+        format!(
+            "kind: EdgeWorkload\nmetadata: {{name: {name}}}\n\
+             spec: {{pod: {{spec: {{containers: [{{name: a, image: {image}}}]}}}}}}\n"
+        )
+    }
+
+    #[actix::test]
+    async fn what_stays_as_it_was_is_the_very_same_workload() {
+        let folder = TempDir::new().unwrap();
+        let write =
+            |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        write("a.yaml", &workload("a", "x:1"));
+        write("b.yaml", &workload("b", "x:1"));
+        // Another run of the agent, or its store, had it in force.
+        let in_force = plain(&folder).configuration(&[]).await.unwrap().workloads;
+        let source = plain(&folder);
+        let first = source.configuration(&in_force).await.unwrap().workloads;
+        let is_kept = |new: &[Arc<Workload>], old: &[Arc<Workload>]| -> Vec<bool> {
+            new.iter().zip(old).map(|(new, old)| Arc::ptr_eq(new, old)).collect()
+        };
+        assert_eq!(is_kept(&first, &in_force), [true, true]);
+        // Nothing changed: it is not even read again as what it is.
+        let second = source.configuration(&[]).await.unwrap().workloads;
+        assert_eq!(is_kept(&second, &in_force), [true, true]);
+        write("b.yaml", &workload("b", "x:2"));
+        let third = source.configuration(&in_force).await.unwrap().workloads;
+        assert_eq!(is_kept(&third, &in_force), [true, false]);
+        assert_ne!(third[1], in_force[1]);
+    }
+
+    #[actix::test]
+    async fn a_problem_ends_when_the_file_is_what_it_was_before() {
+        let folder = TempDir::new().unwrap();
+        let write = |text: &str| std::fs::write(folder.path().join("a.yaml"), text).unwrap();
+        let source = plain(&folder);
+        let good = workload("a", "x:1");
+        for (text, problems) in [(&*good, 0), ("kind: [", 1), ("kind: [", 1), (&good, 0)] {
+            write(text);
+            assert_eq!(source.configuration(&[]).await.unwrap().workloads.len(), 1);
+            assert_eq!(source.problems().len(), problems, "{text}");
+        }
+        std::fs::remove_file(folder.path().join("a.yaml")).unwrap();
+        for _ in 0..2 {
+            assert!(source.configuration(&[]).await.unwrap().workloads.is_empty());
+            assert_eq!(source.completeness(), Completeness::Nothing);
+        }
+    }
+
     #[actix::test]
     async fn a_folder_that_hangs_is_given_up_in_time_and_read_again_once_it_answers() {
         tokio::time::pause();
@@ -152,13 +244,13 @@ mod tests {
         mknodat(CWD, &gate, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
         let source = source(&folder);
 
-        let mut hung = pin!(source.configuration());
+        let mut hung = pin!(source.configuration(&[]));
         assert!(poll!(&mut hung).is_pending());
         // Time does not pass by itself while a thread is at work.
         tokio::time::advance(2 * READ_TIMEOUT).await;
         let told = hung.await.unwrap_err().to_string();
         assert!(told.contains("gave no answer within 30s"), "{told}");
-        let told = source.configuration().await.unwrap_err().to_string();
+        let told = source.configuration(&[]).await.unwrap_err().to_string();
         assert!(told.contains("an earlier reading still hangs"), "{told}");
 
         std::fs::write(&gate, "").unwrap();
@@ -167,6 +259,6 @@ mod tests {
         }
         std::fs::remove_file(&gate).unwrap();
         std::fs::write(&gate, "").unwrap();
-        assert_eq!(source.configuration().await.unwrap().workloads, []);
+        assert_eq!(source.configuration(&[]).await.unwrap().workloads, []);
     }
 }

@@ -23,9 +23,26 @@ use crate::workload::{
 /// The texts of a folder's files by file name, or why a file could not be read.
 pub(crate) type Files = BTreeMap<String, Result<Confidential<String>, String>>;
 
-/// The documents in force, by file: of each file its last good version.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Accepted(BTreeMap<String, Arc<[Document]>>);
+/// The texts in force, by file: of each file its last good version. What they came to would take
+/// ten times the memory.
+#[derive(Debug, Default)]
+pub(crate) struct Accepted {
+    texts: BTreeMap<String, Arc<Confidential<String>>>,
+    /// Each is the file's present version.
+    is_present: bool,
+}
+
+impl Accepted {
+    /// Returns whether `files` can come to nothing but what these texts came to.
+    pub(crate) fn are(&self, files: &Files) -> bool {
+        let mut pairs = self.texts.iter().zip(files);
+        self.is_present
+            && self.texts.len() == files.len()
+            && pairs.all(|((name, text), (new_name, new_text))| {
+                name == new_name && new_text.as_ref().is_ok_and(|new_text| *new_text == **text)
+            })
+    }
+}
 
 /// Something about a file that its author should know.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,73 +69,80 @@ pub(crate) struct Reading {
 /// Reads the files of a folder. A file that cannot be read, is empty or does not parse keeps its
 /// version in `previous` in force; one that is gone is gone.
 #[must_use]
-pub(crate) fn read(files: &Files, previous: &Accepted, device_id: &DeviceId) -> Reading {
-    let mut accepted = Accepted::default();
-    let mut problems = Vec::new();
-    let mut unknown = Vec::new();
+pub(crate) fn read(files: Files, previous: &Accepted, device_id: &DeviceId) -> Reading {
+    let mut completeness = match files.is_empty() {
+        true => Completeness::Nothing,
+        false => Completeness::Whole,
+    };
+    let mut accepted = Accepted { texts: BTreeMap::new(), is_present: true };
+    let (mut parsed, mut problems, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
     for (file, text) in files {
-        let parsed = text.as_ref().map_err(String::clone);
-        match parsed.and_then(|text| documents::parse(text.expose())) {
-            Ok(parsed) => {
-                problems.extend(parsed.notices.into_iter().map(|reason| problem(file, reason)));
-                accepted.0.insert(file.clone(), parsed.documents.into());
+        match text.and_then(|text| Ok((documents::parse(text.expose())?, text))) {
+            Ok((content, text)) => {
+                problems.extend(content.notices.into_iter().map(|reason| problem(&file, reason)));
+                parsed.push((file.clone(), content.documents));
+                accepted.texts.insert(file, Arc::new(text));
             }
             Err(reason) => {
-                let before = previous.0.get(file);
+                accepted.is_present = false;
+                let before = previous.texts.get(&file);
                 let consequence = match before {
                     Some(_) => "its last good version stays in force",
                     None => {
-                        unknown.push(file.as_str());
+                        unknown.push(file.clone());
                         "nothing of it is in force but what ran before the agent started"
                     }
                 };
-                problems.push(problem(file, format!("{reason}; {consequence}")));
-                let before = before.map(|documents| (file.clone(), documents.clone()));
-                accepted.0.extend(before);
+                problems.push(problem(&file, format!("{reason}; {consequence}")));
+                if let Some(text) = before {
+                    // It parsed before.
+                    let content = documents::parse(text.expose()).map(|it| it.documents);
+                    parsed.push((file.clone(), content.unwrap_or_default()));
+                    accepted.texts.insert(file, Arc::clone(text));
+                }
             }
         }
     }
-    let configuration = compose(&accepted, device_id, &mut problems);
+    if !unknown.is_empty() {
+        completeness = Completeness::Partial { unread: unknown.join(", ") };
+    }
+    let configuration = compose(parsed, device_id, &mut problems);
     problems.sort();
-    let completeness = match (files.is_empty(), unknown.as_slice()) {
-        (true, _) => Completeness::Nothing,
-        (false, []) => Completeness::Whole,
-        (false, unknown) => Completeness::Partial { unread: unknown.join(", ") },
-    };
     Reading { configuration, accepted, problems, completeness }
 }
 
 /// Puts the documents of all files together.
 fn compose(
-    accepted: &Accepted,
+    files: Vec<(String, Vec<Document>)>,
     device_id: &DeviceId,
     problems: &mut Vec<FileProblem>,
 ) -> Configuration {
     let mut devices = Vec::new();
     let mut workloads = Vec::new();
     let mut supplies = Supplies::default();
-    for (file, documents) in &accepted.0 {
-        for document in documents.iter() {
+    for (file, documents) in files {
+        for document in documents {
             let doubled = match document {
                 Document::Device(device) => {
-                    devices.push((file, device));
+                    devices.push((file.clone(), device));
                     None
                 }
                 Document::Workload { name, content } => {
                     workloads.push((name, content));
                     None
                 }
-                Document::ConfigMap { key, content } => supplies
-                    .config_maps
-                    .insert(key.clone(), content.clone())
-                    .map(|_| ("config map", key)),
+                Document::ConfigMap { key, content } => {
+                    let name = key.1.clone();
+                    supplies.config_maps.insert(key, content).map(|_| ("config map", name))
+                }
                 Document::Secret { key, content } => {
-                    supplies.secrets.insert(key.clone(), content.clone()).map(|_| ("secret", key))
+                    let name = key.1.clone();
+                    supplies.secrets.insert(key, content).map(|_| ("secret", name))
                 }
             };
-            problems.extend(doubled.map(|(what, (_, name))| {
+            problems.extend(doubled.map(|(what, name)| {
                 let reason = format!("{what} {name:?} is there twice; this one is in force");
-                problem(file, reason)
+                problem(&file, reason)
             }));
         }
     }
@@ -126,12 +150,11 @@ fn compose(
     let mut ready = Vec::new();
     let mut rejected = Vec::new();
     for (name, content) in workloads {
-        let built = content.as_ref().map_err(String::clone);
-        match built.and_then(|workload| build(name, workload, &device, &supplies)) {
+        match content.and_then(|workload| build(&name, *workload, &device, &supplies)) {
             Ok(Some(workload)) => ready.push(workload),
             Ok(None) => debug!(workload = name, "workload was for another device"),
             Err(reason) => rejected.push(RejectedWorkload {
-                name: WorkloadName::from(if name.is_empty() { UNNAMED } else { name }),
+                name: WorkloadName::from(if name.is_empty() { UNNAMED } else { &name }),
                 reason,
             }),
         }
@@ -162,12 +185,12 @@ enum ThisDevice<'a> {
 }
 
 fn this_device<'a>(
-    devices: &[(&String, &'a Device)],
+    devices: &'a [(String, Device)],
     device_id: &'a DeviceId,
     problems: &mut Vec<FileProblem>,
 ) -> ThisDevice<'a> {
     let named = |name: &str| {
-        devices.iter().find(|(_, device)| device.name == name).map(|(_, device)| *device)
+        devices.iter().find(|(_, device)| device.name == name).map(|(_, device)| device)
     };
     match (named(device_id.as_str()), devices) {
         (Some(device), _) => ThisDevice::Described(device),
@@ -216,7 +239,7 @@ fn visible<T: Clone>(all: &Supply<T>, namespace: &str) -> BTreeMap<String, Resul
 /// Returns the workload, or `None` when it is for another device.
 fn build(
     name: &str,
-    source: &EdgeWorkload,
+    source: EdgeWorkload,
     device: &ThisDevice<'_>,
     supplies: &Supplies,
 ) -> Result<Option<Workload>, String> {
@@ -230,8 +253,8 @@ fn build(
     }
     let namespace = source.metadata.namespace.clone();
     let contents = supplies.of_namespace(namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE));
-    let draft = source.draft(name)?;
     let registries = source.registries(&contents)?;
+    let draft = source.draft(name)?;
     let mut workload = specification::workload(Draft { namespace, ..draft }, &contents)?;
     workload.registries.extend(registries);
     Ok(Some(workload))

@@ -5,6 +5,7 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
@@ -15,7 +16,7 @@ use crate::control_plane_sync::{
     ControlPlaneError, EnrolmentAnswer, Heartbeat, IdentityFiles,
 };
 use crate::testing::edge_api::authority::Authority;
-use crate::workload::{Configuration, DeviceId};
+use crate::workload::{Configuration, DeviceId, Workload};
 
 /// How it answers from now on, and what it was asked. Clones share both.
 #[derive(Clone)]
@@ -132,7 +133,7 @@ impl FakeControlPlane {
 }
 
 impl ConfigurationSource for FakeControlPlane {
-    fn configuration(&self) -> Answer<Configuration> {
+    fn configuration(&self, _: &[Arc<Workload>]) -> Answer<Configuration> {
         self.answer(Call::Configuration, |script| script.configuration.clone())
     }
 

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actors::control_plane_sync::{
@@ -9,7 +10,7 @@ use actors::control_plane_sync::{
     ControlPlaneApi, ControlPlaneError, EnrolmentAnswer, Heartbeat, Message, Restored,
 };
 use actors::testing::control_plane::FakeControlPlane;
-use actors::workload::Configuration;
+use actors::workload::{Configuration, Workload};
 use futures_util::future::{FutureExt as _, LocalBoxFuture, pending};
 use tokio::task::spawn_local;
 use tokio::time::sleep;
@@ -107,7 +108,7 @@ impl ControlPlane {
 }
 
 impl ConfigurationSource for ControlPlane {
-    fn configuration(&self) -> Answer<Configuration> {
+    fn configuration(&self, _: &[Arc<Workload>]) -> Answer<Configuration> {
         self.call(Call::Configuration, |this| {
             // A server that lost its objects for a moment; a folder is believed at once.
             let mut rng = this.world.chooser.rng("emptiness");

@@ -83,7 +83,8 @@ impl ControlPlaneSync {
 
     pub(super) fn fetch(&mut self, ctx: &mut Context<Self>) {
         if self.may_ask(Errand::Configuration, ctx) {
-            let answer = self.source.configurations().configuration();
+            let in_force = self.desired.current().map_or(&[][..], |it| &it.workloads);
+            let answer = self.source.configurations().configuration(in_force);
             self.await_answer(Errand::Configuration, answer, ctx, Self::fetched);
         }
     }

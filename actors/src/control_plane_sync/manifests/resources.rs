@@ -157,12 +157,13 @@ impl EdgeWorkload {
     ///
     /// # Errors
     /// A part of it has the wrong shape.
-    pub(super) fn draft(&self, name: &str) -> Result<Draft, String> {
-        let spec = self.spec.clone();
-        let profiles = match spec.profiles {
-            Some(profiles) => Some(profiles),
+    pub(super) fn draft(self, name: &str) -> Result<Draft, String> {
+        let misplaced = match &self.spec.profiles {
+            Some(_) => None,
             None => self.misplaced_profiles()?,
         };
+        let spec = self.spec;
+        let profiles = spec.profiles.or(misplaced);
         let mut annotations = for_pod(self.metadata.annotations.as_ref());
         let order = self.metadata.annotations.iter().flatten();
         annotations.extend(

@@ -75,7 +75,7 @@ fn toto() -> DeviceId {
 }
 
 fn first(of: &[(&str, &str)]) -> Reading {
-    read(&files(of), &Accepted::default(), &toto())
+    read(files(of), &Accepted::default(), &toto())
 }
 
 fn names(configuration: &Configuration) -> Vec<&str> {
@@ -294,15 +294,15 @@ fn a_mistake_in_a_workload_is_named_with_its_line() {
 #[test]
 fn a_file_that_does_not_parse_keeps_its_last_good_version() {
     let good = files(&[("a.yaml", &workload("a", "")), ("b.yaml", &workload("b", ""))]);
-    let before = read(&good, &Accepted::default(), &toto());
+    let before = read(good.clone(), &Accepted::default(), &toto());
     for broken in ["", " \n", "kind: [", "- 1", "kind: EdgeWorkload\n\x00", "spec: {}"] {
         let mut now = good.clone();
         now.insert("a.yaml".into(), Ok(Confidential::new(broken.to_owned())));
-        let after = read(&now, &before.accepted, &toto());
+        let after = read(now.clone(), &before.accepted, &toto());
         assert_eq!(after.configuration, before.configuration, "{broken:?}");
         assert_eq!(after.problems.len(), 1);
         assert!(after.problems[0].reason.contains("stays in force"));
-        let again = read(&now, &after.accepted, &toto());
+        let again = read(now.clone(), &after.accepted, &toto());
         assert_eq!(again.configuration, before.configuration, "{broken:?}");
     }
 }
@@ -310,10 +310,10 @@ fn a_file_that_does_not_parse_keeps_its_last_good_version() {
 #[test]
 fn an_unreadable_file_keeps_its_last_good_version_and_a_deleted_one_does_not() {
     let mut now = files(&[("a.yaml", &workload("a", "")), ("b.yaml", &workload("b", ""))]);
-    let before = read(&now, &Accepted::default(), &toto());
+    let before = read(now.clone(), &Accepted::default(), &toto());
     now.insert("a.yaml".into(), Err("permission denied".into()));
     now.remove("b.yaml");
-    let after = read(&now, &before.accepted, &toto());
+    let after = read(now.clone(), &before.accepted, &toto());
     assert_eq!(names(&after.configuration), ["a"]);
     assert!(after.problems[0].reason.starts_with("permission denied"));
 }
@@ -322,7 +322,7 @@ fn an_unreadable_file_keeps_its_last_good_version_and_a_deleted_one_does_not() {
 fn a_file_of_comments_withdraws_its_workloads() {
     let before = first(&[("a.yaml", &workload("a", ""))]);
     let now = files(&[("a.yaml", "# nothing for now\n")]);
-    let after = read(&now, &before.accepted, &toto());
+    let after = read(now.clone(), &before.accepted, &toto());
     assert!(after.configuration.workloads.is_empty());
     assert_eq!(after.problems, []);
 }
@@ -331,7 +331,7 @@ fn a_file_of_comments_withdraws_its_workloads() {
 fn a_broken_device_file_keeps_the_profiles_in_force() {
     let before = first(&[("d.yaml", DEVICE)]);
     let broken = DEVICE.replace("profiles:\n", "profiles: 5\n    x:\n");
-    let after = read(&files(&[("d.yaml", &broken)]), &before.accepted, &toto());
+    let after = read(files(&[("d.yaml", &broken)]), &before.accepted, &toto());
     assert_eq!(after.configuration, before.configuration);
     assert_eq!(after.problems.len(), 1);
 }
@@ -347,7 +347,7 @@ proptest::proptest! {
 fn a_broken_file_without_a_good_version_makes_the_reading_partial() {
     let device = DeviceId::from("toto");
     let file = |text: &str| ("w.yaml".to_owned(), Ok(Confidential::new(text.to_owned())));
-    let read_now = |files: Files, previous: &Accepted| read(&files, previous, &device);
+    let read_now = |files: Files, previous: &Accepted| read(files, previous, &device);
     let good = read_now(Files::from([file(DEVICE)]), &Accepted::default());
     assert_eq!(good.completeness, Completeness::Whole);
     let broken = Files::from([file("kind: [")]);
