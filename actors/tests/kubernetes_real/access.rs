@@ -1,21 +1,42 @@
-//! The ways in which a kubeconfig gives access, beside the token that all other tests use.
+//! The ways in which an agent gets access, beside the kubeconfig with a token of all other tests.
 
+use actors::k8s_executor::ClusterAccess;
+use actors::workload::WorkloadStatus::Running;
 use kube::ResourceExt as _;
 
 use crate::agent::{Agent, workload};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, is_in_a_pod};
+
+const ID: &str = "web-0123456789ab";
 
 #[actix::test]
 async fn a_certificate_and_a_program_that_gives_a_token_open_the_cluster() {
     let cluster = Cluster::start().await;
-    let id = "web-0123456789ab";
     let certificate = cluster.write_kubeconfig_with_certificate();
     let program = cluster.write_kubeconfig_with_program("cat");
     for (device, kubeconfig) in [("one", certificate), ("other", program)] {
-        let agent = Agent::start_with(device, kubeconfig);
-        agent.configure(&[workload("web", id)]);
-        let pod = cluster.pod(device, id).await;
+        let agent = Agent::start_with(device, ClusterAccess::Kubeconfig(kubeconfig));
+        agent.configure(&[workload("web", ID)]);
+        let pod = cluster.pod(device, ID).await;
         assert_eq!(pod.labels()["device-worker-ng/device"], device);
         assert_eq!(agent.recorded("ClusterUnreachable"), 0);
     }
+}
+
+/// Runs a second time, as the agent: in surroundings as the cluster makes them for its pods.
+#[actix::test]
+async fn what_a_cluster_gives_to_its_pods_opens_it_to_the_agent_in_one() {
+    if is_in_a_pod() {
+        let agent = Agent::start_with("toto", ClusterAccess::InCluster);
+        agent.configure(&[workload("web", ID)]);
+        agent.reports("web", Running).await;
+        assert_eq!(agent.recorded("ClusterUnreachable"), 0);
+        return;
+    }
+    let mut cluster = Cluster::start().await;
+    let test = "access::what_a_cluster_gives_to_its_pods_opens_it_to_the_agent_in_one";
+    let in_a_pod = cluster.start_test_in_a_pod(test);
+    let pod = cluster.pod("toto", ID).await;
+    cluster.runs(&pod).await;
+    assert!(cluster.end_of(in_a_pod).await.success());
 }

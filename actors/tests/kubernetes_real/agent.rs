@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,17 +32,16 @@ pub(crate) struct Agent {
 
 impl Agent {
     pub(crate) fn start(device: &str, cluster: &Cluster) -> Self {
-        Self::start_with(device, cluster.agents_kubeconfig())
+        Self::start_with(device, ClusterAccess::Kubeconfig(cluster.agents_kubeconfig()))
     }
 
-    /// Starts one with a kubeconfig of its own.
-    pub(crate) fn start_with(device: &str, kubeconfig: PathBuf) -> Self {
+    /// Starts one with an access of its own.
+    pub(crate) fn start_with(device: &str, access: ClusterAccess) -> Self {
         let clock = Clock::system();
         let peer = Peer::default();
         let address = peer.clone().start();
         let executor_slot = Slot::<K8sExecutor>::new("k8s", clock.clone());
         let scheduler_slot = Slot::<Scheduler>::new("scheduler", clock.clone());
-        let access = ClusterAccess::Kubeconfig(kubeconfig);
         let executor = K8sExecutor::new(K8sDeps {
             device_id: device.into(),
             scheduler_commands: scheduler_slot.recipient(),

@@ -1,11 +1,13 @@
 //! A control plane without nodes, and whoever else acts on it.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use http::Request;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::authorization::v1::SelfSubjectAccessReview;
@@ -26,6 +28,16 @@ use tokio::time::{sleep, timeout};
 pub(crate) const NAMESPACE: &str = "edge";
 const ACCOUNT: &str = "device-worker-ng";
 const RBAC: &str = include_str!("../../../packaging/kubernetes/rbac.yaml");
+/// Set in the surroundings of a test that runs as if in a pod.
+const IN_A_POD: &str = "DEVICE_WORKER_TEST_IN_A_POD";
+/// Gives its first argument, a folder, the place of the pod's account, and runs the others.
+const AS_IN_A_POD: &str = r#"
+    mount -t tmpfs tmpfs /var/run
+    mkdir -p /var/run/secrets/kubernetes.io
+    cp -r "$1" /var/run/secrets/kubernetes.io/serviceaccount
+    shift
+    exec "$@"
+"#;
 /// Time for the cluster to come up, or to do one thing.
 const LIMIT: Duration = Duration::from_secs(90);
 /// Time between two looks.
@@ -37,6 +49,8 @@ pub(crate) struct Cluster {
     folder: tempfile::TempDir,
     etcd: u16,
     api: u16,
+    /// What its API server is told beside the usual.
+    flags: &'static [&'static str],
     /// In order of start.
     programs: Vec<(&'static str, Child)>,
     /// The administrator's.
@@ -59,6 +73,11 @@ impl Drop for Cluster {
 impl Cluster {
     /// Starts etcd, the API server and its controllers, and gives the agent its rights.
     pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts one whose API server gets `flags`, too.
+    pub(crate) async fn start_with(flags: &'static [&'static str]) -> Self {
         let assets = std::env::var_os("KUBEBUILDER_ASSETS").expect("KUBEBUILDER_ASSETS is not set");
         let folder = tempfile::tempdir().unwrap();
         let [etcd, peer, api] = free_ports();
@@ -68,7 +87,8 @@ impl Cluster {
         let programs = Vec::new();
         let (authority, token) = (authority(), String::new());
         let assets = assets.into();
-        let mut cluster = Self { assets, folder, etcd, api, programs, client, authority, token };
+        let mut cluster =
+            Self { assets, folder, etcd, api, flags, programs, client, authority, token };
         cluster.write_files();
         cluster.run(
             "etcd",
@@ -102,6 +122,13 @@ impl Cluster {
     /// Returns the path of the kubeconfig that the agent has.
     pub(crate) fn agents_kubeconfig(&self) -> PathBuf {
         self.folder.path().join("agent")
+    }
+
+    /// Writes a kubeconfig of the agent's account that goes through another port.
+    pub(crate) fn write_kubeconfig_through(&self, port: u16) -> PathBuf {
+        let path = self.folder.path().join("by-another-port");
+        std::fs::write(&path, kubeconfig(port, &json!({"token": self.token}))).unwrap();
+        path
     }
 
     /// Returns a kubeconfig with a token.
@@ -147,28 +174,47 @@ impl Cluster {
         path
     }
 
+    /// Returns the port of the API server.
+    pub(crate) const fn port(&self) -> u16 {
+        self.api
+    }
+
     pub(crate) async fn start_api_server(&mut self) {
-        self.run(
-            "kube-apiserver",
-            &[
-                format!("--etcd-servers=http://127.0.0.1:{}", self.etcd),
-                "--bind-address=127.0.0.1".to_owned(),
-                format!("--secure-port={}", self.api),
-                format!("--cert-dir={}", self.at("certificates")),
-                "--authorization-mode=RBAC".to_owned(),
-                format!("--client-ca-file={}", self.at("authority")),
-                format!("--token-auth-file={}", self.at("tokens")),
-                "--service-account-issuer=https://localhost".to_owned(),
-                format!("--service-account-key-file={}", self.at("sa.pub")),
-                format!("--service-account-signing-key-file={}", self.at("sa.key")),
-                "--disable-admission-plugins=ServiceAccount".to_owned(),
-                "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
-            ],
-        );
+        let mut arguments = vec![
+            format!("--etcd-servers=http://127.0.0.1:{}", self.etcd),
+            "--bind-address=127.0.0.1".to_owned(),
+            format!("--secure-port={}", self.api),
+            format!("--cert-dir={}", self.at("certificates")),
+            "--authorization-mode=RBAC".to_owned(),
+            format!("--client-ca-file={}", self.at("authority")),
+            format!("--token-auth-file={}", self.at("tokens")),
+            "--service-account-issuer=https://localhost".to_owned(),
+            format!("--service-account-key-file={}", self.at("sa.pub")),
+            format!("--service-account-signing-key-file={}", self.at("sa.key")),
+            "--disable-admission-plugins=ServiceAccount".to_owned(),
+            "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
+        ];
+        arguments.extend(self.flags.iter().map(ToString::to_string));
+        self.run("kube-apiserver", &arguments);
         eventually("the API server", async || {
             self.deployments().list(&ListParams::default()).await.ok()
         })
         .await;
+    }
+
+    /// Makes the cluster forget all that happened until now: no watch can go on from before.
+    pub(crate) async fn forget_history(&self) {
+        let etcd = format!("http://127.0.0.1:{}", self.etcd).parse().unwrap();
+        let etcd = Client::try_from(Config::new(etcd)).unwrap();
+        let ask = async |path: &str, body: Value| -> Value {
+            let request = Request::post(path).body(body.to_string().into_bytes()).unwrap();
+            etcd.request(request).await.unwrap()
+        };
+        // The last revision is kept, so it may not be the next that a watch asks for.
+        let key = json!({"key": "AA=="});
+        ask("/v3/kv/put", key.clone()).await;
+        let revision = ask("/v3/kv/put", key).await["header"]["revision"].clone();
+        ask("/v3/kv/compaction", json!({"revision": revision})).await;
     }
 
     pub(crate) fn kill_api_server(&mut self) {
@@ -308,6 +354,36 @@ impl Cluster {
         pods
     }
 
+    /// Runs a test of this program once more as if it were in a pod of the cluster, with the agent's
+    /// account: the files of the account are where each pod has them, for nobody else to see.
+    pub(crate) fn start_test_in_a_pod(&mut self, test: &str) -> &'static str {
+        let account = self.folder.path().join("account");
+        std::fs::create_dir(&account).unwrap();
+        std::fs::copy(self.at("certificates/apiserver.crt"), account.join("ca.crt")).unwrap();
+        std::fs::write(account.join("token"), &self.token).unwrap();
+        std::fs::write(account.join("namespace"), NAMESPACE).unwrap();
+        let started = Command::new("unshare")
+            .args(["--mount", "--propagation", "private", "sh", "-e", "-c", AS_IN_A_POD, "sh"])
+            .arg(account)
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", test, "--nocapture"])
+            .env("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+            .env("KUBERNETES_SERVICE_PORT", self.api.to_string())
+            .env(IN_A_POD, "yes")
+            .spawn();
+        let name = "agent in a pod";
+        self.programs.push((name, started.unwrap()));
+        name
+    }
+
+    /// Waits until a program has ended.
+    pub(crate) async fn end_of(&mut self, name: &str) -> ExitStatus {
+        let mut programs = self.programs.iter_mut();
+        let (_, program) = programs.find(|(it, _)| *it == name).unwrap();
+        let program = RefCell::new(program);
+        eventually(name, async || program.borrow_mut().try_wait().unwrap()).await
+    }
+
     fn at(&self, name: &str) -> String {
         self.folder.path().join(name).display().to_string()
     }
@@ -342,6 +418,11 @@ impl Cluster {
             .spawn();
         self.programs.push((program, started.unwrap()));
     }
+}
+
+/// Returns whether this test runs as if in a pod.
+pub(crate) fn is_in_a_pod() -> bool {
+    std::env::var_os(IN_A_POD).is_some()
 }
 
 fn up() -> Value {

@@ -8,13 +8,15 @@ use kube::ResourceExt as _;
 use kube::api::Api;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use tokio::time::timeout;
+use tracing::debug;
 
 use super::{CALL_TIMEOUT, ClusterError, KubeClient, Object};
 use crate::k8s_executor::deployment::device_selector;
 
-/// Time after which the cluster ends a watch, to be resumed where it ended. A connection that died
-/// without a word is noticed five seconds later.
+/// Time after which the cluster ends a watch, to be resumed where it ended. Five seconds later it is
+/// resumed on another connection: this one died without a word.
 const WATCH_PERIOD: Duration = Duration::from_secs(60);
+
 impl KubeClient {
     /// Returns all objects of one kind of this device, and then each change.
     pub(super) fn events<K: Object>(
@@ -28,7 +30,7 @@ impl KubeClient {
         let events = watcher(Api::<K>::all(self.client.clone()), config)
             // Nobody reads them, and they are the largest part of an object.
             .modify(|object| object.managed_fields_mut().clear())
-            .filter(|event| ready(!is_expired(event)))
+            .filter_map(move |event| ready(unless_expired(call, event)))
             .map_err(move |error| ClusterError::watch(call, error, retry_after.take()))
             .boxed();
         // A list is silent only when the cluster hangs; a watch is silent when nothing happens.
@@ -52,7 +54,22 @@ impl KubeClient {
     }
 }
 
-/// Returns whether a watch was resumed from too long ago; the watcher then lists again by itself.
-fn is_expired<K>(event: &Result<watcher::Event<K>, watcher::Error>) -> bool {
-    matches!(event, Err(watcher::Error::WatchError(status)) if status.code == 410)
+/// Returns all but the news that a watch was resumed from too long ago: the watcher then lists again
+/// by itself.
+fn unless_expired<K>(
+    call: &str,
+    event: Result<watcher::Event<K>, watcher::Error>,
+) -> Option<Result<watcher::Event<K>, watcher::Error>> {
+    match event {
+        Err(error) if is_expiry(&error) => {
+            let error = ClusterError::watch(call, error, None).in_full();
+            debug!(error, "watch expired");
+            None
+        }
+        event => Some(event),
+    }
+}
+
+fn is_expiry(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::WatchError(status) if status.code == 410)
 }
