@@ -259,7 +259,8 @@ pub enum CommandError {
         /// What the runtime said.
         message: String,
     },
-    /// The pod could not be created or did not start. What was created has been removed.
+    /// The pod could not be created or did not start. What was created has been removed, or makes no
+    /// pod: a cluster keeps a Deployment without replica.
     #[error("failed to start the pod: {message}")]
     Start {
         /// What the runtime said.

@@ -37,7 +37,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection to a cluster. Every call ends within a bounded time.
 pub trait ClusterApi {
     /// Makes the cluster hold `objects` as they are. Changes nothing if it does already.
-    fn apply(&self, objects: Objects) -> LocalBoxFuture<'static, Result<(), ClusterError>>;
+    fn apply(&self, objects: Objects) -> LocalBoxFuture<'static, Result<Written, ClusterError>>;
 
     /// Begins to end the pod of a specification, whose Deployment stays. One that is absent is a
     /// success.
@@ -55,6 +55,25 @@ pub trait ClusterApi {
 }
 
 /// One event of the watches. `Debug` shows no object: a variable of it may be a password.
+
+    /// Returns whether the files that the connection was made from are as they were.
+    fn is_current(&self) -> LocalBoxFuture<'static, bool>;
+}
+
+/// What a write made of a Deployment, by which a watch's news is older or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Which object.
+    pub uid: Option<String>,
+    /// Which of its specifications.
+    pub generation: Option<i64>,
+}
+
+impl From<&Deployment> for Written {
+    fn from(deployment: &Deployment) -> Self {
+        let metadata = &deployment.metadata;
+        Self { uid: metadata.uid.clone(), generation: metadata.generation }
+    }
 #[derive(Clone)]
 pub enum ClusterEvent {
     /// About a Deployment.
@@ -99,7 +118,7 @@ struct KubeClient {
 }
 
 impl ClusterApi for KubeClient {
-    fn apply(&self, objects: Objects) -> LocalBoxFuture<'static, Result<(), ClusterError>> {
+    fn apply(&self, objects: Objects) -> LocalBoxFuture<'static, Result<Written, ClusterError>> {
         let this = self.clone();
         async move { this.apply_all(&objects).await }.boxed_local()
     }

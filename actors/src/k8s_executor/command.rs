@@ -14,8 +14,9 @@ use crate::workload::WorkloadId;
 
 /// Longest wait for the pods of a Deployment that was suspended; then others have their turn.
 const END_LIMIT: Duration = Duration::from_secs(10);
-/// Time for the mirror to show what the cluster has confirmed; longer only when its watch broke.
-const SETTLE_LIMIT: Duration = Duration::from_secs(5);
+/// Time for the mirror to show what the cluster has confirmed; then the cluster is asked whether it is
+/// still there.
+const SHOW_LIMIT: Duration = Duration::from_secs(5);
 /// A command is answered so long before its deadline, lest the executor count as hung.
 const ANSWER_MARGIN: Duration = Duration::from_secs(1);
 
@@ -48,8 +49,15 @@ pub(super) async fn start(
         let message = "its previous pods have not ended yet".to_owned();
         return Err(CommandError::Unavailable { message }.into());
     }
-    api.apply(objects).await.map_err(|error| failed_start(&error))?;
-    settle(&mut view, Seen::is_started).await;
+    let id = objects.id.clone();
+    let written = api.apply(objects).await.map_err(|error| failed_start(&error))?;
+    // Answered before, the next report would still lack the workload, as if somebody removed it.
+    while timeout(SHOW_LIMIT, view.until(|seen| seen.shows(&written))).await.is_err() {
+        let exists = api.exists(id.clone()).await;
+        if !exists.map_err(|error| failed_start(&error))? {
+            break;
+        }
+    }
     Ok(())
 }
 
@@ -89,12 +97,6 @@ pub(super) async fn in_time(working: Working, left: Duration) -> Result<(), Fail
         let message = format!("the cluster did not do it within {} s", limit.as_secs());
         Err(CommandError::Unavailable { message }.into())
     })
-}
-
-/// Waits for the mirror, so that the report before the answer agrees with it.
-async fn settle(view: &mut View, is_settled: impl Fn(&Seen) -> bool) {
-    // A mirror that is late is caught up by the next report.
-    let _ = timeout(SETTLE_LIMIT, view.until(is_settled)).await;
 }
 
 fn failed_start(error: &ClusterError) -> Failed {

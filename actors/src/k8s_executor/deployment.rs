@@ -53,13 +53,6 @@ pub struct Objects {
     pub secrets: Vec<Secret>,
 }
 
-impl Objects {
-    /// Returns whether the pod needs more than its Deployment.
-    pub(super) fn has_contents(&self) -> bool {
-        !self.config_maps.is_empty() || !self.secrets.is_empty()
-    }
-}
-
 impl fmt::Debug for Objects {
     /// Names them only: what they hold is confidential.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -81,16 +74,14 @@ pub(super) fn workload_selector(device: &DeviceId, id: &WorkloadId) -> String {
 pub(super) fn objects(workload: &Workload, limits: Limits, device: &DeviceId) -> Objects {
     let base = object_name(workload, device);
     let own_name = |name: &str| content_name(&base, name);
-    // A dot keeps it apart from the workload's own secrets, whose names follow a dash.
-    let pull_secret = (!workload.registries.is_empty()).then(|| {
-        pull_secret(&workload.registries, metadata(workload, format!("{base}.registries"), device))
-    });
+    // Also without credentials: to name it only then would restart the pod when the first come or the
+    // last go, and these would stay on the cluster. A dot keeps it apart from the workload's own
+    // secrets, whose names follow a dash.
+    let registries = format!("{base}.registries");
     let mut pod = workload.pod.clone();
     rename(&mut pod, &brought(workload), own_name);
-    if let Some(name) = pull_secret.as_ref().and_then(|it| it.metadata.name.clone()) {
-        let references = pod.image_pull_secrets.get_or_insert_default();
-        references.push(LocalObjectReference { name });
-    }
+    let pull_secrets = pod.image_pull_secrets.get_or_insert_default();
+    pull_secrets.push(LocalObjectReference { name: registries.clone() });
     add_device_id(&mut pod, device);
     share_limits(&mut pod, workload, limits);
     // A Deployment knows no other; the cluster restarts its pods itself.
@@ -107,7 +98,7 @@ pub(super) fn objects(workload: &Workload, limits: Limits, device: &DeviceId) ->
             .collect(),
         secrets: secrets
             .map(|one| secret(one, metadata(workload, own_name(&one.name), device)))
-            .chain(pull_secret)
+            .chain([pull_secret(&workload.registries, metadata(workload, registries, device))])
             .collect(),
     }
 }

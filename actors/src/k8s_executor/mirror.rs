@@ -11,7 +11,7 @@ use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher;
 use tokio::sync::watch;
 
-use super::client::ClusterEvent;
+use super::client::{ClusterEvent, Written};
 use super::deployment_status::{id, is_active, is_changed, is_scaled_to_nothing, observed};
 use crate::workload::{ObservedPod, WorkloadId};
 
@@ -130,9 +130,14 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// Returns whether the Deployment is as it was last written, and not without replica.
-    pub(super) fn is_started(&self) -> bool {
-        self.deployment.as_deref().is_some_and(|it| !is_scaled_to_nothing(it) && !is_changed(it))
+    /// Returns whether the Deployment is as it was `written`, or newer.
+    pub(super) fn shows(&self, written: &Written) -> bool {
+        self.deployment.as_deref().is_some_and(|it| {
+            let generation = it.metadata.generation;
+            let is_newer = generation > written.generation;
+            let is_as_written = generation == written.generation && !is_changed(it);
+            it.metadata.uid == written.uid && (is_newer || is_as_written)
+        })
     }
 
     /// Returns whether nothing runs any more, and nothing will.

@@ -11,7 +11,7 @@ mod references;
 
 pub use actor::{K8sDeps, K8sExecutor};
 pub use client::{
-    ClusterAccess, ClusterApi, ClusterError, ClusterEvent, Connect, Refusal, kubernetes,
+    ClusterAccess, ClusterApi, ClusterError, ClusterEvent, Connect, Refusal, Written, kubernetes,
 };
 pub use deployment::Objects;
 #[cfg(any(test, feature = "testing"))]

@@ -14,7 +14,8 @@ use kube::runtime::watcher::Event;
 use tokio::sync::mpsc;
 
 use crate::k8s_executor::{
-    ClusterApi, ClusterError, ClusterEvent, Connect, Objects, Refusal, WRITTEN_LABEL, spec_hash,
+    ClusterApi, ClusterError, ClusterEvent, Connect, Objects, Refusal, WRITTEN_LABEL, Written,
+    spec_hash,
 };
 use crate::workload::WorkloadId;
 
@@ -46,6 +47,9 @@ struct Inner {
     watchers: Vec<mpsc::UnboundedSender<Watched>>,
 }
 
+    is_replaced: bool,
+    /// What the watchers are not told yet; none while they are told at once.
+    late: Option<Vec<ClusterEvent>>,
 impl Default for FakeCluster {
     fn default() -> Self {
         Self(Rc::new(RefCell::new(Inner {
@@ -57,6 +61,8 @@ impl Default for FakeCluster {
             watchers: Vec::new(),
         })))
     }
+            is_replaced: false,
+            late: None,
 }
 
 impl FakeCluster {
@@ -103,6 +109,21 @@ impl FakeCluster {
         let changed = {
             let mut inner = self.0.borrow_mut();
             inner.deployments.get_mut(id).map(|deployment| {
+    /// Replaces the files that say how to connect.
+    pub fn replace_access(&self) {
+        self.0.borrow_mut().is_replaced = true;
+    }
+
+    /// Says whether watches lag: they tell nothing until they do not any more.
+    pub fn lag(&self, lags: bool) {
+        let late = self.0.borrow_mut().late.take();
+        if lags {
+            self.0.borrow_mut().late = Some(late.unwrap_or_default());
+        } else {
+            late.into_iter().flatten().for_each(|event| self.send(&event));
+        }
+    }
+
                 deployment.status = Some(DeploymentStatus {
                     available_replicas: Some(replicas),
                     updated_replicas: Some(1),
@@ -137,6 +158,14 @@ impl FakeCluster {
     pub fn applied(&self) -> Vec<Objects> {
         self.0.borrow().applied.clone()
     }
+    /// Deletes a Deployment as somebody else does.
+    pub fn delete_by_hand(&self, id: &WorkloadId) {
+        let deleted = self.0.borrow_mut().deployments.remove(id);
+        if let Some(deployment) = deleted {
+            self.publish(Event::Delete(deployment));
+        }
+    }
+
 
     /// Returns how often somebody tried to connect.
     #[must_use]
@@ -157,6 +186,13 @@ impl FakeCluster {
     ) -> LocalBoxFuture<'static, Result<T, ClusterError>> {
         match &self.0.borrow().mood {
             Mood::Well => ready(Ok(value)).boxed_local(),
+        if let Some(late) = &mut self.0.borrow_mut().late {
+            return late.push(event);
+        }
+        self.send(&event);
+    }
+
+    fn send(&self, event: &ClusterEvent) {
             Mood::Refusing(refusal) if call.starts_with("apply") => {
                 let (call, refusal) = (call.to_owned(), refusal.clone());
                 let retry_after =
@@ -179,7 +215,8 @@ impl FakeCluster {
 }
 
 impl ClusterApi for FakeCluster {
-    fn apply(&self, objects: Objects) -> LocalBoxFuture<'static, Result<(), ClusterError>> {
+    fn apply(&self, objects: Objects) -> LocalBoxFuture<'static, Result<Written, ClusterError>> {
+        let mut written = Written { uid: None, generation: None };
         if self.serves("apply") {
             let known = self.0.borrow().deployments.get(&objects.id).cloned();
             let mut deployment = known.unwrap_or_else(|| Deployment {
@@ -197,13 +234,16 @@ impl ClusterApi for FakeCluster {
             drop(inner);
             self.publish(Event::Apply(deployment));
         }
-        self.answer("apply Deployment", ())
+        self.answer("apply Deployment", written)
     }
 
     fn suspend(&self, id: WorkloadId) -> LocalBoxFuture<'static, Result<(), ClusterError>> {
         if self.serves("suspend") {
             self.change_by_hand(&id, |spec| spec.replicas = Some(0));
             let signed = self.0.borrow_mut().deployments.get_mut(&id).map(|deployment| {
+            let uid = format!("uid-{}", inner.applied.len());
+            deployment.metadata.uid.get_or_insert(uid);
+            written = Written::from(&deployment);
                 sign(deployment);
                 deployment.clone()
             });

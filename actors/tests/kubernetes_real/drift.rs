@@ -43,7 +43,11 @@ async fn a_deployment_that_somebody_changes_or_deletes_is_put_right_and_told_onc
     agent.configure(&[workload("web", ID)]);
     runs_again(&cluster, &agent, None).await;
 
-    // Another image, and another replica.
+    // Another key, which nobody watches, and another image and replica.
+    let name = format!("{}-key", only_deployment(&cluster).await.unwrap().name_any());
+    let key = json!({"data": {"k": "c3RvbGVu"}});
+    let params = PatchParams::default();
+    cluster.secrets().patch(&name, &params, &Patch::Merge(&key)).await.unwrap();
     let containers = json!([{"name": "c", "image": "miner"}]);
     let change = json!({"spec": {"replicas": 2, "template": {"spec": {"containers": containers}}}});
     edit(&cluster, &change).await;
@@ -55,6 +59,8 @@ async fn a_deployment_that_somebody_changes_or_deletes_is_put_right_and_told_onc
         (spec.replicas == Some(1) && image.as_deref() == Some("nginx")).then_some(())
     })
     .await;
+    let secret = cluster.secrets().get(&name).await.unwrap();
+    assert_eq!(secret.data.unwrap()["k"].0, [1, 2, 3]);
     let first = runs_again(&cluster, &agent, None).await;
     assert_eq!(agent.recorded("WorkloadChanged"), 1);
 

@@ -14,11 +14,12 @@
 mod access;
 mod agent;
 mod cluster;
+mod credentials;
 mod drift;
-mod life;
 mod expiry;
+mod life;
 mod neighbours;
-mod outages;
 mod network;
+mod outages;
 mod profiles;
 mod rights;

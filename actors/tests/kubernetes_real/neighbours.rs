@@ -33,7 +33,7 @@ async fn workloads_with_the_same_first_twelve_characters_have_pods_of_their_own(
         let ids: Vec<_> = pods.iter().map(|pod| pod.uid()).collect();
         let owned = secrets.iter().map(|it| it.labels()["device-worker-ng/id"].as_str());
         let owned: Vec<_> = owned.collect();
-        (ids == [pod_a.uid()] && owned == [a]).then_some(())
+        (ids == [pod_a.uid()] && owned == [a, a]).then_some(())
     })
     .await;
     agent.reports("temperature-a", Running).await;

@@ -49,7 +49,7 @@ async fn a_profile_ends_the_pod_and_keeps_what_makes_it_and_a_limit_is_written_t
     cluster.runs(&first).await;
     agent.reports("web", Running).await;
     let before = kept(&cluster).await;
-    assert_eq!(before.len(), 2, "a Deployment and a Secret");
+    assert_eq!(before.len(), 3, "a Deployment, a Secret, and that with the registry credentials");
     assert_eq!(cpu_limit(&deployment(&cluster).await), None);
 
     agent.judge(&[("on", true), ("hot", true)]);

@@ -204,6 +204,32 @@ async fn a_start_applies_and_is_observed_before_it_is_answered() {
 }
 
 #[actix::test]
+async fn a_start_is_answered_when_a_watch_that_lags_shows_it() {
+    let scene = Scene::on(FakeCluster::default());
+    scene.hear(1).await;
+    scene.cluster.lag(true);
+    scene.start(1);
+    // It is there, but a report would lack it.
+    assert_eq!(scene.hear(20).await, []);
+    assert_eq!(scene.cluster.applied().len(), 1);
+    scene.cluster.lag(false);
+    let said = scene.hear(1).await;
+    assert_eq!(said[0], holds(CurrentState::Starting));
+    assert!(said.contains(&Said::Finished(1, Ok(()))), "{said:?}");
+}
+
+#[actix::test]
+async fn a_start_that_somebody_undid_before_a_watch_showed_it_is_answered() {
+    let scene = Scene::on(FakeCluster::default());
+    scene.hear(1).await;
+    scene.cluster.lag(true);
+    scene.start(1);
+    scene.hear(1).await;
+    scene.cluster.delete_by_hand(&"web-1".into());
+    assert_eq!(scene.hear(10).await, [holds_nothing(), Said::Finished(1, Ok(()))]);
+}
+
+#[actix::test]
 async fn a_burst_of_changes_makes_one_report() {
     let scene = Scene::on(FakeCluster::default());
     scene.hear(1).await;

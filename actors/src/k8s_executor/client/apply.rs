@@ -7,13 +7,13 @@ use kube::ResourceExt as _;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use super::{ClusterError, KubeClient, Object};
+use super::{ClusterError, Found, KubeClient, Object, Written};
 use crate::k8s_executor::deployment::{MANAGER, Objects, WRITTEN_LABEL, spec_hash};
 use crate::workload::WorkloadId;
 
 impl KubeClient {
     /// Applies `objects`, and makes their namespace first where it is missing.
-    pub(super) async fn apply_all(&self, objects: &Objects) -> Result<(), ClusterError> {
+    pub(super) async fn apply_all(&self, objects: &Objects) -> Result<Written, ClusterError> {
         match self.apply_once(objects).await {
             Err(error) if error.is_missing_namespace(&objects.namespace) => {
                 self.create_namespace(&objects.namespace).await?;
@@ -26,35 +26,68 @@ impl KubeClient {
     /// What the pod needs is owned by the Deployment from the start: whatever happens meanwhile,
     /// nothing is left behind when that goes. So the Deployment comes first, without a pod, which
     /// would wait for the rest.
-    async fn apply_once(&self, objects: &Objects) -> Result<(), ClusterError> {
-        let mut owner = None;
-        if objects.has_contents() {
-            let there = match self.own_deployment(objects).await? {
-                Some(owner) => owner,
-                None => owner_of(&self.patch(&without_pods(objects), &objects.namespace).await?),
-            };
-            self.apply_contents(objects, &there).await?;
-            owner = Some(there);
-        }
-        let applied = self.patch(&objects.deployment, &objects.namespace).await?;
+    async fn apply_once(&self, objects: &Objects) -> Result<Written, ClusterError> {
+        let owner = match self.own_deployment(objects).await? {
+            Some(owner) => owner,
+            None => owner_of(&self.patch(&without_pods(objects), &objects.namespace).await?),
+        };
+        self.apply_contents(objects, &owner).await?;
+        let applied = self.apply_deployment(objects).await?;
         let new_owner = owner_of(&applied);
-        if owner.is_some_and(|owner| owner != new_owner) {
+        if owner != new_owner {
             // Somebody deleted it meanwhile, and what it owned went with it.
             self.apply_contents(objects, &new_owner).await?;
         }
-        self.sign(&applied).await
+        Ok(Written::from(&applied))
+    }
+
+    async fn apply_deployment(&self, objects: &Objects) -> Result<Deployment, ClusterError> {
+        self.write_signed(by_force(), async |params, signature| {
+            let mut deployment = objects.deployment.clone();
+            if let Some(hash) = signature {
+                let labels = deployment.metadata.labels.get_or_insert_default();
+                labels.insert(WRITTEN_LABEL.to_owned(), hash);
+            }
+            self.patch_with(params, &deployment, &objects.namespace).await
+        })
+        .await
     }
 
     /// Scales every Deployment of a specification to nothing.
     pub(super) async fn suspend_all(&self, id: &WorkloadId) -> Result<(), ClusterError> {
-        for found in self.deployments(id).await? {
-            let nothing = json!({ "spec": { "replicas": 0 } });
-            match self.merge("scale", &found.namespace, &found.name, &nothing).await {
+        for Found { namespace, name, .. } in self.deployments(id).await? {
+            let suspended = self.write_signed(ours(), async |params, signature| {
+                let labels = json!({ WRITTEN_LABEL: signature });
+                let nothing =
+                    json!({ "metadata": { "labels": labels }, "spec": { "replicas": 0 } });
+                self.merge(params, "scale", &namespace, &name, &nothing).await
+            });
+            match suspended.await {
                 Err(error) if error.is_not_found() => {}
-                result => self.sign(&result?).await?,
+                result => drop(result?),
             }
         }
         Ok(())
+    }
+
+    /// Writes a Deployment together with the hash of what that makes of its specification, which only
+    /// the cluster knows, with its defaults: so it is tried first. Written by itself later, the hash
+    /// could be missing, and what the agent wrote would be taken for somebody else's change.
+    async fn write_signed(
+        &self,
+        params: PatchParams,
+        write: impl AsyncFn(PatchParams, Option<String>) -> Result<Deployment, ClusterError>,
+    ) -> Result<Deployment, ClusterError> {
+        let trial = PatchParams { dry_run: true, ..params.clone() };
+        let signature = match write(trial, None).await {
+            Ok(trial) => Some(spec_hash(&trial)),
+            Err(error) if error.is_outage() || error.is_not_found() => return Err(error),
+            // Without a signature nobody takes it for changed. The write is refused, too, and says
+            // why, unless only trials are, as by some webhooks.
+            Err(_) => None,
+        };
+        let written = write(params, signature).await?;
+        self.sign(written).await
     }
 
     /// Returns the Deployment to own the contents of `objects`, if it is there.
@@ -88,31 +121,40 @@ impl KubeClient {
     }
 
     async fn patch<K: Object>(&self, object: &K, namespace: &str) -> Result<K, ClusterError> {
+        self.patch_with(by_force(), object, namespace).await
+    }
+
+    async fn patch_with<K: Object>(
+        &self,
+        params: PatchParams,
+        object: &K,
+        namespace: &str,
+    ) -> Result<K, ClusterError> {
         let api = Api::<K>::namespaced(self.client.clone(), namespace);
         let name = object.name_any();
         let call = format!("apply {} {namespace}/{name}", K::kind(&()));
-        // By force: the names are ours, so whatever others set in these fields is drift.
-        let params = PatchParams::apply(MANAGER).force();
         self.within(&call, api.patch(&name, &params, &Patch::Apply(object))).await
     }
 
-    /// Writes to a Deployment itself that it is as the agent wrote it.
-    async fn sign(&self, written: &Deployment) -> Result<(), ClusterError> {
-        let hash = spec_hash(written);
+    /// Corrects the signature of what was written, should the cluster have made something else of it
+    /// than of its trial.
+    async fn sign(&self, written: Deployment) -> Result<Deployment, ClusterError> {
+        let hash = spec_hash(&written);
         if written.labels().get(WRITTEN_LABEL) == Some(&hash) {
-            return Ok(());
+            return Ok(written);
         }
         let (namespace, name) = (written.namespace().unwrap_or_default(), written.name_any());
         let patch = json!({ "metadata": { "labels": { WRITTEN_LABEL: hash } } });
-        match self.merge("label", &namespace, &name, &patch).await {
+        match self.merge(ours(), "label", &namespace, &name, &patch).await {
             // It went at once; the watch tells that.
-            Err(error) if error.is_not_found() => Ok(()),
-            result => result.map(drop),
+            Err(error) if error.is_not_found() => Ok(written),
+            result => result,
         }
     }
 
     async fn merge(
         &self,
+        params: PatchParams,
         verb: &str,
         namespace: &str,
         name: &str,
@@ -120,7 +162,6 @@ impl KubeClient {
     ) -> Result<Deployment, ClusterError> {
         let api = Api::<Deployment>::namespaced(self.client.clone(), namespace);
         let call = format!("{verb} Deployment {namespace}/{name}");
-        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..Default::default() };
         self.within(&call, api.patch(name, &params, &Patch::Merge(patch))).await
     }
 
@@ -134,6 +175,16 @@ impl KubeClient {
         self.within(&call, api.patch(name, &params, &apply)).await?;
         Ok(())
     }
+}
+
+/// A server-side apply by force: the names are ours, so whatever others set in these fields is drift.
+fn by_force() -> PatchParams {
+    PatchParams::apply(MANAGER).force()
+}
+
+/// A change of single fields.
+fn ours() -> PatchParams {
+    PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() }
 }
 
 fn without_pods(objects: &Objects) -> Deployment {

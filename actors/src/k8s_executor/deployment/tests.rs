@@ -69,6 +69,7 @@ fn a_workload_becomes_a_deployment_of_one_replica() {
                     },
                     "spec": {
                         "restartPolicy": "Always",
+                        "imagePullSecrets": [{"name": "web-0123456789ab-31f7a65e3155.registries"}],
                         "initContainers": [{"name": "i", "image": "init", "env": [device_id]}],
                         "containers": [{
                             "name": "c",
@@ -80,7 +81,8 @@ fn a_workload_becomes_a_deployment_of_one_replica() {
             },
         })
     );
-    assert!(objects.config_maps.is_empty() && objects.secrets.is_empty());
+    assert!(objects.config_maps.is_empty());
+    assert_eq!(objects.secrets.len(), 1, "that with the registry credentials, if there are any");
 }
 
 #[test]
@@ -117,23 +119,34 @@ fn a_workload_brings_its_config_maps_and_secrets_under_names_of_ours() {
 }
 
 #[test]
-fn registry_credentials_become_an_image_pull_secret() {
+fn registry_credentials_come_and_go_in_a_secret_that_the_pod_always_names() {
     let mut workload = workload(json!({"containers": [], "imagePullSecrets": [{"name": "own"}]}));
+    let credentials = |workload: &Workload| {
+        let objects = made(workload, Limits::default());
+        let secret = &objects.secrets[0];
+        assert_eq!(secret.type_.as_deref(), Some("kubernetes.io/dockerconfigjson"));
+        assert_eq!(
+            secret.metadata.name.as_deref(),
+            Some("web-0123456789ab-31f7a65e3155.registries")
+        );
+        let config = &secret.data.as_ref().unwrap()[".dockerconfigjson"].0;
+        let config: Value = serde_json::from_slice(config).unwrap();
+        (objects.deployment, config)
+    };
+    let (without, none) = credentials(&workload);
+    assert_eq!(none, json!({"auths": {}}));
     workload.registries.insert(
         "quay.io".into(),
         RegistryCredentials { username: "u".into(), password: Confidential::new("p".into()) },
     );
-    let objects = made(&workload, Limits::default());
-    let secret = &objects.secrets[0];
-    assert_eq!(secret.type_.as_deref(), Some("kubernetes.io/dockerconfigjson"));
-    let config = &secret.data.as_ref().unwrap()[".dockerconfigjson"].0;
-    let config: Value = serde_json::from_slice(config).unwrap();
+    let (with, some) = credentials(&workload);
     assert_eq!(
-        config,
+        some,
         json!({"auths": {"quay.io": {"username": "u", "password": "p", "auth": "dTpw"}}})
     );
+    assert_eq!(with, without, "nothing restarts");
     assert_eq!(
-        pod_of(&objects)["imagePullSecrets"],
+        pod_of(&made(&workload, Limits::default()))["imagePullSecrets"],
         json!([{"name": "own"}, {"name": "web-0123456789ab-31f7a65e3155.registries"}])
     );
 }
