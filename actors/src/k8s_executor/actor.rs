@@ -5,16 +5,15 @@ use std::future::ready;
 use std::rc::Rc;
 use std::time::Duration;
 
-use actix::fut::WrapStream;
 use actix::prelude::{
-    Actor, ActorFutureExt, ActorStreamExt, AsyncContext, Context, Handler, Recipient, Supervised,
+    Actor, ActorFutureExt, AsyncContext, Context, Handler, Recipient, SpawnHandle, Supervised,
     WrapFuture,
 };
-use exponential_backoff::Backoff;
 use futures_util::future::FutureExt as _;
-use tracing::{Instrument, info, info_span, warn};
+use tracing::{Instrument, info_span};
 
-use super::client::{ClusterApi, ClusterError, ClusterEvent, Connect};
+use self::connection::reconnect_delays;
+use super::client::{ClusterApi, Connect};
 use super::command::{self, Working, in_time};
 use super::deployment::objects;
 use super::mirror::{Mirror, View};
@@ -25,16 +24,11 @@ use crate::messages::{
     WorkloadsObserved, tell,
 };
 use crate::supervisor::Vitals;
-use crate::workload::{DeviceId, EventKind, ExecutorKind, Limits, Workload, WorkloadId};
+use crate::workload::{DeviceId, ExecutorKind, Limits, Workload, WorkloadId};
 
 /// Time between two reports of what is there when nothing changes.
 const OBSERVE_PERIOD: Duration = Duration::from_secs(30);
-/// Changes within this time make one report.
-const COALESCE: Duration = Duration::from_millis(100);
-/// First wait before another try to connect.
-const MIN_RECONNECT_DELAY: Duration = Duration::from_secs(1);
-/// Longest such wait.
-const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(30);
+
 /// What [`K8sExecutor`] needs.
 pub struct K8sDeps {
     /// Whose objects are looked at on the cluster.
@@ -58,6 +52,10 @@ pub struct K8sExecutor {
     deps: K8sDeps,
     /// The connection; none while the cluster is out of reach.
     api: Option<Rc<dyn ClusterApi>>,
+    /// Its watches.
+    watching: Option<SpawnHandle>,
+    /// Why it was not made anew though its files were replaced.
+    renewal_failure: Option<String>,
     mirror: Mirror,
     /// Why the cluster was lost; none once both lists are here again.
     outage: Option<String>,
@@ -78,6 +76,8 @@ impl K8sExecutor {
         Self {
             deps,
             api: None,
+            watching: None,
+            renewal_failure: None,
             mirror: Mirror::default(),
             outage: None,
             reconnect_delays: reconnect_delays(),
@@ -88,69 +88,9 @@ impl K8sExecutor {
         }
     }
 
-    fn connect(&mut self, ctx: &mut Context<Self>) {
-        let connecting = (self.deps.connect)().into_actor(self);
-        ctx.spawn(connecting.map(|connected, actor, ctx| match connected {
-            Ok(api) => actor.connected(api, ctx),
-            Err(error) => actor.lost(&error, ctx),
-        }));
-    }
-
-    fn connected(&mut self, api: Rc<dyn ClusterApi>, ctx: &mut Context<Self>) {
-        let events = api.watch().into_actor(self);
-        let events = events.map(|event, actor: &mut Self, ctx| match event {
-            Ok(event) => actor.changed(&event, ctx),
-            Err(error) => actor.lost(&error, ctx),
-        });
-        ctx.spawn(events.finish());
-        // Commands under way look at the same one.
-        self.mirror.reset();
-        self.api = Some(api);
-    }
-
-    fn changed(&mut self, event: &ClusterEvent, ctx: &mut Context<Self>) {
-        let was_complete = self.mirror.is_complete();
-        self.mirror.apply(event);
-        if !self.mirror.is_complete() {
-            return;
-        }
-        if !was_complete {
-            self.regained();
-        }
-        if !self.report_planned {
-            self.report_planned = true;
-            ctx.run_later(COALESCE, |actor, _| {
-                actor.report_planned = false;
-                actor.report();
-            });
-        }
-    }
-
-    fn regained(&mut self) {
-        self.reconnect_delays = reconnect_delays();
-        info!("cluster answered");
-        if self.outage.take().is_some() {
-            let message = "the cluster answers again".to_owned();
-            self.record(EventKind::Normal, "ClusterReachable", None, message);
-        }
-    }
-
-    fn lost(&mut self, error: &ClusterError, ctx: &mut Context<Self>) {
-        let message = error.in_full();
-        if self.outage.as_ref() != Some(&message) {
-            warn!(error = %message, "cluster was lost");
-            self.record(EventKind::Warn, "ClusterUnreachable", None, message.clone());
-        }
-        self.api = None;
-        self.outage = Some(message);
-        self.report();
-        self.leave_alone(error.retry_after());
-        let delay = self.reconnect_delays.next().flatten().unwrap_or(MAX_RECONNECT_DELAY);
-        ctx.run_later(delay.max(self.quiet_for()), Self::connect);
-    }
-
     fn tick(&mut self, ctx: &mut Context<Self>) {
         self.report();
+        self.renew_access(ctx);
         ctx.run_later(OBSERVE_PERIOD, Self::tick);
     }
 
@@ -216,13 +156,6 @@ impl K8sExecutor {
     }
 }
 
-fn reconnect_delays() -> exponential_backoff::IntoIter {
-    let mut backoff = Backoff::new(u32::MAX, MIN_RECONNECT_DELAY, MAX_RECONNECT_DELAY);
-    backoff.set_factor(2);
-    backoff.set_jitter(0.1);
-    backoff.iter()
-}
-
 impl Actor for K8sExecutor {
     type Context = Context<Self>;
 
@@ -235,7 +168,7 @@ impl Actor for K8sExecutor {
 impl Supervised for K8sExecutor {
     /// Connection, watches and commands went with the actor's futures; all is made anew.
     fn restarting(&mut self, _ctx: &mut Self::Context) {
-        self.api = None;
+        (self.api, self.watching, self.renewal_failure) = (None, None, None);
         self.mirror = Mirror::default();
         self.reconnect_delays = reconnect_delays();
         self.report_planned = false;
@@ -288,6 +221,7 @@ impl Handler<ExecutorCommand> for K8sExecutor {
     }
 }
 
+mod connection;
 mod telling;
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::fmt::{self, Debug};
 use std::future::Future;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
@@ -22,14 +23,16 @@ use crate::workload::{DeviceId, WorkloadId};
 
 pub use self::error::{ClusterError, Refusal};
 pub use self::kubeconfig::ClusterAccess;
-use self::kubeconfig::Reader;
+use self::kubeconfig::{Access, Reader};
 use self::retry_after::RetryAfter;
+use self::sources::Sources;
 
 mod apply;
 mod error;
 mod events;
 mod kubeconfig;
 mod retry_after;
+mod sources;
 
 /// Time for one call to the cluster.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -52,9 +55,6 @@ pub trait ClusterApi {
     /// Returns all Deployments and Pods of this device, and then each change. Ends after its first
     /// error.
     fn watch(&self) -> LocalBoxStream<'static, Result<ClusterEvent, ClusterError>>;
-}
-
-/// One event of the watches. `Debug` shows no object: a variable of it may be a password.
 
     /// Returns whether the files that the connection was made from are as they were.
     fn is_current(&self) -> LocalBoxFuture<'static, bool>;
@@ -74,6 +74,9 @@ impl From<&Deployment> for Written {
         let metadata = &deployment.metadata;
         Self { uid: metadata.uid.clone(), generation: metadata.generation }
     }
+}
+
+/// One event of the watches. `Debug` shows no object: a variable of it may be a password.
 #[derive(Clone)]
 pub enum ClusterEvent {
     /// About a Deployment.
@@ -102,8 +105,9 @@ pub fn kubernetes(access: ClusterAccess, device: DeviceId) -> Connect {
     Rc::new(move || {
         let (reader, device) = (reader.clone(), device.clone());
         async move {
-            let (client, retry_after) = reader.client().await?;
-            Ok(Rc::new(KubeClient { client, retry_after, device }) as Rc<dyn ClusterApi>)
+            let Access { client, retry_after, sources } = reader.open().await?;
+            let client = KubeClient { client, retry_after, sources, reader, device };
+            Ok(Rc::new(client) as Rc<dyn ClusterApi>)
         }
         .boxed_local()
     })
@@ -114,6 +118,8 @@ pub fn kubernetes(access: ClusterAccess, device: DeviceId) -> Connect {
 struct KubeClient {
     client: Client,
     retry_after: RetryAfter,
+    sources: Arc<Sources>,
+    reader: Reader,
     device: DeviceId,
 }
 
@@ -164,6 +170,11 @@ impl ClusterApi for KubeClient {
             Some((event, rest))
         })
         .boxed_local()
+    }
+
+    fn is_current(&self) -> LocalBoxFuture<'static, bool> {
+        let (reader, sources) = (self.reader.clone(), Arc::clone(&self.sources));
+        async move { reader.is_current(sources).await }.boxed_local()
     }
 }
 

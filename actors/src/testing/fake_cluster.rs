@@ -32,6 +32,8 @@ pub enum Mood {
     Silent,
     /// It refuses every change.
     Refusing(Refusal),
+    /// It serves whom it knows: nobody can connect anew.
+    Closed,
 }
 
 /// A cluster in memory. Clones are the same cluster.
@@ -45,11 +47,11 @@ struct Inner {
     applied: Vec<Objects>,
     deployments: BTreeMap<WorkloadId, Deployment>,
     watchers: Vec<mpsc::UnboundedSender<Watched>>,
-}
-
     is_replaced: bool,
     /// What the watchers are not told yet; none while they are told at once.
     late: Option<Vec<ClusterEvent>>,
+}
+
 impl Default for FakeCluster {
     fn default() -> Self {
         Self(Rc::new(RefCell::new(Inner {
@@ -59,10 +61,10 @@ impl Default for FakeCluster {
             applied: Vec::new(),
             deployments: BTreeMap::new(),
             watchers: Vec::new(),
-        })))
-    }
             is_replaced: false,
             late: None,
+        })))
+    }
 }
 
 impl FakeCluster {
@@ -74,8 +76,11 @@ impl FakeCluster {
     pub fn connect(&self) -> Connect {
         let cluster = self.clone();
         Rc::new(move || {
-            cluster.0.borrow_mut().connections += 1;
             let connection = Rc::new(cluster.clone()) as Rc<dyn ClusterApi>;
+            let mut inner = cluster.0.borrow_mut();
+            inner.connections += 1;
+            inner.is_replaced &= inner.mood == Mood::Closed;
+            drop(inner);
             cluster.answer("connect", connection)
         })
     }
@@ -104,11 +109,6 @@ impl FakeCluster {
         }
     }
 
-    /// Says how many replicas of a Deployment are available.
-    pub fn set_available(&self, id: &WorkloadId, replicas: i32) {
-        let changed = {
-            let mut inner = self.0.borrow_mut();
-            inner.deployments.get_mut(id).map(|deployment| {
     /// Replaces the files that say how to connect.
     pub fn replace_access(&self) {
         self.0.borrow_mut().is_replaced = true;
@@ -124,6 +124,11 @@ impl FakeCluster {
         }
     }
 
+    /// Says how many replicas of a Deployment are available.
+    pub fn set_available(&self, id: &WorkloadId, replicas: i32) {
+        let changed = {
+            let mut inner = self.0.borrow_mut();
+            inner.deployments.get_mut(id).map(|deployment| {
                 deployment.status = Some(DeploymentStatus {
                     available_replicas: Some(replicas),
                     updated_replicas: Some(1),
@@ -153,11 +158,6 @@ impl FakeCluster {
         }
     }
 
-    /// Returns everything applied so far, in order.
-    #[must_use]
-    pub fn applied(&self) -> Vec<Objects> {
-        self.0.borrow().applied.clone()
-    }
     /// Deletes a Deployment as somebody else does.
     pub fn delete_by_hand(&self, id: &WorkloadId) {
         let deleted = self.0.borrow_mut().deployments.remove(id);
@@ -166,6 +166,11 @@ impl FakeCluster {
         }
     }
 
+    /// Returns everything applied so far, in order.
+    #[must_use]
+    pub fn applied(&self) -> Vec<Objects> {
+        self.0.borrow().applied.clone()
+    }
 
     /// Returns how often somebody tried to connect.
     #[must_use]
@@ -173,8 +178,21 @@ impl FakeCluster {
         self.0.borrow().connections
     }
 
+    /// Returns how many watch it.
+    #[must_use]
+    pub fn watchers(&self) -> usize {
+        self.0.borrow().watchers.iter().filter(|watcher| !watcher.is_closed()).count()
+    }
+
     fn publish(&self, event: Event<Deployment>) {
         let event = ClusterEvent::Deployment(Box::new(event));
+        if let Some(late) = &mut self.0.borrow_mut().late {
+            return late.push(event);
+        }
+        self.send(&event);
+    }
+
+    fn send(&self, event: &ClusterEvent) {
         let mut inner = self.0.borrow_mut();
         inner.watchers.retain(|watcher| watcher.send(Ok(event.clone())).is_ok());
     }
@@ -186,20 +204,14 @@ impl FakeCluster {
     ) -> LocalBoxFuture<'static, Result<T, ClusterError>> {
         match &self.0.borrow().mood {
             Mood::Well => ready(Ok(value)).boxed_local(),
-        if let Some(late) = &mut self.0.borrow_mut().late {
-            return late.push(event);
-        }
-        self.send(&event);
-    }
-
-    fn send(&self, event: &ClusterEvent) {
             Mood::Refusing(refusal) if call.starts_with("apply") => {
                 let (call, refusal) = (call.to_owned(), refusal.clone());
                 let retry_after =
                     matches!(refusal, Refusal::TooManyRequests(_)).then_some(Self::RETRY_AFTER);
                 ready(Err(ClusterError::Refused { call, refusal, retry_after })).boxed_local()
             }
-            Mood::Refusing(_) => ready(Ok(value)).boxed_local(),
+            Mood::Closed if call == "connect" => ready(Err(unreachable(call))).boxed_local(),
+            Mood::Refusing(_) | Mood::Closed => ready(Ok(value)).boxed_local(),
             Mood::Unreachable => ready(Err(unreachable(call))).boxed_local(),
             Mood::Silent => std::future::pending().boxed_local(),
         }
@@ -207,7 +219,7 @@ impl FakeCluster {
 
     fn serves(&self, call: &str) -> bool {
         match self.0.borrow().mood {
-            Mood::Well => true,
+            Mood::Well | Mood::Closed => true,
             Mood::Refusing(_) => !call.starts_with("apply"),
             Mood::Unreachable | Mood::Silent => false,
         }
@@ -229,6 +241,9 @@ impl ClusterApi for FakeCluster {
             }
             sign(&mut deployment);
             let mut inner = self.0.borrow_mut();
+            let uid = format!("uid-{}", inner.applied.len());
+            deployment.metadata.uid.get_or_insert(uid);
+            written = Written::from(&deployment);
             inner.deployments.insert(objects.id.clone(), deployment.clone());
             inner.applied.push(objects);
             drop(inner);
@@ -241,9 +256,6 @@ impl ClusterApi for FakeCluster {
         if self.serves("suspend") {
             self.change_by_hand(&id, |spec| spec.replicas = Some(0));
             let signed = self.0.borrow_mut().deployments.get_mut(&id).map(|deployment| {
-            let uid = format!("uid-{}", inner.applied.len());
-            deployment.metadata.uid.get_or_insert(uid);
-            written = Written::from(&deployment);
                 sign(deployment);
                 deployment.clone()
             });
@@ -300,6 +312,10 @@ impl ClusterApi for FakeCluster {
             Some((event, receiver))
         })
         .boxed_local()
+    }
+
+    fn is_current(&self) -> LocalBoxFuture<'static, bool> {
+        ready(!self.0.borrow().is_replaced).boxed_local()
     }
 }
 

@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
-use actors::k8s_executor::{ClusterApi, ClusterError, ClusterEvent, Connect, Objects, Refusal};
+use actors::k8s_executor::{
+    ClusterApi, ClusterError, ClusterEvent, Connect, Objects, Refusal, Written,
+};
 use actors::testing::fake_cluster::{FakeCluster, Mood};
 use actors::workload::{ExecutorKind, WorkloadId};
-use futures_util::future::{FutureExt as _, LocalBoxFuture};
+use futures_util::future::{FutureExt as _, LocalBoxFuture, ready};
 use futures_util::stream::LocalBoxStream;
 use tokio::task::spawn_local;
 use tokio::time::sleep;
@@ -155,7 +157,7 @@ impl Cluster {
 }
 
 impl ClusterApi for Cluster {
-    fn apply(&self, objects: Objects) -> Answer<()> {
+    fn apply(&self, objects: Objects) -> Answer<Written> {
         let id = objects.id.clone();
         self.call("apply", id.clone().as_str(), move |this| {
             this.running.borrow_mut().insert(id.clone());
@@ -190,5 +192,11 @@ impl ClusterApi for Cluster {
     fn watch(&self) -> LocalBoxStream<'static, Result<ClusterEvent, ClusterError>> {
         self.world.called("k8s watch");
         self.api().watch()
+    }
+
+    /// Now and then somebody replaces the kubeconfig.
+    fn is_current(&self) -> LocalBoxFuture<'static, bool> {
+        let is_current = self.world.chooser.rng("k8s is_current").u8(..8) > 0;
+        ready(is_current).boxed_local()
     }
 }

@@ -486,3 +486,24 @@ async fn a_start_that_waits_for_its_predecessor_survives_a_reconnection() {
     assert!(said.contains(&Said::Finished(3, Ok(()))), "{said:?}");
     assert_eq!(scene.cluster.applied().len(), 2);
 }
+
+#[actix::test]
+async fn a_replaced_access_is_used_without_a_break_once_it_can_be() {
+    let scene = Scene::on(FakeCluster::default());
+    scene.hear(1).await;
+    scene.start(1);
+    scene.hear(1).await;
+    scene.cluster.become_(Mood::Closed);
+    scene.cluster.replace_access();
+    let here = holds(CurrentState::Starting);
+    assert_eq!(scene.hear(60).await, [here.clone(), here.clone()]);
+    assert_eq!(scene.cluster.connections(), 3, "two of them in vain");
+    scene.cluster.become_(Mood::Well);
+    let said = scene.hear(60).await;
+    assert!(said.iter().all(|said| *said == here), "{said:?}");
+    assert_eq!(scene.cluster.connections(), 4);
+    // One watches.
+    assert_eq!(scene.cluster.watchers(), 1);
+    scene.cluster.set_available(&"web-1".into(), 1);
+    assert_eq!(scene.hear(1).await, [holds(CurrentState::Running)]);
+}

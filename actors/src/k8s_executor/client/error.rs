@@ -7,6 +7,9 @@ use std::time::Duration;
 use kube::config::{InClusterError, KubeconfigError};
 use kube::core::Status;
 use kube::runtime::watcher;
+use tower::timeout::error::Elapsed;
+
+use super::CALL_TIMEOUT;
 
 type Source = Box<dyn Error + Send + Sync>;
 
@@ -121,6 +124,8 @@ impl ClusterError {
     pub(super) fn call(call: &str, error: kube::Error, retry_after: Option<Duration>) -> Self {
         if let kube::Error::Api(status) = error {
             Self::refused(call, &status, retry_after)
+        } else if matches!(&error, kube::Error::Service(error) if error.is::<Elapsed>()) {
+            Self::timed_out(call, CALL_TIMEOUT)
         } else {
             Self::unreachable(call, error)
         }

@@ -9,8 +9,10 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use tower::timeout::TimeoutLayer;
 use tower::util::MapResponseLayer;
 
+use super::sources::Sources;
 use super::{CALL_TIMEOUT, ClusterError, RetryAfter};
 
 /// Time for a connection to open.
@@ -21,7 +23,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(75);
 /// Where the access to the cluster stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClusterAccess {
-    /// In this file. It is read at each connection: it may appear and change while the agent runs.
+    /// In this file, which may appear and change while the agent runs.
     Kubeconfig(PathBuf),
     /// In what the cluster that the agent runs in gives to each of its pods.
     InCluster,
@@ -40,12 +42,12 @@ impl Reader {
         Self { access, turn: Arc::new(Semaphore::new(1)) }
     }
 
-    /// Returns a client for the cluster, and what that asks of it.
+    /// Opens the access.
     ///
     /// # Errors
     /// There is no such file, or it is none; reading it takes too long, or an earlier read still
     /// hangs: each read would hold a thread more.
-    pub(super) async fn client(&self) -> Result<(Client, RetryAfter), ClusterError> {
+    pub(super) async fn open(&self) -> Result<Access, ClusterError> {
         let call = "read the kubeconfig";
         let turn = Arc::clone(&self.turn).try_acquire_owned().map_err(|_| {
             ClusterError::unreachable(call, "an earlier read of it, or a program it names, hangs")
@@ -53,7 +55,7 @@ impl Reader {
         let access = self.access.clone();
         // Off the actors' thread: files are read, and a kubeconfig may name a program to run.
         let making = tokio::task::spawn_blocking(move || {
-            let made = make(&access);
+            let made = open(&access);
             drop(turn);
             made
         });
@@ -61,11 +63,32 @@ impl Reader {
         let made = made.map_err(|_| ClusterError::timed_out(call, CALL_TIMEOUT))?;
         made.map_err(|error| ClusterError::unreachable(call, error))?
     }
+
+    /// Returns whether what an access was made from is as it was, as far as that is known.
+    pub(super) async fn is_current(&self, sources: Arc<Sources>) -> bool {
+        let Ok(turn) = Arc::clone(&self.turn).try_acquire_owned() else {
+            return true;
+        };
+        let looking = tokio::task::spawn_blocking(move || {
+            let are_current = sources.are_current();
+            drop(turn);
+            are_current
+        });
+        !matches!(timeout(CALL_TIMEOUT, looking).await, Ok(Ok(false)))
+    }
 }
 
-fn make(access: &ClusterAccess) -> Result<(Client, RetryAfter), ClusterError> {
+/// An access to a cluster that is open.
+pub(super) struct Access {
+    pub(super) client: Client,
+    pub(super) retry_after: RetryAfter,
+    pub(super) sources: Arc<Sources>,
+}
+
+fn open(access: &ClusterAccess) -> Result<Access, ClusterError> {
+    let mut sources = Sources::default();
     let mut config = match access {
-        ClusterAccess::Kubeconfig(path) => read_kubeconfig(path)?,
+        ClusterAccess::Kubeconfig(path) => read_kubeconfig(path, &mut sources)?,
         ClusterAccess::InCluster => Config::incluster().map_err(ClusterError::in_cluster)?,
     };
     config.connect_timeout = Some(CONNECT_TIMEOUT);
@@ -81,12 +104,17 @@ fn make(access: &ClusterAccess) -> Result<(Client, RetryAfter), ClusterError> {
         noted.note(&answer);
         answer
     });
-    Ok((builder.with_layer(&note).build(), retry_after))
+    // A watch, too, is answered at once, if only with its first line.
+    let limit = TimeoutLayer::new(CALL_TIMEOUT);
+    let client = builder.with_layer(&note).with_layer(&limit).build();
+    Ok(Access { client, retry_after, sources: Arc::new(sources) })
 }
 
-fn read_kubeconfig(path: &Path) -> Result<Config, ClusterError> {
+fn read_kubeconfig(path: &Path, sources: &mut Sources) -> Result<Config, ClusterError> {
     let unreadable = |error| ClusterError::kubeconfig(path, error);
+    sources.add(path);
     let kubeconfig = Kubeconfig::read_from(path).map_err(unreadable)?;
+    sources.add_files_of(&kubeconfig);
     let options = KubeConfigOptions::default();
     let config = Config::from_custom_kubeconfig(kubeconfig, &options);
     tokio::runtime::Handle::current().block_on(config).map_err(unreadable)

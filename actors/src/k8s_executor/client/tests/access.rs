@@ -45,6 +45,47 @@ async fn a_kubeconfig_that_hangs_is_read_once_at_a_time() {
 }
 
 #[actix::test]
+async fn a_kubeconfig_counts_as_replaced_when_it_or_a_file_that_it_names_is_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let write = |name: &str, content: &str| {
+        // As a careful program does.
+        std::fs::write(at("new"), content).unwrap();
+        std::fs::rename(at("new"), at(name)).unwrap();
+    };
+    let authority = rcgen::generate_simple_self_signed(["cluster".to_owned()]).unwrap();
+    let user = rcgen::generate_simple_self_signed(["u".to_owned()]).unwrap();
+    let kubeconfig = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+        "clusters": [{"name": "k", "cluster": {
+            "server": "https://127.0.0.1:1", "certificate-authority": "authority",
+        }}],
+        "users": [{"name": "u", "user": {
+            "client-certificate": "certificate", "client-key": "key",
+        }}],
+    });
+    let files = [
+        ("kubeconfig", kubeconfig.to_string()),
+        ("authority", authority.cert.pem()),
+        ("certificate", user.cert.pem()),
+        ("key", user.signing_key.serialize_pem()),
+    ];
+    for (name, content) in &files {
+        write(name, content);
+    }
+    let connect = kubernetes(ClusterAccess::Kubeconfig(at("kubeconfig")), "toto".into());
+    for (name, content) in &files {
+        let api = connect().await.unwrap();
+        assert!(api.is_current().await);
+        std::fs::remove_file(at(name)).unwrap();
+        assert!(api.is_current().await, "{name} may be on its way");
+        write(name, content);
+        assert!(!api.is_current().await, "{name}");
+    }
+}
+
+#[actix::test]
 async fn an_agent_that_runs_in_no_cluster_says_so() {
     let error = kubernetes(ClusterAccess::InCluster, "toto".into())().await.err().unwrap();
     let text = error.in_full();

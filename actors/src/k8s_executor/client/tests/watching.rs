@@ -90,3 +90,24 @@ async fn a_forbidden_list_ends_the_watch_and_names_verb_and_resource() {
     assert!(text.contains(message) && !error.is_outage(), "{text}");
     assert!(next(&mut events).await.is_none());
 }
+
+#[actix::test]
+async fn a_watch_that_is_not_even_begun_is_given_up_as_any_call_is() {
+    let server = ApiServer::start(|asked| {
+        let watches = asked.query.contains("watch=true");
+        match asked.line.as_str() {
+            _ if watches => Answer::Silence,
+            DEPLOYMENTS => list("Deployment", &[]),
+            _ => list("Pod", &[]),
+        }
+    });
+    let mut events = server.connect().await.watch();
+    until(&mut events, |event| matches!(event, watcher::Event::InitDone)).await;
+    tokio::time::pause();
+    let error = loop {
+        if let Err(error) = events.next().await.unwrap() {
+            break error;
+        }
+    };
+    assert!(matches!(error, ClusterError::TimedOut { after: CALL_TIMEOUT, .. }), "{error:?}");
+}
