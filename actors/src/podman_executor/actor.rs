@@ -14,14 +14,14 @@ use tracing::{Instrument as _, debug, info, info_span};
 
 use super::api::{PodmanApi, PodmanError};
 use super::disk::PodmanDisk;
-use super::events::PodmanEvent;
+use super::events::{Change, PodmanEvent};
 use super::notices::{Notes, Notices};
 use super::observer::Observer;
 use super::workbench::Workbench;
 use crate::clock::{Clock, Monotonic};
 use crate::command_ticket::CommandTicket;
 use crate::messages::{
-    CommandError, CommandFinished, EventRecorded, ExecutorCommand, WorkloadsObserved, tell,
+    Action, CommandError, CommandFinished, EventRecorded, ExecutorCommand, WorkloadsObserved, tell,
 };
 use crate::supervisor::Vitals;
 use crate::workload::{
@@ -86,6 +86,8 @@ pub struct PodmanExecutor {
     /// Pods that a command made or removed, and when, as long as a look may be under way that
     /// began before.
     touched: BTreeMap<WorkloadId, Monotonic>,
+    /// Pods that a command starts or stops now.
+    changing: BTreeMap<WorkloadId, Change>,
     availability: Availability,
     notices: Notices,
     /// The images that configured workloads name; `None` until a configuration is known.
@@ -153,6 +155,7 @@ impl PodmanExecutor {
             gap: MIN_OBSERVATION_GAP,
             told: None,
             touched: BTreeMap::new(),
+            changing: BTreeMap::new(),
             availability: Availability::Untold,
             notices: Notices::default(),
             wanted_images: None,
@@ -194,8 +197,12 @@ impl Handler<ExecutorCommand> for PodmanExecutor {
             workload = %command.action.workload_name(),
             executor = %self.deps.kind,
         );
+        let id = command.action.workload_id();
+        let is_absent = self.is_absent(id);
+        let change = change(&command.action).map(|change| (id.clone(), change));
+        self.changing.extend(change);
         let (bench, observer) = (Rc::clone(&self.bench), Rc::clone(&self.observer));
-        let work = work(bench, observer, command, left);
+        let work = work(bench, observer, command, left, is_absent);
         let work = work.instrument(span).into_actor(self);
         ctx.spawn(work.map(|done, actor, ctx| actor.answer(ticket, done, ctx)));
     }
@@ -206,7 +213,12 @@ impl StreamHandler<Result<PodmanEvent, PodmanError>> for PodmanExecutor {
         match event {
             Ok(event) => {
                 self.since = self.since.max(Some(event.time));
-                if event.changes_state() {
+                // Looking at all pods while podman works on one would only hold that up.
+                let of_command = self
+                    .changing
+                    .iter()
+                    .any(|(id, change)| event.is_of(id.as_str()) && event.comes_of(*change));
+                if event.changes_state() && !of_command {
                     self.observe_soon(ctx);
                 }
             }
@@ -231,8 +243,17 @@ impl PodmanExecutor {
         )
     }
 
+    /// Returns whether the last look, and what commands did since, show no pod `id`.
+    fn is_absent(&self, id: &WorkloadId) -> bool {
+        let told = self.told.as_ref().filter(|_| self.observer.sees());
+        told.is_some_and(|pods| pods.iter().all(|pod| pod.id != *id))
+    }
+
     /// Answers a command after what it came to was told, so that the scheduler decides on it.
     fn answer(&mut self, ticket: CommandTicket, done: Done, ctx: &mut Context<Self>) {
+        if change(&done.action).is_some() {
+            self.changing.remove(done.action.workload_id());
+        }
         match done.seen {
             Seen::Nothing => {}
             Seen::All(seen) => self.seen(seen, ctx),
@@ -248,8 +269,11 @@ impl PodmanExecutor {
         }
         let result = done.result.map(|notes| self.notice(id, workload, notes));
         ticket.finish(result);
-        // A state that changed since that look is seen without waiting for its event.
-        self.observe_soon(ctx);
+        // A state that changed since that look is seen without waiting for its event, but not at
+        // the cost of what is under way.
+        if self.changing.is_empty() {
+            self.observe_soon(ctx);
+        }
     }
 
     /// Tells people once what could not be done as they wished.
@@ -276,5 +300,14 @@ impl PodmanExecutor {
     ) {
         let event = Event { kind, reason, workload, message, at: self.deps.clock.now().wall };
         tell(&self.deps.events, EventRecorded { event });
+    }
+}
+
+/// Returns what `action` does to its pod.
+const fn change(action: &Action) -> Option<Change> {
+    match action {
+        Action::Start { .. } => Some(Change::Start),
+        Action::Stop { .. } | Action::Suspend { .. } => Some(Change::Stop),
+        Action::Pull { .. } | Action::Limit { .. } => None,
     }
 }

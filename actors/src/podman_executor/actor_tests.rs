@@ -194,6 +194,63 @@ async fn idle_executor_lists_once_a_period() {
 }
 
 #[actix::test]
+async fn what_a_command_does_to_its_pod_costs_no_listing_and_what_happens_to_others_does() {
+    let podman = FakePodman::new();
+    let mut desk = desk(&podman);
+    let other = workload("other", json!({"containers": [{"name": "main", "image": "x"}]}));
+    desk.run_start(&web()).await.unwrap();
+    desk.run_start(&Arc::new(other.clone())).await.unwrap();
+    sleep(Duration::from_secs(5)).await;
+    podman.fail_once("stop_container", Fault::Delay(Duration::from_secs(10)));
+    desk.send(stop_of(&web()), MINUTE);
+    sleep(Duration::from_secs(1)).await;
+    let before = podman.count("containers");
+    podman.tell_of(web().id.as_str(), "died");
+    podman.tell_of(web().id.as_str(), "cleanup");
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(podman.count("containers"), before);
+    podman.end_containers(other.id.as_str(), 3);
+    let ended = |state: &CurrentState| matches!(state, CurrentState::Exited { .. });
+    desk.observe_state(&other.id, ended).await;
+    assert_eq!(desk.finished.recv().await.unwrap().result, Ok(()));
+}
+
+#[actix::test]
+async fn container_that_ends_while_its_pod_is_started_is_seen() {
+    let podman = FakePodman::new();
+    let mut desk = desk(&podman);
+    desk.observe(|seen| seen.pods.is_ok()).await;
+    podman.fail_once("containers_of", Fault::Delay(Duration::from_secs(10)));
+    desk.send(start_of(&web()), MINUTE);
+    sleep(Duration::from_secs(1)).await;
+    podman.end_containers(web().id.as_str(), 3);
+    let ended = |state: &CurrentState| matches!(state, CurrentState::Exited { .. });
+    let began = desk.clock.now().monotonic;
+    desk.observe_state(&web().id, ended).await;
+    let took = desk.clock.now().monotonic.saturating_since(began);
+    assert!(took < Duration::from_secs(1), "{took:?}");
+}
+
+#[actix::test]
+async fn start_looks_for_its_pod_only_where_the_last_look_may_be_wrong() {
+    let podman = FakePodman::new();
+    let mut first = desk(&podman);
+    let mut second = desk_in_paused_time(&podman);
+    first.observe(|seen| seen.pods.is_ok()).await;
+    second.observe(|seen| seen.pods.is_ok()).await;
+    first.run_start(&web()).await.unwrap();
+    assert_eq!(podman.count("containers_of"), 1, "only to see that it runs");
+    // The other has not looked since: podman must tell it.
+    podman.fail_once("play", Fault::Refused("pod already exists"));
+    second.run_start(&web()).await.unwrap();
+    assert_eq!((podman.count("play"), podman.count("containers_of")), (2, 2));
+    assert_eq!(podman.count("remove_pod"), 0, "what runs is adopted");
+    // Once it is seen, it is looked at before anything else.
+    second.run_start(&web()).await.unwrap();
+    assert_eq!((podman.count("play"), podman.count("containers_of")), (2, 3));
+}
+
+#[actix::test]
 async fn listing_that_fails_is_reported_and_tried_again() {
     let podman = FakePodman::new();
     let mut desk = desk(&podman);

@@ -18,18 +18,70 @@ const IDLE: [&str; 8] = [
     "unmount",
 ];
 
+/// What a start makes happen to the containers of its pod.
+const STARTING: [&str; 3] = ["create", "init", "start"];
+
 /// Something that happened to a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct PodmanEvent {
     /// `died`, `start`, `remove` and so on.
     #[serde(rename = "Action", default)]
     pub action: String,
+    /// To what.
+    #[serde(rename = "Actor", default)]
+    pub actor: EventActor,
     /// When, Unix seconds.
     #[serde(default)]
     pub time: i64,
 }
 
+/// What an event happened to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct EventActor {
+    /// What is known of it.
+    #[serde(rename = "Attributes", default)]
+    pub attributes: EventAttributes,
+}
+
+/// What is known of a container at an event.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct EventAttributes {
+    /// Its name: that of its pod, a dash, and its own in the pod.
+    #[serde(default)]
+    pub name: String,
+}
+
+/// What a command does to a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// It starts it.
+    Start,
+    /// It stops and removes it.
+    Stop,
+}
+
 impl PodmanEvent {
+    /// Returns an event of the container with this name.
+    #[must_use]
+    pub fn of(container: &str, action: &str, time: i64) -> Self {
+        let attributes = EventAttributes { name: container.to_owned() };
+        Self { action: action.to_owned(), actor: EventActor { attributes }, time }
+    }
+
+    /// Returns whether a container of the pod `pod` can be meant.
+    pub(super) fn is_of(&self, pod: &str) -> bool {
+        let rest = self.actor.attributes.name.strip_prefix(pod);
+        rest.is_some_and(|rest| rest.starts_with('-'))
+    }
+
+    /// Returns whether `change` makes it happen, so that the command's end tells more.
+    pub(super) fn comes_of(&self, change: Change) -> bool {
+        match change {
+            Change::Start => STARTING.contains(&self.action.as_str()),
+            Change::Stop => true,
+        }
+    }
+
     /// Returns whether the event may have changed a container's state.
     #[must_use]
     pub fn changes_state(&self) -> bool {
@@ -94,8 +146,7 @@ mod tests {
     const DIED: &str = r#"{"status":"died","id":"10a9","Type":"container","Action":"died","Actor":{"ID":"10a9","Attributes":{"containerExitCode":"5","name":"ev1-a"}},"scope":"local","time":1795431036,"timeNano":1795431036922745492}"#;
 
     fn event(action: &str, time: i64) -> Line {
-        let action = action.to_owned();
-        Line::Event(PodmanEvent { action, time })
+        Line::Event(PodmanEvent::of("ev1-a", action, time))
     }
 
     #[test]
@@ -128,11 +179,31 @@ mod tests {
 
     #[test]
     fn a_health_check_does_not_count_as_a_change() {
-        let changes = |action: &str| {
-            let action = action.to_owned();
-            PodmanEvent { action, time: 0 }.changes_state()
-        };
+        let changes = |action: &str| PodmanEvent::of("web-a", action, 0).changes_state();
         assert!(changes("died") && changes("start") && changes("remove") && changes("unheard-of"));
         assert!(!changes("health_status") && !changes("exec_died"));
+    }
+
+    #[test]
+    fn what_a_command_does_to_its_own_pod_is_no_news() {
+        let died = PodmanEvent::of("web-0123-main", "died", 0);
+        assert!(died.is_of("web-0123") && !died.is_of("web-012") && !died.is_of("web-0123-main"));
+        assert!(
+            !PodmanEvent::of("", "died", 0).is_of("web-0123"),
+            "an event that names nothing is of no pod"
+        );
+        for (action, start, stop) in [
+            ("create", true, true),
+            ("init", true, true),
+            ("start", true, true),
+            // A container that ends while its pod is started is news.
+            ("died", false, true),
+            ("remove", false, true),
+            ("unheard-of", false, true),
+        ] {
+            let event = PodmanEvent::of("web-0123-main", action, 0);
+            assert_eq!(event.comes_of(Change::Start), start, "{action}");
+            assert_eq!(event.comes_of(Change::Stop), stop, "{action}");
+        }
     }
 }

@@ -36,6 +36,7 @@ const MAX_POLL_PERIOD: Duration = Duration::from_millis(100);
 const REPLACEMENT_GRACE: Duration = Duration::from_secs(10);
 
 /// Creates and starts the pod of `workload`. Returns what people should know, and its containers.
+/// With `is_absent`, there was none when last looked, and only a name that is taken says otherwise.
 ///
 /// # Errors
 /// The pod does not run; nothing of it is left, unless podman does not answer.
@@ -44,9 +45,13 @@ pub(super) async fn start(
     workload: &Workload,
     limits: Limits,
     deadline: Monotonic,
+    is_absent: bool,
 ) -> Result<(Notes, Vec<ContainerRow>), CommandError> {
     let silent = |error: PodmanError| unavailable(&error);
-    let rows = bench.containers_of(&workload.id).await.map_err(silent)?;
+    let rows = match is_absent {
+        true => Vec::new(),
+        false => bench.containers_of(&workload.id).await.map_err(silent)?,
+    };
     if runs(bench, &rows) {
         offer_to_kernel(bench, workload, &rows);
         let limited = apply_limits(bench, workload, limits, &rows).await?;
@@ -113,12 +118,16 @@ async fn play(
         log_max_size: bench.log_max_size.clone(),
         timeout: left.saturating_sub(REMOVAL_RESERVE).max(left / 2),
     };
+    let silent = |error: PodmanError| unavailable(&error);
     let mut played = bench.api.play(request(bench.left(deadline))).await;
     if is_name_taken(&played) {
-        remove_namesake(bench, workload).await?;
+        let rows = bench.containers_of(&workload.id).await.map_err(silent)?;
+        if runs(bench, &rows) {
+            return Ok(rows);
+        }
+        remove_namesake(bench, workload, &rows).await?;
         played = bench.api.play(request(bench.left(deadline))).await;
     }
-    let silent = |error: PodmanError| unavailable(&error);
     match played {
         Ok(report) => {
             let mut errors = report.pods.into_iter().flat_map(|pod| pod.container_errors);
@@ -157,8 +166,17 @@ fn is_name_taken(played: &Result<PlayReport, PodmanError>) -> bool {
     }
 }
 
-/// Removes a pod without containers, which no listing of containers shows.
-async fn remove_namesake(bench: &Workbench, workload: &Workload) -> Result<(), CommandError> {
+/// Removes a pod that came since the last look, or one without containers, which no listing of
+/// containers shows.
+async fn remove_namesake(
+    bench: &Workbench,
+    workload: &Workload,
+    rows: &[ContainerRow],
+) -> Result<(), CommandError> {
+    if !rows.is_empty() {
+        let removed = remove_gently(bench, &workload.id, REPLACEMENT_GRACE).await;
+        return removed.map_err(|error| start_error(&error));
+    }
     let name = workload.id.as_str();
     let pod = bench.pod(&workload.id).await.map_err(|error| unavailable(&error))?;
     if pod.is_none() {

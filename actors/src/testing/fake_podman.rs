@@ -102,7 +102,7 @@ impl FakePodman {
             row.exited_at += 1;
             row.pid = 0;
         });
-        self.tell("died");
+        self.tell_of(pod, "died");
     }
 
     /// Makes the process of each container of `pod` disappear without a word.
@@ -113,9 +113,17 @@ impl FakePodman {
         state.dead_processes.extend(pids);
     }
 
-    /// Sends an event to every stream.
+    /// Sends an event that names no container to every stream.
     pub fn tell(&self, action: &str) {
-        let event = PodmanEvent { action: action.to_owned(), time: 1 };
+        self.send(&PodmanEvent::of("", action, 1));
+    }
+
+    /// Sends an event of a container of `pod` to every stream.
+    pub fn tell_of(&self, pod: &str, action: &str) {
+        self.send(&PodmanEvent::of(&format!("{pod}-main"), action, 1));
+    }
+
+    fn send(&self, event: &PodmanEvent) {
         let streams = &mut self.0.borrow_mut().streams;
         streams.retain(|stream| stream.send(event.clone()).is_ok());
     }
@@ -203,7 +211,7 @@ impl FakePodman {
         }
     }
 
-    fn make(&self, manifest: &[u8]) {
+    fn make(&self, manifest: &[u8]) -> String {
         let pod: Pod = serde_json::from_slice(manifest).unwrap_or_default();
         let name = pod.metadata.name.unwrap_or_default();
         let labels = pod.metadata.labels.unwrap_or_default();
@@ -222,7 +230,8 @@ impl FakePodman {
             });
         }
         let status = "Running".to_owned();
-        state.pods.push(PodRow { name, status, labels });
+        state.pods.push(PodRow { name: name.clone(), status, labels });
+        name
     }
 }
 
@@ -259,6 +268,15 @@ impl PodmanApi for FakePodman {
             if let Some(time) = on_the_way {
                 tokio::time::sleep(time).await;
             }
+            Ok(rows)
+        })
+    }
+
+    fn containers_of<'a>(&'a self, pod: &'a str) -> Answer<'a, Vec<ContainerRow>> {
+        Box::pin(async move {
+            self.enter("containers_of", pod).await?;
+            let mut rows = self.0.borrow().containers.clone();
+            rows.retain(|row| row.pod_name == pod);
             Ok(rows)
         })
     }
@@ -300,8 +318,8 @@ impl PodmanApi for FakePodman {
     fn play(&self, request: PlayRequest) -> Answer<'_, PlayReport> {
         Box::pin(async move {
             self.enter("play", "").await?;
-            self.make(&request.manifest);
-            self.tell("start");
+            let pod = self.make(&request.manifest);
+            self.tell_of(&pod, "start");
             Ok(PlayReport::default())
         })
     }

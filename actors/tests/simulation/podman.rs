@@ -92,7 +92,7 @@ impl Podman {
     /// Removes a pod by somebody else's hand.
     pub(crate) fn remove(&self, id: &WorkloadId) {
         remove(&mut self.state.borrow_mut(), id.as_str());
-        self.tell("remove");
+        self.tell(id.as_str(), "remove");
     }
 
     /// Ends every stream, as a restart of the service does.
@@ -128,7 +128,7 @@ impl Podman {
 
     fn end(&self, container: &str, code: i32) {
         let now = self.world.clock.now().wall.timestamp();
-        {
+        let pod = {
             let mut state = self.state.borrow_mut();
             let mut rows = state.containers.iter_mut();
             let row = rows.find(|row| row.id == container && row.state == "running");
@@ -137,16 +137,17 @@ impl Podman {
             row.exit_code = code;
             row.exited_at = now;
             row.pid = 0;
-            let name = &row.pod_name;
+            let name = row.pod_name.clone();
             self.world.note(|| format!("{} container of {name} ended with {code}", self.kind));
-        }
-        self.tell("died");
+            name
+        };
+        self.tell(&pod, "died");
     }
 
-    fn tell(&self, action: &str) {
+    fn tell(&self, pod: &str, action: &str) {
         let time = self.world.clock.now().wall.timestamp();
         let copies = self.world.chooser.copies_of_event(&format!("{}/{action}", self.kind));
-        let event = PodmanEvent { action: action.to_owned(), time };
+        let event = PodmanEvent::of(&format!("{pod}-main"), action, time);
         for _ in 0..copies {
             let streams = &mut self.state.borrow_mut().streams;
             streams.retain(|stream| stream.send(event.clone()).is_ok());
@@ -278,7 +279,7 @@ impl Podman {
                 });
             }
         }
-        self.tell("start");
+        self.tell(&name, "start");
         if half {
             let container_errors = vec!["address already in use".to_owned()];
             return Ok(PlayReport { pods: vec![PlayedPod { container_errors }] });
@@ -380,7 +381,7 @@ impl PodmanApi for Podman {
             this.check_stop(&id, is_late);
             this.world.note(|| format!("{} pod {id} removed", this.kind));
             remove(&mut this.state.borrow_mut(), &id);
-            this.tell("remove");
+            this.tell(&id, "remove");
             Ok(())
         })
     }

@@ -39,19 +39,20 @@ pub(super) enum Seen {
 
 /// Does what `command` asks, then looks at what it came to, all before its deadline. What a listing
 /// costs grows with the pods, so all are looked at only where one is not enough, or where the last
-/// look did not show what the others do.
+/// look did not show what the others do. `is_absent`: there was no such pod when last looked.
 pub(super) async fn work(
     bench: Rc<Workbench>,
     observer: Rc<Observer>,
     command: ExecutorCommand,
     left: Duration,
+    is_absent: bool,
 ) -> Done {
     let _busy = bench.busy(command.action.workload_id());
     let reserve = ANSWER_RESERVE.min(left / 4);
     let allowed = left.saturating_sub(reserve);
     let until = bench.clock.now().monotonic + allowed;
     let action = command.action;
-    let result = timeout(allowed, execute(&bench, &action, until)).await;
+    let result = timeout(allowed, execute(&bench, &action, until, is_absent)).await;
     let result = result.unwrap_or_else(|_| {
         let error = PodmanError::Timeout { call: "finish the command", after: allowed };
         Err(unavailable(&error))
@@ -88,10 +89,11 @@ async fn execute(
     bench: &Workbench,
     action: &Action,
     until: Monotonic,
+    is_absent: bool,
 ) -> Result<(Notes, Vec<ContainerRow>), CommandError> {
     let notes = match action {
         Action::Start { workload, limits } => {
-            return start::start(bench, workload, *limits, until).await;
+            return start::start(bench, workload, *limits, until, is_absent).await;
         }
         Action::Pull { workload } => pull::pull(bench, workload, until).await?,
         Action::Limit { workload, limits } => limits::limit(bench, workload, *limits).await?,
