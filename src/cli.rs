@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use clap::builder::ValueParser;
 use clap::{Arg, ArgMatches, value_parser};
 
-use crate::commands::{cron, eval, status};
-use crate::config::{ConfigErrors, Loaded, Sources, Warning};
+use crate::commands::{check, cron, eval, status};
+use crate::config::{ConfigErrors, Sources, Warning};
 use crate::settings::{self, Fallback, Setting, VARIABLE_PREFIX};
 
 /// Name of the flag that names the configuration file.
@@ -80,7 +80,7 @@ pub fn parse(
     // Flags may stand before the command's name or after it; those after it win.
     add_flags(&matches, &mut sources);
     Ok(match matches.subcommand() {
-        Some(("check", matches)) => {
+        Some((check::NAME, matches)) => {
             add_flags(matches, &mut sources);
             Command::Check(sources)
         }
@@ -133,8 +133,8 @@ fn version(commit: Option<&str>) -> String {
 #[must_use]
 pub fn command() -> clap::Command {
     let run = clap::Command::new("run").about("Run the agent; the same as no command");
-    let check = clap::Command::new("check")
-        .about("Check the configuration and show what counts: exit code 0 or 2");
+    let check = clap::Command::new(check::NAME)
+        .about("Check the configuration and its manifests, show what counts: exit code 0 or 2");
     with_settings(clap::Command::new("device-worker-ng"))
         .version(version(option_env!("DEVICE_WORKER_NG_COMMIT")))
         .about(env!("CARGO_PKG_DESCRIPTION"))
@@ -196,23 +196,6 @@ fn report_warnings(warnings: &[Warning]) {
 /// Writes why the agent ended to standard error: logging itself may be what failed.
 pub fn report_failure(error: &anyhow::Error) {
     let _ = writeln!(io::stderr(), "error: {error:#}");
-}
-
-/// Writes a good configuration to standard output: every setting with its value and its source;
-/// to standard error what is doubtful in it.
-#[must_use]
-pub fn report_good(loaded: &Loaded) -> ExitCode {
-    report_warnings(&loaded.warnings);
-    let mut report = String::from("configuration is good\n");
-    for effective in &loaded.effective {
-        let key = effective.key;
-        report += &match &effective.value {
-            Some(value) => format!("  {key:<23} {value}  ({})\n", effective.source),
-            None => format!("  {key:<23} not set\n"),
-        };
-    }
-    let _ = io::stdout().write_all(report.as_bytes());
-    ExitCode::SUCCESS
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use actors::clock::Clock;
 use device_worker_ng::cli::{self, Command};
-use device_worker_ng::commands::{cron, eval, status};
+use device_worker_ng::commands::{check, cron, eval, status};
 use device_worker_ng::config::{Config, Loaded, Machine, Sources};
 use device_worker_ng::{logging, oom_score, system};
 use tracing::{error, warn};
@@ -15,7 +15,9 @@ const UNUSABLE: u8 = 2;
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os(), std::env::vars_os()) {
         Ok(Command::Run(sources)) => with_config(&sources, start),
-        Ok(Command::Check(sources)) => with_config(&sources, |loaded| cli::report_good(&loaded)),
+        Ok(Command::Check(sources)) => {
+            with_config(&sources, |loaded| check::answer(&loaded).report())
+        }
         Ok(Command::Eval(question)) => eval::answer(&question).report(),
         Ok(Command::Cron(question)) => {
             cron::answer(&question, Clock::system().now().wall, &chrono::Local).report()

@@ -183,6 +183,64 @@ fn check_shows_what_counts_and_where_it_comes_from() {
     }
 }
 
+const DEVICE: &str = "\
+apiVersion: management.project-flotta.io/v1alpha1
+kind: EdgeDevice
+metadata: {name: toto}
+spec: {profiles: [{name: load, conditions: [{name: calm, expression: cpu < 50%}]}]}
+";
+const WORKLOAD: &str = "\
+apiVersion: management.project-flotta.io/v1alpha1
+kind: EdgeWorkload
+metadata: {name: web}
+spec:
+  profiles: [{name: load, conditions: [{name: calm}]}]
+  type: pod
+  pod: {spec: {containers: [{name: web, image: \"web:1\"}]}}
+";
+
+#[test]
+fn check_reads_the_manifests() {
+    let device = device();
+    device.configure("");
+    device.write("manifests/device.yaml", DEVICE);
+    device.write("manifests/web.yaml", WORKLOAD);
+    let output = device.agent("check --config config.yaml").output().unwrap();
+    assert_eq!((code(&output), text(&output.stderr)), (Some(0), String::new()));
+    let report = text(&output.stdout);
+    assert!(report.ends_with("manifests are good: 1 workload, 1 profile\n"), "{report}");
+}
+
+#[test]
+fn check_tells_each_problem_of_the_manifests() {
+    for (file, from, to, told) in [
+        ("web", "metadata", "[", "  web.yaml: it is not YAML: "),
+        ("web", "type: pod", "type: pdo", "  workload web: its kind \"pdo\" is unknown"),
+        ("web", "name: load", "name: lod", "  workload web: the device has no profile lod"),
+        (
+            "web",
+            "{name: calm}",
+            "{name: calm}, {name: idle}",
+            "  workload web: profile load of the device has no condition idle",
+        ),
+        ("device", "cpu < 50%", "cpu <> 50%", "  profile load, condition calm: column 6: found "),
+        ("device", "toto", "titi", "  device.yaml: it describes device \"titi\", and no file"),
+    ] {
+        let device = device();
+        device.configure("");
+        for (name, text) in [("device", DEVICE), ("web", WORKLOAD)] {
+            let broken = if name == file { text.replace(from, to) } else { text.to_owned() };
+            device.write(&format!("manifests/{name}.yaml"), &broken);
+        }
+        let output = device.agent("check --config config.yaml").output().unwrap();
+        let error = text(&output.stderr);
+        assert_eq!(code(&output), Some(2), "{error}");
+        let (head, problems) = error.split_once('\n').unwrap();
+        assert!(head.starts_with("the manifests have "), "{error}");
+        assert!(problems.lines().any(|line| line.starts_with(told)), "{told} in {error}");
+    }
+}
+
 #[test]
 fn several_problems_are_told_at_once_by_check_and_by_run() {
     for command in ["check", "run", ""] {

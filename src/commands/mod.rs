@@ -1,5 +1,6 @@
 //! Commands that answer a question and end: no actors, nothing made on the disk.
 
+pub mod check;
 pub mod cron;
 pub mod eval;
 pub mod status;

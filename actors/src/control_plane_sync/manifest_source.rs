@@ -30,6 +30,23 @@ pub fn manifests_in(folder: &Path, device: DeviceId) -> Rc<dyn ConfigurationSour
     Rc::new(ManifestSource { folder: folder.to_owned(), device, watch, disk, known: Rc::default() })
 }
 
+/// Reads `folder` once, for somebody who only wants to know: what its manifests want of `device`, and
+/// what is wrong with them, by file. Blocks on the disk.
+///
+/// # Errors
+/// The folder itself cannot be read.
+pub fn manifests_once(
+    folder: &Path,
+    device: &DeviceId,
+) -> io::Result<(Configuration, Vec<String>)> {
+    let reading = manifests::read(read_folder(folder)?, &Accepted::default(), device);
+    Ok((reading.configuration, reading.problems.iter().map(told).collect()))
+}
+
+fn told(problem: &FileProblem) -> String {
+    format!("{}: {}", problem.file, problem.reason)
+}
+
 struct ManifestSource {
     folder: PathBuf,
     device: DeviceId,
@@ -102,7 +119,6 @@ fn digest(
     };
     let mut reading = manifests::read(files, accepted, device);
     share(&mut reading.configuration.workloads, in_force);
-    let told = |problem: &FileProblem| format!("{}: {}", problem.file, problem.reason);
     Arc::new(Known {
         accepted: reading.accepted,
         configuration: reading.configuration,

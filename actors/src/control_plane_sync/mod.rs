@@ -39,6 +39,6 @@ pub use client::{HttpsClient, ServerSettings};
 pub use control_plane_error::{Call, ControlPlaneError, Message};
 pub use identity::{Identities, IdentityFiles};
 pub use identity_error::IdentityError;
-pub use manifest_source::manifests_in;
+pub use manifest_source::{manifests_in, manifests_once};
 pub use source::{ConfigurationStore, Restored, Source, stored_in};
 pub use wire::AgentStatus;

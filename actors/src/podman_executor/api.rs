@@ -25,7 +25,7 @@ pub type EventStream = LocalBoxStream<'static, Result<PodmanEvent, PodmanError>>
 #[derive(Debug, thiserror::Error)]
 pub enum PodmanError {
     /// Nobody listens on the socket.
-    #[error("failed to connect to podman at {}", socket.display())]
+    #[error("failed to connect to podman at {} (is podman.socket enabled?)", socket.display())]
     Connect {
         /// The socket.
         socket: PathBuf,
