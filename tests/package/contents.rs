@@ -56,13 +56,33 @@ fn common(path: &str) -> String {
         .replace("/licenses/device-worker-ng/LICENSE", "/doc/device-worker-ng/copyright")
 }
 
-#[test]
-fn both_packages_hold_the_same() {
+/// The files of the .deb.
+fn debian() -> BTreeSet<String> {
     let listed = run(Command::new("dpkg-deb").arg("--contents").arg(deb()));
     let files = listed.lines().filter(|line| !line.starts_with('d'));
     let paths = files.filter_map(|line| line.split_once(" ./")).map(|(_, path)| path);
-    let debian: BTreeSet<_> = paths
-        .map(|path| common(&format!("/{path}")))
+    paths.map(|path| format!("/{path}")).collect()
+}
+
+#[test]
+fn the_documents_are_packaged_with_their_pictures() {
+    let packaged = debian();
+    for folder in ["docs", "docs/images"] {
+        let entries = std::fs::read_dir(project(folder)).unwrap().map(|entry| entry.unwrap());
+        let files = entries.filter(|entry| entry.file_type().unwrap().is_file());
+        for file in files {
+            let name = file.file_name().into_string().unwrap();
+            let path = format!("/usr/share/doc/{NAME}/{folder}/{name}");
+            assert!(packaged.contains(&path), "{path}");
+        }
+    }
+}
+
+#[test]
+fn both_packages_hold_the_same() {
+    let debian: BTreeSet<_> = debian()
+        .iter()
+        .map(|path| common(path))
         .filter(|path| !path.contains("lintian") && !path.ends_with("changelog.Debian"))
         .collect();
     let fedora: BTreeSet<_> = query(&["--list"]).lines().map(common).collect();
