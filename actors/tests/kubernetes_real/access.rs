@@ -1,11 +1,14 @@
 //! The ways in which an agent gets access, beside the kubeconfig with a token of all other tests.
 
 use actors::k8s_executor::ClusterAccess;
-use actors::workload::WorkloadStatus::Running;
+use actors::workload::WorkloadStatus::{Crashed, Running};
 use kube::ResourceExt as _;
+use serde_json::json;
+use tokio::time::timeout;
 
 use crate::agent::{Agent, workload};
-use crate::cluster::{Cluster, is_in_a_pod};
+use crate::cluster::{Cluster, LIMIT, is_in_a_pod};
+use crate::network::Network;
 
 const ID: &str = "web-0123456789ab";
 
@@ -21,6 +24,29 @@ async fn a_certificate_and_a_program_that_gives_a_token_open_the_cluster() {
         assert_eq!(pod.labels()["device-worker-ng/device"], device);
         assert_eq!(agent.recorded("ClusterUnreachable"), 0);
     }
+}
+
+#[actix::test]
+async fn a_kubeconfig_that_is_replaced_while_the_old_one_serves_is_used_without_an_outage() {
+    let cluster = Cluster::start().await;
+    let agent = Agent::start("toto", &cluster);
+    agent.configure(&[workload("web", ID)]);
+    let pod = cluster.pod("toto", ID).await;
+    cluster.runs(&pod).await;
+    agent.reports("web", Running).await;
+
+    // The new one leads another way.
+    let network = Network::to(cluster.port()).await;
+    let replacement = cluster.write_kubeconfig_through(network.port());
+    std::fs::rename(replacement, cluster.agents_kubeconfig()).unwrap();
+    timeout(LIMIT, network.used()).await.expect("the new way is taken");
+    let down = json!({"waiting": {"reason": "CrashLoopBackOff"}});
+    cluster.play_kubelet(&pod, &down, &json!({"terminated": {"exitCode": 3}})).await;
+    agent.reports("web", Crashed).await;
+    for told in ["ClusterUnreachable", "ClusterReachable", "WorkloadFailed", "WorkloadChanged"] {
+        assert_eq!(agent.recorded(told), 0, "{told}");
+    }
+    assert_eq!(cluster.pod("toto", ID).await.uid(), pod.uid());
 }
 
 /// Runs a second time, as the agent: in surroundings as the cluster makes them for its pods.

@@ -38,8 +38,8 @@ const AS_IN_A_POD: &str = r#"
     shift
     exec "$@"
 "#;
-/// Time for the cluster to come up, or to do one thing.
-const LIMIT: Duration = Duration::from_secs(90);
+/// Time for the cluster to come up, or to do one thing. Longer than any watch of the agent.
+pub(crate) const LIMIT: Duration = Duration::from_secs(90);
 /// Time between two looks.
 const POLL: Duration = Duration::from_millis(200);
 

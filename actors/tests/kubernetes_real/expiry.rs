@@ -2,7 +2,6 @@
 
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use actors::k8s_executor::ClusterAccess;
 use actors::workload::WorkloadStatus::{Crashed, Running};
@@ -14,11 +13,8 @@ use tracing::field::Field;
 use tracing_subscriber::layer::{self, Layer, SubscriberExt as _};
 
 use crate::agent::{Agent, workload};
-use crate::cluster::{Cluster, eventually};
+use crate::cluster::{Cluster, LIMIT, eventually};
 use crate::network::Network;
-
-/// Longer than any watch.
-const LIMIT: Duration = Duration::from_secs(90);
 
 /// Why each watch expired, by the agent's log.
 #[derive(Clone, Default)]

@@ -9,6 +9,8 @@ use tokio::task::JoinSet;
 /// Carries connections from a port of its own to another; ended when dropped.
 pub(crate) struct Network {
     port: u16,
+    /// How many connections were opened.
+    opened: watch::Sender<usize>,
     /// How many connections have something held back; `None` while nothing is.
     held: watch::Sender<Option<usize>>,
     _carrying: JoinSet<()>,
@@ -18,8 +20,8 @@ impl Network {
     pub(crate) async fn to(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let own_port = listener.local_addr().unwrap().port();
-        let held = watch::Sender::new(None);
-        let holds = held.clone();
+        let (opened, held) = (watch::Sender::new(0), watch::Sender::new(None));
+        let (opens, holds) = (opened.clone(), held.clone());
         let mut carrying = JoinSet::new();
         carrying.spawn_local(async move {
             let mut connections = JoinSet::new();
@@ -27,6 +29,7 @@ impl Network {
                 let far = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
                 let (from_near, mut to_near) = near.into_split();
                 let (mut from_far, to_far) = far.into_split();
+                opens.send_modify(|opened| *opened += 1);
                 let holds = holds.clone();
                 connections.spawn_local(async move {
                     tokio::select! {
@@ -36,11 +39,16 @@ impl Network {
                 });
             }
         });
-        Self { port: own_port, held, _carrying: carrying }
+        Self { port: own_port, opened, held, _carrying: carrying }
     }
 
     pub(crate) const fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Waits until somebody uses it.
+    pub(crate) async fn used(&self) {
+        self.opened.subscribe().wait_for(|opened| *opened > 0).await.unwrap();
     }
 
     /// Holds back what the agent sends from now on, until that is so on `connections` of them.
