@@ -46,6 +46,8 @@ pub struct WorkloadsConfigured {
     pub workloads: Vec<Arc<Workload>>,
     /// Those that cannot be run, to be reported.
     pub rejected: Vec<RejectedWorkload>,
+    /// The profiles that they may name: they are judged by verdicts on these and no others.
+    pub profiles: Arc<[Profile]>,
     /// A newer configuration was on the disk and is damaged: until the source is heard, nothing
     /// that exists is removed because this one does not know it.
     pub is_outdated: bool,
@@ -57,7 +59,7 @@ pub struct WorkloadsConfigured {
 #[rtype(result = "()")]
 pub struct ProfilesConfigured {
     /// All of them, each name once.
-    pub profiles: Vec<Profile>,
+    pub profiles: Arc<[Profile]>,
 }
 
 // ---- MetricsIngest --------------------------------------------------------------------------
@@ -93,6 +95,8 @@ pub enum MetricsRefused {
 pub struct ProfilesEvaluated {
     /// All verdicts.
     pub verdicts: Verdicts,
+    /// What they are verdicts on.
+    pub profiles: Arc<[Profile]>,
     /// When the post was taken that changed one; `None` when no post did.
     pub posted_at: Option<Monotonic>,
 }

@@ -1,6 +1,7 @@
 //! A posted metric, or one that became stale, stops and starts pods at that very moment.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::Recipient;
@@ -14,7 +15,7 @@ use actors::scheduler::{Scheduler, SchedulerDeps};
 use actors::supervisor::Slot;
 use actors::testing::probe::Probe;
 use actors::testing::workloads::workload;
-use actors::workload::{CurrentState, ExecutorKind, ObservedPod, Sample, WorkloadStatus};
+use actors::workload::{CurrentState, ExecutorKind, ObservedPod, Profile, Sample, WorkloadStatus};
 use tokio::task::JoinSet;
 
 use crate::rig::{Rig, at_once, configuration, in_virtual_time, profile, settings};
@@ -190,11 +191,14 @@ fn verdict_becomes_a_command_in_the_moment_of_the_post() {
         let web = workload("web").profile("load", &["calm"]).build();
         let pair = Pair::start();
         pair.observe(Vec::new());
-        let configured =
-            WorkloadsConfigured { workloads: vec![web], ..WorkloadsConfigured::default() };
+        let profiles: Arc<[Profile]> = [profile("load", "calm", "cpu < 50%")].into();
+        let configured = WorkloadsConfigured {
+            workloads: vec![web],
+            profiles: Arc::clone(&profiles),
+            ..WorkloadsConfigured::default()
+        };
         tell(&pair.workloads, configured);
-        let calm = profile("load", "calm", "cpu < 50%");
-        tell(&pair.profiles, ProfilesConfigured { profiles: vec![calm] });
+        tell(&pair.profiles, ProfilesConfigured { profiles });
         pair.post("cpu", 20.0).await;
         let mut steps = Vec::new();
         while steps.last() != Some(&"start") {

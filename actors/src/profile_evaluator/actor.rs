@@ -1,5 +1,6 @@
 //! Takes metrics and profiles, and tells the scheduler when a verdict changes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::{Actor, AsyncContext, Context, Handler, Recipient, SpawnHandle, Supervised};
@@ -39,7 +40,7 @@ pub struct EvaluatorDeps {
 pub struct ProfileEvaluator {
     deps: EvaluatorDeps,
     /// As last configured; `None` before that.
-    configured: Option<Vec<Profile>>,
+    configured: Option<Arc<[Profile]>>,
     profiles: Profiles,
     timer: Option<Timer>,
 }
@@ -115,8 +116,10 @@ impl Handler<GetProfiles> for ProfileEvaluator {
 }
 
 impl ProfileEvaluator {
-    fn configure(&mut self, configured: Vec<Profile>, ctx: &mut Context<Self>) {
+    fn configure(&mut self, configured: Arc<[Profile]>, ctx: &mut Context<Self>) {
         if self.configured.as_ref() == Some(&configured) {
+            // Those who compare find the same Arc.
+            self.configured = Some(configured);
             self.publish(None);
             return;
         }
@@ -158,7 +161,8 @@ impl ProfileEvaluator {
 
     fn publish(&self, posted_at: Option<Monotonic>) {
         let verdicts = self.profiles.verdicts().clone();
-        tell(&self.deps.scheduler, ProfilesEvaluated { verdicts, posted_at });
+        let profiles = self.configured.clone().unwrap_or_default();
+        tell(&self.deps.scheduler, ProfilesEvaluated { verdicts, profiles, posted_at });
     }
 
     /// Logs what changed, and reports what cannot be evaluated.

@@ -188,7 +188,7 @@ impl Handler<ProfilesEvaluated> for Scheduler {
     type Result = ();
 
     fn handle(&mut self, evaluated: ProfilesEvaluated, ctx: &mut Context<Self>) {
-        self.jobs.evaluate(evaluated.verdicts);
+        self.jobs.evaluate(evaluated.verdicts, evaluated.profiles);
         self.act(evaluated.posted_at, ctx);
     }
 }

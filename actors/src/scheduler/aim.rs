@@ -6,25 +6,16 @@ use super::eligibility::{Eligibility, eligibility, limits, limits_are_known, und
 use super::job::Job;
 use super::notices::Notices;
 use crate::clock::Moment;
-use crate::workload::{TargetState, Verdicts};
+use crate::workload::{ProfileRef, TargetState, Verdicts};
 
 /// How long after the agent's start a pod that runs is kept though its profiles lack data: the
 /// metrics that allowed it were known to the agent's previous life, and will be posted again.
 pub(crate) const ADOPTION_GRACE: Duration = Duration::from_secs(120);
 
-/// The verdicts that a job is aimed by.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct View<'a> {
-    /// None before the first.
-    pub(crate) verdicts: Option<&'a Verdicts>,
-    /// The configuration changed and its verdicts are still to come: what runs is kept meanwhile.
-    pub(crate) are_pending: bool,
-}
-
 impl Job {
-    /// Decides the target from the profiles and the cron tick.
-    pub(crate) fn aim(&mut self, view: View<'_>, now: Moment) {
-        let verdicts = view.verdicts;
+    /// Decides the target from the profiles and the cron tick. The verdicts are on the profiles of
+    /// the configuration in force; `None` while they are still to come.
+    pub(crate) fn aim(&mut self, verdicts: Option<&Verdicts>, now: Moment) {
         let Some(workload) = &self.desired else {
             self.target = TargetState::Removed;
             self.inactive_because = None;
@@ -33,25 +24,22 @@ impl Job {
         let none = Verdicts::new();
         let known = verdicts.unwrap_or(&none);
         self.limits = limits(&workload.profiles, known);
-        let in_grace = now.monotonic.since_start() < ADOPTION_GRACE || view.are_pending;
-        self.limits_are_known = !in_grace || limits_are_known(&workload.profiles, known);
-        let forbidden = if workload.profiles.is_empty() {
-            None
-        } else {
-            let may_keep = in_grace && self.is_alive();
-            match verdicts.map(|known| eligibility(&workload.profiles, known)) {
-                Some(Eligibility::Allowed) => None,
-                Some(Eligibility::Forbidden { because }) => {
-                    let keep = view.are_pending && self.is_alive();
-                    (!keep).then_some(because)
-                }
-                Some(Eligibility::Undecided { because }) => (!may_keep).then_some(because),
-                None => (!may_keep).then(|| "its profiles are not evaluated yet".to_owned()),
-            }
+        let may_keep = verdicts.is_none() || now.monotonic.since_start() < ADOPTION_GRACE;
+        self.limits_are_known =
+            !may_keep || limits_are_known(self.limits, &workload.profiles, known);
+        let judged = judge(&workload.profiles, verdicts);
+        self.is_kept = may_keep
+            && matches!(judged, Eligibility::Undecided { .. })
+            && (self.target == TargetState::Running || self.is_any_pod_alive());
+        let forbidden = match judged {
+            Eligibility::Allowed => None,
+            Eligibility::Forbidden { because } => Some(because),
+            Eligibility::Undecided { because } => (!self.is_kept).then_some(because),
         };
         let waits_for_cron = self.cron.is_some() && !self.run_requested && !self.is_alive();
         (self.target, self.inactive_because) = if let Some(because) = forbidden {
-            self.run_requested = false;
+            // A tick that comes before its verdicts waits for them.
+            self.run_requested &= verdicts.is_none();
             (TargetState::Inactive, Some(because))
         } else if waits_for_cron {
             let why = if self.clock_is_unset {
@@ -77,5 +65,16 @@ impl Job {
             notices.warn("ProfileUnknown", &self.name, message.clone());
         }
         self.undefined = found;
+    }
+}
+
+fn judge(profiles: &[ProfileRef], verdicts: Option<&Verdicts>) -> Eligibility {
+    match verdicts {
+        Some(verdicts) => eligibility(profiles, verdicts),
+        None if profiles.is_empty() => Eligibility::Allowed,
+        None => {
+            let because = "its profiles are not evaluated yet".to_owned();
+            Eligibility::Undecided { because }
+        }
     }
 }

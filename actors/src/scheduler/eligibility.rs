@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::workload::{ConditionRef, Limits, ProfileRef, ProfileVerdicts, Verdict, Verdicts};
+use crate::workload::{Limits, ProfileRef, ProfileVerdicts, Verdict, Verdicts};
 
 /// What the profiles say about a workload.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,15 +120,21 @@ pub(crate) fn limits(profiles: &[ProfileRef], verdicts: &Verdicts) -> Limits {
     limits
 }
 
-/// Returns whether every condition that may bring a limit is known to be true or not.
-pub(crate) fn limits_are_known(profiles: &[ProfileRef], verdicts: &Verdicts) -> bool {
-    let is_known = |profile: &ProfileRef, condition: &ConditionRef| {
-        let verdict = verdicts.get(&profile.name).and_then(|it| it.get(&condition.name));
-        verdict.is_some_and(|verdict| *verdict != Verdict::Unknown)
-    };
+/// Returns whether `limits` are what they will be once every verdict is known: no condition that is
+/// unknown could bring a smaller one.
+pub(crate) fn limits_are_known(
+    limits: Limits,
+    profiles: &[ProfileRef],
+    verdicts: &Verdicts,
+) -> bool {
     profiles.iter().all(|profile| {
-        let limiting = |it: &&ConditionRef| it.cpu.is_some() || it.memory.is_some();
-        profile.conditions.iter().filter(limiting).all(|it| is_known(profile, it))
+        let defined = verdicts.get(&profile.name);
+        profile.conditions.iter().all(|condition| {
+            let verdict = defined.and_then(|defined| defined.get(&condition.name));
+            verdict.is_some_and(|verdict| *verdict != Verdict::Unknown)
+                || smaller(limits.cpu, condition.cpu) == limits.cpu
+                    && smaller(limits.memory, condition.memory) == limits.memory
+        })
     })
 }
 
@@ -237,6 +243,24 @@ mod tests {
         ] {
             let found = limits(&profiles(named), &verdicts(verdicts_now));
             assert_eq!(found.cpu, expected, "{named} with {verdicts_now}");
+        }
+    }
+
+    #[test]
+    fn limits_are_known_when_no_unknown_condition_could_make_them_smaller() {
+        for (named, verdicts_now, expected) in [
+            ("p:a@50000", "p.a=true", true),
+            ("p:a@50000", "p.a=false", true),
+            ("p:a@50000", "p.a=unknown", false),
+            ("p:a@50000", "", false),
+            ("p:a,b@20000", "p.a=unknown p.b=true", true),
+            ("p:a@50000,b@20000", "p.a=unknown p.b=true", true),
+            ("p:a@50000,b@20000", "p.a=true p.b=unknown", false),
+            ("p:a", "", true),
+        ] {
+            let (profiles, verdicts) = (profiles(named), verdicts(verdicts_now));
+            let found = limits_are_known(limits(&profiles, &verdicts), &profiles, &verdicts);
+            assert_eq!(found, expected, "{named} with {verdicts_now}");
         }
     }
 }

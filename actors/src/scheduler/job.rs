@@ -30,6 +30,8 @@ pub(crate) struct Job {
     /// Why a newer specification was refused.
     pub(crate) rejected: Option<String>,
     pub(crate) target: TargetState,
+    /// Its profiles cannot be judged yet: whatever of it runs goes on, and nothing else starts.
+    pub(super) is_kept: bool,
     /// Why the target is not Running.
     pub(crate) inactive_because: Option<String>,
     /// What its profiles name and the device does not define, as it was last told.
@@ -82,6 +84,7 @@ impl Job {
             outdated: false,
             rejected: None,
             target: TargetState::Removed,
+            is_kept: false,
             inactive_because: None,
             undefined: None,
             limits: Limits::default(),
@@ -209,20 +212,24 @@ impl Job {
 
     /// Returns whether containers of the specification in force run.
     pub(crate) fn is_alive(&self) -> bool {
-        match self.current() {
-            Some(
-                CurrentState::Starting
-                | CurrentState::Running
-                | CurrentState::Degraded { .. }
-                | CurrentState::Crashing { .. },
-            ) => true,
-            Some(CurrentState::Unknown) => matches!(self.run, Run::Started { .. }),
-            Some(
-                CurrentState::Exited { .. }
-                | CurrentState::Incomplete { .. }
-                | CurrentState::Suspended,
-            )
-            | None => false,
+        self.current_pod().is_some_and(|pod| self.lives(pod))
+    }
+
+    /// Returns whether containers of any specification run.
+    pub(super) fn is_any_pod_alive(&self) -> bool {
+        self.pods.values().any(|pod| self.lives(pod))
+    }
+
+    fn lives(&self, pod: &ObservedPod) -> bool {
+        match &pod.state {
+            CurrentState::Starting
+            | CurrentState::Running
+            | CurrentState::Degraded { .. }
+            | CurrentState::Crashing { .. } => true,
+            CurrentState::Unknown => matches!(self.run, Run::Started { .. }),
+            CurrentState::Exited { .. }
+            | CurrentState::Incomplete { .. }
+            | CurrentState::Suspended => false,
         }
     }
 }

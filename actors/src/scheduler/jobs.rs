@@ -9,6 +9,7 @@ use super::cron::{CronSchedule, CronTicks};
 use super::dependencies::Dependencies;
 use super::eligibility::verdicts_differ;
 use super::job::Job;
+use super::judgement::Judgement;
 use super::notices::Notices;
 use super::report::{rejected, report};
 use super::run::PodKey;
@@ -18,7 +19,7 @@ use super::start_budget::StartBudget;
 use crate::clock::Moment;
 use crate::messages::WorkloadsConfigured;
 use crate::workload::{
-    Event, ExecutorKind, JobReport, ObservedPod, Verdicts, Workload, WorkloadName,
+    Event, ExecutorKind, JobReport, ObservedPod, Profile, Verdicts, Workload, WorkloadName,
 };
 
 /// All jobs.
@@ -29,9 +30,7 @@ pub(crate) struct Jobs {
     /// What every executor saw last; pods of workloads that have no job yet among them.
     pub(super) seen: BTreeMap<ExecutorKind, BTreeMap<WorkloadName, Vec<ObservedPod>>>,
     pub(super) runtimes: Runtimes,
-    pub(super) verdicts: Option<Verdicts>,
-    /// Profiles or references to them changed, and the verdicts on that are still to come.
-    pub(super) verdicts_pending: bool,
+    pub(super) judgement: Judgement,
     /// Workloads of the configuration that were refused, and why.
     rejected: BTreeMap<WorkloadName, String>,
     pub(super) dependencies: Dependencies,
@@ -57,8 +56,7 @@ impl Jobs {
             settings,
             jobs: BTreeMap::new(),
             seen: BTreeMap::new(),
-            verdicts: None,
-            verdicts_pending: false,
+            judgement: Judgement::default(),
             rejected: BTreeMap::new(),
             dependencies: Dependencies::default(),
             outdated: false,
@@ -77,7 +75,7 @@ impl Jobs {
         let mut fresh = Self::new(self.settings.clone(), self.random.u64(..));
         fresh.next_command = self.next_command;
         fresh.draining = self.draining;
-        fresh.verdicts = self.verdicts.take();
+        fresh.judgement = std::mem::take(&mut self.judgement);
         fresh.seen = std::mem::take(&mut self.seen);
         std::mem::swap(&mut fresh.runtimes, &mut self.runtimes);
         std::mem::swap(&mut fresh.budget, &mut self.budget);
@@ -95,6 +93,7 @@ impl Jobs {
         self.notices.set_time(now.wall);
         self.configured = true;
         self.outdated = configured.is_outdated;
+        self.judge_by(&configured.profiles);
         let names: BTreeSet<_> = configured.workloads.iter().map(|w| w.name.clone()).collect();
         for workload in &configured.workloads {
             self.adopt(workload, now);
@@ -121,8 +120,6 @@ impl Jobs {
         if let Some(way_out) = self.settings.unconfigured.get(&workload.executor) {
             self.notices.warn("RuntimeNotConfigured", name, way_out.clone());
         }
-        let known = self.jobs.get(name).and_then(|job| job.desired.as_ref());
-        self.verdicts_pending |= known.map(|known| &known.profiles) != Some(&workload.profiles);
         let cron = self.cron_of(workload, now);
         let (retry, seed) = (self.settings.retry, self.random.u64(..));
         self.job(name).configure(workload, cron, retry, seed, now);
@@ -217,23 +214,37 @@ impl Jobs {
         self.rejected = rejected;
     }
 
-    /// Adopts verdicts: the jobs that name a profile whose verdicts changed are planned anew.
-    pub(crate) fn evaluate(&mut self, verdicts: Verdicts) {
-        let old = self.verdicts.replace(verdicts);
-        let was_pending = std::mem::take(&mut self.verdicts_pending);
-        let new = self.verdicts.as_ref();
-        for (name, job) in &self.jobs {
-            let Some(workload) = &job.desired else {
-                continue;
-            };
-            let changed = verdicts_differ(&workload.profiles, old.as_ref(), new);
-            if changed || (was_pending && !workload.profiles.is_empty()) {
+    /// Adopts the profiles of the configuration, on which there may be no verdicts yet.
+    fn judge_by(&mut self, profiles: &Arc<[Profile]>) {
+        let were_there = self.judgement.in_force().is_some();
+        self.judgement.configure(profiles);
+        if self.judgement.in_force().is_some() != were_there {
+            self.plan_those_with_profiles();
+        }
+    }
+
+    /// Adopts verdicts on `profiles`: the jobs that name a profile whose verdicts changed are
+    /// planned anew.
+    pub(crate) fn evaluate(&mut self, verdicts: Verdicts, profiles: Arc<[Profile]>) {
+        let were_there = self.judgement.in_force().is_some();
+        let old = self.judgement.evaluate(verdicts, profiles);
+        if self.judgement.in_force().is_some() != were_there {
+            self.plan_those_with_profiles();
+        }
+        let Some(new) = self.judgement.in_force() else { return };
+        for (name, job) in &mut self.jobs {
+            let profiles = job.desired.as_ref().map_or(&[][..], |workload| &workload.profiles);
+            if verdicts_differ(profiles, old.as_ref(), Some(new)) {
                 self.agenda.plan_now(name);
             }
+            job.note_undefined(new, &mut self.notices);
         }
-        for job in self.jobs.values_mut() {
-            if let Some(verdicts) = new {
-                job.note_undefined(verdicts, &mut self.notices);
+    }
+
+    fn plan_those_with_profiles(&mut self) {
+        for (name, job) in &self.jobs {
+            if job.desired.as_ref().is_some_and(|workload| !workload.profiles.is_empty()) {
+                self.agenda.plan_now(name);
             }
         }
     }

@@ -10,6 +10,7 @@ mod details;
 mod eligibility;
 mod job;
 mod jobs;
+mod judgement;
 mod lifecycle;
 mod notices;
 mod observation;

@@ -12,6 +12,7 @@
 //! | Inactive | a pod of an older specification      | stop it                                |
 //! | Running  | its runtime is not there             | wait for it                            |
 //! | Running  | another pod, perhaps of a newer spec | wait for the source                    |
+//! | Running  | its profiles are not judged yet      | keep what runs, start nothing          |
 //! | Running  | its pod runs                         | stop older pods, apply limits, settled |
 //! | Running  | its Deployment was changed by others | as limits: write it, once a minute     |
 //! | Running  | a retry is not due yet, or finished  | wait                                   |
@@ -117,6 +118,10 @@ fn run(job: &Job, runtimes: &Runtimes, now: Moment) -> Step {
     let older = || job.pods.keys().filter(|key| **key != wanted);
     if job.outdated && older().next().is_some() {
         return Step::Settled;
+    }
+    if job.is_kept {
+        let runs = job.is_alive() && !matches!(job.run, Run::Waiting { .. });
+        return if runs { keep_up(job, now) } else { Step::Settled };
     }
     match &job.run {
         Run::Waiting { until } if *until > now.monotonic => return Step::WaitUntil(*until),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeZone, Utc};
 
-use super::aim::{ADOPTION_GRACE, View};
+use super::aim::ADOPTION_GRACE;
 use super::job::Job;
 use super::jobs::Jobs;
 use super::notices::Notices;
@@ -15,7 +15,7 @@ use super::run::{Doing, InFlight, PodKey};
 use super::runtimes::Runtimes;
 use crate::clock::{Moment, Monotonic};
 use crate::messages::{Action, CommandFinished, CommandId, ExecutorCommand};
-use crate::workload::{ExecutorKind, WorkloadName};
+use crate::workload::{ExecutorKind, Verdicts, WorkloadName};
 
 /// Time for the images of one workload to arrive.
 const PULL_DEADLINE: Duration = Duration::from_secs(15 * 60);
@@ -78,10 +78,10 @@ impl Jobs {
         zone: &Z,
     ) -> Option<(ExecutorKind, ExecutorCommand)> {
         let waits_for = self.first_missing(name);
-        let view = View { verdicts: self.verdicts.as_ref(), are_pending: self.verdicts_pending };
+        let verdicts = self.judgement.in_force();
         let job = self.jobs.get_mut(name)?;
         job.waits_for = waits_for;
-        job.catch_up(view, &self.runtimes, now, zone, &mut self.notices);
+        job.catch_up(verdicts, &self.runtimes, now, zone, &mut self.notices);
         let ran = std::mem::replace(&mut job.ran_when_planned, job.ever_ran);
         if job.ever_ran && !ran {
             for waiting in self.dependencies.waiting_for(name) {
@@ -155,7 +155,7 @@ impl Job {
     /// Brings the job to what holds now: commands given up, ticks passed, verdicts, ended runs.
     fn catch_up<Z: TimeZone>(
         &mut self,
-        view: View<'_>,
+        verdicts: Option<&Verdicts>,
         runtimes: &Runtimes,
         now: Moment,
         zone: &Z,
@@ -164,11 +164,11 @@ impl Job {
         self.expire(now, notices);
         self.end_rollback(now);
         self.pass_ticks(now, zone, notices);
-        self.aim(view, now);
+        self.aim(verdicts, now);
         if self.wanted().is_some_and(|key| runtimes.is_available(key.executor)) {
             self.settle(now, notices);
             // A cron run that has ended leaves nothing to run for.
-            self.aim(view, now);
+            self.aim(verdicts, now);
         }
     }
 }

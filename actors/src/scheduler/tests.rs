@@ -199,7 +199,7 @@ impl World {
     fn verdict(&mut self, condition: &str, verdict: Verdict) {
         let verdicts: Verdicts =
             [("p".into(), Arc::new([(condition.into(), verdict)].into()))].into();
-        self.jobs.evaluate(verdicts);
+        self.jobs.evaluate(verdicts, Arc::default());
         self.run();
     }
 

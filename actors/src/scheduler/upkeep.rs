@@ -52,7 +52,7 @@ impl Upkeep {
     /// Notes that a command failed, or may have.
     pub(super) fn not_written(&mut self, doing: Doing) {
         match doing {
-            Doing::Starting | Doing::Limiting => self.unwritten = true,
+            Doing::Starting | Doing::Limiting => (self.unwritten, self.applied) = (true, None),
             Doing::Pulling | Doing::Stopping | Doing::Suspending => {}
         }
     }
@@ -92,14 +92,14 @@ impl Job {
             // Only what comes from elsewhere can be missing from an adopted pod.
             None => brings_limits(workload) || brings_credentials(workload),
         };
-        if !workload.executor.is_cluster() {
-            return differs.then(Monotonic::default);
-        }
-        // To write limits that are not known would restart the pod, to take them away, and soon
-        // again to bring them back.
-        let differs = differs || self.upkeep.unwritten || self.upkeep.changed;
+        // Only a Deployment can be changed by others, and has the credentials.
+        let is_cluster = workload.executor.is_cluster();
+        let differs = differs || is_cluster && (self.upkeep.unwritten || self.upkeep.changed);
+        // Limits that are not known are not taken away, to be brought back soon: a container
+        // would get more than it should, and a Deployment's pod would be restarted twice.
         let is_due = differs && self.limits_are_known;
-        is_due.then_some(self.upkeep.next_write)
+        let at = if is_cluster { self.upkeep.next_write } else { Monotonic::default() };
+        is_due.then_some(at)
     }
 
     /// Notes that limits were brought to the pod that runs, or why not.

@@ -81,7 +81,10 @@ impl Agent {
         let conditions = conditions.iter();
         let conditions = conditions.map(|(name, is_true)| ((*name).into(), verdict(*is_true)));
         let verdicts = [("p".into(), Arc::new(conditions.collect()))].into();
-        tell(&self.verdicts, ProfilesEvaluated { verdicts, posted_at: None });
+        tell(
+            &self.verdicts,
+            ProfilesEvaluated { verdicts, profiles: Arc::default(), posted_at: None },
+        );
     }
 
     /// Returns how often it recorded an event until now.

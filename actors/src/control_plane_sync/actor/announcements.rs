@@ -1,5 +1,6 @@
 //! What the actor keeps and tells: the configuration in force, and what stands in the way.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -11,7 +12,7 @@ use crate::control_plane_sync::desired::Desired;
 use crate::control_plane_sync::enrolment::Notice;
 use crate::control_plane_sync::errands::Errand;
 use crate::messages::{ProfilesConfigured, WorkloadsConfigured, tell};
-use crate::workload::{Event, EventKind};
+use crate::workload::{Event, EventKind, Profile};
 
 /// Time for writing a configuration; past it the agent works on without.
 const STORE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -82,11 +83,12 @@ impl ControlPlaneSync {
         let Some(configuration) = self.desired.current() else {
             return;
         };
-        let profiles = configuration.profiles.clone();
-        tell(&self.evaluator, ProfilesConfigured { profiles });
+        let profiles: Arc<[Profile]> = configuration.profiles.as_slice().into();
+        tell(&self.evaluator, ProfilesConfigured { profiles: Arc::clone(&profiles) });
         let workloads = WorkloadsConfigured {
             workloads: configuration.workloads.clone(),
             rejected: configuration.rejected.clone(),
+            profiles,
             is_outdated: self.desired.is_outdated(),
         };
         for recipient in &self.workloads {

@@ -97,7 +97,7 @@ fn configured(conditions: &[(&str, &str)]) -> ProfilesConfigured {
         expression: (*expression).to_owned(),
     });
     ProfilesConfigured {
-        profiles: vec![Profile { name: "p".into(), conditions: conditions.collect() }],
+        profiles: [Profile { name: "p".into(), conditions: conditions.collect() }].into(),
     }
 }
 
@@ -134,7 +134,7 @@ fn each_configuration_is_answered_by_all_verdicts() {
             scene.configure(&[("c", "x == nil")]).await;
             assert_eq!(scene.told(), [["c True"]]);
         }
-        scene.evaluator.send(ProfilesConfigured { profiles: vec![] }).await.expect("alive");
+        scene.evaluator.send(ProfilesConfigured { profiles: Arc::default() }).await.expect("alive");
         settle().await;
         assert_eq!(scene.told(), [Vec::<String>::new()]);
     });

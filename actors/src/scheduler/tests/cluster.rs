@@ -30,7 +30,7 @@ impl World {
     /// Tells the verdicts on `any`, which is true, and `low`.
     fn low(&mut self, low: Verdict) {
         let conditions = [("low".into(), low), ("any".into(), Verdict::True)].into();
-        self.jobs.evaluate([("p".into(), Arc::new(conditions))].into());
+        self.jobs.evaluate([("p".into(), Arc::new(conditions))].into(), Arc::default());
         self.run();
     }
 }

@@ -270,7 +270,7 @@ impl Model {
             (condition_name(*condition).into(), verdict.clone())
         };
         let profile = Arc::new(self.verdicts.iter().map(named).collect());
-        self.world.jobs.evaluate(Verdicts::from([("p".into(), profile)]));
+        self.world.jobs.evaluate(Verdicts::from([("p".into(), profile)]), Arc::default());
     }
 
     fn hear_all(&mut self) {

@@ -1,6 +1,7 @@
 //! Verdicts start and stop workloads and set their limits.
 
 use super::*;
+use crate::workload::{Profile, ProfileCondition};
 
 #[test]
 fn false_condition_stops_the_pod_and_true_starts_it() {
@@ -82,14 +83,14 @@ fn limit_comes_with_its_condition_and_goes_with_it() {
         let conditions = [("low".into(), low), ("any".into(), Verdict::True)].into();
         [("p".into(), Arc::new(conditions))].into()
     };
-    world.jobs.evaluate(verdicts(Verdict::False));
+    world.jobs.evaluate(verdicts(Verdict::False), Arc::default());
     world.run();
     assert_eq!(world.log(), ["0s pull web", "0s start web"]);
-    world.jobs.evaluate(verdicts(Verdict::True));
+    world.jobs.evaluate(verdicts(Verdict::True), Arc::default());
     world.run();
     assert_eq!(world.log(), ["0s limit web"], "the limit is brought to the running pod");
     assert_eq!(world.report("web").restarts, 0);
-    world.jobs.evaluate(verdicts(Verdict::False));
+    world.jobs.evaluate(verdicts(Verdict::False), Arc::default());
     world.run();
     assert_eq!(world.log(), ["0s limit web"], "and lifted");
     world.pass(10 * MINUTE);
@@ -123,20 +124,112 @@ fn profile_that_the_device_does_not_define_is_told_once() {
     assert_eq!(world.events(), ["ProfileUnknown"]);
 }
 
+/// Profile `p` with one condition.
+fn profile(condition: &str, expression: &str) -> Arc<[Profile]> {
+    let (name, expression) = (condition.into(), expression.to_owned());
+    let conditions = vec![ProfileCondition { name, expression }];
+    [Profile { name: "p".into(), conditions }].into()
+}
+
+impl World {
+    fn configure_with(&mut self, workload: &Arc<Workload>, profiles: &Arc<[Profile]>) {
+        let (workloads, profiles) = (vec![Arc::clone(workload)], Arc::clone(profiles));
+        let configured =
+            WorkloadsConfigured { workloads, profiles, ..WorkloadsConfigured::default() };
+        self.jobs.configure(&configured, self.now);
+        self.run();
+    }
+
+    fn verdict_on(&mut self, profiles: &Arc<[Profile]>, verdict: Verdict) {
+        let name = profiles[0].conditions[0].name.clone();
+        let verdicts = [("p".into(), Arc::new([(name, verdict)].into()))].into();
+        self.jobs.evaluate(verdicts, Arc::clone(profiles));
+        self.run();
+    }
+}
+
 #[test]
 fn profile_that_comes_with_its_reference_stops_nothing() {
+    let (old, new) = (profile("low", "load < 1"), profile("high", "load > 1"));
     let mut world = World::new();
-    world.configure(&[workload("web").profile("p", &["low"]).build()]);
-    world.verdict("low", Verdict::True);
+    world.configure_with(&workload("web").profile("p", &["low"]).build(), &old);
+    world.verdict_on(&old, Verdict::True);
     world.log();
     // The configuration arrives before the verdicts on its new profile.
-    world.configure(&[workload("web").profile("p", &["high"]).build()]);
+    world.configure_with(&workload("web").profile("p", &["high"]).build(), &new);
     assert!(world.log().is_empty());
-    world.verdict("high", Verdict::True);
+    world.verdict_on(&new, Verdict::True);
     world.pass(MINUTE);
     assert!(world.log().is_empty());
-    world.verdict("high", Verdict::False);
+    world.verdict_on(&new, Verdict::False);
     assert_eq!(world.log(), ["60s stop web"]);
+}
+
+#[test]
+fn verdicts_on_profiles_of_an_older_configuration_start_and_stop_nothing() {
+    let web = workload("web").profile("p", &["low"]).build();
+    let (old, new) = (profile("low", "load < 1"), profile("low", "load < 2"));
+    for (before, after) in [(Verdict::False, Verdict::True), (Verdict::True, Verdict::False)] {
+        let mut world = World::new();
+        world.configure_with(&web, &old);
+        world.verdict_on(&old, before);
+        let running = world.running().len();
+        world.log();
+        world.configure_with(&web, &new);
+        // A post that the evaluator took before it heard of the new profiles.
+        world.verdict_on(&old, after);
+        world.pass(MINUTE);
+        assert!(world.log().is_empty());
+        world.verdict_on(&new, Verdict::True);
+        assert_eq!(world.running(), ["web"]);
+        world.verdict_on(&new, Verdict::False);
+        assert!(world.running().is_empty(), "{running}");
+    }
+}
+
+#[test]
+fn pod_that_ends_while_its_profile_is_not_judged_is_neither_removed_nor_started() {
+    let web = workload("web").profile("p", &["low"]).build();
+    let (old, new) = (profile("low", "load < 1"), profile("low", "load < 2"));
+    let mut world = World::new();
+    world.configure_with(&web, &old);
+    world.verdict_on(&old, Verdict::True);
+    world.log();
+    world.configure_with(&web, &new);
+    world.end("web", 1);
+    world.pass(MINUTE);
+    assert!(world.log().is_empty());
+    world.verdict_on(&new, Verdict::True);
+    assert_eq!(world.running(), ["web"]);
+}
+
+#[test]
+fn limit_of_an_older_definition_is_not_lifted_before_the_new_one_is_judged() {
+    let (old, new) = (profile("low", "load < 1"), profile("low", "load < 2"));
+    let limit = |workload: &mut Workload| workload.profiles[0].conditions[0].cpu = Some(20_000);
+    let web = workload("web").profile("p", &["low"]).with(limit).build();
+    let mut world = World::new();
+    world.configure_with(&web, &old);
+    world.verdict_on(&old, Verdict::True);
+    world.log();
+    world.configure_with(&web, &new);
+    world.verdict_on(&new, Verdict::True);
+    world.pass(MINUTE);
+    assert!(world.log().is_empty());
+}
+
+#[test]
+fn tick_that_comes_before_its_verdicts_waits_for_them() {
+    let job = workload("job").cron("* * * * *").profile("p", &["low"]).build();
+    let (old, new) = (profile("low", "load < 1"), profile("low", "load < 2"));
+    let mut world = World::at("2026-11-23T10:00:59Z");
+    world.configure_with(&job, &old);
+    world.verdict_on(&old, Verdict::True);
+    world.configure_with(&job, &new);
+    world.pass(SECOND);
+    assert!(world.log().is_empty());
+    world.verdict_on(&new, Verdict::True);
+    assert_eq!(world.running(), ["job"]);
 }
 
 #[test]
@@ -151,4 +244,108 @@ fn scheduler_that_was_reset_stops_nothing_for_want_of_verdicts() {
     world.configure(&[web]);
     world.pass(MINUTE);
     assert!(world.log().is_empty());
+}
+
+#[test]
+fn changed_pod_with_a_new_profile_is_pulled_before_the_old_one_stops() {
+    let (old, new) = (profile("low", "load < 1"), profile("high", "load > 1"));
+    let mut world = World::new();
+    world.configure_with(&workload("web").profile("p", &["low"]).build(), &old);
+    world.verdict_on(&old, Verdict::True);
+    world.log();
+    let second = workload("web").image("localhost/app:2").profile("p", &["high"]).build();
+    world.configure_with(&second, &new);
+    assert!(world.log().is_empty(), "the verdicts on the new condition are still to come");
+    world.verdict_on(&new, Verdict::True);
+    assert_eq!(world.log(), ["0s pull web", "0s stop web", "0s start web"]);
+}
+
+#[test]
+fn older_pod_is_kept_too_while_the_metrics_have_not_come_again() {
+    let mut world = World::new();
+    world.now.monotonic = Monotonic::from_start(SECOND);
+    world.started_at = world.now;
+    let of = |image| workload("web").image(image).profile("p", &["low"]).build();
+    world.put(ROOTFUL, &of("localhost/app:1"), CurrentState::Running);
+    world.observe(ROOTFUL);
+    world.configure(&[of("localhost/app:2")]);
+    world.verdict("low", Verdict::Unknown);
+    world.pass(MINUTE);
+    assert!(world.log().is_empty());
+    world.verdict("low", Verdict::True);
+    assert_eq!(world.log(), ["60s pull web", "60s stop web", "60s start web"]);
+}
+
+/// Returns a workload that `any` of profile `p` lets run and `low` limits.
+fn limited() -> Arc<Workload> {
+    let limit = |workload: &mut Workload| workload.profiles[0].conditions[1].cpu = Some(20_000);
+    workload("web").profile("p", &["any", "low"]).with(limit).build()
+}
+
+impl World {
+    /// Tells the verdicts on `any`, which is true, and `low`.
+    fn load(&mut self, low: Verdict) {
+        let conditions = [("low".into(), low), ("any".into(), Verdict::True)].into();
+        self.jobs.evaluate([("p".into(), Arc::new(conditions))].into(), Arc::default());
+        self.run();
+    }
+}
+
+#[test]
+fn limit_whose_outcome_is_unknown_is_written_again() {
+    for (error, first, second) in [
+        (CommandError::Abandoned, Verdict::True, Verdict::False),
+        (CommandError::Unavailable { message: "hangs".to_owned() }, Verdict::False, Verdict::True),
+    ] {
+        let mut world = World::new();
+        world.configure(&[limited()]);
+        world.load(second.clone());
+        world.log();
+        world.fail("limit web", &[error]);
+        world.load(first);
+        world.load(second);
+        world.pass(MINUTE);
+        assert_eq!(world.log(), ["0s limit web", "1s limit web"]);
+    }
+}
+
+#[test]
+fn limits_of_a_start_whose_outcome_is_unknown_are_written_again() {
+    let mut world = World::new();
+    world.configure(&[limited()]);
+    world.load(Verdict::False);
+    world.end("web", 1);
+    world.load(Verdict::True);
+    world.fail("start web", &[CommandError::Abandoned]);
+    world.pass(RETRY);
+    world.log();
+    // It was done all the same, with a limit that holds no longer.
+    world.put(ROOTFUL, &limited(), CurrentState::Running);
+    world.observe(ROOTFUL);
+    world.load(Verdict::False);
+    world.pass(MINUTE);
+    assert_eq!(world.log(), ["21s limit web"]);
+}
+
+#[test]
+fn limits_of_an_adopted_pod_wait_for_their_metrics() {
+    for (told, expected) in [
+        (None, vec!["119s limit web"]),
+        (Some(Verdict::True), vec!["0s limit web"]),
+        (Some(Verdict::False), vec!["0s limit web"]),
+    ] {
+        let mut world = World::new();
+        world.now.monotonic = Monotonic::from_start(SECOND);
+        world.started_at = world.now;
+        world.put(ROOTFUL, &limited(), CurrentState::Running);
+        world.observe(ROOTFUL);
+        world.configure(&[limited()]);
+        world.load(Verdict::Unknown);
+        assert!(world.log().is_empty(), "the one of the agent's previous life holds meanwhile");
+        if let Some(verdict) = told {
+            world.load(verdict);
+        }
+        world.pass(3 * MINUTE);
+        assert_eq!(world.log(), expected);
+    }
 }
