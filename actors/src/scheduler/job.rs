@@ -13,7 +13,7 @@ use super::run::{Doing, InFlight, PodKey, Run};
 use super::upkeep::Upkeep;
 use crate::clock::{Moment, Monotonic};
 use crate::workload::{
-    CurrentState, Limits, ObservedPod, RetryPolicy, TargetState, Workload, WorkloadName,
+    CurrentState, Limits, ObservedPod, RetryPolicy, TargetState, Workload, WorkloadId, WorkloadName,
 };
 
 /// Time between SIGTERM and SIGKILL for a pod that does not say: podman's default.
@@ -57,8 +57,8 @@ pub(crate) struct Job {
     /// Why the last run or command failed.
     pub(crate) failure: Option<String>,
     pub(crate) restarts: u32,
-    /// Time between SIGTERM and SIGKILL for its pods.
-    pub(crate) grace: Duration,
+    /// Time between SIGTERM and SIGKILL for its pods, of whatever specification.
+    graces: BTreeMap<WorkloadId, Duration>,
     pub(crate) cron: Cron,
     /// The next cron tick, for people.
     pub(crate) next_tick: Option<DateTime<Utc>>,
@@ -100,7 +100,7 @@ impl Job {
             not_before: Monotonic::default(),
             failure: None,
             restarts: 0,
-            grace: DEFAULT_GRACE,
+            graces: BTreeMap::new(),
             cron: Cron::None,
             next_tick: None,
             clock_is_unset: false,
@@ -111,6 +111,13 @@ impl Job {
             rollback: Rollback::default(),
             gap_since: None,
         }
+    }
+
+    /// Takes over what stays true of `job` when every decision is forgotten.
+    pub(super) fn take_facts(&mut self, job: Self) {
+        self.pods = job.pods;
+        self.in_flight = job.in_flight;
+        self.graces = job.graces;
     }
 
     /// Takes over the specification that the configuration now has for this workload.
@@ -124,7 +131,8 @@ impl Job {
     ) {
         let healthy = self.effective().filter(|_| self.runs_well(now)).cloned();
         let old = self.desired.replace(Arc::clone(workload));
-        self.grace = grace_of(workload);
+        self.graces.retain(|id, _| self.pods.keys().any(|pod| pod.id == *id));
+        self.graces.insert(workload.id.clone(), grace_of(workload));
         let same_pod = old.as_ref().is_some_and(|old| old.id == workload.id);
         // A cluster ignores it.
         let same_cron = old.as_ref().is_some_and(|old| {
@@ -143,6 +151,7 @@ impl Job {
         }
         if !same_retry || !same_pod {
             self.retry = Retry::new(workload.retry.unwrap_or(default_retry), seed);
+            self.shorten_wait(now);
         }
         if new_credentials {
             self.upkeep.credentials_changed();
@@ -157,6 +166,13 @@ impl Job {
             self.not_before = Monotonic::default();
             self.run_requested = false;
             self.give_up_pull();
+        }
+    }
+
+    /// A wait under way ends when the first of the retry in force would.
+    fn shorten_wait(&mut self, now: Moment) {
+        if let Run::Waiting { until } = &mut self.run {
+            *until = (*until).min(now.monotonic + self.retry.next_delay());
         }
     }
 
@@ -181,6 +197,12 @@ impl Job {
     pub(crate) fn effective(&self) -> Option<&Arc<Workload>> {
         let desired = self.desired.as_ref()?;
         Some(self.rollback.in_force().unwrap_or(desired))
+    }
+
+    /// Returns the time between SIGTERM and SIGKILL for one of its pods.
+    pub(super) fn grace(&self, pod: &WorkloadId) -> Duration {
+        let of_successor = || self.graces.get(&self.desired.as_ref()?.id);
+        self.graces.get(pod).or_else(of_successor).copied().unwrap_or(DEFAULT_GRACE)
     }
 
     /// Returns whether its pod has run for as long as a run must to count as healthy.

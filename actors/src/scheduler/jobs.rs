@@ -82,7 +82,7 @@ impl Jobs {
         fresh.budget.clear_waiting();
         for (name, job) in std::mem::take(&mut self.jobs) {
             let mut bare = Job::orphan(name.clone(), self.settings.retry);
-            (bare.pods, bare.in_flight) = (job.pods, job.in_flight);
+            bare.take_facts(job);
             fresh.jobs.insert(name, bare);
         }
         *self = fresh;

@@ -35,6 +35,7 @@ impl Job {
         if self.in_flight.is_some() {
             return;
         }
+        self.note_cron_run();
         match self.current().cloned() {
             Some(CurrentState::Running | CurrentState::Starting) => {
                 self.note_started(now);
@@ -70,6 +71,13 @@ impl Job {
             }
             Some(CurrentState::Unknown) => {}
         }
+    }
+
+    /// A cron run may have been asked for in another life of the agent, or before its profile
+    /// flapped: as long as it runs, its end matters.
+    fn note_cron_run(&mut self) {
+        let runs = self.target == TargetState::Running && self.is_alive();
+        self.run_requested |= runs && self.cron.is_some();
     }
 
     /// Whether a run is under way that nobody asked to stop.

@@ -118,7 +118,7 @@ impl Jobs {
                 return None;
             }
         };
-        let deadline = now.monotonic + time_for(doing, job.grace);
+        let deadline = now.monotonic + time_for(doing, job.grace(&pod.id));
         let until = deadline + GIVE_UP_MARGIN;
         let id = CommandId(self.next_command);
         self.next_command += 1;
@@ -226,13 +226,13 @@ fn limit(job: &Job) -> Option<(Doing, PodKey, Action)> {
 }
 
 fn stop(job: &Job, pod: PodKey) -> (Doing, PodKey, Action) {
-    let id = pod.id.clone();
-    let action = Action::Stop { id, workload: job.name.clone(), grace: job.grace };
+    let (id, grace) = (pod.id.clone(), job.grace(&pod.id));
+    let action = Action::Stop { id, workload: job.name.clone(), grace };
     (Doing::Stopping, pod, action)
 }
 
 fn suspend(job: &Job, pod: PodKey) -> (Doing, PodKey, Action) {
-    let id = pod.id.clone();
-    let action = Action::Suspend { id, workload: job.name.clone(), grace: job.grace };
+    let (id, grace) = (pod.id.clone(), job.grace(&pod.id));
+    let action = Action::Suspend { id, workload: job.name.clone(), grace };
     (Doing::Suspending, pod, action)
 }

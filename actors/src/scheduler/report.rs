@@ -80,7 +80,7 @@ fn without_pod(job: &Job) -> (WorkloadStatus, Option<String>) {
         TargetState::Inactive if first_cron_run => {
             (WorkloadStatus::Deploying, job.inactive_because.clone())
         }
-        TargetState::Inactive => (WorkloadStatus::Stopped, job.inactive_because.clone()),
+        TargetState::Inactive => (WorkloadStatus::Stopped, why_inactive(job)),
         TargetState::Removed => (WorkloadStatus::Stopped, None),
         TargetState::Running => {
             let status = match job.run {
@@ -90,6 +90,15 @@ fn without_pod(job: &Job) -> (WorkloadStatus, Option<String>) {
             };
             (status, job.failure.clone().or_else(|| doing(job)))
         }
+    }
+}
+
+/// Returns why it does not run now, and first how its last run ended if that was badly.
+fn why_inactive(job: &Job) -> Option<String> {
+    let because = job.inactive_because.clone();
+    match (&job.run, &job.failure) {
+        (Run::Finished, Some(failure)) => because.map(|because| format!("{failure}; {because}")),
+        _ => because,
     }
 }
 

@@ -195,3 +195,38 @@ fn cron_run_of_a_previous_life_is_adopted() {
     assert!(world.log().is_empty());
     assert_eq!(world.status("job"), WorkloadStatus::Running);
 }
+
+#[test]
+fn cron_run_of_a_previous_life_ends_like_any_other() {
+    for (policy, exit_code, event, runs_again) in [
+        (RestartPolicy::Always, 3, "WorkloadFailed", false),
+        (RestartPolicy::Always, 0, "WorkloadFinished", false),
+        (RestartPolicy::OnFailure, 3, "WorkloadFailed", true),
+    ] {
+        let mut world = World::new();
+        let job = workload("job").cron("0 0 1 1 *").restarts(policy).build();
+        world.put(ROOTFUL, &job, CurrentState::Running);
+        world.observe(ROOTFUL);
+        world.configure(&[job]);
+        world.end("job", exit_code);
+        assert_eq!(world.events(), [event], "{policy:?} {exit_code}");
+        world.pass(MINUTE);
+        assert_eq!(world.running().len(), usize::from(runs_again), "{policy:?} {exit_code}");
+    }
+}
+
+#[test]
+fn cron_run_outlives_the_scheduler_that_started_it() {
+    let mut world = World::at("2026-11-23T10:59:30Z");
+    let job = workload("job").cron("0 * * * *").build();
+    world.configure(std::slice::from_ref(&job));
+    world.pass(MINUTE);
+    world.events();
+    world.jobs.reset();
+    world.observe(ROOTFUL);
+    world.configure(&[job]);
+    world.end("job", 3);
+    assert_eq!(world.events(), ["WorkloadFailed"]);
+    let reason = world.report("job").reason.unwrap();
+    assert_eq!(reason, "container main ended with code 3; waits for its next cron run");
+}

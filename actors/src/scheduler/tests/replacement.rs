@@ -129,3 +129,22 @@ fn rollback_that_ends_during_a_command_waits_for_it() {
     let attempt = ["406s pull web", "406s stop web", "406s start web"];
     assert_eq!(world.log(), attempt, "the ended pod goes, and the new one has its attempt");
 }
+
+#[test]
+fn older_pod_is_given_the_time_that_its_own_specification_grants() {
+    let of = |image, grace| {
+        let change = |it: &mut Workload| it.pod.termination_grace_period_seconds = Some(grace);
+        workload("web").image(image).with(change).build()
+    };
+    let mut world = World::new();
+    world.configure(&[of("localhost/app:1", 60)]);
+    let workloads = vec![of("localhost/app:2", 1)];
+    let configured = WorkloadsConfigured { workloads, ..WorkloadsConfigured::default() };
+    world.jobs.configure(&configured, world.now);
+    world.plan();
+    world.answer();
+    world.plan();
+    let (_, stop) = world.open.pop_front().unwrap();
+    let Action::Stop { grace, .. } = stop.action else { panic!("{:?}", stop.action) };
+    assert_eq!(grace, MINUTE);
+}

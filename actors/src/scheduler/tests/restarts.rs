@@ -209,3 +209,31 @@ fn pod_that_does_not_stop_is_tried_again_with_growing_waits() {
     assert_eq!(world.log(), ["0s stop web", "1s stop web", "3s stop web", "7s stop web"]);
     assert_eq!(world.events().iter().filter(|reason| **reason == "StopFailed").count(), 1);
 }
+
+#[test]
+fn shorter_retry_shortens_the_wait_under_way() {
+    let of = |seconds| {
+        let retry = RetryPolicy::Constant { period: Duration::from_secs(seconds) };
+        workload("web").retries(retry).build()
+    };
+    let mut world = World::new();
+    world.configure(&[of(24 * 60 * 60)]);
+    world.end("web", 1);
+    world.configure(&[of(5)]);
+    world.pass(5 * SECOND);
+    assert_eq!(world.running(), ["web"]);
+}
+
+#[test]
+fn longer_retry_does_not_lengthen_the_wait_under_way() {
+    let of = |seconds| {
+        let retry = RetryPolicy::Constant { period: Duration::from_secs(seconds) };
+        workload("web").retries(retry).build()
+    };
+    let mut world = World::new();
+    world.configure(&[of(5)]);
+    world.end("web", 1);
+    world.configure(&[of(24 * 60 * 60)]);
+    world.pass(5 * SECOND);
+    assert_eq!(world.running(), ["web"]);
+}
