@@ -10,26 +10,13 @@ use super::words::{is_unreachable, pull_reason};
 use super::workbench::{Workbench, unavailable};
 use crate::clock::Monotonic;
 use crate::messages::CommandError;
-use crate::workload::Workload;
+use crate::workload::{PullPolicy, Workload};
 
 /// Left when a pull is given up, so that the answer still says which image did not come.
 const ANSWER_MARGIN: Duration = Duration::from_secs(2);
 
 /// Time for the registry of a tag that moves, when a copy is on the device: the pod shall run soon.
 const REFRESH_PATIENCE: Duration = Duration::from_secs(20);
-
-/// When an image is asked of its registry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Policy {
-    /// Not at all.
-    Never,
-    /// When the device lacks it.
-    IfNotPresent,
-    /// Each time, because the tag moves; a copy on the device does while the registry is away.
-    Fresh,
-    /// Each time, because the author says so.
-    Always,
-}
 
 /// Brings every image of `workload` to the device. Returns what people should know.
 ///
@@ -51,12 +38,12 @@ pub(super) async fn pull(
             | PodmanError::Garbled { .. } => unavailable(&error),
         })?;
         match policy {
-            Policy::Never | Policy::IfNotPresent if before.is_some() => continue,
-            Policy::Never => {
+            PullPolicy::Never | PullPolicy::IfNotPresent if before.is_some() => continue,
+            PullPolicy::Never => {
                 let message = "the image is not on the device, and its pull policy is Never";
                 return Err(failed(image, message.to_owned()));
             }
-            Policy::IfNotPresent | Policy::Fresh | Policy::Always => {}
+            PullPolicy::IfNotPresent | PullPolicy::Fresh | PullPolicy::Always => {}
         }
         let request = PullRequest {
             verify_tls: !is_loopback(&image),
@@ -72,7 +59,7 @@ pub(super) async fn pull(
             Err(error) => pull_error(&error),
         };
         // Not with an explicit Always: there the author would rather have no pod than an old one.
-        if policy == Policy::Fresh && before.is_some() && error.unreachable {
+        if policy == PullPolicy::Fresh && before.is_some() && error.unreachable {
             let why = error.message;
             warnings.push(format!("image {image}: the copy on the device is used, as {why}"));
             continue;
@@ -83,11 +70,13 @@ pub(super) async fn pull(
 }
 
 /// Returns how long an image may take to come when the command has `left`.
-fn patience(policy: Policy, on_device: bool, left: Duration) -> Duration {
+fn patience(policy: PullPolicy, on_device: bool, left: Duration) -> Duration {
     let left = left.saturating_sub(ANSWER_MARGIN);
     match policy {
-        Policy::Fresh if on_device => left.min(REFRESH_PATIENCE),
-        Policy::Never | Policy::IfNotPresent | Policy::Fresh | Policy::Always => left,
+        PullPolicy::Fresh if on_device => left.min(REFRESH_PATIENCE),
+        PullPolicy::Never | PullPolicy::IfNotPresent | PullPolicy::Fresh | PullPolicy::Always => {
+            left
+        }
     }
 }
 
@@ -130,15 +119,14 @@ fn failed(image: String, message: String) -> CommandError {
 }
 
 /// Returns each image once, with the strictest policy that a container asks for.
-fn images(workload: &Workload) -> Result<BTreeMap<String, Policy>, CommandError> {
-    let init = workload.pod.init_containers.iter().flatten();
+fn images(workload: &Workload) -> Result<BTreeMap<String, PullPolicy>, CommandError> {
     let mut images = BTreeMap::new();
-    for container in init.chain(&workload.pod.containers) {
+    for container in workload.containers() {
         let Some(image) = container.image.clone().filter(|image| !image.is_empty()) else {
             let message = format!("container {} names no image", container.name);
             return Err(CommandError::Unsupported { message });
         };
-        let policy = policy(&image, container.image_pull_policy.as_deref());
+        let policy = PullPolicy::of(container);
         let known = images.entry(image).or_insert(policy);
         *known = policy.max(*known);
     }
@@ -147,22 +135,7 @@ fn images(workload: &Workload) -> Result<BTreeMap<String, Policy>, CommandError>
 
 /// Returns the images that `workload` names.
 pub(super) fn image_names(workload: &Workload) -> impl Iterator<Item = String> {
-    let init = workload.pod.init_containers.iter().flatten();
-    init.chain(&workload.pod.containers).filter_map(|container| container.image.clone())
-}
-
-/// Kubernetes' rules; an image of `localhost/` has no registry.
-fn policy(image: &str, written: Option<&str>) -> Policy {
-    match written {
-        Some("Always") => Policy::Always,
-        Some("Never") => Policy::Never,
-        Some("IfNotPresent") => Policy::IfNotPresent,
-        _ if image.starts_with("localhost/") || image.contains('@') => Policy::IfNotPresent,
-        _ => match image.rsplit('/').next().and_then(|name| name.split_once(':')) {
-            None | Some((_, "latest")) => Policy::Fresh,
-            Some(_) => Policy::IfNotPresent,
-        },
-    }
+    workload.containers().filter_map(|container| container.image.clone())
 }
 
 /// Returns whether the image's registry is this device, which nobody can listen in on.
@@ -178,33 +151,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pull_policies_are_those_of_kubernetes() {
-        let table = [
-            ("quay.io/a/b:1", None, Policy::IfNotPresent),
-            ("quay.io/a/b:latest", None, Policy::Fresh),
-            ("quay.io/a/b", None, Policy::Fresh),
-            ("quay.io:5000/b", None, Policy::Fresh),
-            ("quay.io/b@sha256:00", None, Policy::IfNotPresent),
-            ("localhost/b", None, Policy::IfNotPresent),
-            ("localhost/b:latest", Some("Always"), Policy::Always),
-            ("quay.io/a/b:1", Some("Always"), Policy::Always),
-            ("quay.io/a/b:latest", Some("Never"), Policy::Never),
-            ("quay.io/a/b:latest", Some("IfNotPresent"), Policy::IfNotPresent),
-        ];
-        for (image, written, expected) in table {
-            assert_eq!(policy(image, written), expected, "{image} {written:?}");
-        }
-    }
-
-    #[test]
     fn only_a_copy_on_the_device_makes_a_pull_impatient() {
         for (policy, on_device, left, expected) in [
-            (Policy::Fresh, true, 900, 20),
-            (Policy::Fresh, true, 10, 8),
-            (Policy::Fresh, false, 900, 898),
-            (Policy::Always, true, 900, 898),
-            (Policy::IfNotPresent, false, 900, 898),
-            (Policy::IfNotPresent, false, 1, 0),
+            (PullPolicy::Fresh, true, 900, 20),
+            (PullPolicy::Fresh, true, 10, 8),
+            (PullPolicy::Fresh, false, 900, 898),
+            (PullPolicy::Always, true, 900, 898),
+            (PullPolicy::IfNotPresent, false, 900, 898),
+            (PullPolicy::IfNotPresent, false, 1, 0),
         ] {
             let patience = patience(policy, on_device, Duration::from_secs(left));
             assert_eq!(patience.as_secs(), expected, "{policy:?} {on_device} {left}");

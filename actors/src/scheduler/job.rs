@@ -1,12 +1,13 @@
 //! One job: what is wanted of a workload, what exists of it, and the command in flight. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
 use super::clockwork::Cron;
+use super::images::Images;
 use super::retry::Retry;
 use super::rollback::Rollback;
 use super::run::{Doing, InFlight, PodKey, Run};
@@ -47,8 +48,7 @@ pub(crate) struct Job {
     /// Every pod of this workload that exists, of whatever specification.
     pub(crate) pods: BTreeMap<PodKey, ObservedPod>,
     pub(crate) in_flight: Option<InFlight>,
-    /// Whether the images of the specification in force are on the device.
-    pub(crate) pulled: bool,
+    pub(super) images: Images,
     pub(crate) run: Run,
     /// Whether a pod of the specification in force ever ran.
     pub(crate) ever_ran: bool,
@@ -94,7 +94,7 @@ impl Job {
             ran_when_planned: false,
             pods: BTreeMap::new(),
             in_flight: None,
-            pulled: false,
+            images: Images::default(),
             run: Run::Idle,
             ever_ran: false,
             not_before: Monotonic::default(),
@@ -117,6 +117,8 @@ impl Job {
     pub(super) fn take_facts(&mut self, job: Self) {
         self.pods = job.pods;
         self.in_flight = job.in_flight;
+        self.images = job.images;
+        self.rollback = job.rollback;
         self.graces = job.graces;
     }
 
@@ -157,9 +159,9 @@ impl Job {
             self.upkeep.credentials_changed();
         }
         if !same_pod {
-            self.rollback.replaced(healthy.filter(|healthy| healthy.id != workload.id));
+            self.rollback.replaced(&workload.id, healthy);
             self.run = Run::Idle;
-            self.pulled = false;
+            self.forget_images();
             self.ever_ran = false;
             self.failure = None;
             self.upkeep.forget();
@@ -187,9 +189,23 @@ impl Job {
 
     /// A pull changes no pod, so nobody has to wait for one that is no longer wanted.
     pub(super) fn give_up_pull(&mut self) {
-        if self.in_flight.as_ref().is_some_and(|flight| flight.doing == Doing::Pulling) {
-            self.in_flight = None;
+        let pull = self.in_flight.take_if(|flight| flight.doing == Doing::Pulling);
+        if let Some(pull) = pull {
+            self.images.leave_behind(pull);
         }
+    }
+
+    /// Waits again for a pull that was given up, if it brings the images that are wanted now.
+    pub(super) fn take_up_pull(&mut self, now: Moment) -> bool {
+        let Some(wanted) = self.wanted() else { return false };
+        self.in_flight = self.images.take_up(&wanted, now.monotonic);
+        self.in_flight.is_some()
+    }
+
+    /// Forgets what is known of the images of specifications that matter no longer.
+    fn forget_images(&mut self) {
+        let matter = self.desired.iter().chain(self.rollback.previous()).map(|it| key_of(it));
+        self.images.keep_only(&matter.collect::<BTreeSet<_>>());
     }
 
     /// Returns the specification whose pod shall run: the configured one, or the previous one while
@@ -218,8 +234,7 @@ impl Job {
 
     /// Returns the key of the pod that shall run, if any shall.
     pub(crate) fn wanted(&self) -> Option<PodKey> {
-        self.effective()
-            .map(|workload| PodKey { executor: workload.executor, id: workload.id.clone() })
+        self.effective().map(|workload| key_of(workload))
     }
 
     /// Returns the pod of the specification in force.
@@ -254,6 +269,11 @@ impl Job {
             | CurrentState::Suspended => false,
         }
     }
+}
+
+/// Returns the key of the pod of `workload`.
+pub(super) fn key_of(workload: &Workload) -> PodKey {
+    PodKey { executor: workload.executor, id: workload.id.clone() }
 }
 
 /// Returns the pod's `terminationGracePeriodSeconds`.

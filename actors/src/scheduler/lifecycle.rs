@@ -97,6 +97,7 @@ impl Job {
 
     fn note_started(&mut self, now: Moment) {
         self.ever_ran = true;
+        self.rollback.started();
         match self.run {
             Run::Started { since } => {
                 let lived = now.monotonic.saturating_since(since);
@@ -172,7 +173,6 @@ impl Job {
 
     /// A run ended that shall be repeated, or did not come about.
     pub(super) fn run_failed(&mut self, message: String, now: Moment, notices: &mut Notices) {
-        self.pulled = false;
         if self.cron.is_some() && self.restart_policy() != RestartPolicy::OnFailure {
             notices.warn("WorkloadFailed", &self.name, message.clone());
             self.finish(Some(message));
@@ -197,6 +197,11 @@ impl Job {
         self.upkeep.sent(flight.doing, now);
         if flight.doing == Doing::Starting && self.ever_ran {
             self.restarts = self.restarts.saturating_add(1);
+        }
+        if flight.doing == Doing::Starting
+            && self.effective().is_some_and(|workload| workload.has_moving_image())
+        {
+            self.images.ask_again(&flight.pod);
         }
         self.in_flight = Some(flight);
     }

@@ -8,6 +8,7 @@ pub mod cron;
 mod dependencies;
 mod details;
 mod eligibility;
+mod images;
 mod job;
 mod jobs;
 mod judgement;

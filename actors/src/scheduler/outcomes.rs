@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::job::Job;
+use super::job::{Job, key_of};
 use super::notices::Notices;
 use super::run::{Doing, InFlight, Run};
 use crate::clock::Moment;
@@ -27,6 +27,9 @@ impl Job {
         now: Moment,
         notices: &mut Notices,
     ) {
+        if let Some(pull) = self.images.ended(command) {
+            return self.pulled_behind(&pull, result.is_ok(), now);
+        }
         let Some(flight) = self.in_flight.take_if(|flight| flight.command == command) else {
             return;
         };
@@ -34,6 +37,8 @@ impl Job {
             Err(error) if error.is_transient() => {
                 self.outcome_unknown(&flight, &error, now, notices);
             }
+            // It says nothing of the specification that came meanwhile.
+            _ if self.is_outlived(&flight) => self.unknown_outcomes = 0,
             Ok(()) => {
                 self.unknown_outcomes = 0;
                 self.succeeded(&flight, now, notices);
@@ -45,9 +50,19 @@ impl Job {
         }
     }
 
+    /// Returns whether a command was meant for a pod that is no longer wanted, not to stop it.
+    fn is_outlived(&self, flight: &InFlight) -> bool {
+        match flight.doing {
+            Doing::Pulling | Doing::Starting | Doing::Limiting => {
+                self.wanted().as_ref() != Some(&flight.pod)
+            }
+            Doing::Stopping | Doing::Suspending => false,
+        }
+    }
+
     fn succeeded(&mut self, flight: &InFlight, now: Moment, notices: &mut Notices) {
         match flight.doing {
-            Doing::Pulling => self.pulled = true,
+            Doing::Pulling => self.images.came(&flight.pod),
             Doing::Starting => self.pod_started(flight, now, notices),
             Doing::Limiting => self.limited(flight, None, notices),
             Doing::Stopping => {
@@ -71,8 +86,13 @@ impl Job {
         notices: &mut Notices,
     ) {
         match flight.doing {
-            Doing::Pulling => self.run_failed(error.to_string(), now, notices),
+            Doing::Pulling => {
+                self.images.failed(&flight.pod);
+                self.run_failed(error.to_string(), now, notices);
+            }
             Doing::Starting => {
+                // It may be for the want of an image that somebody else removed.
+                self.images.ask_again(&flight.pod);
                 self.run_failed(error.to_string(), now, notices);
                 if self.rollback.start_failed(now.monotonic) {
                     self.roll_back(notices);
@@ -80,6 +100,17 @@ impl Job {
             }
             Doing::Limiting => self.limited(flight, Some(error), notices),
             Doing::Stopping | Doing::Suspending => self.stop_failed(error, now, notices),
+        }
+    }
+
+    /// Notes the answer to a pull that nobody waited for.
+    fn pulled_behind(&mut self, pull: &InFlight, came: bool, now: Moment) {
+        if !came {
+            return;
+        }
+        self.images.came(&pull.pod);
+        if self.desired.as_ref().is_some_and(|desired| key_of(desired) == pull.pod) {
+            self.rollback.end_soon(now.monotonic);
         }
     }
 

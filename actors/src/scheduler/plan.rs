@@ -4,6 +4,7 @@
 //! |----------|--------------------------------------|----------------------------------------|
 //! | any      | a command in flight                  | wait for it                            |
 //! | Removed  | a pod                                | stop it                                |
+//! | Removed  | a pull that runs on                  | wait for its end                       |
 //! | Removed  | nothing                              | forget the job                         |
 //! | Inactive | its pod, alive or forbidden to lie   | stop it                                |
 //! | Inactive | the ended pod of the last cron run   | leave it, its logs may be wanted       |
@@ -27,7 +28,7 @@
 use std::time::Duration;
 
 use super::job::Job;
-use super::run::{PodKey, Run};
+use super::run::{Doing, PodKey, Run};
 use super::runtimes::Runtimes;
 use crate::clock::{Moment, Monotonic};
 use crate::workload::{CurrentState, ExecutorKind, TargetState};
@@ -57,6 +58,22 @@ pub(crate) enum Step {
     Settled,
 }
 
+impl Step {
+    /// Returns what the step needs a place in the start budget for.
+    pub(super) const fn needs_place(&self) -> Option<Doing> {
+        match self {
+            Self::Pull => Some(Doing::Pulling),
+            Self::Start => Some(Doing::Starting),
+            Self::Limit
+            | Self::Stop(_)
+            | Self::Suspend(_)
+            | Self::Forget
+            | Self::WaitUntil(_)
+            | Self::Settled => None,
+        }
+    }
+}
+
 /// Decides what `job` does next.
 pub(crate) fn next_step(job: &Job, runtimes: &Runtimes, now: Moment) -> Step {
     if let Some(flight) = &job.in_flight {
@@ -66,17 +83,21 @@ pub(crate) fn next_step(job: &Job, runtimes: &Runtimes, now: Moment) -> Step {
         return Step::WaitUntil(job.not_before);
     }
     match job.target {
-        TargetState::Removed => remove(job, runtimes),
+        TargetState::Removed => remove(job, runtimes, now),
         TargetState::Inactive => deactivate(job, runtimes, now),
         TargetState::Running => run(job, runtimes, now),
     }
 }
 
-fn remove(job: &Job, runtimes: &Runtimes) -> Step {
-    if job.pods.is_empty() {
-        return Step::Forget;
+fn remove(job: &Job, runtimes: &Runtimes, now: Moment) -> Step {
+    if !job.pods.is_empty() {
+        return stop_first(job.pods.keys(), runtimes);
     }
-    stop_first(job.pods.keys(), runtimes)
+    // Configured anew, it shall not have the same images pulled a second time.
+    match job.images.behind_until() {
+        Some(until) if until > now.monotonic => Step::WaitUntil(until),
+        Some(_) | None => Step::Forget,
+    }
 }
 
 fn deactivate(job: &Job, runtimes: &Runtimes, now: Moment) -> Step {
@@ -136,7 +157,7 @@ fn run(job: &Job, runtimes: &Runtimes, now: Moment) -> Step {
         }
         Run::Idle | Run::Started { .. } | Run::Waiting { .. } => {}
     }
-    if !job.pulled {
+    if !job.images.are_here(&wanted) {
         return Step::Pull;
     }
     if job.waits_for.is_some() && !job.ever_ran {

@@ -53,22 +53,28 @@ impl Jobs {
             return Vec::new();
         }
         self.notices.set_time(now.wall);
-        for name in self.budget.called(now.monotonic) {
-            self.agenda.plan_now(&name);
-        }
         let mut commands = Vec::new();
         let mut planned: BTreeMap<WorkloadName, u32> = BTreeMap::new();
-        while let Some(name) = self.agenda.next_due(now.monotonic) {
+        while let Some(name) = self.next_due(now) {
             let times = planned.entry(name.clone()).or_default();
             *times += 1;
             if *times > MAX_PLANS {
                 // A job that asks to be planned again and again must not hold up the thread.
+                self.budget.wants(&name, None);
                 self.agenda.plan_at(&name, Some(now.monotonic + Duration::from_secs(1)));
                 continue;
             }
             commands.extend(self.plan_job(&name, now, zone));
         }
         commands
+    }
+
+    /// Returns the next job to plan. One whose turn in the budget has come is due, too.
+    fn next_due(&mut self, now: Moment) -> Option<WorkloadName> {
+        for name in self.budget.called(now.monotonic) {
+            self.agenda.plan_now(&name);
+        }
+        self.agenda.next_due(now.monotonic)
     }
 
     fn plan_job<Z: TimeZone>(
@@ -88,7 +94,11 @@ impl Jobs {
                 self.agenda.plan_now(waiting);
             }
         }
-        let step = next_step(job, &self.runtimes, now);
+        let step = match next_step(job, &self.runtimes, now) {
+            Step::Pull if job.take_up_pull(now) => next_step(job, &self.runtimes, now),
+            step => step,
+        };
+        self.budget.wants(name, step.needs_place());
         if step == Step::Forget {
             self.jobs.remove(name);
             self.agenda.plan_at(name, None);
@@ -109,8 +119,8 @@ impl Jobs {
     ) -> Option<(ExecutorKind, ExecutorCommand)> {
         let job = self.jobs.get_mut(name)?;
         let (doing, pod, action) = match step {
-            Step::Pull if self.budget.admits(name) => pull(job)?,
-            Step::Start if self.budget.admits(name) => start(job)?,
+            Step::Pull if self.budget.admits(name, Doing::Pulling) => pull(job)?,
+            Step::Start if self.budget.admits(name, Doing::Starting) => start(job)?,
             Step::Limit => limit(job)?,
             Step::Stop(pod) => stop(job, pod.clone()),
             Step::Suspend(pod) => suspend(job, pod.clone()),
@@ -122,11 +132,10 @@ impl Jobs {
         let until = deadline + GIVE_UP_MARGIN;
         let id = CommandId(self.next_command);
         self.next_command += 1;
-        if matches!(doing, Doing::Pulling | Doing::Starting) {
-            self.budget.spend(id, until);
-        }
+        self.budget.spend(id, doing, until);
         let executor = pod.executor;
-        job.sent(InFlight { command: id, doing, pod, limits: job.limits, until }, now);
+        let (limits, sent_at) = (job.limits, now.monotonic);
+        job.sent(InFlight { command: id, doing, pod, limits, sent_at, until }, now);
         Some((executor, ExecutorCommand { id, deadline, action }))
     }
 
@@ -170,6 +179,7 @@ impl Job {
             // A cron run that has ended leaves nothing to run for.
             self.aim(verdicts, now);
         }
+        self.fall_back(now, notices);
     }
 }
 
@@ -190,9 +200,10 @@ fn next_look(job: &Job, step: &Step, now: Moment) -> Option<Monotonic> {
     let has_profiles = job.desired.as_ref().is_some_and(|it| !it.profiles.is_empty());
     let in_grace = now.monotonic.since_start() < ADOPTION_GRACE;
     let grace_over = (in_grace && has_profiles).then(|| Monotonic::from_start(ADOPTION_GRACE));
-    // A command in flight is answered first, and its answer plans the job.
-    let rollback_over = job.rollback.until().filter(|_| job.in_flight.is_none());
-    [at_step, answer_due, clock_check, grace_over, rollback_over].into_iter().flatten().min()
+    let rollback_over = job.rollback_over_at();
+    let fall_back = job.fall_back_at(now.monotonic).filter(|at| *at > now.monotonic);
+    let at = [at_step, answer_due, clock_check, grace_over, rollback_over, fall_back];
+    at.into_iter().flatten().min()
 }
 
 /// Returns when to look at the wall clock again.

@@ -31,6 +31,7 @@ pub(crate) struct InFlight {
     pub(crate) pod: PodKey,
     /// The limits that it brings about; none for those that touch no limits.
     pub(crate) limits: Limits,
+    pub(crate) sent_at: Monotonic,
     /// When the job gives the command up.
     pub(crate) until: Monotonic,
 }

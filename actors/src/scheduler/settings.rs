@@ -9,7 +9,7 @@ use crate::workload::{ExecutorKind, RetryPolicy};
 pub struct SchedulerSettings {
     /// The retry of workloads that bring none.
     pub retry: RetryPolicy,
-    /// How many pulls and starts may be under way on the device at once; at least 1.
+    /// How many pulls, and how many starts, may be under way on the device at once; at least 1.
     pub start_budget: usize,
     /// Runtimes without an executor, each with the words that tell how to get it.
     pub unconfigured: BTreeMap<ExecutorKind, String>,

@@ -26,8 +26,8 @@ use crate::messages::{
 };
 use crate::testing::workloads::workload;
 use crate::workload::{
-    ContainerEnd, CurrentState, ExecutorKind, JobReport, ObservedPod, RestartPolicy, RetryPolicy,
-    Verdict, Verdicts, Workload, WorkloadName, WorkloadStatus,
+    ContainerEnd, CurrentState, ExecutorKind, JobReport, Limits, ObservedPod, RestartPolicy,
+    RetryPolicy, Verdict, Verdicts, Workload, WorkloadName, WorkloadStatus,
 };
 
 const ROOTFUL: ExecutorKind = ExecutorKind::PodmanRootful;
@@ -40,6 +40,8 @@ struct World {
     jobs: Jobs,
     now: Moment,
     pods: BTreeMap<PodKey, ObservedPod>,
+    /// What was brought to the pods.
+    limits: BTreeMap<PodKey, Limits>,
     /// Commands sent and not yet answered.
     open: VecDeque<(ExecutorKind, ExecutorCommand)>,
     /// Every command sent: `at seconds: step workload`.
@@ -61,6 +63,7 @@ impl World {
             jobs: Self::deaf_jobs(),
             now,
             pods: BTreeMap::new(),
+            limits: BTreeMap::new(),
             open: VecDeque::new(),
             log: Vec::new(),
             failures: BTreeMap::new(),
@@ -137,12 +140,20 @@ impl World {
     fn carry_out(&mut self, executor: ExecutorKind, action: &Action) {
         match action {
             Action::Pull { .. } => {}
-            Action::Limit { workload, .. } if executor == ExecutorKind::K8s => {
-                self.put(executor, workload, CurrentState::Running);
+            Action::Limit { workload, limits } => {
+                let key = PodKey { executor, id: workload.id.clone() };
+                // Written anew on a cluster; podman changes a pod that is there.
+                if executor.is_cluster() {
+                    self.put(executor, workload, CurrentState::Running);
+                }
+                if self.pods.contains_key(&key) {
+                    self.limits.insert(key, *limits);
+                }
             }
-            Action::Limit { .. } => {}
-            Action::Start { workload, .. } => {
+            Action::Start { workload, limits } => {
                 self.put(executor, workload, CurrentState::Running);
+                let key = PodKey { executor, id: workload.id.clone() };
+                self.limits.insert(key, *limits);
             }
             Action::Suspend { id, .. } => {
                 let key = PodKey { executor, id: id.clone() };

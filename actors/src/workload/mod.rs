@@ -4,6 +4,7 @@ mod confidential;
 mod identifiers;
 mod observed;
 mod profile;
+mod pull_policy;
 mod reported;
 mod specification;
 
@@ -13,6 +14,7 @@ pub use identifiers::{
 };
 pub use observed::{ContainerEnd, CurrentState, Limits, ObservedPod};
 pub use profile::{Profile, ProfileCondition, ProfileVerdicts, Sample, Verdict, Verdicts};
+pub(crate) use pull_policy::PullPolicy;
 pub use reported::{
     Event, EventKind, JobReport, NeededProfile, NextStart, RuntimeReport, RuntimeState,
     TargetState, WorkloadReport, WorkloadStatus,

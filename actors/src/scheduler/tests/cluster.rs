@@ -128,7 +128,7 @@ fn deployment_that_somebody_scales_to_nothing_comes_back_after_the_delay() {
     let reason = world.report("web").reason.unwrap();
     assert_eq!(reason, "the Deployment was scaled to nothing by somebody else");
     world.pass(RETRY);
-    assert_eq!(world.log(), ["20s pull web", "20s start web"], "whatever its restart policy");
+    assert_eq!(world.log(), ["20s start web"], "whatever its restart policy");
     assert_eq!(world.running(), ["web"]);
 }
 

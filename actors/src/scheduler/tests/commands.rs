@@ -61,9 +61,13 @@ fn starts_pass_through_the_budget_and_all_come_to_pass() {
     world.jobs.configure(&configured, world.now);
     world.plan();
     assert_eq!(world.open.len(), 4);
+    let under_way = |world: &World, is: fn(&Action) -> bool| {
+        world.open.iter().filter(|(_, command)| is(&command.action)).count()
+    };
     while world.answer() {
         world.plan();
-        assert!(world.open.len() <= 4);
+        assert!(under_way(&world, |action| matches!(action, Action::Pull { .. })) <= 4);
+        assert!(under_way(&world, |action| matches!(action, Action::Start { .. })) <= 4);
     }
     assert_eq!(world.running().len(), 50);
 }
@@ -100,4 +104,96 @@ fn stopping_agent_sends_no_more_commands_and_leaves_pods_alone() {
     world.pass(10 * MINUTE);
     assert_eq!(world.log(), ["0s pull a", "0s pull b"]);
     assert_eq!(world.jobs.drain(), 0);
+}
+
+#[test]
+fn pull_that_is_wanted_again_is_not_sent_again() {
+    let mut world = World::new();
+    world.jobs.evaluate(low(Verdict::True), Arc::default());
+    let web = workload("web").profile("p", &["low"]).build();
+    let configured = WorkloadsConfigured { workloads: vec![web], ..WorkloadsConfigured::default() };
+    world.jobs.configure(&configured, world.now);
+    world.plan();
+    for verdict in [Verdict::False, Verdict::True, Verdict::False, Verdict::True] {
+        world.jobs.evaluate(low(verdict), Arc::default());
+        world.plan();
+    }
+    assert_eq!(world.log(), ["0s pull web"]);
+    world.run();
+    assert_eq!(world.log(), ["0s start web"]);
+}
+
+#[test]
+fn pull_that_ends_while_nobody_waits_for_it_counts_all_the_same() {
+    let mut world = World::new();
+    world.jobs.evaluate(low(Verdict::True), Arc::default());
+    let web = workload("web").profile("p", &["low"]).build();
+    let configured = WorkloadsConfigured { workloads: vec![web], ..WorkloadsConfigured::default() };
+    world.jobs.configure(&configured, world.now);
+    world.plan();
+    world.jobs.evaluate(low(Verdict::False), Arc::default());
+    world.run();
+    world.log();
+    world.jobs.evaluate(low(Verdict::True), Arc::default());
+    world.run();
+    assert_eq!(world.log(), ["0s start web"]);
+}
+
+fn low(verdict: Verdict) -> Verdicts {
+    [("p".into(), Arc::new([("low".into(), verdict)].into()))].into()
+}
+
+#[test]
+fn pulls_that_hang_hold_no_restart_up() {
+    let mut world = World::new();
+    let web = || workload("web").build();
+    world.configure(&[web()]);
+    world.log();
+    let hanging = (0..9).map(|n| workload(&format!("h{n}")).build());
+    let workloads = hanging.chain([web()]).collect();
+    let configured = WorkloadsConfigured { workloads, ..WorkloadsConfigured::default() };
+    world.jobs.configure(&configured, world.now);
+    world.plan();
+    let hang = std::mem::take(&mut world.open);
+    assert!(!hang.is_empty());
+    world.end("web", 1);
+    world.pass(RETRY);
+    assert_eq!(world.running(), ["web"]);
+}
+
+#[test]
+fn those_that_wait_for_a_place_are_served_in_order_of_arrival() {
+    let mut world = World::new();
+    let configured = |names: &[&str]| WorkloadsConfigured {
+        workloads: names.iter().map(|name| workload(name).build()).collect(),
+        ..WorkloadsConfigured::default()
+    };
+    for names in [&["p", "q", "r", "s"][..], &["p", "q", "r", "s", "z"]] {
+        world.jobs.configure(&configured(names), world.now);
+        world.plan();
+    }
+    world.log();
+    // A place falls free in the very moment in which somebody else wants one.
+    let (executor, command) = world.open.pop_front().unwrap();
+    world.finish(executor, &command, Err(pull_error()));
+    world.jobs.configure(&configured(&["a", "p", "q", "r", "s", "z"]), world.now);
+    world.plan();
+    assert_eq!(world.log(), ["0s pull z"]);
+}
+
+#[test]
+fn place_that_is_no_longer_wanted_goes_to_the_next() {
+    let mut world = World::new();
+    let configured = |names: &[&str]| WorkloadsConfigured {
+        workloads: names.iter().map(|name| workload(name).build()).collect(),
+        ..WorkloadsConfigured::default()
+    };
+    world.jobs.configure(&configured(&["p", "q", "r", "s", "y", "z"]), world.now);
+    world.plan();
+    world.log();
+    world.jobs.configure(&configured(&["p", "q", "r", "s", "z"]), world.now);
+    let (executor, command) = world.open.pop_front().unwrap();
+    world.finish(executor, &command, Err(pull_error()));
+    world.plan();
+    assert_eq!(world.log(), ["0s pull z"]);
 }

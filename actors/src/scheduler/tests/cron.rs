@@ -170,7 +170,7 @@ fn retry_waits_by_the_clock_that_nobody_sets() {
     assert!(world.log().is_empty());
     world.now.wall -= TimeDelta::days(400);
     world.pass(SECOND);
-    assert_eq!(world.log(), ["20s pull web", "20s start web"]);
+    assert_eq!(world.log(), ["20s start web"]);
 }
 
 #[test]
@@ -229,4 +229,15 @@ fn cron_run_outlives_the_scheduler_that_started_it() {
     assert_eq!(world.events(), ["WorkloadFailed"]);
     let reason = world.report("job").reason.unwrap();
     assert_eq!(reason, "container main ended with code 3; waits for its next cron run");
+}
+
+#[test]
+fn image_that_moves_is_asked_for_at_each_tick() {
+    let mut world = World::at("2026-11-23T10:00:30Z");
+    world.configure(&[workload("job").image("quay.io/a/b:latest").cron("* * * * *").build()]);
+    world.pass(MINUTE);
+    world.end("job", 0);
+    world.pass(MINUTE);
+    let log = ["30s pull job", "30s start job", "90s pull job", "90s start job"];
+    assert_eq!(world.log(), log);
 }

@@ -1,20 +1,33 @@
 //! The jobs under everything that can happen to them, in random order, against what must hold.
 
+use std::collections::BTreeSet;
+
 use chrono::TimeDelta;
 use proptest::prelude::*;
 
 use super::*;
-use crate::scheduler::job::Job;
+use crate::scheduler::job::key_of;
 use crate::scheduler::run::Run;
-use crate::workload::{TargetState, WorkloadId};
+use crate::workload::{Limits, Profile, ProfileCondition, TargetState, WorkloadId};
 
 const KINDS: [ExecutorKind; 3] = ExecutorKind::ALL;
-const NAMES: [&str; 3] = ["a", "b", "c"];
+const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+/// Fewer than there are workloads, so that some wait.
+const BUDGET: usize = 2;
+/// Of the conditions that bring a limit.
+const CPU: u64 = 20_000;
 
 /// One thing that happens.
 #[derive(Clone, Debug)]
 enum Happening {
-    Configure(Vec<Spec>),
+    /// A configuration; the evaluator comes to its profiles later. It may have taken a post before
+    /// that, and tells verdicts on those that it knows.
+    Configure {
+        specs: Vec<Spec>,
+        redefines: bool,
+        truths: (u8, u8),
+        is_overtaken: bool,
+    },
     Verdict {
         condition: bool,
         truth: u8,
@@ -42,6 +55,8 @@ enum Happening {
     Pass(u64),
     StepClock(i64),
     ResetScheduler,
+    /// Commands in flight die with it.
+    RestartAgent,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +78,8 @@ struct Spec {
     policy: u8,
     retry: u8,
     cron: bool,
+    limited: bool,
+    after: Option<usize>,
 }
 
 impl Spec {
@@ -88,6 +105,16 @@ impl Spec {
         if self.cron {
             builder = builder.cron("*/5 * * * *");
         }
+        if self.limited {
+            builder = builder.with(|workload| {
+                let conditions = workload.profiles.iter_mut().flat_map(|it| &mut it.conditions);
+                conditions.for_each(|condition| condition.cpu = Some(CPU));
+            });
+        }
+        // Only those before it, so that there is no circle.
+        if let Some(other) = self.after.filter(|other| *other < self.name) {
+            builder = builder.with(|workload| workload.after = vec![NAMES[other].into()]);
+        }
         builder.build()
     }
 }
@@ -108,17 +135,40 @@ fn shortest_delay(retry: Option<RetryPolicy>) -> Duration {
 }
 
 fn spec() -> impl Strategy<Value = Spec> {
-    let names = (0..3_usize, 0..3_u8, kind());
+    let names = (0..NAMES.len(), 0..3_u8, kind());
     let manners = (any::<Option<bool>>(), 0..3_u8, 0..3_u8, prop::bool::weighted(0.2));
-    (names, manners).prop_map(|((name, version, kind), (profile, policy, retry, cron))| Spec {
-        name,
-        version,
-        kind,
-        profile,
-        policy,
-        retry,
-        cron,
-    })
+    let ties = (any::<bool>(), prop::option::weighted(0.2, 0..NAMES.len()));
+    (names, manners, ties).prop_map(
+        |((name, version, kind), (profile, policy, retry, cron), (limited, after))| Spec {
+            name,
+            version,
+            kind,
+            profile,
+            policy,
+            retry,
+            cron,
+            limited,
+            after,
+        },
+    )
+}
+
+/// Device profile `p` in one of its definitions.
+fn definition(version: u32) -> Arc<[Profile]> {
+    let condition = |name: bool| ProfileCondition {
+        name: condition_name(name).into(),
+        expression: format!("load < {version}"),
+    };
+    let conditions = [true, false].map(condition).into();
+    [Profile { name: "p".into(), conditions }].into()
+}
+
+fn verdict(truth: u8) -> Verdict {
+    match truth {
+        0 => Verdict::True,
+        1 => Verdict::False,
+        _ => Verdict::Unknown,
+    }
 }
 
 fn kind() -> impl Strategy<Value = ExecutorKind> {
@@ -137,13 +187,16 @@ fn outcome() -> impl Strategy<Value = Outcome> {
 
 fn happening() -> impl Strategy<Value = Happening> {
     prop_oneof![
-        2 => prop::collection::vec(spec(), 0..4).prop_map(Happening::Configure),
+        2 => (prop::collection::vec(spec(), 0..8), any::<bool>(), (0..3_u8, 0..3_u8), any::<bool>())
+            .prop_map(|(specs, redefines, truths, is_overtaken)| Happening::Configure {
+                specs, redefines, truths, is_overtaken
+            }),
         2 => (any::<bool>(), 0..3_u8).prop_map(|(condition, truth)| Happening::Verdict { condition, truth }),
         10 => (0..4_usize, outcome()).prop_map(|(index, outcome)| Happening::Answer { index, outcome }),
-        2 => (0..3_usize, 0..2_i32, any::<bool>())
+        2 => (0..NAMES.len(), 0..2_i32, any::<bool>())
             .prop_map(|(name, exit_code, degraded)| Happening::EndPod { name, exit_code, degraded }),
-        1 => (0..3_usize).prop_map(|name| Happening::DeletePod { name }),
-        1 => (0..3_usize, any::<bool>())
+        1 => (0..NAMES.len()).prop_map(|name| Happening::DeletePod { name }),
+        1 => (0..NAMES.len(), any::<bool>())
             .prop_map(|(name, scales)| Happening::Meddle { name, scales }),
         1 => kind().prop_map(Happening::LoseRuntime),
         1 => kind().prop_map(Happening::HearRuntime),
@@ -151,6 +204,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         4 => (1..400_u64).prop_map(Happening::Pass),
         1 => (-200_000..200_000_i64).prop_map(Happening::StepClock),
         1 => Just(Happening::ResetScheduler),
+        1 => Just(Happening::RestartAgent),
     ]
 }
 
@@ -158,7 +212,14 @@ fn happening() -> impl Strategy<Value = Happening> {
 struct Model {
     world: World,
     configured: BTreeMap<usize, Arc<Workload>>,
+    /// The definition of the profile in the configuration, and the one that the evaluator knows.
+    definitions: (u32, u32),
+    /// By the definition in the configuration.
     verdicts: BTreeMap<bool, Verdict>,
+    /// The wall clock passes times again, and no tick runs twice.
+    was_set_back: bool,
+    /// Workloads that a start was carried out for.
+    ever_started: BTreeSet<WorkloadName>,
     lost: BTreeMap<ExecutorKind, bool>,
     /// The last failure of each workload: of which pod, and before when it is not tried again.
     failed: BTreeMap<WorkloadName, (WorkloadId, Monotonic)>,
@@ -169,12 +230,39 @@ impl Model {
         let lost = KINDS.map(|kind| (kind, false)).into();
         let verdicts = [(true, Verdict::Unknown), (false, Verdict::Unknown)].into();
         let (configured, failed) = (BTreeMap::new(), BTreeMap::new());
-        Self { world: World::with_cluster(), configured, verdicts, lost, failed }
+        let (definitions, ever_started, was_set_back) = ((0, 0), BTreeSet::new(), false);
+        let mut world = World::with_cluster();
+        world.now.monotonic = Monotonic::from_start(SECOND);
+        let mut model = Self {
+            world,
+            configured,
+            definitions,
+            verdicts,
+            was_set_back,
+            ever_started,
+            lost,
+            failed,
+        };
+        model.restart_agent();
+        model
+    }
+
+    fn restart_agent(&mut self) {
+        let settings =
+            SchedulerSettings { start_budget: BUDGET, unconfigured: BTreeMap::new(), ..settings() };
+        self.world.jobs = Jobs::new(settings, 1);
+        self.world.open.clear();
+        self.failed.clear();
+        self.hear_all();
     }
 
     fn happen(&mut self, happening: &Happening) {
         match happening {
-            Happening::Configure(specs) => {
+            Happening::Configure { specs, redefines, truths, is_overtaken } => {
+                if *redefines {
+                    self.definitions.0 += 1;
+                    self.verdicts = [(true, verdict(truths.0)), (false, verdict(truths.1))].into();
+                }
                 let old = std::mem::take(&mut self.configured);
                 self.configured = specs.iter().map(|spec| (spec.name, spec.workload())).collect();
                 for (index, name) in NAMES.iter().enumerate() {
@@ -183,14 +271,13 @@ impl Model {
                     }
                 }
                 self.tell_configuration();
+                self.plan();
+                if *is_overtaken {
+                    self.tell_old_verdicts(truths.0);
+                }
             }
             Happening::Verdict { condition, truth } => {
-                let verdict = match truth {
-                    0 => Verdict::True,
-                    1 => Verdict::False,
-                    _ => Verdict::Unknown,
-                };
-                self.verdicts.insert(*condition, verdict);
+                self.verdicts.insert(*condition, verdict(*truth));
                 self.tell_verdicts();
             }
             Happening::Answer { index, outcome } => self.answer(*index, *outcome),
@@ -245,6 +332,7 @@ impl Model {
             Happening::Pass(seconds) => self.pass(Duration::from_secs(*seconds)),
             Happening::StepClock(seconds) => {
                 self.world.now.wall += TimeDelta::seconds(*seconds);
+                self.was_set_back |= *seconds < 0;
             }
             Happening::ResetScheduler => {
                 self.failed.clear();
@@ -255,22 +343,43 @@ impl Model {
                 self.plan();
                 self.tell_verdicts();
             }
+            Happening::RestartAgent => {
+                // A pod on a runtime that is silent from the start is nobody's until it speaks.
+                self.lost.values_mut().for_each(|lost| *lost = false);
+                self.restart_agent();
+                self.tell_configuration();
+                self.plan();
+                self.tell_verdicts();
+            }
         }
         self.plan();
     }
 
     fn tell_configuration(&mut self) {
         let workloads = self.configured.values().cloned().collect();
-        let configured = WorkloadsConfigured { workloads, ..WorkloadsConfigured::default() };
+        let profiles = definition(self.definitions.0);
+        let configured =
+            WorkloadsConfigured { workloads, profiles, ..WorkloadsConfigured::default() };
         self.world.jobs.configure(&configured, self.world.now);
     }
 
+    /// The evaluator tells all verdicts, though it has not come to the newest profiles yet.
+    fn tell_old_verdicts(&mut self, truth: u8) {
+        if self.definitions.0 != self.definitions.1 {
+            let verdicts = [true, false].map(|name| (condition_name(name).into(), verdict(truth)));
+            let verdicts = Verdicts::from([("p".into(), Arc::new(verdicts.into()))]);
+            self.world.jobs.evaluate(verdicts, definition(self.definitions.1));
+        }
+    }
+
     fn tell_verdicts(&mut self) {
+        self.definitions.1 = self.definitions.0;
         let named = |(condition, verdict): (&bool, &Verdict)| {
             (condition_name(*condition).into(), verdict.clone())
         };
         let profile = Arc::new(self.verdicts.iter().map(named).collect());
-        self.world.jobs.evaluate(Verdicts::from([("p".into(), profile)]), Arc::default());
+        let verdicts = Verdicts::from([("p".into(), profile)]);
+        self.world.jobs.evaluate(verdicts, definition(self.definitions.1));
     }
 
     fn hear_all(&mut self) {
@@ -310,9 +419,16 @@ impl Model {
             Outcome::Unavailable => (false, Err(unavailable)),
             Outcome::Done | Outcome::Failed if lost => (false, Err(unavailable)),
             Outcome::Done => (true, Ok(())),
+            // It would leave the pod without its limit for good, and the goal unreached.
+            Outcome::Failed if matches!(command.action, Action::Limit { .. }) => {
+                (false, Err(unavailable))
+            }
             Outcome::Failed => (false, Err(failed)),
         };
         if carried_out {
+            if let Action::Start { workload, .. } = &command.action {
+                self.ever_started.insert(workload.name.clone());
+            }
             self.world.carry_out(executor, &command.action);
         }
         // An abandoned command is answered by the supervisor, without a look at the runtime.
@@ -391,21 +507,40 @@ impl Model {
     }
 
     fn check_start(&self, workload: &Workload) {
-        let wanted = self.configured.values().any(|configured| configured.id == workload.id);
-        assert!(wanted, "started {} that nobody wants", workload.id);
-        for profile in &workload.profiles {
-            for condition in &profile.conditions {
-                let verdict = &self.verdicts[&(condition.name.as_str() == "x")];
-                assert!(verdict.is_true(), "started {} while inactive", workload.id);
-            }
-        }
+        let (id, name) = (&workload.id, &workload.name);
+        let configured = self.configured.values().find(|configured| configured.name == *name);
+        let Some(configured) = configured else { panic!("started {id} that nobody wants") };
+        let is_rolled_back = self.world.jobs.jobs[name].rollback.in_force().is_some();
+        assert!(configured.id == *id || is_rolled_back, "started {id} that nobody wants");
+        assert!(self.allows(configured), "started {id} while inactive");
+        let others_ran = configured.after.iter().all(|other| {
+            let is_configured = self.configured.values().any(|it| it.name == *other);
+            !is_configured || self.ever_started.contains(other)
+        });
+        assert!(others_ran || self.ever_started.contains(name), "started {id} before others");
     }
 
-    /// A Deployment that is still configured is kept.
+    /// Returns whether the profiles, as they are defined and judged by now, let `workload` run.
+    fn allows(&self, workload: &Workload) -> bool {
+        let mut conditions = workload.profiles.iter().flat_map(|profile| &profile.conditions);
+        conditions.all(|condition| self.verdicts[&(condition.name.as_str() == "x")].is_true())
+    }
+
+    /// A Deployment that is still configured is kept, and a pod that may run makes place for its
+    /// successor only once the images of that are there.
     fn check_stop(&self, executor: ExecutorKind, id: &WorkloadId, workload: &WorkloadName) {
-        let wanted = self.world.jobs.jobs.get(workload).and_then(Job::wanted);
-        let is_own = wanted.is_some_and(|key| key.id == *id && key.executor == executor);
+        let Some(job) = self.world.jobs.jobs.get(workload) else { return };
+        let key = PodKey { executor, id: id.clone() };
+        let is_own = job.wanted().is_some_and(|wanted| wanted == key);
         assert!(!(executor.is_cluster() && is_own), "stopped {id} instead of suspending it");
+        let Some(desired) = job.desired.as_ref().filter(|it| it.cron.is_none()) else { return };
+        let runs = job.pods.get(&key).is_some_and(|it| it.state == CurrentState::Running);
+        if !is_own && runs && self.allows(desired) && job.rollback.in_force().is_none() {
+            assert!(
+                job.images.are_here(&key_of(desired)),
+                "stopped {id} before its successor came"
+            );
+        }
     }
 
     /// No failed specification is tried again before its delay is over.
@@ -427,17 +562,27 @@ impl Model {
         }
     }
 
-    /// Pulls change no pod and may be given up; of the rest each workload has one at most. Those
-    /// whose executor never answers stay open here for ever, so only young ones count.
+    /// Each workload has one command in flight at most. Pulls change no pod and may be given up, so
+    /// there may be more, but never two of the same images. Those whose executor never answers stay
+    /// open here for ever, so only young ones count.
     fn check_one_command_each(&self) {
-        let mut open: BTreeMap<&str, usize> = BTreeMap::new();
-        for (_, command) in &self.world.open {
-            let young = command.deadline > self.world.now.monotonic;
-            if young && !matches!(command.action, Action::Pull { .. }) {
-                *open.entry(command.action.workload_name().as_str()).or_default() += 1;
+        let mut open: BTreeMap<String, usize> = BTreeMap::new();
+        let (mut pulls, mut starts) = (0, 0);
+        for (executor, command) in &self.world.open {
+            if command.deadline <= self.world.now.monotonic {
+                continue;
             }
+            let action = &command.action;
+            let what = match action {
+                Action::Pull { workload } => format!("pull {executor} {}", workload.id),
+                _ => action.workload_name().to_string(),
+            };
+            *open.entry(what).or_default() += 1;
+            pulls += usize::from(matches!(action, Action::Pull { .. }));
+            starts += usize::from(matches!(action, Action::Start { .. }));
         }
         assert!(open.values().all(|count| *count <= 1), "commands in flight: {open:?}");
+        assert!(pulls <= BUDGET && starts <= BUDGET, "{pulls} pulls, {starts} starts");
     }
 
     fn check_one_pod_each(&self) {
@@ -455,35 +600,83 @@ impl Model {
         self.tell_verdicts();
         self.hear_all();
         self.world.run();
+        self.world.log();
         self.world.pass(20 * MINUTE);
-        for (index, workload) in &self.configured {
-            let allowed = workload.profiles.iter().all(|profile| {
-                let is_true = |name: &str| self.verdicts[&(name == "x")].is_true();
-                profile.conditions.iter().any(|condition| is_true(condition.name.as_str()))
-            });
-            let pods: Vec<_> = self
-                .world
-                .pods
-                .values()
-                .filter(|pod| pod.workload.as_str() == NAMES[*index])
-                .collect();
-            assert!(pods.iter().all(|pod| pod.id == workload.id), "an older pod is left: {pods:?}");
-            let runs = pods.iter().any(|pod| pod.state == CurrentState::Running);
-            if !allowed {
-                assert!(!runs, "{} runs though inactive", workload.id);
-            } else if workload.executor.is_cluster() {
-                assert!(runs, "{} does not run", workload.id);
-                let changed = pods.iter().any(|pod| pod.is_changed);
-                assert!(!changed, "{} is not put right", workload.id);
-            } else if workload.restart_policy == RestartPolicy::Always && workload.cron.is_none() {
-                assert!(runs, "{} does not run", workload.id);
-            }
+        let log = self.world.log();
+        for workload in self.configured.values() {
+            self.check_goal(workload, &log);
         }
         let stray = self.world.pods.values().find(|pod| {
             let configured = |(index, _): (&usize, _)| NAMES[*index] == pod.workload.as_str();
             !self.configured.iter().any(configured)
         });
         assert!(stray.is_none(), "nobody wants {stray:?}");
+    }
+}
+
+impl Model {
+    /// After 20 minutes without a fault, `workload` is what it shall be.
+    fn check_goal(&self, workload: &Workload, log: &[String]) {
+        let (id, name) = (&workload.id, &workload.name);
+        let pods: Vec<_> =
+            self.world.pods.iter().filter(|(_, pod)| pod.workload == *name).collect();
+        let running = pods.iter().find(|(_, pod)| pod.state == CurrentState::Running);
+        if !self.allows(workload) {
+            assert!(running.is_none(), "{id} runs though inactive");
+            return;
+        }
+        if !self.may_start(workload) {
+            return;
+        }
+        assert!(pods.iter().all(|(_, pod)| pod.id == *id), "an older pod is left: {pods:?}");
+        if let Some((key, _)) = running.filter(|(key, _)| !key.executor.is_cluster()) {
+            let is_limited = workload.profiles[..]
+                .iter()
+                .any(|profile| profile.conditions.iter().any(|it| it.cpu.is_some()));
+            let expected = Limits { cpu: is_limited.then_some(CPU), memory: None };
+            assert_eq!(self.world.limits.get(*key), Some(&expected), "limits of {id}");
+        }
+        if workload.executor.is_cluster() {
+            assert!(running.is_some(), "{id} does not run");
+            assert!(pods.iter().all(|(_, pod)| !pod.is_changed), "{id} is not put right");
+        } else if workload.cron.is_some() {
+            let started = log.iter().any(|line| line.ends_with(&format!("start {name}")));
+            // Containers that run hold the next run up, though others of the pod have ended.
+            let lasts = pods.iter().any(|(_, pod)| {
+                matches!(pod.state, CurrentState::Running | CurrentState::Degraded { .. })
+            });
+            assert!(started || lasts || self.was_set_back, "{id} missed its ticks");
+        } else {
+            self.check_end(workload, running.is_some());
+        }
+    }
+
+    /// A pod that does not run has ended in a way that its restart policy accepts.
+    fn check_end(&self, workload: &Workload, runs: bool) {
+        let is_over = self.world.jobs.jobs[&workload.name].run == Run::Finished;
+        let failed = self.world.pods.values().any(|pod| match &pod.state {
+            CurrentState::Exited { ended } => {
+                pod.workload == workload.name && ended.iter().any(ContainerEnd::is_failure)
+            }
+            _ => false,
+        });
+        let is_degraded = self.world.pods.values().any(|pod| {
+            pod.workload == workload.name && matches!(pod.state, CurrentState::Degraded { .. })
+        });
+        let reached = match workload.restart_policy {
+            RestartPolicy::Always => runs,
+            RestartPolicy::OnFailure => runs || is_degraded || is_over && !failed,
+            RestartPolicy::Never => runs || is_degraded || is_over,
+        };
+        assert!(reached, "{} does not run", workload.id);
+    }
+
+    /// Returns whether those that `workload` waits for have run or can run.
+    fn may_start(&self, workload: &Workload) -> bool {
+        self.configured
+            .values()
+            .filter(|other| workload.after.contains(&other.name))
+            .all(|other| self.allows(other) && other.cron.is_none() && self.may_start(other))
     }
 }
 

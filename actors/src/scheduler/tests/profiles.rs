@@ -349,3 +349,28 @@ fn limits_of_an_adopted_pod_wait_for_their_metrics() {
         assert_eq!(world.log(), expected);
     }
 }
+
+#[test]
+fn image_that_moves_is_asked_for_before_each_start() {
+    let of = |image, policy: Option<&str>| {
+        let policy = policy.map(str::to_owned);
+        let change = |it: &mut Workload| it.pod.containers[0].image_pull_policy = policy;
+        workload("web").image(image).profile("p", &["low"]).with(change).build()
+    };
+    for (image, policy, pulls) in [
+        ("quay.io/a/b:1", None, 1),
+        ("quay.io/a/b:latest", None, 2),
+        ("quay.io/a/b:1", Some("Always"), 2),
+        ("quay.io/a/b:latest", Some("IfNotPresent"), 1),
+        ("localhost/b", None, 1),
+    ] {
+        let mut world = World::new();
+        world.configure(&[of(image, policy)]);
+        for verdict in [Verdict::True, Verdict::False, Verdict::True] {
+            world.verdict("low", verdict);
+        }
+        assert_eq!(world.running(), ["web"]);
+        let found = world.log().iter().filter(|line| line.contains("pull")).count();
+        assert_eq!(found, pulls, "{image} {policy:?}");
+    }
+}

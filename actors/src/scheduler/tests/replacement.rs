@@ -118,7 +118,7 @@ fn rollback_that_ends_during_a_command_waits_for_it() {
     world.log();
     world.now = world.now.after(RETRY + SECOND);
     world.plan();
-    assert_eq!(world.log(), ["396s pull web"]);
+    assert_eq!(world.log(), ["396s start web"]);
     world.now = world.now.after(10 * SECOND);
     world.plan();
     assert!(world.log().is_empty());
@@ -128,6 +128,73 @@ fn rollback_that_ends_during_a_command_waits_for_it() {
     world.run();
     let attempt = ["406s pull web", "406s stop web", "406s start web"];
     assert_eq!(world.log(), attempt, "the ended pod goes, and the new one has its attempt");
+}
+
+/// A world whose workload ran well and was given a specification whose image does not come.
+fn world_with_a_successor_that_does_not_come(failures: usize) -> World {
+    let mut world = World::new();
+    world.verdict("low", Verdict::True);
+    world.configure(&[first()]);
+    world.pass(MINUTE);
+    world.fail("pull web", &vec![pull_error(); failures]);
+    world.configure(&[second()]);
+    world.log();
+    world
+}
+
+fn first() -> Arc<Workload> {
+    workload("web").profile("p", &["low"]).build()
+}
+
+fn second() -> Arc<Workload> {
+    workload("web").image("localhost/app:2").profile("p", &["low"]).build()
+}
+
+#[test]
+fn pod_that_ends_while_its_successor_does_not_come_is_started_again() {
+    let mut world = world_with_a_successor_that_does_not_come(4);
+    for _ in 0..3 {
+        world.end("web", 1);
+        world.pass(RETRY);
+        assert_eq!(image_running(&world), Some(first().id.clone()));
+    }
+    world.pass(10 * MINUTE);
+    assert_eq!(image_running(&world), Some(second().id.clone()), "the image came in the end");
+}
+
+#[test]
+fn pod_that_its_profile_stops_while_its_successor_does_not_come_comes_back() {
+    let mut world = world_with_a_successor_that_does_not_come(4);
+    world.verdict("low", Verdict::False);
+    assert_eq!(image_running(&world), None);
+    world.verdict("low", Verdict::True);
+    assert_eq!(image_running(&world), Some(first().id.clone()), "at once");
+    world.pass(10 * MINUTE);
+    assert_eq!(image_running(&world), Some(second().id.clone()));
+}
+
+#[test]
+fn pod_is_supervised_after_its_rollback_too() {
+    let mut world = world_with_a_bad_successor(3);
+    world.pass(2 * RETRY);
+    world.fail("pull web", &vec![pull_error(); 10]);
+    world.pass(5 * MINUTE);
+    world.end("web", 1);
+    world.pass(RETRY);
+    assert_eq!(image_running(&world), Some(workload("web").build().id.clone()));
+}
+
+#[test]
+fn rollback_outlives_the_scheduler_that_decided_on_it() {
+    let mut world = world_with_a_bad_successor(3);
+    world.pass(2 * RETRY);
+    world.log();
+    world.jobs.reset();
+    world.observe(ROOTFUL);
+    world.configure(&[workload("web").image("localhost/app:2").build()]);
+    world.pass(MINUTE);
+    assert!(world.log().is_empty(), "the pod that runs well is left alone");
+    assert!(world.report("web").reason.unwrap().starts_with("rolled back"));
 }
 
 #[test]
@@ -147,4 +214,60 @@ fn older_pod_is_given_the_time_that_its_own_specification_grants() {
     let (_, stop) = world.open.pop_front().unwrap();
     let Action::Stop { grace, .. } = stop.action else { panic!("{:?}", stop.action) };
     assert_eq!(grace, MINUTE);
+}
+
+#[test]
+fn pod_that_ends_during_a_pull_that_hangs_is_started_again() {
+    let mut world = World::new();
+    world.configure(&[workload("web").build()]);
+    world.pass(MINUTE);
+    world.log();
+    let new = workload("web").image("localhost/app:2").build();
+    let workloads = vec![Arc::clone(&new)];
+    let configured = WorkloadsConfigured { workloads, ..WorkloadsConfigured::default() };
+    world.jobs.configure(&configured, world.now);
+    world.plan();
+    let pull = world.open.pop_front().unwrap();
+    world.end("web", 1);
+    world.pass(MINUTE);
+    assert_eq!(image_running(&world), Some(workload("web").build().id.clone()));
+    world.events();
+    // The image came in the end: nobody has to wait for the next attempt.
+    world.open.push_back(pull);
+    world.run();
+    assert_eq!(image_running(&world), Some(new.id.clone()));
+    let log = ["60s pull web", "90s start web", "120s stop web", "120s start web"];
+    assert_eq!(world.log(), log);
+}
+
+#[test]
+fn specification_that_is_taken_back_falls_back_on_nothing() {
+    let mut world = world_with_a_bad_successor(2);
+    world.configure(&[workload("web").build()]);
+    world.end("web", 1);
+    let error = CommandError::Start { message: "no".to_owned() };
+    world.fail("start web", &vec![error; 5]);
+    world.pass(10 * MINUTE);
+    assert!(!world.events().contains(&"RolledBack"));
+}
+
+#[test]
+fn answer_to_a_start_says_nothing_of_the_specification_that_came_meanwhile() {
+    let error = || CommandError::Start { message: "no".to_owned() };
+    for failures in [vec![], vec![error()]] {
+        let mut world = World::new();
+        let of = |image| workload("web").image(image).restarts(RestartPolicy::Never).build();
+        let configured = |image| WorkloadsConfigured {
+            workloads: vec![of(image)],
+            ..WorkloadsConfigured::default()
+        };
+        world.fail("start web", &failures);
+        world.jobs.configure(&configured("localhost/app:1"), world.now);
+        world.plan();
+        world.answer();
+        world.plan();
+        world.jobs.configure(&configured("localhost/app:2"), world.now);
+        world.run();
+        assert_eq!(image_running(&world), Some(of("localhost/app:2").id.clone()), "at once");
+    }
 }
