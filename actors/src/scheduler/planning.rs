@@ -94,10 +94,10 @@ impl Jobs {
                 self.agenda.plan_now(waiting);
             }
         }
-        let step = match next_step(job, &self.runtimes, now) {
-            Step::Pull if job.take_up_pull(now) => next_step(job, &self.runtimes, now),
-            step => step,
-        };
+        let mut step = next_step(job, &self.runtimes, now);
+        if step == Step::Pull && job.take_up_pull(now) {
+            step = next_step(job, &self.runtimes, now);
+        }
         self.budget.wants(name, step.needs_place());
         if step == Step::Forget {
             self.jobs.remove(name);

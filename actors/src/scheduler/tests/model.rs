@@ -573,9 +573,10 @@ impl Model {
                 continue;
             }
             let action = &command.action;
-            let what = match action {
-                Action::Pull { workload } => format!("pull {executor} {}", workload.id),
-                _ => action.workload_name().to_string(),
+            let what = if let Action::Pull { workload } = action {
+                format!("pull {executor} {}", workload.id)
+            } else {
+                action.workload_name().to_string()
             };
             *open.entry(what).or_default() += 1;
             pulls += usize::from(matches!(action, Action::Pull { .. }));
@@ -654,11 +655,9 @@ impl Model {
     /// A pod that does not run has ended in a way that its restart policy accepts.
     fn check_end(&self, workload: &Workload, runs: bool) {
         let is_over = self.world.jobs.jobs[&workload.name].run == Run::Finished;
-        let failed = self.world.pods.values().any(|pod| match &pod.state {
-            CurrentState::Exited { ended } => {
-                pod.workload == workload.name && ended.iter().any(ContainerEnd::is_failure)
-            }
-            _ => false,
+        let failed = self.world.pods.values().any(|pod| {
+            let CurrentState::Exited { ended } = &pod.state else { return false };
+            pod.workload == workload.name && ended.iter().any(ContainerEnd::is_failure)
         });
         let is_degraded = self.world.pods.values().any(|pod| {
             pod.workload == workload.name && matches!(pod.state, CurrentState::Degraded { .. })
