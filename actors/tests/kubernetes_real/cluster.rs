@@ -119,6 +119,11 @@ impl Cluster {
         cluster
     }
 
+    /// Returns the path of a kubeconfig that allows everything.
+    pub(crate) fn administrators_kubeconfig(&self) -> PathBuf {
+        self.folder.path().join("admin")
+    }
+
     /// Returns the path of the kubeconfig that the agent has.
     pub(crate) fn agents_kubeconfig(&self) -> PathBuf {
         self.folder.path().join("agent")
@@ -280,6 +285,15 @@ impl Cluster {
 
     pub(crate) fn deployments(&self) -> Api<Deployment> {
         Api::namespaced(self.client.clone(), NAMESPACE)
+    }
+
+    /// Waits for a Deployment in a namespace.
+    pub(crate) async fn deployment_in(&self, namespace: &str) -> Deployment {
+        let deployments = Api::<Deployment>::namespaced(self.client.clone(), namespace);
+        eventually("the Deployment", async || {
+            deployments.list(&ListParams::default()).await.ok()?.items.pop()
+        })
+        .await
     }
 
     pub(crate) fn pods(&self) -> Api<Pod> {

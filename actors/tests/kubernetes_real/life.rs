@@ -35,6 +35,7 @@ async fn a_workload_starts_runs_crashes_and_goes_with_the_rights_of_the_manifest
     let after = cluster.deployments().list(&ListParams::default()).await.unwrap();
     assert_eq!(before.items, after.items);
     assert_eq!(cluster.pod("toto", ID).await.uid(), pod.uid());
+    assert_eq!(agent.recorded("WorkloadChanged"), 0);
 
     let down = json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}});
     let last = json!({"terminated": {"exitCode": 137, "reason": "OOMKilled"}});
@@ -44,6 +45,9 @@ async fn a_workload_starts_runs_crashes_and_goes_with_the_rights_of_the_manifest
     assert_eq!(agent.restarts("web"), 1);
     assert_eq!(agent.records("WorkloadCrashing").await, why);
 
+    // An agent that never knew it finds by its labels what nobody wants any more.
+    drop(agent);
+    let agent = Agent::start("toto", &cluster);
     agent.configure(&[]);
     eventually("the end of all objects", async || {
         let all = ListParams::default();

@@ -1,6 +1,9 @@
-//! Rights that somebody took away.
+//! Rights that an agent lacks, or has.
 
+use actors::k8s_executor::ClusterAccess;
+use actors::workload::Workload;
 use actors::workload::WorkloadStatus::{Deploying, Running};
+use kube::ResourceExt as _;
 use kube::api::ListParams;
 
 use crate::agent::{Agent, workload};
@@ -32,4 +35,24 @@ async fn a_missing_right_is_named_and_once_given_the_workload_starts() {
     let pod = cluster.pod("toto", id).await;
     cluster.runs(&pod).await;
     agent.reports("web", Running).await;
+}
+
+#[actix::test]
+async fn a_missing_namespace_is_made_where_that_is_allowed_and_named_where_not() {
+    let cluster = Cluster::start().await;
+    let id = "web-0123456789ab";
+    let elsewhere = Workload { namespace: "elsewhere".into(), ..workload("web", id) };
+    let agent = Agent::start("one", &cluster);
+    agent.configure(std::slice::from_ref(&elsewhere));
+    let why = agent.reports_reason("web", Deploying, "403").await;
+    for words in ["cannot patch resource \"deployments\"", "in the namespace \"elsewhere\""] {
+        assert!(why.contains(words), "{words}: {why}");
+    }
+
+    let may = ClusterAccess::Kubeconfig(cluster.administrators_kubeconfig());
+    let agent = Agent::start_with("other", may);
+    agent.configure(&[elsewhere]);
+    let made = cluster.deployment_in("elsewhere").await;
+    assert_eq!(made.labels()["device-worker-ng/device"], "other");
+    assert_eq!(agent.recorded("WorkloadFailed"), 0);
 }
