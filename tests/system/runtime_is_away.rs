@@ -1,6 +1,7 @@
 //! A runtime that does not answer is told to the control plane.
 
 use actors::control_plane_sync::AgentStatus;
+use actors::testing::fake_cluster::Mood;
 use actors::testing::fake_podman::Fault;
 use actors::testing::workloads::workload;
 use actors::workload::{ExecutorKind, WorkloadStatus};
@@ -35,5 +36,34 @@ fn a_podman_that_no_workload_needs_may_be_away() {
         tokio::time::sleep(std::time::Duration::from_secs(300)).await;
         let told = rig.control_plane.record().heartbeats;
         assert!(told.iter().all(|told| told.status == AgentStatus::Up), "{told:?}");
+    });
+}
+
+#[test]
+fn a_cluster_that_goes_and_comes_back_disturbs_no_pod() {
+    in_virtual_time(async {
+        let web = workload("web").build();
+        let shop = workload("shop").on(ExecutorKind::K8s).build();
+        let rig = Rig::start(configuration(&[&web, &shop], &[]));
+        rig.until("the Deployment is made", |rig| !rig.cluster.applied().is_empty()).await;
+        rig.cluster.set_available(&shop.id, 1);
+        for workload in [&web, &shop] {
+            rig.until_told(workload, WorkloadStatus::Running).await;
+        }
+
+        rig.cluster.become_(Mood::Unreachable);
+        rig.until_heartbeat("it is told", |told| told.status == AgentStatus::Degraded).await;
+        // Podman works as if nothing had been.
+        let late = workload("late").build();
+        rig.configure(configuration(&[&web, &shop, &late], &[]));
+        rig.until_told(&late, WorkloadStatus::Running).await;
+
+        rig.cluster.become_(Mood::Well);
+        rig.until_heartbeat("all is well", |told| told.status == AgentStatus::Up).await;
+        for workload in [&web, &shop, &late] {
+            rig.until_told(workload, WorkloadStatus::Running).await;
+        }
+        assert_eq!(rig.plays(), 2);
+        assert_eq!(rig.cluster.applied().len(), 1);
     });
 }
