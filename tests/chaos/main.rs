@@ -13,20 +13,11 @@
     reason = "a test of real processes, in real time"
 )]
 
-#[path = "../real/agent.rs"]
-#[allow(dead_code, reason = "shared with the tests of the agent as a whole")]
-mod agent;
 mod census;
-#[path = "../real/device.rs"]
-#[allow(dead_code, reason = "shared with the tests of the agent as a whole")]
-mod device;
 mod faults;
-#[path = "../real/pods.rs"]
-#[allow(dead_code, reason = "shared with the tests of the agent as a whole")]
-mod pods;
 mod report;
-#[path = "../real/secrecy.rs"]
-mod secrecy;
+#[path = "../real/shared.rs"]
+mod shared;
 mod small_disk;
 mod world;
 
@@ -34,6 +25,7 @@ use std::time::{Duration, Instant};
 
 use faults::Fault;
 use report::Report;
+use shared::{agent, device, pods, secrecy};
 use world::World;
 
 /// How long it goes on, unless MINUTES says otherwise.

@@ -10,7 +10,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::agent::{Settings, eventually};
+use crate::agent::{Agent, Settings, eventually};
+use crate::pods::{Container, manifest, one_container, serving};
 use crate::secrecy::planted;
 
 /// A folder for the agent, open to every user.
@@ -78,6 +79,16 @@ impl Device {
     pub fn apply(&self, name: &str, manifest: &Value) {
         self.write("new", &manifest.to_string());
         std::fs::rename(self.path("new"), self.path(&format!("manifests/{name}.yaml"))).unwrap();
+    }
+
+    /// Starts its agent with the workload `web` in the folder; returns it with the container, once the
+    /// status says that it runs.
+    pub fn start_with_web(&self, podman: &HermeticPodman) -> (Agent, Container) {
+        self.apply("web", &manifest("web", &serving(), json!({})));
+        let agent = self.settings.start();
+        let web = one_container(podman, "web");
+        agent.wait_for_status("web", "running");
+        (agent, web)
     }
 
     /// Takes a manifest away.

@@ -11,9 +11,7 @@ use crate::pods::{containers, manifest, no_pod, one_container, serving, serving_
 fn a_folder_of_manifests_is_followed() {
     let podman = HermeticPodman::rootful();
     let device = Device::with_manifests().on(&podman);
-    device.apply("web", &manifest("web", &serving(), json!({})));
-    let _agent = device.settings.start();
-    let web = one_container(&podman, "web");
+    let (_agent, web) = device.start_with_web(&podman);
 
     device.apply("more", &manifest("more", &serving(), json!({})));
     one_container(&podman, "more");
@@ -35,9 +33,7 @@ fn a_folder_of_manifests_is_followed() {
 fn a_broken_manifest_leaves_its_last_good_version_in_force() {
     let podman = HermeticPodman::rootful();
     let device = Device::with_manifests().on(&podman);
-    device.apply("web", &manifest("web", &serving(), json!({})));
-    let agent = device.settings.start();
-    let web = one_container(&podman, "web");
+    let (agent, web) = device.start_with_web(&podman);
 
     device.write("manifests/web.yaml", "kind: EdgeWorkload\nspec: [not closed");
     agent.wait_for_log(&["web.yaml", "last good version"]);

@@ -3,11 +3,9 @@
 use std::fs;
 
 use actors::testing::podman::HermeticPodman;
-use serde_json::json;
 
 use crate::agent::eventually;
 use crate::device::Device;
-use crate::pods::{manifest, one_container, serving};
 
 fn oom_score(proc: &str, pid: i64) -> i32 {
     let score = fs::read_to_string(format!("{proc}/{pid}/oom_score_adj")).unwrap();
@@ -19,10 +17,7 @@ fn when_memory_is_short_the_kernel_takes_pods_before_the_agent() {
     let podman = HermeticPodman::rootful();
     let device = Device::with_manifests().on(&podman);
     // `sleep` is started by the shell: a process of the pod, too.
-    device.apply("web", &manifest("web", &serving(), json!({})));
-    let agent = device.settings.start();
-    let web = one_container(&podman, "web");
-    agent.wait_for_status("web", "running");
+    let (agent, web) = device.start_with_web(&podman);
     eventually("the pod's processes are offered to the kernel", || {
         (oom_score(&podman.proc(), web.pid) == 100).then_some(())
     });

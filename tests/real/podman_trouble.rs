@@ -12,10 +12,7 @@ use crate::pods::{manifest, one_container, serving};
 fn a_podman_that_is_killed_and_back_at_once_loses_nothing() {
     let podman = HermeticPodman::rootful();
     let device = Device::with_manifests().on(&podman);
-    device.apply("web", &manifest("web", &serving(), json!({})));
-    let agent = device.settings.start();
-    let web = one_container(&podman, "web");
-    agent.wait_for_status("web", "running");
+    let (agent, web) = device.start_with_web(&podman);
 
     podman.kill_service();
     device.apply("more", &manifest("more", &serving(), json!({})));
@@ -31,10 +28,7 @@ fn a_podman_that_is_killed_and_back_at_once_loses_nothing() {
 fn a_podman_that_stays_away_is_told_once_and_taken_back() {
     let podman = HermeticPodman::rootful();
     let device = Device::with_manifests().on(&podman);
-    device.apply("web", &manifest("web", &serving(), json!({})));
-    let agent = device.settings.start();
-    let web = one_container(&podman, "web");
-    agent.wait_for_status("web", "running");
+    let (agent, web) = device.start_with_web(&podman);
 
     podman.shut_down();
     agent.wait_for_log(&["WARN", "runtime did not answer"]);

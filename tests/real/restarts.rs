@@ -116,9 +116,7 @@ fn the_stored_configuration_is_applied_without_a_server() {
 fn a_second_agent_on_the_same_state_refuses_to_start_and_the_first_goes_on() {
     let podman = HermeticPodman::rootful();
     let device = Device::with_manifests().on(&podman);
-    device.apply("web", &manifest("web", &serving(), json!({})));
-    let mut first = device.settings.start();
-    let web = one_container(&podman, "web");
+    let (mut first, web) = device.start_with_web(&podman);
 
     let mut second = device.settings.start();
     assert_eq!(second.exit_code(), Some(1));

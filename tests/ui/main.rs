@@ -12,19 +12,10 @@
     reason = "a test of real processes, in real time"
 )]
 
-#[path = "../real/agent.rs"]
-#[allow(dead_code, reason = "shared with the tests of the agent as a whole")]
-mod agent;
 mod browser;
-#[path = "../real/device.rs"]
-#[allow(dead_code, reason = "shared with the tests of the agent as a whole")]
-mod device;
-#[path = "../real/pods.rs"]
-#[allow(dead_code, reason = "shared with the tests of the agent as a whole")]
-mod pods;
 mod scene;
-#[path = "../real/secrecy.rs"]
-mod secrecy;
+#[path = "../real/shared.rs"]
+mod shared;
 
 use std::net::TcpStream;
 use std::path::PathBuf;
@@ -38,6 +29,7 @@ use agent::{Agent, eventually_or};
 use browser::{Browser, View};
 use device::Device;
 use scene::Scene;
+use shared::{agent, device, pods, secrecy};
 
 const LIGHT: View = View { width: 1040, scheme: "light" };
 const DARK: View = View { width: 1040, scheme: "dark" };
