@@ -325,9 +325,13 @@ impl Filters {
             let (key, value) = label.split_once('=').unwrap_or((label, ""));
             labels[key].as_str() == Some(value)
         };
-        // The agent's patterns are whole names.
+        // The agent's patterns are whole names of pods, or how those of their containers begin.
         let is_called = |pattern: &str| {
-            pattern.trim_start_matches('^').trim_end_matches('$').replace("\\.", ".") == name
+            let pattern = pattern.trim_start_matches('^').replace("\\.", ".");
+            match pattern.strip_suffix('$') {
+                Some(whole) => whole == name,
+                None => format!("{name}-").starts_with(&pattern),
+            }
         };
         self.list("label").all(has_label)
             && (self.list("name").next().is_none() || self.list("name").any(is_called))
