@@ -48,6 +48,9 @@ pub struct WorkloadsConfigured {
     pub rejected: Vec<RejectedWorkload>,
     /// The profiles that they may name: they are judged by verdicts on these and no others.
     pub profiles: Arc<[Profile]>,
+    /// Workloads of the configuration before this one, as far as the disk knows it: what to fall back
+    /// on if an agent that was restarted finds their pods where others should run.
+    pub former: Vec<Arc<Workload>>,
     /// A newer configuration was on the disk and is damaged: until the source is heard, nothing
     /// that exists is removed because this one does not know it.
     pub is_outdated: bool,

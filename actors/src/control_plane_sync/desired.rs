@@ -1,11 +1,12 @@
 //! The configuration in force, and whether an answer replaces it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::store::{with_last_good, with_unnamed};
 use super::wipe_guard::WipeGuard;
 use crate::clock::Monotonic;
-use crate::workload::Configuration;
+use crate::workload::{Configuration, Workload};
 
 /// Period of all calls until a configuration says otherwise.
 const DEFAULT_PERIOD: Duration = Duration::from_secs(60);
@@ -27,6 +28,8 @@ pub(crate) enum Adoption {
 #[derive(Debug, Default)]
 pub(crate) struct Desired {
     current: Option<Configuration>,
+    /// Workloads of the one before it, until another replaces it.
+    former: Vec<Arc<Workload>>,
     /// It is an older generation than the one that was in force; the source was not heard yet.
     is_outdated: bool,
     empty: WipeGuard,
@@ -35,7 +38,17 @@ pub(crate) struct Desired {
 impl Desired {
     /// Starts with what was kept on the disk.
     pub(crate) fn restored(current: Option<Configuration>, is_outdated: bool) -> Self {
-        Self { current, is_outdated, empty: WipeGuard::default() }
+        Self { current, former: Vec::new(), is_outdated, empty: WipeGuard::default() }
+    }
+
+    /// Adds what was in force before that.
+    pub(crate) fn after(self, former: Vec<Arc<Workload>>) -> Self {
+        Self { former, ..self }
+    }
+
+    /// Returns the workloads of the configuration before, if an earlier life of the agent had it.
+    pub(crate) fn former(&self) -> &[Arc<Workload>] {
+        &self.former
     }
 
     /// Returns the configuration in force.
@@ -87,6 +100,8 @@ impl Desired {
                 Adoption::Unchanged
             }
             Some(_) | None => {
+                // The scheduler has seen what this one replaces.
+                self.former.clear();
                 self.current = Some(new);
                 Adoption::Changed
             }
@@ -167,6 +182,17 @@ mod tests {
         assert_eq!(desired.adopt_guarded(with("2"), at(0)), Adoption::Unchanged);
         let current = desired.current().unwrap();
         assert!(std::sync::Arc::ptr_eq(&current.workloads[0], &restored.workloads[0]));
+    }
+
+    #[test]
+    fn what_was_in_force_before_counts_until_the_source_replaces_it() {
+        let former = vec![workload("web").build()];
+        let current = Some(configuration("1", &["a"]));
+        let mut desired = Desired::restored(current, false).after(former.clone());
+        desired.adopt(configuration("2", &["a"]));
+        assert_eq!(desired.former(), former);
+        desired.adopt(configuration("2", &["b"]));
+        assert!(desired.former().is_empty());
     }
 
     #[test]

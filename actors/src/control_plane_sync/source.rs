@@ -49,6 +49,8 @@ pub trait ConfigurationStore {
 pub struct Restored {
     /// The configuration kept last, none when there never was one that can be read.
     pub configuration: Option<Configuration>,
+    /// The one before it, if that can be read, too.
+    pub former: Option<Configuration>,
     /// Whether a newer one was there and is damaged.
     pub is_outdated: bool,
     /// What is wrong with the files, in plain words.
@@ -66,6 +68,7 @@ impl ConfigurationStore for Arc<Store> {
         let loaded = Store::load(self);
         Restored {
             configuration: loaded.configuration,
+            former: loaded.former,
             is_outdated: !loaded.problems.is_empty(),
             problems: loaded.problems.iter().map(|it| described(it)).collect(),
         }

@@ -79,6 +79,8 @@ pub(crate) enum StoreError {
 pub(crate) struct Loaded {
     /// The newest generation that is good.
     pub(crate) configuration: Option<Configuration>,
+    /// The generation before it, if it is good.
+    pub(crate) former: Option<Configuration>,
     /// What is wrong with the generations that are not; to be logged, no reason to stop.
     pub(crate) problems: Vec<StoreError>,
 }
@@ -119,6 +121,7 @@ impl Store {
                 Ok(Some(configuration)) => {
                     if name == GENERATIONS[0] {
                         *written = format::digest(&configuration).ok();
+                        loaded.former = self.read(GENERATIONS[1]).ok().flatten();
                     }
                     loaded.configuration = Some(configuration);
                     return loaded;

@@ -164,7 +164,10 @@ impl Job {
             self.forget_images();
             self.ever_ran = false;
             self.failure = None;
-            self.upkeep.forget();
+            // The first of this life leaves an adopted pod as it is.
+            if old.is_some() {
+                self.upkeep.forget();
+            }
             self.not_before = Monotonic::default();
             self.run_requested = false;
             self.give_up_pull();

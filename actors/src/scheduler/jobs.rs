@@ -96,7 +96,7 @@ impl Jobs {
         self.judge_by(&configured.profiles);
         let names: BTreeSet<_> = configured.workloads.iter().map(|w| w.name.clone()).collect();
         for workload in &configured.workloads {
-            self.adopt(workload, now);
+            self.adopt(workload, &configured.former, now);
         }
         self.order(configured);
         self.adopt_strangers();
@@ -112,7 +112,7 @@ impl Jobs {
         self.reject(configured);
     }
 
-    fn adopt(&mut self, workload: &Arc<Workload>, now: Moment) {
+    fn adopt(&mut self, workload: &Arc<Workload>, former: &[Arc<Workload>], now: Moment) {
         let name = &workload.name;
         if self.jobs.get(name).is_some_and(|job| job.desired.as_ref() == Some(workload)) {
             return;
@@ -122,7 +122,12 @@ impl Jobs {
         }
         let cron = self.cron_of(workload, now);
         let (retry, seed) = (self.settings.retry, self.random.u64(..));
-        self.job(name).configure(workload, cron, retry, seed, now);
+        let job = self.job(name);
+        let is_new = job.desired.is_none();
+        job.configure(workload, cron, retry, seed, now);
+        if let Some(former) = former.iter().find(|former| is_new && former.name == *name) {
+            job.rollback.recall(former);
+        }
         self.agenda.plan_now(name);
     }
 

@@ -19,8 +19,10 @@ use crate::workload::{ExecutorKind, Verdicts, WorkloadName};
 
 /// Time for the images of one workload to arrive.
 const PULL_DEADLINE: Duration = Duration::from_secs(15 * 60);
-/// Time for a pod to be created and started; init containers run in it.
+/// Time for a pod to be created and started.
 const START_DEADLINE: Duration = Duration::from_secs(5 * 60);
+/// The same where init containers run in it, which may migrate a database.
+const INIT_DEADLINE: Duration = Duration::from_secs(60 * 60);
 /// Time for limits to be applied to a running pod.
 const LIMIT_DEADLINE: Duration = Duration::from_secs(60);
 /// Time for a pod to be stopped and removed, beyond its grace period.
@@ -128,7 +130,7 @@ impl Jobs {
                 return None;
             }
         };
-        let deadline = now.monotonic + time_for(doing, job.grace(&pod.id));
+        let deadline = now.monotonic + job.time_for(doing, &pod);
         let until = deadline + GIVE_UP_MARGIN;
         let id = CommandId(self.next_command);
         self.next_command += 1;
@@ -171,6 +173,7 @@ impl Job {
         notices: &mut Notices,
     ) {
         self.expire(now, notices);
+        self.remember_former();
         self.end_rollback(now);
         self.pass_ticks(now, zone, notices);
         self.aim(verdicts, now);
@@ -180,6 +183,21 @@ impl Job {
             self.aim(verdicts, now);
         }
         self.fall_back(now, notices);
+    }
+}
+
+impl Job {
+    /// Returns the time for a command to `pod`.
+    fn time_for(&self, doing: Doing, pod: &PodKey) -> Duration {
+        match doing {
+            Doing::Pulling => PULL_DEADLINE,
+            Doing::Starting if self.effective().is_some_and(|it| it.has_init_containers()) => {
+                INIT_DEADLINE
+            }
+            Doing::Starting => START_DEADLINE,
+            Doing::Limiting => LIMIT_DEADLINE,
+            Doing::Stopping | Doing::Suspending => self.grace(&pod.id) + STOP_MARGIN,
+        }
     }
 }
 
@@ -210,15 +228,6 @@ fn next_look(job: &Job, step: &Step, now: Moment) -> Option<Monotonic> {
 fn next_cron_check(next: Option<DateTime<Utc>>, now: Moment) -> Monotonic {
     let until_next = next.and_then(|next| (next - now.wall).to_std().ok());
     now.monotonic + until_next.map_or(CRON_CHECK_PERIOD, |wait| wait.min(CRON_CHECK_PERIOD))
-}
-
-fn time_for(doing: Doing, grace: Duration) -> Duration {
-    match doing {
-        Doing::Pulling => PULL_DEADLINE,
-        Doing::Starting => START_DEADLINE,
-        Doing::Limiting => LIMIT_DEADLINE,
-        Doing::Stopping | Doing::Suspending => grace + STOP_MARGIN,
-    }
 }
 
 fn pull(job: &Job) -> Option<(Doing, PodKey, Action)> {

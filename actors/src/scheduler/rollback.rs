@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::job::Job;
+use super::job::{Job, key_of};
 use super::notices::Notices;
 use super::run::{Doing, Run};
 use crate::clock::{Moment, Monotonic};
-use crate::workload::{TargetState, Workload, WorkloadId};
+use crate::workload::{CurrentState, TargetState, Workload, WorkloadId};
 
 /// A new specification has so many attempts to start before the previous one comes back.
 const ATTEMPTS: u32 = 3;
@@ -29,6 +29,9 @@ pub(super) struct Rollback {
     successor: Option<WorkloadId>,
     /// Ran well when it was replaced; `None` once its successor ran, or if there was none.
     previous: Option<Arc<Workload>>,
+    /// Was configured before in an earlier life of the agent. It counts only if its pod still runs:
+    /// else the present one may have run meanwhile, and left data that an older one must not touch.
+    former: Option<Arc<Workload>>,
     failed_starts: u32,
     rounds: u32,
     /// The previous one is in force until then.
@@ -46,6 +49,11 @@ impl Rollback {
         let previous = healthy.or(self.previous.take()).filter(|it| it.id != *successor);
         let successor = Some(successor.clone());
         *self = Self { successor, previous, ..Self::default() };
+    }
+
+    /// Notes what was configured before in an earlier life of the agent.
+    pub(super) fn recall(&mut self, former: &Arc<Workload>) {
+        self.former = Some(Arc::clone(former));
     }
 
     /// Returns whether there is something to fall back on that is not in force yet.
@@ -77,7 +85,7 @@ impl Rollback {
     /// Notes that a pod started; if it was the new specification's, there is no way back any more.
     pub(super) fn started(&mut self) {
         if self.until.is_none() {
-            self.previous = None;
+            (self.previous, self.former) = (None, None);
         }
     }
 
@@ -106,6 +114,19 @@ impl Rollback {
 }
 
 impl Job {
+    /// Falls back, if need be, on the specification of an earlier life whose pod still runs.
+    pub(super) fn remember_former(&mut self) {
+        let runs = |former: &mut Arc<Workload>| {
+            let pod = self.pods.get(&key_of(former));
+            pod.is_some_and(|pod| pod.state == CurrentState::Running)
+        };
+        if let Some(former) = self.rollback.former.take_if(runs) {
+            let is_other = self.desired.as_ref().is_some_and(|desired| desired.id != former.id);
+            self.rollback.previous =
+                self.rollback.previous.take().or(Some(former).filter(|_| is_other));
+        }
+    }
+
     /// Lets the previous specification run again, at once: its images are on the device.
     pub(super) fn roll_back(&mut self, notices: &mut Notices) {
         self.run = Run::Idle;

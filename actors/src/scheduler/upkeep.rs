@@ -13,12 +13,22 @@ use crate::workload::{Limits, Workload};
 /// flaps, or another controller that changes it back, would do that without end.
 const WRITE_PERIOD: Duration = Duration::from_secs(60);
 
+/// The limits that the pod has.
+#[derive(Debug, Default)]
+enum Applied {
+    /// An earlier life of the agent set them, for the workload as it is.
+    #[default]
+    Earlier,
+    /// The agent set these.
+    Known(Limits),
+    /// The agent set some, or others, or none.
+    Unknown,
+}
+
 /// What the pod has of what it shall have.
 #[derive(Debug, Default)]
 pub(super) struct Upkeep {
-    /// The limits that the running pod has, as far as the agent set them; `None` when that is not
-    /// known, as after an adoption.
-    applied: Option<Limits>,
+    applied: Applied,
     /// Somebody else changed the Deployment, and that is not put right yet.
     changed: bool,
     /// The credentials changed, which are no part of what identifies the pod.
@@ -34,7 +44,7 @@ pub(super) struct Upkeep {
 impl Upkeep {
     /// Notes that a pod was started with `limits`.
     pub(super) fn started(&mut self, limits: Limits) {
-        self.applied = Some(limits);
+        self.applied = Applied::Known(limits);
         self.next_suspension = Monotonic::default();
     }
 
@@ -52,7 +62,9 @@ impl Upkeep {
     /// Notes that a command failed, or may have.
     pub(super) fn not_written(&mut self, doing: Doing) {
         match doing {
-            Doing::Starting | Doing::Limiting => (self.unwritten, self.applied) = (true, None),
+            Doing::Starting | Doing::Limiting => {
+                (self.unwritten, self.applied) = (true, Applied::Unknown);
+            }
             Doing::Pulling | Doing::Stopping | Doing::Suspending => {}
         }
     }
@@ -64,7 +76,7 @@ impl Upkeep {
 
     /// Notes that nobody knows any more what the pod has.
     pub(super) fn forget(&mut self) {
-        self.applied = None;
+        self.applied = Applied::Unknown;
     }
 }
 
@@ -88,9 +100,10 @@ impl Job {
     pub(super) fn next_limit(&self) -> Option<Monotonic> {
         let workload = self.effective()?;
         let differs = match self.upkeep.applied {
-            Some(applied) => applied != self.limits,
+            Applied::Known(applied) => applied != self.limits,
+            Applied::Unknown => true,
             // Only what comes from elsewhere can be missing from an adopted pod.
-            None => brings_limits(workload) || brings_credentials(workload),
+            Applied::Earlier => brings_limits(workload) || brings_credentials(workload),
         };
         // Only a Deployment can be changed by others, and has the credentials.
         let is_cluster = workload.executor.is_cluster();
@@ -114,7 +127,7 @@ impl Job {
         } else {
             // After a failure, too: not tried again before they change, the pod runs well but for
             // them.
-            self.upkeep.applied = Some(flight.limits);
+            self.upkeep.applied = Applied::Known(flight.limits);
         }
         let failure = error.map(ToString::to_string);
         let limits_failed = self.upkeep.failure != failure;

@@ -37,11 +37,6 @@ impl PullPolicy {
 }
 
 impl Workload {
-    /// Returns its containers, those that run before the others among them.
-    pub(crate) fn containers(&self) -> impl Iterator<Item = &Container> {
-        self.pod.init_containers.iter().flatten().chain(&self.pod.containers)
-    }
-
     /// Returns whether some image of it is asked of its registry before each start. A cluster
     /// does that itself.
     pub(crate) fn has_moving_image(&self) -> bool {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::PodSpec;
+use k8s_openapi::api::core::v1::{Container, PodSpec};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -148,6 +148,20 @@ pub struct Workload {
     /// Workloads that must run before this one starts for the first time.
     #[serde(default)]
     pub after: Vec<WorkloadName>,
+}
+
+impl Workload {
+    /// Returns its containers, those that run before the others among them.
+    pub(crate) fn containers(&self) -> impl Iterator<Item = &Container> {
+        self.pod.init_containers.iter().flatten().chain(&self.pod.containers)
+    }
+
+    /// Returns whether containers run to their end before the others start. A cluster answers
+    /// before they do.
+    pub(crate) fn has_init_containers(&self) -> bool {
+        let init = self.pod.init_containers.as_ref();
+        !self.executor.is_cluster() && init.is_some_and(|containers| !containers.is_empty())
+    }
 }
 
 impl fmt::Debug for Workload {

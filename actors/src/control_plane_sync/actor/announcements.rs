@@ -24,7 +24,8 @@ impl ControlPlaneSync {
             return;
         }
         let restored = self.store.load();
-        self.desired = Desired::restored(restored.configuration, restored.is_outdated);
+        self.desired = Desired::restored(restored.configuration, restored.is_outdated)
+            .after(restored.former.map(|former| former.workloads).unwrap_or_default());
         for problem in restored.problems {
             self.report(EventKind::Warn, "StoredConfigurationDamaged", problem);
         }
@@ -89,6 +90,7 @@ impl ControlPlaneSync {
             workloads: configuration.workloads.clone(),
             rejected: configuration.rejected.clone(),
             profiles,
+            former: self.desired.former().to_vec(),
             is_outdated: self.desired.is_outdated(),
         };
         for recipient in &self.workloads {

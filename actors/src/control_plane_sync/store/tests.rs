@@ -283,3 +283,13 @@ fn a_workload_that_nobody_names_stays_while_a_source_of_the_new_version_is_unkno
     let renewed = configuration("nginx:2");
     assert_eq!(with_unnamed(Some(&previous), renewed.clone(), "web.yaml"), renewed);
 }
+
+#[test]
+fn the_generation_before_is_known_too_and_its_damage_harms_nobody() {
+    let (folder, store) = two_generations();
+    assert_eq!(store.load().former, Some(configuration("old")));
+    std::fs::write(folder.path().join("configuration").join("previous"), "damaged").unwrap();
+    let loaded = store.load();
+    assert_eq!(loaded.configuration, Some(configuration("new")));
+    assert_eq!((loaded.former, loaded.problems.len()), (None, 0));
+}

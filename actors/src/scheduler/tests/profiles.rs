@@ -374,3 +374,17 @@ fn image_that_moves_is_asked_for_before_each_start() {
         assert_eq!(found, pulls, "{image} {policy:?}");
     }
 }
+
+#[test]
+fn limit_that_a_start_may_have_brought_is_lifted_though_no_condition_brings_one_any_more() {
+    let mut world = World::new();
+    world.configure(&[limited()]);
+    world.fail("start web", &[CommandError::Abandoned]);
+    world.load(Verdict::True);
+    world.put(ROOTFUL, &limited(), CurrentState::Running);
+    world.observe(ROOTFUL);
+    world.log();
+    world.configure(&[workload("web").build()]);
+    world.pass(MINUTE);
+    assert_eq!(world.log(), ["1s limit web"]);
+}

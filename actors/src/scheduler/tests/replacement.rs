@@ -271,3 +271,47 @@ fn answer_to_a_start_says_nothing_of_the_specification_that_came_meanwhile() {
         assert_eq!(image_running(&world), Some(of("localhost/app:2").id.clone()), "at once");
     }
 }
+
+/// Restarts the agent, which finds the pods that are there, and on its disk two generations.
+fn restart_agent(world: &mut World, workload: &Arc<Workload>, former: &Arc<Workload>) {
+    world.jobs = World::deaf_jobs();
+    world.observe(ROOTFUL);
+    world.observe(ExecutorKind::PodmanRootless);
+    let configured = WorkloadsConfigured {
+        workloads: vec![Arc::clone(workload)],
+        former: vec![Arc::clone(former)],
+        ..WorkloadsConfigured::default()
+    };
+    world.jobs.configure(&configured, world.now);
+    world.run();
+}
+
+#[test]
+fn agent_that_restarts_during_a_rollback_knows_its_way_back() {
+    let mut world = world_with_a_bad_successor(3);
+    world.pass(2 * RETRY);
+    let (old, new) = (workload("web").build(), workload("web").image("localhost/app:2").build());
+    world.fail("start web", &vec![CommandError::Start { message: "no".to_owned() }; 3]);
+    world.events();
+    restart_agent(&mut world, &new, &old);
+    world.pass(2 * RETRY);
+    assert_eq!(image_running(&world), Some(old.id.clone()));
+    assert!(world.events().contains(&"RolledBack"));
+}
+
+#[test]
+fn specification_of_an_earlier_life_is_no_way_back_once_its_pod_is_gone() {
+    let (old, new) = (workload("web").build(), workload("web").image("localhost/app:2").build());
+    for new_ran in [false, true] {
+        let mut world = World::new();
+        if new_ran {
+            world.put(ROOTFUL, &new, CurrentState::Running);
+        }
+        world.fail("start web", &vec![CommandError::Start { message: "no".to_owned() }; 5]);
+        restart_agent(&mut world, &new, &old);
+        world.end("web", 1);
+        world.pass(10 * MINUTE);
+        assert!(!world.events().contains(&"RolledBack"));
+        assert_eq!(image_running(&world), Some(new.id.clone()));
+    }
+}

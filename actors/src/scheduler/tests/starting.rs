@@ -202,3 +202,21 @@ fn podman_that_never_speaks_holds_the_other_up_for_a_minute_at_most() {
     world.pass(MINUTE);
     assert_eq!(world.running(), ["web"]);
 }
+
+#[test]
+fn init_containers_have_an_hour() {
+    for (inits, minutes) in [(0, 5), (1, 60)] {
+        let init = |it: &mut Workload| {
+            it.pod.init_containers = Some(vec![it.pod.containers[0].clone(); inits]);
+        };
+        let mut world = World::new();
+        let workloads = vec![workload("web").with(init).build()];
+        let configured = WorkloadsConfigured { workloads, ..WorkloadsConfigured::default() };
+        world.jobs.configure(&configured, world.now);
+        world.plan();
+        world.answer();
+        world.plan();
+        let (_, start) = world.open.pop_front().unwrap();
+        assert_eq!(start.deadline, world.now.monotonic + minutes * MINUTE);
+    }
+}
