@@ -4,7 +4,7 @@ mod images;
 mod watch;
 mod work;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -90,8 +90,6 @@ pub struct PodmanExecutor {
     changing: BTreeMap<WorkloadId, Change>,
     availability: Availability,
     notices: Notices,
-    /// The images that configured workloads name; `None` until a configuration is known.
-    wanted_images: Option<Rc<BTreeSet<String>>>,
 }
 
 /// The event stream.
@@ -158,7 +156,6 @@ impl PodmanExecutor {
             changing: BTreeMap::new(),
             availability: Availability::Untold,
             notices: Notices::default(),
-            wanted_images: None,
             deps,
         }
     }

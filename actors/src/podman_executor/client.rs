@@ -102,7 +102,12 @@ impl PodmanApi for LibpodClient {
             let what = "create the pod";
             let annotations = json!(request.annotations).to_string();
             let log_options = format!("max-size={}", request.log_max_size);
-            let mut query = vec![("start", "true"), ("logOptions", log_options.as_str())];
+            let mut query = vec![
+                ("start", "true"),
+                // Others do not know the size: journald is podman's own choice under systemd.
+                ("logDriver", "k8s-file"),
+                ("logOptions", log_options.as_str()),
+            ];
             query.extend(request.network.map(|network| ("network", network)));
             if !request.annotations.is_empty() {
                 query.push(("annotations", &annotations));

@@ -1,5 +1,6 @@
 //! Keeps the list of images that the agent brought, and removes those that nobody wants any more.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
@@ -19,6 +20,8 @@ const DISK_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct ImageCare {
     disk: Rc<dyn PodmanDisk>,
     book: Mutex<Book>,
+    /// What the configuration names; `None` before the first.
+    wanted: RefCell<Option<Rc<BTreeSet<String>>>>,
 }
 
 #[derive(Default)]
@@ -32,7 +35,16 @@ struct Book {
 impl ImageCare {
     /// Returns the care for the images of one podman; nothing is read yet.
     pub(super) fn new(disk: Rc<dyn PodmanDisk>) -> Self {
-        Self { disk, book: Mutex::default() }
+        Self { disk, book: Mutex::default(), wanted: RefCell::default() }
+    }
+
+    /// Notes which images the configuration names; returns whether that is news.
+    pub(super) fn want(&self, names: BTreeSet<String>) -> bool {
+        let is_news = self.wanted.borrow().as_deref() != Some(&names);
+        if is_news {
+            self.wanted.replace(Some(Rc::new(names)));
+        }
+        is_news
     }
 
     /// Notes that `image` was pulled and is `now`; `before` is what the device had under that name.
@@ -40,20 +52,19 @@ impl ImageCare {
         self.change(|ledger| ledger.pulled(image, now, before)).await;
     }
 
-    /// Removes the images that the agent brought and that were not `wanted` for `after`. What
-    /// fails is tried again next time.
-    pub(super) async fn prune(
-        &self,
-        bench: &Workbench,
-        wanted: &BTreeSet<String>,
-        after: Duration,
-    ) {
+    /// Removes the images that the agent brought and that were not wanted for `after`. What fails
+    /// is tried again next time.
+    pub(super) async fn prune(&self, bench: &Workbench, after: Duration) {
         let now = bench.clock.now();
+        let Some(wanted) = self.wanted.borrow().clone() else { return };
         let due = self.change(|ledger| {
-            ledger.mark(wanted, now);
+            ledger.mark(&wanted, now);
             ledger.due(after, now)
         });
         for (image, id) in due.await {
+            if self.is_wanted(bench, &id).await {
+                continue;
+            }
             let removed = match bench.api.image_id(&image).await {
                 Ok(Some(found)) if found == id => bench.api.remove_image(&image).await,
                 // It is gone, or the name is somebody else's by now.
@@ -72,6 +83,18 @@ impl ImageCare {
                 Err(error) => debug!(image, error = error.chain(), "image was not pruned"),
             }
         }
+    }
+
+    /// Returns whether a name that is wanted by now, however it is spelled, means the image `id`; so
+    /// it is said while podman does not answer.
+    async fn is_wanted(&self, bench: &Workbench, id: &str) -> bool {
+        let wanted = self.wanted.borrow().clone().unwrap_or_default();
+        for name in wanted.iter() {
+            if bench.api.image_id(name).await.map_or(true, |found| found.as_deref() == Some(id)) {
+                return true;
+            }
+        }
+        false
     }
 
     /// Changes the ledger, and the disk if there is news.

@@ -297,3 +297,20 @@ async fn a_disk_that_hangs_holds_up_no_pull() {
     let second = pull(&mut desk, &with_image("mail", "quay.io/edge/mail:1", None)).await;
     assert_eq!(second, Ok(()));
 }
+
+#[actix::test]
+async fn image_that_a_workload_names_in_another_way_stays() {
+    pause();
+    let (podman, state) = (FakePodman::new(), tempfile::tempdir().unwrap());
+    let mut desk = desk(&podman, &state);
+    pull(&mut desk, &with_image("web", "nginx:1", None)).await.unwrap();
+    // To podman both are the same.
+    let id = podman.image("nginx:1").unwrap();
+    podman.bring_image("docker.io/library/nginx:1", &id);
+    desk.configure(&[&with_image("web", "docker.io/library/nginx:1", None)]);
+    sleep(HOUR * 48).await;
+    assert!(podman.images().contains(&"nginx:1".to_owned()));
+    desk.configure(&[]);
+    sleep(HOUR * 48).await;
+    assert!(!podman.images().contains(&"nginx:1".to_owned()), "nobody wants it any more");
+}

@@ -156,6 +156,12 @@ impl FakePodman {
         };
     }
 
+    /// Returns the id of an image on the device.
+    #[must_use]
+    pub fn image(&self, name: &str) -> Option<String> {
+        self.0.borrow().images.get(name).cloned()
+    }
+
     /// Returns the images on the device.
     #[must_use]
     pub fn images(&self) -> Vec<String> {

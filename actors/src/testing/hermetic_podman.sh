@@ -21,7 +21,7 @@ $lock
 network_backend = "netavark"
 network_config_dir = "$D/net"
 [containers]
-log_driver = "k8s-file"
+log_driver = "none"
 default_ulimits = ["nofile=4096:4096","nproc=4096:4096"]
 C
 if [ -n "$U" ]; then

@@ -414,13 +414,40 @@ async fn containers_that_end_at_different_times_all_tell_how() {
 }
 
 #[actix::test]
-async fn log_of_a_container_has_a_size_limit() {
+async fn log_of_a_container_is_cut_at_its_size() {
+    let podman = HermeticPodman::rootful();
+    let client = Rc::new(LibpodClient::new(podman.socket()));
+    let kind = ExecutorKind::PodmanRootful;
+    let mut desk = PodmanDesk::start_with(kind, client, podman.volumes_root(), |deps| {
+        deps.log_max_size = "100kb".to_owned();
+    });
+    let script = serving("head -c 400000 /dev/zero | tr '\\0' 'x' | fold -w 99; echo; echo done");
+    let loud = Arc::new(workload("loud", pod(vec![container("main", &script)])));
+    desk.run_start(&loud).await.unwrap();
+    let logs = logged(&podman, &container_name(&loud, "main"), "done").await;
+    assert!(logs.len() < 110_000, "{} bytes are kept", logs.len());
+    let detail = podman.json(&format!("containers/{}/json", container_name(&loud, "main")));
+    let log = &detail["HostConfig"]["LogConfig"];
+    assert_eq!((&log["Type"], &log["Size"]), (&json!("k8s-file"), &json!("100kB")), "{detail}");
+}
+
+#[actix::test]
+async fn init_container_ends_before_the_others_start() {
     let podman = HermeticPodman::rootful();
     let mut desk = rootful(&podman);
-    let web = serving_workload("web");
+    let mut migrated = pod(vec![container("main", &serving("cat /shared/log; echo served"))]);
+    migrated["initContainers"] =
+        json!([container("migrate", "sleep 1; echo migrated > /shared/log")]);
+    migrated["volumes"] = json!([{"name": "shared", "emptyDir": {}}]);
+    for containers in ["containers", "initContainers"] {
+        migrated[containers][0]["volumeMounts"] =
+            json!([{"name": "shared", "mountPath": "/shared"}]);
+    }
+    let web = Arc::new(workload("web", migrated));
     desk.run_start(&web).await.unwrap();
-    let detail = podman.json(&format!("containers/{}/json", container_name(&web, "main")));
-    assert_eq!(detail["HostConfig"]["LogConfig"]["Size"], json!("10MB"), "{detail}");
+    desk.observe_state(&web.id, is_running).await;
+    let logs = logged(&podman, &container_name(&web, "main"), "served").await;
+    assert!(logs.contains("migrated"), "{logs}");
 }
 
 #[actix::test]

@@ -28,8 +28,7 @@ impl Handler<WorkloadsConfigured> for PodmanExecutor {
         }
         let ours = configured.workloads.iter().filter(|w| w.executor == self.deps.kind);
         let wanted: BTreeSet<_> = ours.flat_map(|workload| image_names(workload)).collect();
-        if self.wanted_images.as_deref() != Some(&wanted) {
-            self.wanted_images = Some(Rc::new(wanted));
+        if self.bench.images.want(wanted) {
             self.prune(ctx);
         }
         let configured = configured.workloads.iter().map(|workload| workload.id.clone()).collect();
@@ -60,11 +59,9 @@ impl PodmanExecutor {
     }
 
     fn prune(&mut self, ctx: &mut Context<Self>) {
-        let (Some(after), Some(wanted)) = (self.deps.image_prune_after, &self.wanted_images) else {
-            return;
-        };
-        let (bench, wanted) = (Rc::clone(&self.bench), Rc::clone(wanted));
-        let pruning = async move { bench.images.prune(&bench, &wanted, after).await };
+        let Some(after) = self.deps.image_prune_after else { return };
+        let bench = Rc::clone(&self.bench);
+        let pruning = async move { bench.images.prune(&bench, after).await };
         ctx.spawn(pruning.into_actor(self));
     }
 }
