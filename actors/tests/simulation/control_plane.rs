@@ -181,6 +181,7 @@ impl ConfigurationStore for Store {
         let configuration = if disk.torn { &disk.previous } else { &disk.current };
         Restored {
             configuration: configuration.clone(),
+            former: disk.previous.clone().filter(|_| !disk.torn),
             is_outdated: disk.torn,
             problems: damaged.into_iter().collect(),
         }
