@@ -74,6 +74,7 @@ pub(crate) fn workload(mut draft: Draft, contents: &Contents) -> Result<Workload
     names::check_label("namespace", &namespace)?;
     let executor = executor(draft.kind.as_deref(), draft.rootless)?;
     pod::check(&draft.pod)?;
+    pod::fit(&mut draft.pod);
     let restart_policy = pod::restart_policy(&draft.pod)?;
     let references = references::of_pod(&draft.pod);
     let config_maps = references.config_maps(contents)?;

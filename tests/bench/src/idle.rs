@@ -40,7 +40,11 @@ pub(crate) fn memory(plan: &Plan) -> Vec<Row> {
             ),
             false => Outcome::Open,
         },
-        notes: vec!["After all pods were started by the same process.".to_owned()],
+        notes: vec![
+            "After all pods were started by the same process, in the environment of its systemd \
+             unit (MALLOC_ARENA_MAX and its like)."
+                .to_owned(),
+        ],
     }]
 }
 
@@ -77,8 +81,8 @@ pub(crate) fn start(plan: &Plan) -> Vec<Row> {
         measured: format!("{time:.0} ms"),
         outcome: if plan.is_full { Outcome::of(time < 100.0) } else { Outcome::Open },
         notes: vec![
-            "From before the process is made until its status page says that a pod runs, asked \
-             each millisecond; the stand-in for podman takes no time of its own."
+            "From before the process is made until its /metrics says that a pod runs, asked each \
+             millisecond; the stand-in for podman takes no time of its own."
                 .to_owned(),
         ],
     }]

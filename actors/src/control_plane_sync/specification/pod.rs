@@ -29,6 +29,20 @@ pub(super) fn check(pod: &PodSpec) -> Result<(), String> {
     Ok(())
 }
 
+/// Gives back what the lists of the pod's containers were made too large: they are kept for as long
+/// as the workload is configured, and most hold one thing where four have room.
+pub(super) fn fit(pod: &mut PodSpec) {
+    for container in pod.init_containers.iter_mut().flatten().chain(&mut pod.containers) {
+        container.env.iter_mut().for_each(Vec::shrink_to_fit);
+        container.env_from.iter_mut().for_each(Vec::shrink_to_fit);
+        container.ports.iter_mut().for_each(Vec::shrink_to_fit);
+        container.volume_mounts.iter_mut().for_each(Vec::shrink_to_fit);
+        container.args.iter_mut().for_each(Vec::shrink_to_fit);
+        container.command.iter_mut().for_each(Vec::shrink_to_fit);
+    }
+    pod.volumes.iter_mut().for_each(Vec::shrink_to_fit);
+}
+
 /// Reads the pod's restart policy.
 pub(super) fn restart_policy(pod: &PodSpec) -> Result<RestartPolicy, String> {
     match pod.restart_policy.as_deref().unwrap_or_default() {
