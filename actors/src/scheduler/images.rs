@@ -39,6 +39,11 @@ impl Images {
         self.missing = Some(pod.clone());
     }
 
+    /// Forgets that images did not come: they are about to be asked for again.
+    pub(super) fn may_come(&mut self) {
+        self.missing = None;
+    }
+
     /// Has the images of `pod` asked for before its next start.
     pub(super) fn ask_again(&mut self, pod: &PodKey) {
         self.here.remove(pod);

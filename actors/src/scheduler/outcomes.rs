@@ -103,12 +103,12 @@ impl Job {
         }
     }
 
-    /// Notes the answer to a pull that nobody waited for.
+    /// Notes the answer to a pull that nobody waited for. One that failed is sent again at once, and
+    /// then with the delays of every other.
     fn pulled_behind(&mut self, pull: &InFlight, came: bool, now: Moment) {
-        if !came {
-            return;
+        if came {
+            self.images.came(&pull.pod);
         }
-        self.images.came(&pull.pod);
         if self.desired.as_ref().is_some_and(|desired| key_of(desired) == pull.pod) {
             self.rollback.end_soon(now.monotonic);
         }

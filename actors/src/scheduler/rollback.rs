@@ -7,7 +7,9 @@ use super::job::{Job, key_of};
 use super::notices::Notices;
 use super::run::{Doing, Run};
 use crate::clock::{Moment, Monotonic};
-use crate::workload::{CurrentState, TargetState, Workload, WorkloadId};
+use crate::workload::{
+    ContainerEnd, CurrentState, RestartPolicy, TargetState, Workload, WorkloadId,
+};
 
 /// A new specification has so many attempts to start before the previous one comes back.
 const ATTEMPTS: u32 = 3;
@@ -145,10 +147,26 @@ impl Job {
         if !may_start || !self.rollback.is_possible() || self.is_any_pod_alive() {
             return None;
         }
+        if self.rollback.previous().is_some_and(|previous| self.is_over(previous)) {
+            return None;
+        }
         match &self.in_flight {
             Some(flight) if flight.doing == Doing::Pulling => Some(flight.sent_at + PULL_PATIENCE),
             Some(_) => None,
             None => self.images.did_not_come(&self.wanted()?).then_some(now),
+        }
+    }
+
+    /// Returns whether the last run of `workload` ended so that no other follows.
+    fn is_over(&self, workload: &Workload) -> bool {
+        let pod = self.pods.get(&key_of(workload));
+        let Some(CurrentState::Exited { ended }) = pod.map(|pod| &pod.state) else {
+            return false;
+        };
+        match workload.restart_policy {
+            RestartPolicy::Always => false,
+            RestartPolicy::OnFailure => !ended.iter().any(ContainerEnd::is_failure),
+            RestartPolicy::Never => true,
         }
     }
 
@@ -186,6 +204,8 @@ impl Job {
             self.rollback.end();
             self.run = Run::Idle;
             self.upkeep.forget();
+            // They are asked for before anything falls back for the want of them again.
+            self.images.may_come();
         }
     }
 }

@@ -315,3 +315,35 @@ fn specification_of_an_earlier_life_is_no_way_back_once_its_pod_is_gone() {
         assert_eq!(image_running(&world), Some(new.id.clone()));
     }
 }
+
+#[test]
+fn run_that_is_over_is_not_repeated_for_want_of_its_successor() {
+    for (policy, exit_code) in
+        [(RestartPolicy::Never, 1), (RestartPolicy::Never, 0), (RestartPolicy::OnFailure, 0)]
+    {
+        let of = |image| workload("web").image(image).restarts(policy).build();
+        let mut world = World::new();
+        world.configure(&[of("localhost/app:1")]);
+        world.pass(MINUTE);
+        world.fail("pull web", &vec![pull_error(); 5]);
+        world.configure(&[of("localhost/app:2")]);
+        world.log();
+        world.end("web", exit_code);
+        world.pass(4 * RETRY);
+        assert!(world.running().is_empty(), "{policy:?} {exit_code}");
+        world.pass(RETRY);
+        assert_eq!(image_running(&world), Some(of("localhost/app:2").id.clone()));
+        assert!(!world.events().contains(&"RolledBack"));
+    }
+}
+
+#[test]
+fn pod_that_ends_again_and_again_does_not_keep_its_successor_from_coming() {
+    let mut world = world_with_a_successor_that_does_not_come(4);
+    for _ in 0..6 {
+        world.end("web", 1);
+        world.pass(RETRY);
+    }
+    world.pass(MINUTE);
+    assert_eq!(image_running(&world), Some(second().id.clone()));
+}
