@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::scheduler::job::key_of;
 use crate::scheduler::run::Run;
-use crate::workload::{Limits, Profile, ProfileCondition, TargetState, WorkloadId};
+use crate::workload::{ConditionRef, Limits, Profile, ProfileCondition, TargetState, WorkloadId};
 
 const KINDS: [ExecutorKind; 3] = ExecutorKind::ALL;
 const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
@@ -91,6 +91,13 @@ impl Spec {
             .restarts(policies[usize::from(self.policy) % 3]);
         if let Some(condition) = self.profile {
             builder = builder.profile("p", &[condition_name(condition)]);
+            if self.limited {
+                // Allows it, too, and slows it down.
+                let (name, cpu) = (condition_name(!condition).into(), Some(CPU));
+                builder = builder.with(|workload| {
+                    workload.profiles[0].conditions.push(ConditionRef { name, cpu, memory: None });
+                });
+            }
         }
         let initial = Duration::from_secs(2);
         match self.retry {
@@ -104,12 +111,6 @@ impl Spec {
         }
         if self.cron {
             builder = builder.cron("*/5 * * * *");
-        }
-        if self.limited {
-            builder = builder.with(|workload| {
-                let conditions = workload.profiles.iter_mut().flat_map(|it| &mut it.conditions);
-                conditions.for_each(|condition| condition.cpu = Some(CPU));
-            });
         }
         // Only those before it, so that there is no circle.
         if let Some(other) = self.after.filter(|other| *other < self.name) {
@@ -522,8 +523,11 @@ impl Model {
 
     /// Returns whether the profiles, as they are defined and judged by now, let `workload` run.
     fn allows(&self, workload: &Workload) -> bool {
-        let mut conditions = workload.profiles.iter().flat_map(|profile| &profile.conditions);
-        conditions.all(|condition| self.verdicts[&(condition.name.as_str() == "x")].is_true())
+        workload.profiles.iter().all(|profile| profile.conditions.iter().any(|it| self.holds(it)))
+    }
+
+    fn holds(&self, condition: &ConditionRef) -> bool {
+        self.verdicts[&(condition.name.as_str() == "x")].is_true()
     }
 
     /// A Deployment that is still configured is kept, and a pod that may run makes place for its
@@ -631,9 +635,8 @@ impl Model {
         }
         assert!(pods.iter().all(|(_, pod)| pod.id == *id), "an older pod is left: {pods:?}");
         if let Some((key, _)) = running.filter(|(key, _)| !key.executor.is_cluster()) {
-            let is_limited = workload.profiles[..]
-                .iter()
-                .any(|profile| profile.conditions.iter().any(|it| it.cpu.is_some()));
+            let mut conditions = workload.profiles.iter().flat_map(|it| &it.conditions);
+            let is_limited = conditions.any(|it| it.cpu.is_some() && self.holds(it));
             let expected = Limits { cpu: is_limited.then_some(CPU), memory: None };
             assert_eq!(self.world.limits.get(*key), Some(&expected), "limits of {id}");
         }
