@@ -49,6 +49,10 @@ const MAX_BODY: usize = 1024 * 1024;
 const MAX_AT_ONCE: usize = 32 * 1024;
 /// Bodies that may wait for the evaluator at one time.
 const MAX_BODIES: usize = 1024;
+/// Posts that are handed to the evaluator at one time; more wait in order of arrival. What the actors
+/// do takes its turns between posts on the same thread: of a thousand waiting ones only so many come
+/// before the next turn.
+const MAX_AT_WORK: usize = 16;
 /// Bytes of bodies that may be in memory at one time, those being received included.
 const MAX_BYTES: usize = 16 * MAX_BODY;
 /// Time for a client to send its request's head, and again its body.
@@ -69,6 +73,7 @@ pub(super) struct Service {
     answers: Places,
     streams: Places,
     snapshots: Snapshots,
+    turns: Semaphore,
     bodies: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
     abandoned: Abandoned<Held>,
@@ -94,6 +99,7 @@ impl Service {
             answers: Places::new(MAX_ANSWERS),
             streams: Places::new(MAX_STREAMS),
             snapshots: Snapshots::default(),
+            turns: Semaphore::new(MAX_AT_WORK),
             bodies: Arc::new(Semaphore::new(MAX_BODIES)),
             bytes: Arc::new(Semaphore::new(MAX_BYTES)),
             abandoned: Abandoned::default(),
@@ -108,6 +114,8 @@ impl Service {
         }
         let (body, bytes) =
             timeout(REQUEST_TIMEOUT, self.receive(payload)).await.map_err(|_| Refusal::Slow)??;
+        let turn = timeout(PEER_TIMEOUT, self.turns.acquire()).await;
+        let _turn = turn.map_err(|_| Refusal::Busy)?;
         let samples = parsed(body).await?;
         self.abandoned.sweep();
         let slot = Arc::clone(&self.bodies).try_acquire_owned();

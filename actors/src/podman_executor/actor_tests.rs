@@ -251,6 +251,34 @@ async fn start_looks_for_its_pod_only_where_the_last_look_may_be_wrong() {
 }
 
 #[actix::test]
+async fn stop_asks_for_the_containers_only_where_they_are_not_known() {
+    let podman = FakePodman::new();
+    let mut desk = desk(&podman);
+    desk.observe(|seen| seen.pods.is_ok()).await;
+    let asked = || (podman.count("containers_of"), podman.count("stop_container"));
+    desk.run_start(&web()).await.unwrap();
+    desk.run_stop(&web()).await.unwrap();
+    assert_eq!(asked(), (1, 1), "by the start only");
+    // It is gone, and is not known as what it was.
+    desk.run_stop(&web()).await.unwrap();
+    assert_eq!(asked(), (2, 1));
+    // One that ended by itself needs no stop.
+    desk.run_start(&web()).await.unwrap();
+    podman.end_containers(web().id.as_str(), 3);
+    let ended = |state: &CurrentState| matches!(state, CurrentState::Exited { .. });
+    desk.observe_state(&web().id, ended).await;
+    desk.run_stop(&web()).await.unwrap();
+    assert_eq!(asked(), (3, 1));
+    // After a look that failed nothing is known.
+    desk.run_start(&web()).await.unwrap();
+    podman.fail("containers", Fault::Refused("database is locked"));
+    podman.tell("died");
+    desk.observe(|seen| seen.pods.is_err()).await;
+    desk.run_stop(&web()).await.unwrap();
+    assert_eq!(asked(), (5, 2));
+}
+
+#[actix::test]
 async fn listing_that_fails_is_reported_and_tried_again() {
     let podman = FakePodman::new();
     let mut desk = desk(&podman);

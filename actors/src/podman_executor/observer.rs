@@ -10,7 +10,7 @@ use tracing::debug;
 
 use super::api::PodmanError;
 use super::libpod::{ContainerRow, PodRow};
-use super::pod_state::{EndKey, Knowledge, Phase, container_name, observed_pods, phase};
+use super::pod_state::{EndKey, Knowledge, Phase, container_name, may_run, observed_pods, phase};
 use super::workbench::Workbench;
 use crate::clock::{Moment, Monotonic};
 use crate::pod_manifest::ID;
@@ -49,6 +49,18 @@ struct Memory {
     gone: BTreeMap<String, Monotonic>,
     /// Pods that had no containers when last looked at.
     empty_pods: Vec<PodRow>,
+    /// The containers of all others, by the pods' names, those that ended left out.
+    live: BTreeMap<String, Vec<String>>,
+}
+
+/// Returns the containers that may run, by their pods' names.
+fn live(rows: &[ContainerRow]) -> BTreeMap<String, Vec<String>> {
+    let mut live = BTreeMap::<_, Vec<_>>::new();
+    for row in rows {
+        let ids = live.entry(row.pod_name.clone()).or_default();
+        ids.extend(may_run(row).then(|| row.id.clone()));
+    }
+    live
 }
 
 impl Observer {
@@ -68,6 +80,7 @@ impl Observer {
         let rows = self.bench.containers().await;
         self.sees.set(rows.is_ok());
         let rows = rows?;
+        self.memory.borrow_mut().live = live(&rows);
         self.forget_full_pods(&rows);
         self.look_into_ends(&rows).await;
         let vanished = self.vanished(&rows, at.monotonic);
@@ -81,11 +94,18 @@ impl Observer {
         })
     }
 
+    /// Returns the containers of the pod `id` that may run, if the last look, or the command that
+    /// made it, showed them.
+    pub(super) fn live_containers(&self, id: &str) -> Option<Vec<String>> {
+        self.memory.borrow().live.get(id).filter(|_| self.sees()).cloned()
+    }
+
     /// Returns the pod that `rows`, all its containers, make up, if it runs as it should: what else
     /// there may be to see needs a look at podman.
     pub(super) fn running_pod(&self, rows: &[ContainerRow]) -> Option<ObservedPod> {
         let (ends, vanished) = (BTreeMap::new(), BTreeSet::new());
         let known = Knowledge { boot_id: &self.bench.boot_id, ends: &ends, vanished: &vanished };
+        self.memory.borrow_mut().live.extend(live(rows));
         let pod = observed_pods(rows, &[], known).pop();
         pod.filter(|pod| pod.state == CurrentState::Running)
     }
@@ -101,8 +121,9 @@ impl Observer {
 
     /// Forgets a pod that was removed or made.
     pub(super) fn forget_pod(&self, id: &str) {
-        let pods = &mut self.memory.borrow_mut().empty_pods;
-        pods.retain(|pod| pod.labels.get(ID).is_none_or(|of| of != id));
+        let memory = &mut self.memory.borrow_mut();
+        memory.empty_pods.retain(|pod| pod.labels.get(ID).is_none_or(|of| of != id));
+        memory.live.remove(id);
     }
 
     /// Forgets pods that have containers: once removed by somebody, they are gone, not half-made.

@@ -47,6 +47,14 @@ pub(super) fn phase(row: &ContainerRow) -> Phase {
     }
 }
 
+/// Returns whether a container may run, so that it is to be stopped before its pod is removed.
+pub(super) fn may_run(row: &ContainerRow) -> bool {
+    match phase(row) {
+        Phase::Running | Phase::Unclear => true,
+        Phase::Created | Phase::Ended => false,
+    }
+}
+
 /// Returns the name that the pod specification gives the container.
 pub(super) fn container_name(row: &ContainerRow) -> &str {
     let name = row.names.first().map_or(row.id.as_str(), String::as_str);

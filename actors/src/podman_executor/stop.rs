@@ -8,8 +8,7 @@ use futures_util::future::join_all;
 use tracing::debug;
 
 use super::api::PodmanError;
-use super::libpod::ContainerRow;
-use super::pod_state::{Phase, phase};
+use super::pod_state::may_run;
 use super::words::stop_reason;
 use super::workbench::{Workbench, unavailable};
 use crate::clock::Monotonic;
@@ -27,7 +26,8 @@ const MIN_POLL_PERIOD: Duration = Duration::from_millis(10);
 /// Longest time between two looks.
 const MAX_POLL_PERIOD: Duration = Duration::from_millis(20);
 
-/// Stops and removes the pod `id` with its volumes.
+/// Stops and removes the pod `id` with its volumes. `known` are its containers that may run, where
+/// they are known: then podman is not asked for them first.
 ///
 /// # Errors
 /// podman did not answer, or did not remove the pod.
@@ -35,13 +35,16 @@ pub(super) async fn stop(
     bench: &Workbench,
     id: &WorkloadId,
     grace: Duration,
+    mut known: Option<Vec<String>>,
     deadline: Monotonic,
 ) -> Result<(), CommandError> {
     let mut attempt = 1;
     loop {
-        let Err(error) = remove_gently(bench, id, grace).await else {
-            break;
+        let removed = match known.take() {
+            Some(containers) => remove_known(bench, id, &containers, grace).await,
+            None => remove_gently(bench, id, grace).await,
         };
+        let Err(error) = removed else { break };
         if attempt == ATTEMPTS || bench.left(deadline) <= RETRY_DELAY {
             return Err(command_error(&error));
         }
@@ -64,26 +67,34 @@ pub(super) async fn remove_gently(
 ) -> Result<(), PodmanError> {
     let rows = bench.containers_of(id).await?;
     if !rows.is_empty() {
-        stop_containers(bench, &rows, grace).await?;
-        wait_for_end(bench, id).await?;
+        let live = rows.into_iter().filter(may_run);
+        return remove_known(bench, id, &live.map(|row| row.id).collect::<Vec<_>>(), grace).await;
     }
     // The removal kills, and names the pod only: it must be one of ours.
-    if rows.is_empty() && bench.pod(id).await?.is_none() {
+    if bench.pod(id).await?.is_none() {
         return Ok(());
     }
     bench.api.remove_pod(id.as_str()).await
 }
 
-async fn stop_containers(
+/// Stops `containers` of the pod `id` of ours, then removes it.
+async fn remove_known(
     bench: &Workbench,
-    rows: &[ContainerRow],
+    id: &WorkloadId,
+    containers: &[String],
     grace: Duration,
 ) -> Result<(), PodmanError> {
-    let live = rows.iter().filter(|row| match phase(row) {
-        Phase::Running | Phase::Unclear => true,
-        Phase::Created | Phase::Ended => false,
-    });
-    let stops = live.map(|row| bench.api.stop_container(&row.id, grace));
+    stop_containers(bench, containers, grace).await?;
+    wait_for_end(bench, id).await?;
+    bench.api.remove_pod(id.as_str()).await
+}
+
+async fn stop_containers(
+    bench: &Workbench,
+    containers: &[String],
+    grace: Duration,
+) -> Result<(), PodmanError> {
+    let stops = containers.iter().map(|id| bench.api.stop_container(id, grace));
     for stopped in join_all(stops).await {
         match stopped {
             // One whose conmon is dead refuses; the removal of the pod takes it along.

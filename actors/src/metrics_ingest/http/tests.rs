@@ -228,6 +228,23 @@ async fn too_many_posts_at_one_time_are_sent_away_for_a_second() {
 }
 
 #[actix::test]
+async fn a_post_waits_for_its_turn_but_not_for_ever() {
+    tokio::time::pause();
+    let evaluator = FakeEvaluator::default();
+    let service = service(evaluator.clone());
+    let all = service.turns.acquire_many(u32::try_from(MAX_AT_WORK).unwrap()).await.unwrap();
+    let answer = ask(&service, post(r#"{"name":"x","value":1}"#)).await;
+    assert_eq!((answer.status, evaluator.stored.borrow().len()), (429, 0));
+    let end = async {
+        tokio::time::sleep(PEER_TIMEOUT / 2).await;
+        drop(all);
+    };
+    let (answer, ()) = tokio::join!(ask(&service, post(r#"{"name":"x","value":1}"#)), end);
+    assert_eq!((answer.status, evaluator.stored.borrow().len()), (204, 1));
+    assert_eq!(service.turns.available_permits(), MAX_AT_WORK);
+}
+
+#[actix::test]
 async fn places_are_given_back_when_a_post_is_stored() {
     let service = service(FakeEvaluator::default());
     ask(&service, post(r#"{"name":"x","value":1}"#)).await;

@@ -52,7 +52,7 @@ pub(super) async fn work(
     let allowed = left.saturating_sub(reserve);
     let until = bench.clock.now().monotonic + allowed;
     let action = command.action;
-    let result = timeout(allowed, execute(&bench, &action, until, is_absent)).await;
+    let result = timeout(allowed, execute(&bench, &observer, &action, until, is_absent)).await;
     let result = result.unwrap_or_else(|_| {
         let error = PodmanError::Timeout { call: "finish the command", after: allowed };
         Err(unavailable(&error))
@@ -87,6 +87,7 @@ pub(super) async fn work(
 
 async fn execute(
     bench: &Workbench,
+    observer: &Observer,
     action: &Action,
     until: Monotonic,
     is_absent: bool,
@@ -98,7 +99,8 @@ async fn execute(
         Action::Pull { workload } => pull::pull(bench, workload, until).await?,
         Action::Limit { workload, limits } => limits::limit(bench, workload, *limits).await?,
         Action::Stop { id, grace, .. } | Action::Suspend { id, grace, .. } => {
-            stop::stop(bench, id, *grace, until).await?;
+            let known = observer.live_containers(id.as_str());
+            stop::stop(bench, id, *grace, known, until).await?;
             Notes::default()
         }
     };
