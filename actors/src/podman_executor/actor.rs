@@ -1,6 +1,7 @@
 //! Receives commands for one podman service, and sends what it sees there.
 
 mod images;
+mod state;
 mod watch;
 mod work;
 
@@ -12,6 +13,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use tracing::{Instrument as _, debug, info, info_span};
 
+use self::state::{Availability, Link, Listing};
 use super::api::{PodmanApi, PodmanError};
 use super::disk::PodmanDisk;
 use super::events::{Change, PodmanEvent};
@@ -90,50 +92,6 @@ pub struct PodmanExecutor {
     changing: BTreeMap<WorkloadId, Change>,
     availability: Availability,
     notices: Notices,
-}
-
-/// The event stream.
-enum Link {
-    /// A reconnection is on its way or planned.
-    Down,
-    /// Events flow.
-    Up {
-        /// The stream.
-        stream: SpawnHandle,
-        /// Since when.
-        since: Monotonic,
-    },
-}
-
-/// Observations that follow each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Listing {
-    /// None is under way.
-    Idle,
-    /// One waits for the gap to the last one to pass.
-    Planned,
-    /// One is under way.
-    Running,
-    /// One is under way, and something happened since it began.
-    Stale,
-}
-
-/// Whether podman answers, as it was last told.
-#[derive(Debug)]
-enum Availability {
-    /// Nothing was told yet.
-    Untold,
-    /// It answers.
-    Available,
-    /// It does not.
-    Unavailable {
-        /// Why.
-        message: String,
-        /// When this was told.
-        told_at: Monotonic,
-        /// When it was last logged.
-        logged_at: Monotonic,
-    },
 }
 
 impl PodmanExecutor {

@@ -1,0 +1,49 @@
+//! How far an executor is: the event stream, observations, and what was told of podman.
+
+use actix::prelude::SpawnHandle;
+
+use crate::clock::Monotonic;
+
+/// The event stream.
+pub(super) enum Link {
+    /// A reconnection is on its way or planned.
+    Down,
+    /// Events flow.
+    Up {
+        /// The stream.
+        stream: SpawnHandle,
+        /// Since when.
+        since: Monotonic,
+    },
+}
+
+/// Observations that follow each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Listing {
+    /// None is under way.
+    Idle,
+    /// One waits for the gap to the last one to pass.
+    Planned,
+    /// One is under way.
+    Running,
+    /// One is under way, and something happened since it began.
+    Stale,
+}
+
+/// Whether podman answers, as it was last told.
+#[derive(Debug)]
+pub(super) enum Availability {
+    /// Nothing was told yet.
+    Untold,
+    /// It answers.
+    Available,
+    /// It does not.
+    Unavailable {
+        /// Why.
+        message: String,
+        /// When this was told.
+        told_at: Monotonic,
+        /// When it was last logged.
+        logged_at: Monotonic,
+    },
+}
