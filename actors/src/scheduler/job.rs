@@ -45,8 +45,9 @@ pub(crate) struct Job {
     pub(crate) waits_for: Option<WorkloadName>,
     /// Whether it had run when it was last planned, so that those who wait for it are called once.
     pub(crate) ran_when_planned: bool,
-    /// Every pod of this workload that exists, of whatever specification.
-    pub(crate) pods: BTreeMap<PodKey, ObservedPod>,
+    /// Every pod of this workload that exists, of whatever specification. Boxed, as a map makes
+    /// room for eleven and mostly there is one.
+    pub(crate) pods: BTreeMap<PodKey, Box<ObservedPod>>,
     pub(crate) in_flight: Option<InFlight>,
     pub(super) images: Images,
     pub(crate) run: Run,
@@ -242,7 +243,7 @@ impl Job {
 
     /// Returns the pod of the specification in force.
     pub(crate) fn current_pod(&self) -> Option<&ObservedPod> {
-        self.wanted().and_then(|key| self.pods.get(&key))
+        self.wanted().and_then(|key| self.pods.get(&key)).map(Box::as_ref)
     }
 
     /// Returns the state of the pod of the specification in force.

@@ -282,7 +282,8 @@ impl Jobs {
 pub(super) fn pods_by_key(
     executor: ExecutorKind,
     pods: Option<&Vec<ObservedPod>>,
-) -> impl Iterator<Item = (PodKey, ObservedPod)> {
-    let keyed = move |pod: &ObservedPod| (PodKey { executor, id: pod.id.clone() }, pod.clone());
+) -> impl Iterator<Item = (PodKey, Box<ObservedPod>)> {
+    let keyed =
+        move |pod: &ObservedPod| (PodKey { executor, id: pod.id.clone() }, Box::new(pod.clone()));
     pods.into_iter().flatten().map(keyed)
 }

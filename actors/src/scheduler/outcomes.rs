@@ -191,7 +191,7 @@ impl Job {
                 restarts: 0,
                 is_changed: false,
             };
-            self.pods.entry(flight.pod.clone()).or_insert(pod);
+            self.pods.entry(flight.pod.clone()).or_insert_with(|| Box::new(pod));
         }
     }
 }
