@@ -55,7 +55,9 @@ fn remove(podman: &HermeticPodman, name: &str) {
 /// Stops and removes a pod with the calls that the agent makes.
 fn stop(podman: &HermeticPodman, name: &str) {
     let pod = podman.json(&format!("pods/{name}/json"));
-    let containers = pod["Containers"].as_array().cloned().unwrap_or_default();
+    let mut containers = pod["Containers"].as_array().cloned().unwrap_or_default();
+    // The one that holds the network ends last, by podman's hand: the others may need it to end well.
+    containers.retain(|container| container["Id"] != pod["InfraContainerID"]);
     std::thread::scope(|scope| {
         for id in containers.iter().filter_map(|container| container["Id"].as_str()) {
             scope.spawn(move || {
