@@ -117,6 +117,9 @@ impl World {
         let name = command.action.workload_name().clone();
         let what = format!("{} {name}", command.action.as_str());
         let failure = self.failures.get_mut(&what).and_then(VecDeque::pop_front);
+        // As every executor does: what comes too late touches nothing.
+        let expired = command.deadline <= self.now.monotonic;
+        let failure = expired.then_some(CommandError::Expired).or(failure);
         let result = failure.map_or(Ok(()), Err);
         if result.is_ok() {
             self.carry_out(executor, &command.action);
