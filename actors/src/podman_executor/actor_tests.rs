@@ -262,20 +262,38 @@ async fn stop_asks_for_the_containers_only_where_they_are_not_known() {
     // It is gone, and is not known as what it was.
     desk.run_stop(&web()).await.unwrap();
     assert_eq!(asked(), (2, 1));
-    // One that ended by itself needs no stop.
+    // One that ended by itself needs no stop, and is not known as one that may run.
     desk.run_start(&web()).await.unwrap();
     podman.end_containers(web().id.as_str(), 3);
     let ended = |state: &CurrentState| matches!(state, CurrentState::Exited { .. });
     desk.observe_state(&web().id, ended).await;
     desk.run_stop(&web()).await.unwrap();
-    assert_eq!(asked(), (3, 1));
+    assert_eq!(asked(), (4, 1));
     // After a look that failed nothing is known.
     desk.run_start(&web()).await.unwrap();
     podman.fail("containers", Fault::Refused("database is locked"));
     podman.tell("died");
     desk.observe(|seen| seen.pods.is_err()).await;
     desk.run_stop(&web()).await.unwrap();
-    assert_eq!(asked(), (5, 2));
+    assert_eq!(asked(), (6, 2));
+}
+
+#[actix::test]
+async fn late_look_at_an_ended_container_does_not_hide_the_one_that_runs_by_now() {
+    let podman = FakePodman::new();
+    let mut desk = desk(&podman);
+    desk.run_start(&web()).await.unwrap();
+    sleep(Duration::from_secs(5)).await;
+    podman.list_late(Duration::from_secs(5));
+    podman.end_containers(web().id.as_str(), 3);
+    sleep(Duration::from_secs(1)).await;
+    desk.run_stop(&web()).await.unwrap();
+    desk.run_start(&web()).await.unwrap();
+    // It has come, and the next one has not.
+    sleep(Duration::from_millis(4_500)).await;
+    let before = podman.count("stop_container");
+    desk.run_stop(&web()).await.unwrap();
+    assert_eq!(podman.count("stop_container"), before + 1, "it has its time to end");
 }
 
 #[actix::test]

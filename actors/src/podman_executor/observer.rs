@@ -49,18 +49,31 @@ struct Memory {
     gone: BTreeMap<String, Monotonic>,
     /// Pods that had no containers when last looked at.
     empty_pods: Vec<PodRow>,
-    /// The containers of all others, by the pods' names, those that ended left out.
-    live: BTreeMap<String, Vec<String>>,
+    /// The containers that may run, by the names of their pods.
+    live: BTreeMap<String, Live>,
 }
 
-/// Returns the containers that may run, by their pods' names.
-fn live(rows: &[ContainerRow]) -> BTreeMap<String, Vec<String>> {
-    let mut live = BTreeMap::<_, Vec<_>>::new();
-    for row in rows {
-        let ids = live.entry(row.pod_name.clone()).or_default();
-        ids.extend(may_run(row).then(|| row.id.clone()));
+/// The containers of a pod that may run.
+struct Live {
+    /// When podman was asked for them.
+    at: Monotonic,
+    ids: Vec<String>,
+}
+
+impl Memory {
+    /// Notes what podman showed when it was asked at `at`; what is known since then stays.
+    fn note_live(&mut self, rows: &[ContainerRow], at: Monotonic) {
+        for row in rows.iter().filter(|row| may_run(row)) {
+            let live = self.live.entry(row.pod_name.clone());
+            let live = live.or_insert_with(|| Live { at, ids: Vec::new() });
+            if live.at < at {
+                *live = Live { at, ids: Vec::new() };
+            }
+            if live.at == at {
+                live.ids.push(row.id.clone());
+            }
+        }
     }
-    live
 }
 
 impl Observer {
@@ -80,7 +93,11 @@ impl Observer {
         let rows = self.bench.containers().await;
         self.sees.set(rows.is_ok());
         let rows = rows?;
-        self.memory.borrow_mut().live = live(&rows);
+        {
+            let memory = &mut self.memory.borrow_mut();
+            memory.live.retain(|_, live| live.at > at.monotonic);
+            memory.note_live(&rows, at.monotonic);
+        }
         self.forget_full_pods(&rows);
         self.look_into_ends(&rows).await;
         let vanished = self.vanished(&rows, at.monotonic);
@@ -97,7 +114,7 @@ impl Observer {
     /// Returns the containers of the pod `id` that may run, if the last look, or the command that
     /// made it, showed them.
     pub(super) fn live_containers(&self, id: &str) -> Option<Vec<String>> {
-        self.memory.borrow().live.get(id).filter(|_| self.sees()).cloned()
+        self.memory.borrow().live.get(id).filter(|_| self.sees()).map(|live| live.ids.clone())
     }
 
     /// Returns the pod that `rows`, all its containers, make up, if it runs as it should: what else
@@ -105,7 +122,8 @@ impl Observer {
     pub(super) fn running_pod(&self, rows: &[ContainerRow]) -> Option<ObservedPod> {
         let (ends, vanished) = (BTreeMap::new(), BTreeSet::new());
         let known = Knowledge { boot_id: &self.bench.boot_id, ends: &ends, vanished: &vanished };
-        self.memory.borrow_mut().live.extend(live(rows));
+        let now = self.bench.clock.now().monotonic;
+        self.memory.borrow_mut().note_live(rows, now);
         let pod = observed_pods(rows, &[], known).pop();
         pod.filter(|pod| pod.state == CurrentState::Running)
     }

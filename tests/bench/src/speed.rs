@@ -107,6 +107,15 @@ pub(crate) fn posts(plan: &Plan) -> Vec<Row> {
     vec![throughput, saturation(plan, &podman, &agent)]
 }
 
+/// Sets a flag when dropped.
+struct Raised<'a>(&'a std::sync::atomic::AtomicBool);
+
+impl Drop for Raised<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
 fn saturation(plan: &Plan, podman: &StandIn, agent: &Process) -> Row {
     let rounds = plan.of(100, 10);
     let calm = median(reactions(podman, agent, 100, rounds));
@@ -120,10 +129,10 @@ fn saturation(plan: &Plan, podman: &StandIn, agent: &Process) -> Row {
                 load(address, CONNECTIONS * 4, &post, Duration::from_millis(200), ENDLESS);
             }
         });
+        // Also after a panic, or the load would go on for ever.
+        let _end = Raised(&stop);
         let busy = median(reactions(podman, agent, 100, rounds));
-        let after = agent.memory();
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
-        (busy, after)
+        (busy, agent.memory())
     });
     let grown = after.private_dirty.saturating_sub(before.private_dirty);
     Row {
