@@ -6,26 +6,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use actix::prelude::Recipient;
-use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::{Method, header};
-use actix_web::middleware::{DefaultHeaders, Next, from_fn};
-use actix_web::{Error, HttpRequest, HttpResponse, web};
+use actix_web::http::header;
+use actix_web::middleware::{DefaultHeaders, from_fn};
+use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::StreamExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use self::abandoned::Abandoned;
+use self::guard::admit_own;
 use self::long_answers::{MAX_ANSWERS, Places};
 pub(super) use self::peers::Peers;
 use self::refusal::Refusal;
-use self::serving::OverUnix;
 pub(super) use self::serving::serve;
 use self::snapshots::{Asking, Snapshots};
 pub(super) use self::sockets::{Opening, Socket, bind};
 use self::stream::MAX_STREAMS;
-use super::admission::{Asked, admit};
 use super::body;
 use super::report::{Posts, exposition};
 use super::status::{About, Answers, status};
@@ -34,6 +31,7 @@ use crate::messages::MetricsReceived;
 use crate::workload::Sample;
 
 mod abandoned;
+mod guard;
 mod long_answers;
 mod page;
 mod peers;
@@ -223,34 +221,6 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     }
     let unknown = web::to(async || Err::<String, _>(Refusal::UnknownPath));
     config.service(scope.default_service(unknown));
-}
-
-async fn admit_own(
-    request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let own = request.app_data::<web::Data<Service>>();
-    let own = own.map_or(&[][..], |service| &service.own_addresses);
-    let headers = request.headers();
-    let values = |name: &str| -> Vec<&[u8]> {
-        headers.get_all(name).map(header::HeaderValue::as_bytes).collect()
-    };
-    // Clients of a unix socket name its path, or anything else: no name resolves to it.
-    let is_named = request.conn_data::<OverUnix>().is_none();
-    let hosts = if is_named { values("host") } else { Vec::new() };
-    let (origins, sites) = (values("origin"), values("sec-fetch-site"));
-    let asked = Asked {
-        reads_only: request.method() == Method::GET,
-        hosts: &hosts,
-        authority: request.uri().authority().filter(|_| is_named).map(|it| it.as_str().as_bytes()),
-        origins: &origins,
-        sites: &sites,
-    };
-    if let Err(foreign) = admit(asked, own) {
-        let response = request.error_response(Refusal::from(foreign));
-        return Ok(response.map_into_right_body());
-    }
-    next.call(request).await.map(ServiceResponse::map_into_left_body)
 }
 
 async fn post_metrics(

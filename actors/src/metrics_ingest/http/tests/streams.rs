@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 
 use actix_web::body::BoxBody;
+use actix_web::body::MessageBody as _;
 use actix_web::dev::Service as _;
 use serde_json::Value;
 
