@@ -31,8 +31,10 @@ impl Gate {
         let state = Arc::<State>::default();
         let gate = Self { port, state: Arc::clone(&state) };
         thread::spawn(move || {
-            for client in listener.incoming().map_while(Result::ok) {
+            for mut client in listener.incoming().map_while(Result::ok) {
                 if state.shut.load(Ordering::SeqCst) {
+                    // Dropped unread, it would end by a reset or not, as it happens.
+                    let _ = client.read(&mut [0; 4096]);
                     state.refused.fetch_add(1, Ordering::SeqCst);
                     continue;
                 }
