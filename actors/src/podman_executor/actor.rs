@@ -16,14 +16,14 @@ use tracing::{Instrument as _, debug, info, info_span};
 use self::state::{Availability, Link, Listing};
 use super::api::{PodmanApi, PodmanError};
 use super::disk::PodmanDisk;
-use super::events::{Change, PodmanEvent};
+use super::events::PodmanEvent;
 use super::notices::{Notes, Notices};
 use super::observer::Observer;
 use super::workbench::Workbench;
 use crate::clock::{Clock, Monotonic};
 use crate::command_ticket::CommandTicket;
 use crate::messages::{
-    Action, CommandError, CommandFinished, EventRecorded, ExecutorCommand, WorkloadsObserved, tell,
+    CommandError, CommandFinished, EventRecorded, ExecutorCommand, WorkloadsObserved, tell,
 };
 use crate::supervisor::Vitals;
 use crate::workload::{
@@ -88,8 +88,6 @@ pub struct PodmanExecutor {
     /// Pods that a command made or removed, and when, as long as a look may be under way that
     /// began before.
     touched: BTreeMap<WorkloadId, Monotonic>,
-    /// Pods that a command starts or stops now.
-    changing: BTreeMap<WorkloadId, Change>,
     availability: Availability,
     notices: Notices,
 }
@@ -111,7 +109,6 @@ impl PodmanExecutor {
             gap: MIN_OBSERVATION_GAP,
             told: None,
             touched: BTreeMap::new(),
-            changing: BTreeMap::new(),
             availability: Availability::Untold,
             notices: Notices::default(),
             deps,
@@ -152,10 +149,7 @@ impl Handler<ExecutorCommand> for PodmanExecutor {
             workload = %command.action.workload_name(),
             executor = %self.deps.kind,
         );
-        let id = command.action.workload_id();
-        let is_absent = self.is_absent(id);
-        let change = change(&command.action).map(|change| (id.clone(), change));
-        self.changing.extend(change);
+        let is_absent = self.is_absent(command.action.workload_id());
         let (bench, observer) = (Rc::clone(&self.bench), Rc::clone(&self.observer));
         let work = work(bench, observer, command, left, is_absent);
         let work = work.instrument(span).into_actor(self);
@@ -169,11 +163,7 @@ impl StreamHandler<Result<PodmanEvent, PodmanError>> for PodmanExecutor {
             Ok(event) => {
                 self.since = self.since.max(Some(event.time));
                 // Looking at all pods while podman works on one would only hold that up.
-                let of_command = self
-                    .changing
-                    .iter()
-                    .any(|(id, change)| event.is_of(id.as_str()) && event.comes_of(*change));
-                if event.changes_state() && !of_command {
+                if event.changes_state() && !self.bench.causes(&event) {
                     self.observe_soon(ctx);
                 }
             }
@@ -206,9 +196,6 @@ impl PodmanExecutor {
 
     /// Answers a command after what it came to was told, so that the scheduler decides on it.
     fn answer(&mut self, ticket: CommandTicket, done: Done, ctx: &mut Context<Self>) {
-        if change(&done.action).is_some() {
-            self.changing.remove(done.action.workload_id());
-        }
         match done.seen {
             Seen::Nothing => {}
             Seen::All(seen) => self.seen(seen, ctx),
@@ -226,7 +213,7 @@ impl PodmanExecutor {
         ticket.finish(result);
         // A state that changed since that look is seen without waiting for its event, but not at
         // the cost of what is under way.
-        if self.changing.is_empty() {
+        if !self.bench.is_changing_pods() {
             self.observe_soon(ctx);
         }
     }
@@ -255,14 +242,5 @@ impl PodmanExecutor {
     ) {
         let event = Event { kind, reason, workload, message, at: self.deps.clock.now().wall };
         tell(&self.deps.events, EventRecorded { event });
-    }
-}
-
-/// Returns what `action` does to its pod.
-const fn change(action: &Action) -> Option<Change> {
-    match action {
-        Action::Start { .. } => Some(Change::Start),
-        Action::Stop { .. } | Action::Suspend { .. } => Some(Change::Stop),
-        Action::Pull { .. } | Action::Limit { .. } => None,
     }
 }

@@ -32,6 +32,11 @@ fn ours() -> String {
     format!("{MANAGED_BY}={AGENT}")
 }
 
+/// The pattern for what is called so, or begins so: podman reads names as regular expressions.
+fn beginning(name: &str) -> String {
+    format!("^{}", name.replace('.', "\\."))
+}
+
 impl PodmanApi for LibpodClient {
     fn host(&self) -> Answer<'_, HostInfo> {
         Box::pin(async move {
@@ -66,7 +71,7 @@ impl PodmanApi for LibpodClient {
 
     fn containers_of<'a>(&'a self, pod: &'a str) -> Answer<'a, Vec<ContainerRow>> {
         // By name first: podman reads less of the containers that are not meant.
-        let name = format!("^{}-", pod.replace('.', "\\."));
+        let name = format!("{}-", beginning(pod));
         let filters = json!({"name": [name], "label": [ours(), format!("{ID}={pod}")]});
         Box::pin(async move {
             let call = "list the pod's containers";
@@ -80,8 +85,7 @@ impl PodmanApi for LibpodClient {
     }
 
     fn pod<'a>(&'a self, name: &'a str) -> Answer<'a, Option<PodRow>> {
-        // podman reads the name as a regular expression.
-        let pattern = format!("^{}$", name.replace('.', "\\."));
+        let pattern = format!("{}$", beginning(name));
         let filters = json!({"label": [ours()], "name": [pattern]});
         Box::pin(async move {
             let rows: Vec<PodRow> = self.list("find the pod", "pods/json", &filters).await?;

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::libpod::ErrorAnswer;
+use crate::messages::Action;
 
 /// A line that grows beyond this is no event.
 const MAX_LINE: usize = 256 * 1024;
@@ -58,6 +59,17 @@ pub(super) enum Change {
     Start,
     /// It stops and removes it.
     Stop,
+}
+
+impl Change {
+    /// Returns what `action` does to its pod, if it starts or stops it.
+    pub(super) const fn of(action: &Action) -> Option<Self> {
+        match action {
+            Action::Start { .. } => Some(Self::Start),
+            Action::Stop { .. } | Action::Suspend { .. } => Some(Self::Stop),
+            Action::Pull { .. } | Action::Limit { .. } => None,
+        }
+    }
 }
 
 impl PodmanEvent {

@@ -1,7 +1,7 @@
 //! What every sequence of calls needs: podman, the time, and the facts of this device.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -9,11 +9,12 @@ use std::time::Duration;
 use super::actor::PodmanDeps;
 use super::api::{PodmanApi, PodmanError};
 use super::disk::PodmanDisk;
+use super::events::{Change, PodmanEvent};
 use super::image_care::ImageCare;
 use super::libpod::{ContainerRow, HostInfo, PodRow};
 use super::pod_state::is_ours;
 use crate::clock::{Clock, Monotonic};
-use crate::messages::CommandError;
+use crate::messages::{Action, CommandError};
 use crate::pod_manifest::VolumeFolder;
 use crate::workload::{DeviceId, WorkloadId};
 
@@ -36,22 +37,21 @@ pub(super) struct Workbench {
     pub(super) images: ImageCare,
     /// podman's facts, read once for each connection.
     host: RefCell<Option<HostInfo>>,
-    /// The pods of commands that are under way, with how many there are.
-    busy: RefCell<BTreeMap<WorkloadId, usize>>,
+    /// The commands that are under way: for which pod, and what they do to it.
+    busy: RefCell<Vec<(WorkloadId, Option<Change>)>>,
 }
 
 /// A command for a pod is under way while this lives.
 pub(super) struct Busy<'a> {
     bench: &'a Workbench,
-    id: WorkloadId,
+    command: (WorkloadId, Option<Change>),
 }
 
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
         let mut busy = self.bench.busy.borrow_mut();
-        let left = busy.remove(&self.id).unwrap_or_default().saturating_sub(1);
-        if left > 0 {
-            busy.insert(self.id.clone(), left);
+        if let Some(index) = busy.iter().position(|command| *command == self.command) {
+            busy.swap_remove(index);
         }
     }
 }
@@ -73,10 +73,23 @@ impl Workbench {
         }
     }
 
-    /// Notes that a command for the pod `id` is under way.
-    pub(super) fn busy(&self, id: &WorkloadId) -> Busy<'_> {
-        *self.busy.borrow_mut().entry(id.clone()).or_default() += 1;
-        Busy { bench: self, id: id.clone() }
+    /// Notes that `action` is under way.
+    pub(super) fn busy(&self, action: &Action) -> Busy<'_> {
+        let command = (action.workload_id().clone(), Change::of(action));
+        self.busy.borrow_mut().push(command.clone());
+        Busy { bench: self, command }
+    }
+
+    /// Returns whether a pod is being started or stopped.
+    pub(super) fn is_changing_pods(&self) -> bool {
+        self.busy.borrow().iter().any(|(_, change)| change.is_some())
+    }
+
+    /// Returns whether a command that is under way makes `event` happen.
+    pub(super) fn causes(&self, event: &PodmanEvent) -> bool {
+        let busy = self.busy.borrow();
+        let mut changing = busy.iter().filter_map(|(id, change)| Some((id, (*change)?)));
+        changing.any(|(id, change)| event.is_of(id.as_str()) && event.comes_of(change))
     }
 
     /// Returns the time left until `deadline`.
@@ -162,7 +175,7 @@ impl Workbench {
         // Whoever writes from here on waits for his turn; whoever wrote before is busy, or has a
         // pod that is listed.
         let turn = self.disk.turns().next().await;
-        let busy = self.busy.borrow().keys().map(ToString::to_string).collect::<Vec<_>>();
+        let busy = self.busy.borrow().iter().map(|(id, _)| id.to_string()).collect::<Vec<_>>();
         // Not only those of ours: pods from before the device's id changed still use theirs.
         let rows = self.api.containers().await.map_err(|error| error.chain())?;
         let there = rows.into_iter().map(|row| row.pod_name);

@@ -47,7 +47,7 @@ pub(super) async fn work(
     left: Duration,
     is_absent: bool,
 ) -> Done {
-    let _busy = bench.busy(command.action.workload_id());
+    let _busy = bench.busy(&command.action);
     let reserve = ANSWER_RESERVE.min(left / 4);
     let allowed = left.saturating_sub(reserve);
     let until = bench.clock.now().monotonic + allowed;

@@ -161,13 +161,16 @@ fn pulls_that_hang_hold_no_restart_up() {
     assert_eq!(world.running(), ["web"]);
 }
 
+fn configured(names: &[&str]) -> WorkloadsConfigured {
+    WorkloadsConfigured {
+        workloads: names.iter().map(|name| workload(name).build()).collect(),
+        ..WorkloadsConfigured::default()
+    }
+}
+
 #[test]
 fn those_that_wait_for_a_place_are_served_in_order_of_arrival() {
     let mut world = World::new();
-    let configured = |names: &[&str]| WorkloadsConfigured {
-        workloads: names.iter().map(|name| workload(name).build()).collect(),
-        ..WorkloadsConfigured::default()
-    };
     for names in [&["p", "q", "r", "s"][..], &["p", "q", "r", "s", "z"]] {
         world.jobs.configure(&configured(names), world.now);
         world.plan();
@@ -184,10 +187,6 @@ fn those_that_wait_for_a_place_are_served_in_order_of_arrival() {
 #[test]
 fn place_that_is_no_longer_wanted_goes_to_the_next() {
     let mut world = World::new();
-    let configured = |names: &[&str]| WorkloadsConfigured {
-        workloads: names.iter().map(|name| workload(name).build()).collect(),
-        ..WorkloadsConfigured::default()
-    };
     world.jobs.configure(&configured(&["p", "q", "r", "s", "y", "z"]), world.now);
     world.plan();
     world.log();
