@@ -90,8 +90,7 @@ fn the_wanted_state_is_reached_again_whatever_happened() {
     let seeds: Vec<_> = failed.iter().map(|(seed, _)| *seed).collect();
     assert!(
         seeds.is_empty(),
-        "seeds {seeds:?} failed; replay one with SEED={} cargo nextest run -p actors --test \
-         simulation --no-capture",
+        "seeds {seeds:?} failed; replay one with make simulate SEED={}",
         seeds[0],
     );
 }

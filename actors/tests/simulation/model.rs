@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actors::clock::Monotonic;
-use actors::workload::{Configuration, ExecutorKind, RestartPolicy, Workload, WorkloadId};
+use actors::workload::{
+    Configuration, ExecutorKind, RestartPolicy, Workload, WorkloadId, WorkloadName,
+};
 
 use crate::agent::Site;
 use crate::podman::Truth;
@@ -21,6 +23,9 @@ const TOLERANCE: Duration = Duration::from_secs(600);
 #[derive(Default)]
 pub(crate) struct Model {
     configuration: Option<Configuration>,
+    /// The specifications that each workload had so far, in earlier lives, too: an older one may run
+    /// for one that cannot be started. That both run is what `check_twins` looks for.
+    specifications: BTreeMap<WorkloadName, BTreeSet<WorkloadId>>,
     /// Until then everything was allowed, for want of an answer.
     undecided_until: Monotonic,
     metrics: BTreeMap<String, f64>,
@@ -34,13 +39,18 @@ pub(crate) struct Model {
 impl Model {
     /// A life begins.
     pub(crate) fn begins(&mut self, now: Monotonic) {
-        *self = Self { undecided_until: now, ..Self::default() };
+        let specifications = std::mem::take(&mut self.specifications);
+        *self = Self { undecided_until: now, specifications, ..Self::default() };
     }
 
     pub(crate) fn delivered(&mut self, configuration: &Configuration, now: Monotonic) {
         self.remember(now);
         if self.configuration.is_none() {
             self.undecided_until = now;
+        }
+        for workload in &configuration.workloads {
+            let ids = self.specifications.entry(workload.name.clone()).or_default();
+            ids.insert(workload.id.clone());
         }
         self.configuration = Some(configuration.clone());
         // Whether the answer arrives is not known yet.
@@ -89,10 +99,15 @@ impl Model {
     }
 
     fn remember(&mut self, now: Monotonic) {
+        let allowed: Vec<_> = self.allowed().cloned().collect();
+        self.last_allowed.extend(allowed.into_iter().map(|id| (id, now)));
+    }
+
+    /// Returns what may run now: any specification so far of the workloads that may.
+    fn allowed(&self) -> impl Iterator<Item = &WorkloadId> {
         let all = self.configuration.iter().flat_map(|all| &all.workloads);
         let allowed = all.filter(|workload| self.allows(workload));
-        let allowed: Vec<_> = allowed.map(|workload| workload.id.clone()).collect();
-        self.last_allowed.extend(allowed.into_iter().map(|id| (id, now)));
+        allowed.filter_map(|workload| self.specifications.get(&workload.name)).flatten()
     }
 
     /// Returns whether the profiles of a workload allow it to run.
@@ -109,9 +124,7 @@ impl Model {
     }
 
     fn is_allowed(&self, id: &WorkloadId) -> bool {
-        let Some(configuration) = &self.configuration else { return true };
-        let mut all = configuration.workloads.iter();
-        all.any(|workload| workload.id == *id && self.allows(workload))
+        self.configuration.is_none() || self.allowed().any(|allowed| allowed == id)
     }
 }
 
