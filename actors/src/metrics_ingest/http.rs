@@ -7,15 +7,11 @@ use std::time::Duration;
 
 use actix::prelude::Recipient;
 use actix_web::http::header;
-use actix_web::middleware::{DefaultHeaders, from_fn};
-use actix_web::{HttpRequest, HttpResponse, web};
-use futures_util::StreamExt as _;
+use actix_web::{HttpResponse, web};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
 
 use self::abandoned::Abandoned;
-use self::guard::admit_own;
 use self::long_answers::{MAX_ANSWERS, Places};
 pub(super) use self::peers::Peers;
 use self::refusal::Refusal;
@@ -23,18 +19,18 @@ pub(super) use self::serving::serve;
 use self::snapshots::{Asking, Snapshots};
 pub(super) use self::sockets::{Opening, Socket, bind};
 use self::stream::MAX_STREAMS;
-use super::body;
 use super::report::{Posts, exposition};
 use super::status::{About, Answers, status};
 use crate::clock::{Clock, Moment};
 use crate::messages::MetricsReceived;
-use crate::workload::Sample;
 
 mod abandoned;
+mod front;
 mod guard;
 mod long_answers;
 mod page;
 mod peers;
+mod posts;
 mod refusal;
 mod serving;
 mod snapshots;
@@ -43,8 +39,6 @@ mod stream;
 
 /// Largest body of a post, in bytes.
 const MAX_BODY: usize = 1024 * 1024;
-/// Largest body that is read on the thread of the actors, in bytes: less than half a millisecond.
-const MAX_AT_ONCE: usize = 32 * 1024;
 /// Bodies that may wait for the evaluator at one time.
 const MAX_BODIES: usize = 1024;
 /// Posts that are handed to the evaluator at one time; more wait in order of arrival. What the actors
@@ -106,54 +100,6 @@ impl Service {
         }
     }
 
-    async fn take(&self, request: &HttpRequest, payload: web::Payload) -> Result<(), Refusal> {
-        if request.headers().contains_key(header::CONTENT_ENCODING) {
-            return Err(Refusal::Encoded);
-        }
-        let (body, bytes) =
-            timeout(REQUEST_TIMEOUT, self.receive(payload)).await.map_err(|_| Refusal::Slow)??;
-        let turn = timeout(PEER_TIMEOUT, self.turns.acquire()).await;
-        let _turn = turn.map_err(|_| Refusal::Busy)?;
-        let samples = parsed(body).await?;
-        self.abandoned.sweep();
-        let slot = Arc::clone(&self.bodies).try_acquire_owned();
-        let slot = slot.map_err(|_| Refusal::Busy)?;
-        self.forward(samples, (slot, bytes)).await
-    }
-
-    /// Reads a body, and a share of the memory set aside for bodies with it.
-    async fn receive(
-        &self,
-        mut payload: web::Payload,
-    ) -> Result<(web::BytesMut, Option<OwnedSemaphorePermit>), Refusal> {
-        let (mut body, mut share) = (web::BytesMut::new(), None::<OwnedSemaphorePermit>);
-        while let Some(chunk) = payload.next().await {
-            let chunk = chunk.map_err(|_| Refusal::Cut)?;
-            if body.len() + chunk.len() > MAX_BODY {
-                return Err(Refusal::TooLarge);
-            }
-            let more = u32::try_from(chunk.len()).unwrap_or(u32::MAX);
-            let more = Arc::clone(&self.bytes).try_acquire_many_owned(more);
-            let more = more.map_err(|_| Refusal::Busy)?;
-            match &mut share {
-                Some(share) => share.merge(more),
-                None => share = Some(more),
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok((body, share))
-    }
-
-    /// Returns once the evaluator has stored the samples. `held` is given back when it has, or has
-    /// died, not when the client or we lose patience.
-    async fn forward(&self, samples: Vec<Sample>, held: Held) -> Result<(), Refusal> {
-        let request = self.evaluator.send(MetricsReceived { samples });
-        match timeout(PEER_TIMEOUT, self.abandoned.guard(request, held)).await {
-            Ok(Ok(stored)) => Ok(stored?),
-            Ok(Err(_)) | Err(_) => Err(Refusal::NoAnswer),
-        }
-    }
-
     /// Asks the actors, and writes what `write` makes of their answers.
     async fn answer<T: Send + 'static>(
         self: &Arc<Self>,
@@ -182,14 +128,6 @@ impl Service {
     }
 }
 
-/// Reads the samples of a body; beside the actors when it would hold them up.
-async fn parsed(body: web::BytesMut) -> Result<Vec<Sample>, Refusal> {
-    if body.len() <= MAX_AT_ONCE {
-        return Ok(body::parse(&body)?);
-    }
-    Ok(beside(move || body::parse(&body)).await??)
-}
-
 /// Does what would hold the actors up on another thread, which is there for as long as it is used.
 async fn beside<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
@@ -198,18 +136,14 @@ async fn beside<T: Send + 'static>(
     spawn_blocking(work).await.map_err(|_| Refusal::NoAnswer)
 }
 
-/// Adds every route; needs a `web::Data<Service>` beside it.
+/// Adds every route but that of posts; needs a `web::Data<Service>` beside it.
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     let only = |allowed| web::to(move || async move { Err::<String, _>(Refusal::Method(allowed)) });
-    let metrics = web::resource("/metrics")
-        .route(web::post().to(post_metrics))
-        .route(web::get().to(get_metrics));
+    let metrics = web::resource("/metrics").route(web::get().to(get_metrics));
     let healthz = web::resource("/healthz").route(web::get().to(get_healthz));
     let get_status = web::resource("/status").route(web::get().to(get_status));
     let events = web::resource("/events").route(web::get().to(get_events));
     let mut scope = web::scope("")
-        .wrap(from_fn(admit_own))
-        .wrap(DefaultHeaders::new().add((header::X_CONTENT_TYPE_OPTIONS, "nosniff")))
         .service(metrics.default_service(only("GET, POST")))
         .service(healthz.default_service(only("GET")))
         .service(get_status.default_service(only("GET")))
@@ -221,20 +155,6 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     }
     let unknown = web::to(async || Err::<String, _>(Refusal::UnknownPath));
     config.service(scope.default_service(unknown));
-}
-
-async fn post_metrics(
-    service: web::Data<Service>,
-    request: HttpRequest,
-    payload: web::Payload,
-) -> Result<HttpResponse, Refusal> {
-    let outcome = service.take(&request, payload).await;
-    let counter = match &outcome {
-        Ok(()) => &service.taken,
-        Err(_) => &service.refused,
-    };
-    counter.fetch_add(1, Ordering::Relaxed);
-    outcome.map(|()| HttpResponse::NoContent().finish())
 }
 
 async fn get_metrics(service: web::Data<Service>) -> Result<HttpResponse, Refusal> {

@@ -2,6 +2,7 @@
 //! waking another thread.
 
 use std::cell::RefCell;
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
@@ -11,9 +12,8 @@ use std::time::Duration;
 use actix_http::HttpService;
 use actix_http::error::DispatchError;
 use actix_service::boxed::{self, BoxService};
-use actix_service::{Service as _, ServiceFactory as _, fn_factory, map_config};
-use actix_web::dev::AppConfig;
-use actix_web::{App, web};
+use actix_service::{Service as _, ServiceFactory as _};
+use actix_web::web;
 use futures_util::future::{LocalBoxFuture, join_all};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -22,8 +22,9 @@ use tokio::time::sleep;
 use tokio_util::either::Either;
 use tracing::warn;
 
+use super::front::Front;
 use super::sockets::Socket;
-use super::{REQUEST_TIMEOUT, Service, routes};
+use super::{REQUEST_TIMEOUT, Service};
 
 /// Time that an idle connection is kept.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -44,12 +45,10 @@ type Answerer = BoxService<Connection, (), DispatchError>;
 
 /// Serves `sockets` for as long as it is polled. Dropped, it closes them and ends each connection.
 pub(in crate::metrics_ingest) async fn serve(sockets: Vec<Socket>, service: web::Data<Service>) {
-    let app = App::new().app_data(service).configure(routes);
-    // Only what is made asynchronously can fail here, and nothing is.
-    let Ok(app) = map_config(app, |()| AppConfig::default()).new_service(()).await else { return };
-    let app = Rc::new(app);
+    let Some(front) = Front::new(service).await else { return };
+    let front = Rc::new(front);
     let make = move || -> LocalBoxFuture<'static, _> {
-        let app = Rc::clone(&app);
+        let front = Rc::clone(&front);
         let service = HttpService::build()
             .keep_alive(KEEP_ALIVE)
             .client_request_timeout(REQUEST_TIMEOUT)
@@ -59,7 +58,10 @@ pub(in crate::metrics_ingest) async fn serve(sockets: Vec<Socket>, service: web:
                     data.insert(OverUnix);
                 }
             })
-            .h1(fn_factory(move || std::future::ready(Ok::<_, ()>(Rc::clone(&app)))));
+            .h1(move |request| {
+                let front = Rc::clone(&front);
+                async move { Ok::<_, Infallible>(front.answer(request).await) }
+            });
         Box::pin(async move { service.new_service(()).await.ok().map(boxed::service) })
     };
     let connections = Connections::new(make);

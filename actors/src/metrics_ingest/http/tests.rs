@@ -4,9 +4,10 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use actix::prelude::{Actor, Context, Handler, MessageResult, ResponseFuture};
-use actix_web::App;
-use actix_web::test::{TestRequest, call_service, init_service, read_body};
+use actix_web::body::to_bytes;
+use actix_web::test::TestRequest;
 
+use super::front::Front;
 use super::long_answers::MAX_ANSWERS;
 use super::*;
 use crate::messages::{
@@ -14,6 +15,7 @@ use crate::messages::{
     MetricsRefused, SchedulerReport,
 };
 use crate::metrics_ingest::status::without_time;
+use crate::workload::Sample;
 
 mod streams;
 
@@ -116,15 +118,18 @@ struct Answer {
     body: String,
 }
 
+async fn answered(service: &web::Data<Service>, request: TestRequest) -> HttpResponse {
+    Front::new(service.clone()).await.unwrap().answer(request.to_request()).await
+}
+
+async fn read(response: HttpResponse) -> Answer {
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let body = to_bytes(response.into_body()).await.unwrap();
+    Answer { status, headers, body: String::from_utf8(body.to_vec()).unwrap() }
+}
+
 async fn ask(service: &web::Data<Service>, request: TestRequest) -> Answer {
-    let app = App::new().app_data(service.clone()).configure(routes);
-    let app = init_service(app).await;
-    let response = call_service(&app, request.to_request()).await;
-    Answer {
-        status: response.status().as_u16(),
-        headers: response.headers().clone(),
-        body: String::from_utf8(read_body(response).await.to_vec()).unwrap(),
-    }
+    read(answered(service, request).await).await
 }
 
 fn post(body: &str) -> TestRequest {
@@ -315,9 +320,8 @@ async fn the_pages_answer_and_other_paths_and_methods_do_not() {
 
 #[actix::test]
 async fn readers_over_the_limit_are_sent_away_until_another_is_done() {
-    let app = App::new().app_data(service(FakeEvaluator::default())).configure(routes);
-    let app = init_service(app).await;
-    let get = |path: &str| call_service(&app, TestRequest::get().uri(path).to_request());
+    let service = service(FakeEvaluator::default());
+    let get = |path: &'static str| answered(&service, TestRequest::get().uri(path));
     let mut unread = Vec::new();
     for _ in 0..MAX_ANSWERS {
         let answer = get("/metrics").await;
@@ -373,9 +377,7 @@ async fn a_browser_may_do_little_with_the_page_and_guesses_the_type_of_no_answer
     for path in ["/", "/page.js", "/status", "/metrics", "/healthz", "/events", "/nothing"] {
         for host in ["localhost", "evil.example"] {
             let request = TestRequest::get().uri(path).insert_header((header::HOST, host));
-            let app = App::new().app_data(service.clone()).configure(routes);
-            let app = init_service(app).await;
-            let response = call_service(&app, request.to_request()).await;
+            let response = answered(&service, request).await;
             let told = response.headers().get(header::X_CONTENT_TYPE_OPTIONS);
             assert_eq!(told.unwrap(), "nosniff", "{path} {host}");
             assert_eq!(response.status() == 403, host == "evil.example");

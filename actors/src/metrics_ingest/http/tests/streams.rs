@@ -5,7 +5,6 @@ use std::pin::Pin;
 
 use actix_web::body::BoxBody;
 use actix_web::body::MessageBody as _;
-use actix_web::dev::Service as _;
 use serde_json::Value;
 
 use super::*;
@@ -38,18 +37,14 @@ impl Reader {
 
 /// Opens a stream, or says why there is none.
 async fn open(service: &web::Data<Service>) -> Result<Reader, Answer> {
-    let app = App::new().app_data(service.clone()).configure(routes);
-    let app = init_service(app).await;
-    let response = app.call(TestRequest::get().uri("/events").to_request()).await.unwrap();
-    let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    let (_, body) = response.into_parts().1.into_parts();
-    if status == 200 {
-        assert_eq!(headers.get(header::CONTENT_TYPE).unwrap(), "text/event-stream");
-        assert_eq!(headers.get(header::CACHE_CONTROL).unwrap(), "no-store");
-        return Ok(Reader(BoxBody::new(body)));
+    let response = answered(service, TestRequest::get().uri("/events")).await;
+    if response.status() != 200 {
+        return Err(read(response).await);
     }
-    let body = actix_web::body::to_bytes(body).await.ok().unwrap();
-    Err(Answer { status, headers, body: String::from_utf8(body.to_vec()).unwrap() })
+    let headers = response.headers();
+    assert_eq!(headers.get(header::CONTENT_TYPE).unwrap(), "text/event-stream");
+    assert_eq!(headers.get(header::CACHE_CONTROL).unwrap(), "no-store");
+    Ok(Reader(response.into_body()))
 }
 
 async fn opened(service: &web::Data<Service>) -> Reader {

@@ -1,0 +1,56 @@
+//! What every request meets before it is routed.
+
+use std::rc::Rc;
+
+use actix_http::Request;
+use actix_service::{IntoServiceFactory as _, Service as _, ServiceFactory as _, map_config};
+use actix_web::body::BoxBody;
+use actix_web::dev::{AppConfig, ServiceResponse};
+use actix_web::http::{Method, header};
+use actix_web::{App, HttpResponse, ResponseError as _, web};
+use futures_util::future::LocalBoxFuture;
+
+use super::guard::is_admitted;
+use super::refusal::Refusal;
+use super::{Service, routes};
+
+/// The routes behind it.
+type Routed = Box<dyn Fn(Request) -> LocalBoxFuture<'static, HttpResponse>>;
+
+/// Answers every request of the listener. Only those that come from this device get further. Posts
+/// of metrics, of which there may be a hundred thousand a second, are taken here; what else there is
+/// is routed.
+pub(super) struct Front {
+    service: web::Data<Service>,
+    routed: Routed,
+}
+
+impl Front {
+    /// Returns `None` never: nothing that is made here can fail.
+    pub(super) async fn new(service: web::Data<Service>) -> Option<Self> {
+        let app = App::new().app_data(service.clone()).configure(routes);
+        let app = map_config(app.into_factory(), |()| AppConfig::default());
+        let app = Rc::new(app.new_service(()).await.ok()?);
+        let routed = Box::new(move |request| -> LocalBoxFuture<'static, HttpResponse> {
+            let app = Rc::clone(&app);
+            Box::pin(async move {
+                let answer: Result<ServiceResponse, actix_web::Error> = app.call(request).await;
+                answer.map_or_else(HttpResponse::from_error, HttpResponse::from)
+            })
+        });
+        Some(Self { service, routed })
+    }
+
+    pub(super) async fn answer(&self, request: Request) -> HttpResponse<BoxBody> {
+        let mut answer = match is_admitted(&request, &self.service.own_addresses) {
+            Err(foreign) => Refusal::from(foreign).error_response(),
+            Ok(()) if request.path() == "/metrics" && request.method() == Method::POST => {
+                self.service.post(request).await
+            }
+            Ok(()) => (self.routed)(request).await,
+        };
+        let nosniff = header::HeaderValue::from_static("nosniff");
+        answer.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+        answer
+    }
+}
