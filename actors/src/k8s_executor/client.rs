@@ -8,17 +8,14 @@ use std::time::Duration;
 
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
 use futures_util::stream::{LocalBoxStream, StreamExt as _, TryStreamExt as _, select, unfold};
-use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams, ListParams};
 use kube::runtime::watcher;
-use kube::{Client, Resource, ResourceExt as _};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use kube::{Client, ResourceExt as _};
 use tokio::time::timeout;
 
 use super::deployment::{Objects, workload_selector};
+use super::seen::{SeenDeployment, SeenPod};
 use crate::workload::{DeviceId, WorkloadId};
 
 pub use self::error::{ClusterError, Refusal};
@@ -69,8 +66,8 @@ pub struct Written {
     pub generation: Option<i64>,
 }
 
-impl From<&Deployment> for Written {
-    fn from(deployment: &Deployment) -> Self {
+impl From<&SeenDeployment> for Written {
+    fn from(deployment: &SeenDeployment) -> Self {
         let metadata = &deployment.metadata;
         Self { uid: metadata.uid.clone(), generation: metadata.generation }
     }
@@ -80,9 +77,9 @@ impl From<&Deployment> for Written {
 #[derive(Clone)]
 pub enum ClusterEvent {
     /// About a Deployment.
-    Deployment(Box<watcher::Event<Deployment>>),
+    Deployment(Box<watcher::Event<SeenDeployment>>),
     /// About a Pod.
-    Pod(Box<watcher::Event<Pod>>),
+    Pod(Box<watcher::Event<SeenPod>>),
 }
 
 impl fmt::Debug for ClusterEvent {
@@ -158,10 +155,10 @@ impl ClusterApi for KubeClient {
 
     fn watch(&self) -> LocalBoxStream<'static, Result<ClusterEvent, ClusterError>> {
         let deployments = self
-            .events::<Deployment>("watch Deployments")
+            .events::<SeenDeployment>("watch Deployments")
             .map_ok(|event| ClusterEvent::Deployment(Box::new(event)));
         let pods =
-            self.events::<Pod>("watch Pods").map_ok(|event| ClusterEvent::Pod(Box::new(event)));
+            self.events::<SeenPod>("watch Pods").map_ok(|event| ClusterEvent::Pod(Box::new(event)));
         let events = select(deployments, pods).boxed_local();
         unfold(Some(events), async |events| {
             let mut events = events?;
@@ -211,29 +208,6 @@ struct Found {
     namespace: String,
     name: String,
     uid: String,
-}
-
-/// An object that lives in a namespace.
-trait Object:
-    Resource<DynamicType = (), Scope = NamespaceResourceScope>
-    + Clone
-    + Debug
-    + Serialize
-    + DeserializeOwned
-    + Send
-    + 'static
-{
-}
-
-impl<K> Object for K where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + Debug
-        + Serialize
-        + DeserializeOwned
-        + Send
-        + 'static
-{
 }
 
 #[cfg(test)]

@@ -120,13 +120,8 @@ fn content_name(base: &str, name: &str) -> String {
     format!("{}-{hash}", begin.trim_end_matches(|last: char| !last.is_ascii_alphanumeric()))
 }
 
-/// Returns the hash of what a Deployment shall be, as the cluster holds it, its defaults filled in.
-pub(crate) fn spec_hash(deployment: &Deployment) -> String {
-    // A specification is plain data, which can always be written.
-    hash(&serde_json::to_vec(&deployment.spec).unwrap_or_default())
-}
-
-fn hash(bytes: &[u8]) -> String {
+/// Returns a hash that names and labels can carry.
+pub(super) fn hash(bytes: &[u8]) -> String {
     let hash = Sha256::digest(bytes);
     hash.iter().take(HASH_LEN).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -3,23 +3,27 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition, DeploymentStatus};
-use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
+use k8s_openapi::api::apps::v1::{DeploymentCondition, DeploymentStatus};
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::deployment::{ID_LABEL, WORKLOAD_LABEL, WRITTEN_LABEL, spec_hash};
+use super::deployment::{ID_LABEL, WORKLOAD_LABEL, WRITTEN_LABEL};
+use super::seen::{SeenDeployment, SeenPod};
 use crate::workload::{CurrentState, ObservedPod, WorkloadId};
 
 /// Reasons for which a container waits while all is well.
 const HEALTHY_WAITS: [&str; 2] = ["ContainerCreating", "PodInitializing"];
 
 /// Returns every workload that the cluster holds for this device, in order of id.
-pub(super) fn observed(deployments: &[Arc<Deployment>], pods: &[Arc<Pod>]) -> Vec<ObservedPod> {
+pub(super) fn observed(
+    deployments: &[Arc<SeenDeployment>],
+    pods: &[Arc<SeenPod>],
+) -> Vec<ObservedPod> {
     let mut observed: Vec<ObservedPod> = deployments
         .iter()
         .filter_map(|deployment| {
             let id = id(&deployment.metadata)?;
-            let pods: Vec<&Pod> = pods
+            let pods: Vec<&SeenPod> = pods
                 .iter()
                 .map(AsRef::as_ref)
                 .filter(|pod| belongs(pod, deployment, &id))
@@ -56,25 +60,25 @@ fn workload_name<'a>(metadata: &'a ObjectMeta, id: &'a WorkloadId) -> &'a str {
 
 /// Returns whether somebody else changed a Deployment since the agent wrote it. Of one that an agent
 /// wrote and died before it could say so, nobody knows.
-pub(super) fn is_changed(deployment: &Deployment) -> bool {
+pub(super) fn is_changed(deployment: &SeenDeployment) -> bool {
     let labels = deployment.metadata.labels.as_ref();
     let written = labels.and_then(|all| all.get(WRITTEN_LABEL));
-    written.is_some_and(|written| *written != spec_hash(deployment))
+    written.is_some_and(|written| *written != deployment.spec.hash)
 }
 
 /// Returns whether a Deployment makes no pods.
-pub(super) fn is_scaled_to_nothing(deployment: &Deployment) -> bool {
-    deployment.spec.as_ref().and_then(|spec| spec.replicas) == Some(0)
+pub(super) fn is_scaled_to_nothing(deployment: &SeenDeployment) -> bool {
+    deployment.spec.replicas == Some(0)
 }
 
 /// Returns whether a pod may have containers that run. One that was evicted, say, may lie there for
 /// long.
-pub(super) fn is_active(pod: &Pod) -> bool {
+pub(super) fn is_active(pod: &SeenPod) -> bool {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     !matches!(phase, Some("Succeeded" | "Failed"))
 }
 
-fn belongs(pod: &Pod, deployment: &Deployment, of: &WorkloadId) -> bool {
+fn belongs(pod: &SeenPod, deployment: &SeenDeployment, of: &WorkloadId) -> bool {
     pod.metadata.namespace == deployment.metadata.namespace
         && id(&pod.metadata).as_ref() == Some(of)
 }
@@ -89,7 +93,7 @@ fn belongs(pod: &Pod, deployment: &Deployment, of: &WorkloadId) -> bool {
 /// | has a container that fails                | Crashing   |
 /// | cannot make pods, or makes no progress    | Crashing   |
 /// | else                                      | Starting   |
-fn state(deployment: &Deployment, pods: &[&Pod]) -> CurrentState {
+fn state(deployment: &SeenDeployment, pods: &[&SeenPod]) -> CurrentState {
     if deployment.metadata.deletion_timestamp.is_some() {
         return incomplete("the Deployment is being deleted");
     }
@@ -119,13 +123,13 @@ fn incomplete(message: &str) -> CurrentState {
 }
 
 /// Returns the pods that nobody has asked to end.
-fn staying<'a>(pods: &[&'a Pod]) -> Vec<&'a Pod> {
+fn staying<'a>(pods: &[&'a SeenPod]) -> Vec<&'a SeenPod> {
     let pods = pods.iter().copied();
     pods.filter(|pod| pod.metadata.deletion_timestamp.is_none()).collect()
 }
 
 /// Returns why the first failing container of `pod` does not run.
-fn failing_container(pod: &Pod) -> Option<String> {
+fn failing_container(pod: &SeenPod) -> Option<String> {
     let status = pod.status.as_ref()?;
     let init = status.init_container_statuses.iter().flatten();
     let init = init.filter_map(|container| failure(container, Kind::Init));
@@ -176,7 +180,7 @@ fn ended(state: &ContainerState) -> Option<(i32, String)> {
     Some((end.exit_code, text))
 }
 
-fn failing_condition(status: &DeploymentStatus, pods: &[&Pod]) -> Option<String> {
+fn failing_condition(status: &DeploymentStatus, pods: &[&SeenPod]) -> Option<String> {
     let conditions = status.conditions.as_deref().unwrap_or_default();
     let has = |type_: &str, value: &str| {
         let mut all = conditions.iter();
@@ -199,7 +203,7 @@ fn condition_text(condition: &DeploymentCondition) -> String {
 }
 
 /// Returns why the cluster finds no node for `pod`.
-fn unscheduled(pod: &Pod) -> Option<String> {
+fn unscheduled(pod: &SeenPod) -> Option<String> {
     let conditions = pod.status.as_ref()?.conditions.as_ref()?;
     let mut all = conditions.iter();
     let condition = all.find(|one| one.type_ == "PodScheduled" && one.status == "False")?;
@@ -209,7 +213,7 @@ fn unscheduled(pod: &Pod) -> Option<String> {
 }
 
 /// Returns how often the cluster restarted the containers of the present pod.
-fn restarts(pods: &[&Pod]) -> u32 {
+fn restarts(pods: &[&SeenPod]) -> u32 {
     let statuses = staying(pods).into_iter().filter_map(|pod| pod.status.as_ref());
     let containers = statuses.filter_map(|status| status.container_statuses.as_ref()).flatten();
     let counts = containers.map(|container| u32::try_from(container.restart_count).unwrap_or(0));
@@ -217,7 +221,7 @@ fn restarts(pods: &[&Pod]) -> u32 {
 }
 
 /// Returns when the youngest running container started.
-fn started_at(pods: &[&Pod]) -> Option<DateTime<Utc>> {
+fn started_at(pods: &[&SeenPod]) -> Option<DateTime<Utc>> {
     staying(pods)
         .into_iter()
         .filter_map(|pod| pod.status.as_ref()?.container_statuses.as_ref())

@@ -5,14 +5,13 @@ use std::future::pending;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher;
 use tokio::sync::watch;
 
 use super::client::{ClusterEvent, Written};
 use super::deployment_status::{id, is_active, is_changed, is_scaled_to_nothing, observed};
+use super::seen::{SeenDeployment, SeenPod};
 use crate::workload::{ObservedPod, WorkloadId};
 
 /// Takes the events of both watches of one connection, and then of the next.
@@ -25,8 +24,8 @@ pub(super) struct Mirror {
 
 #[derive(Default)]
 struct Lists {
-    deployments: Writer<Deployment>,
-    pods: Writer<Pod>,
+    deployments: Writer<SeenDeployment>,
+    pods: Writer<SeenPod>,
     deployments_known: bool,
     pods_known: bool,
 }
@@ -113,7 +112,7 @@ impl View {
             .map(AsRef::as_ref)
             .filter(|pod| id(&pod.metadata).as_ref() == Some(&self.of) && is_active(pod));
         let first = active.next();
-        let ends = |pod: &Pod| pod.metadata.deletion_timestamp.is_some();
+        let ends = |pod: &SeenPod| pod.metadata.deletion_timestamp.is_some();
         holds(&Seen {
             deployment,
             has_pods: first.is_some(),
@@ -124,7 +123,7 @@ impl View {
 
 /// What is seen of one specification.
 pub(super) struct Seen {
-    deployment: Option<Arc<Deployment>>,
+    deployment: Option<Arc<SeenDeployment>>,
     has_pods: bool,
     pods_end: bool,
 }

@@ -8,6 +8,7 @@ mod deployment;
 mod deployment_status;
 mod mirror;
 mod references;
+mod seen;
 
 pub use actor::{K8sDeps, K8sExecutor};
 pub use client::{
@@ -15,4 +16,5 @@ pub use client::{
 };
 pub use deployment::Objects;
 #[cfg(any(test, feature = "testing"))]
-pub(crate) use deployment::{WRITTEN_LABEL, spec_hash};
+pub(crate) use deployment::WRITTEN_LABEL;
+pub use seen::{SeenDeployment, SeenPod, SeenSpec};

@@ -14,8 +14,8 @@ use kube::runtime::watcher::Event;
 use tokio::sync::mpsc;
 
 use crate::k8s_executor::{
-    ClusterApi, ClusterError, ClusterEvent, Connect, Objects, Refusal, WRITTEN_LABEL, Written,
-    spec_hash,
+    ClusterApi, ClusterError, ClusterEvent, Connect, Objects, Refusal, SeenDeployment,
+    WRITTEN_LABEL, Written,
 };
 use crate::workload::WorkloadId;
 
@@ -104,7 +104,7 @@ impl FakeCluster {
             let is_going = |one: &Deployment| one.metadata.deletion_timestamp.is_some();
             for (id, deployment) in going.into_iter().filter(|(_, one)| is_going(one)) {
                 self.0.borrow_mut().deployments.remove(&id);
-                self.publish(Event::Delete(deployment));
+                self.publish(Event::Delete(seen(&deployment)));
             }
         }
     }
@@ -139,7 +139,7 @@ impl FakeCluster {
             })
         };
         if let Some(deployment) = changed {
-            self.publish(Event::Apply(deployment));
+            self.publish(Event::Apply(seen(&deployment)));
         }
     }
 
@@ -154,7 +154,7 @@ impl FakeCluster {
             })
         };
         if let Some(deployment) = changed {
-            self.publish(Event::Apply(deployment));
+            self.publish(Event::Apply(seen(&deployment)));
         }
     }
 
@@ -162,7 +162,7 @@ impl FakeCluster {
     pub fn delete_by_hand(&self, id: &WorkloadId) {
         let deleted = self.0.borrow_mut().deployments.remove(id);
         if let Some(deployment) = deleted {
-            self.publish(Event::Delete(deployment));
+            self.publish(Event::Delete(seen(&deployment)));
         }
     }
 
@@ -184,7 +184,7 @@ impl FakeCluster {
         self.0.borrow().watchers.iter().filter(|watcher| !watcher.is_closed()).count()
     }
 
-    fn publish(&self, event: Event<Deployment>) {
+    fn publish(&self, event: Event<SeenDeployment>) {
         let event = ClusterEvent::Deployment(Box::new(event));
         if let Some(late) = &mut self.0.borrow_mut().late {
             return late.push(event);
@@ -243,11 +243,11 @@ impl ClusterApi for FakeCluster {
             let mut inner = self.0.borrow_mut();
             let uid = format!("uid-{}", inner.applied.len());
             deployment.metadata.uid.get_or_insert(uid);
-            written = Written::from(&deployment);
+            written = Written::from(&seen(&deployment));
             inner.deployments.insert(objects.id.clone(), deployment.clone());
             inner.applied.push(objects);
             drop(inner);
-            self.publish(Event::Apply(deployment));
+            self.publish(Event::Apply(seen(&deployment)));
         }
         self.answer("apply Deployment", written)
     }
@@ -260,7 +260,7 @@ impl ClusterApi for FakeCluster {
                 deployment.clone()
             });
             if let Some(deployment) = signed {
-                self.publish(Event::Apply(deployment));
+                self.publish(Event::Apply(seen(&deployment)));
             }
         }
         self.answer("suspend Deployment", ())
@@ -274,9 +274,9 @@ impl ClusterApi for FakeCluster {
                 deployment.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
                 if keeps {
                     inner.deployments.insert(id, deployment.clone());
-                    Event::Apply(deployment)
+                    Event::Apply(seen(&deployment))
                 } else {
-                    Event::Delete(deployment)
+                    Event::Delete(seen(&deployment))
                 }
             });
             drop(inner);
@@ -295,7 +295,7 @@ impl ClusterApi for FakeCluster {
     fn watch(&self) -> LocalBoxStream<'static, Watched> {
         let (sender, receiver) = mpsc::unbounded_channel();
         let mut inner = self.0.borrow_mut();
-        let listed = inner.deployments.values().cloned();
+        let listed = inner.deployments.values().map(seen);
         let first = [Event::Init]
             .into_iter()
             .chain(listed.map(Event::InitApply))
@@ -319,13 +319,19 @@ impl ClusterApi for FakeCluster {
     }
 }
 
+/// Returns what clients read of a Deployment.
+fn seen(deployment: &Deployment) -> SeenDeployment {
+    let whole = serde_json::to_value(deployment);
+    whole.and_then(serde_json::from_value).expect("a Deployment is read as one")
+}
+
 fn next_generation(deployment: &mut Deployment) {
     *deployment.metadata.generation.get_or_insert(0) += 1;
 }
 
 /// Notes that the agent wrote a Deployment.
 fn sign(deployment: &mut Deployment) {
-    let hash = spec_hash(deployment);
+    let hash = seen(deployment).spec.hash;
     deployment.metadata.labels.get_or_insert_default().insert(WRITTEN_LABEL.to_owned(), hash);
 }
 

@@ -1,15 +1,34 @@
 //! Makes the cluster hold the objects of a workload.
 
+use std::fmt::Debug;
+
+use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::ResourceExt as _;
 use kube::api::{Api, Patch, PatchParams};
+use kube::{Resource, ResourceExt as _};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{ClusterError, Found, KubeClient, Object, Written};
-use crate::k8s_executor::deployment::{MANAGER, Objects, WRITTEN_LABEL, spec_hash};
+use super::{ClusterError, Found, KubeClient, Written};
+use crate::k8s_executor::deployment::{MANAGER, Objects, WRITTEN_LABEL};
+use crate::k8s_executor::seen::SeenDeployment;
 use crate::workload::WorkloadId;
+
+/// What a pod needs, and lives in its namespace.
+trait Content:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + Clone
+    + Debug
+    + Serialize
+    + DeserializeOwned
+{
+}
+
+impl Content for ConfigMap {}
+impl Content for Secret {}
 
 impl KubeClient {
     /// Applies `objects`, and makes their namespace first where it is missing.
@@ -29,7 +48,10 @@ impl KubeClient {
     async fn apply_once(&self, objects: &Objects) -> Result<Written, ClusterError> {
         let owner = match self.own_deployment(objects).await? {
             Some(owner) => owner,
-            None => owner_of(&self.patch(&without_pods(objects), &objects.namespace).await?),
+            None => {
+                let patched = self.patch_deployment(by_force(), &without_pods(objects)).await?;
+                owner_of(&patched)
+            }
         };
         self.apply_contents(objects, &owner).await?;
         let applied = self.apply_deployment(objects).await?;
@@ -41,14 +63,14 @@ impl KubeClient {
         Ok(Written::from(&applied))
     }
 
-    async fn apply_deployment(&self, objects: &Objects) -> Result<Deployment, ClusterError> {
+    async fn apply_deployment(&self, objects: &Objects) -> Result<SeenDeployment, ClusterError> {
         self.write_signed(by_force(), async |params, signature| {
             let mut deployment = objects.deployment.clone();
             if let Some(hash) = signature {
                 let labels = deployment.metadata.labels.get_or_insert_default();
                 labels.insert(WRITTEN_LABEL.to_owned(), hash);
             }
-            self.patch_with(params, &deployment, &objects.namespace).await
+            self.patch_deployment(params, &deployment).await
         })
         .await
     }
@@ -76,11 +98,11 @@ impl KubeClient {
     async fn write_signed(
         &self,
         params: PatchParams,
-        write: impl AsyncFn(PatchParams, Option<String>) -> Result<Deployment, ClusterError>,
-    ) -> Result<Deployment, ClusterError> {
+        write: impl AsyncFn(PatchParams, Option<String>) -> Result<SeenDeployment, ClusterError>,
+    ) -> Result<SeenDeployment, ClusterError> {
         let trial = PatchParams { dry_run: true, ..params.clone() };
         let signature = match write(trial, None).await {
-            Ok(trial) => Some(spec_hash(&trial)),
+            Ok(trial) => Some(trial.spec.hash),
             Err(error) if error.is_outage() || error.is_not_found() => return Err(error),
             // Without a signature nobody takes it for changed. The write is refused, too, and says
             // why, unless only trials are, as by some webhooks.
@@ -120,27 +142,33 @@ impl KubeClient {
         Ok(())
     }
 
-    async fn patch<K: Object>(&self, object: &K, namespace: &str) -> Result<K, ClusterError> {
-        self.patch_with(by_force(), object, namespace).await
-    }
-
-    async fn patch_with<K: Object>(
-        &self,
-        params: PatchParams,
-        object: &K,
-        namespace: &str,
-    ) -> Result<K, ClusterError> {
+    /// Applies what a Deployment's pod needs.
+    async fn patch<K: Content>(&self, object: &K, namespace: &str) -> Result<(), ClusterError> {
         let api = Api::<K>::namespaced(self.client.clone(), namespace);
         let name = object.name_any();
         let call = format!("apply {} {namespace}/{name}", K::kind(&()));
-        self.within(&call, api.patch(&name, &params, &Patch::Apply(object))).await
+        let (params, patch) = (by_force(), Patch::Apply(object));
+        self.within(&call, api.patch_metadata(&name, &params, &patch)).await?;
+        Ok(())
+    }
+
+    async fn patch_deployment(
+        &self,
+        params: PatchParams,
+        deployment: &Deployment,
+    ) -> Result<SeenDeployment, ClusterError> {
+        let namespace = deployment.namespace().unwrap_or_default();
+        let api = Api::<SeenDeployment>::namespaced(self.client.clone(), &namespace);
+        let name = deployment.name_any();
+        let call = format!("apply Deployment {namespace}/{name}");
+        self.within(&call, api.patch(&name, &params, &Patch::Apply(deployment))).await
     }
 
     /// Corrects the signature of what was written, should the cluster have made something else of it
     /// than of its trial.
-    async fn sign(&self, written: Deployment) -> Result<Deployment, ClusterError> {
-        let hash = spec_hash(&written);
-        if written.labels().get(WRITTEN_LABEL) == Some(&hash) {
+    async fn sign(&self, written: SeenDeployment) -> Result<SeenDeployment, ClusterError> {
+        let hash = &written.spec.hash;
+        if written.labels().get(WRITTEN_LABEL) == Some(hash) {
             return Ok(written);
         }
         let (namespace, name) = (written.namespace().unwrap_or_default(), written.name_any());
@@ -159,8 +187,8 @@ impl KubeClient {
         namespace: &str,
         name: &str,
         patch: &Value,
-    ) -> Result<Deployment, ClusterError> {
-        let api = Api::<Deployment>::namespaced(self.client.clone(), namespace);
+    ) -> Result<SeenDeployment, ClusterError> {
+        let api = Api::<SeenDeployment>::namespaced(self.client.clone(), namespace);
         let call = format!("{verb} Deployment {namespace}/{name}");
         self.within(&call, api.patch(name, &params, &Patch::Merge(patch))).await
     }
@@ -172,7 +200,7 @@ impl KubeClient {
         let params = PatchParams::apply(MANAGER);
         let call = format!("create the missing Namespace {name}");
         let apply = Patch::Apply(&namespace);
-        self.within(&call, api.patch(name, &params, &apply)).await?;
+        self.within(&call, api.patch_metadata(name, &params, &apply)).await?;
         Ok(())
     }
 }
@@ -195,7 +223,7 @@ fn without_pods(objects: &Objects) -> Deployment {
     deployment
 }
 
-fn owner_of(deployment: &Deployment) -> OwnerReference {
+fn owner_of(deployment: &SeenDeployment) -> OwnerReference {
     owner_reference(deployment.name_any(), deployment.uid().unwrap_or_default())
 }
 

@@ -1,16 +1,18 @@
 //! The events of one kind of object.
 
+use std::fmt::Debug;
 use std::future::ready;
 use std::time::Duration;
 
 use futures_util::stream::{Stream, StreamExt as _, TryStreamExt as _, unfold};
-use kube::ResourceExt as _;
 use kube::api::Api;
 use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Resource, ResourceExt as _};
+use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 use tracing::debug;
 
-use super::{CALL_TIMEOUT, ClusterError, KubeClient, Object};
+use super::{CALL_TIMEOUT, ClusterError, KubeClient};
 use crate::k8s_executor::deployment::device_selector;
 
 /// Time after which the cluster ends a watch, to be resumed where it ended. Five seconds later it is
@@ -19,10 +21,13 @@ const WATCH_PERIOD: Duration = Duration::from_secs(60);
 
 impl KubeClient {
     /// Returns all objects of one kind of this device, and then each change.
-    pub(super) fn events<K: Object>(
+    pub(super) fn events<K>(
         &self,
         call: &'static str,
-    ) -> impl Stream<Item = Result<watcher::Event<K>, ClusterError>> + use<K> {
+    ) -> impl Stream<Item = Result<watcher::Event<K>, ClusterError>> + use<K>
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+    {
         let period = u32::try_from(WATCH_PERIOD.as_secs()).unwrap_or(u32::MAX);
         let config =
             watcher::Config::default().labels(&device_selector(&self.device)).timeout(period);

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-fn deployment(change: Value) -> Deployment {
+fn deployment(change: Value) -> SeenDeployment {
     let mut deployment = json!({
         "metadata": {
             "name": "web-1",
@@ -26,13 +26,18 @@ fn deployment(change: Value) -> Deployment {
     serde_json::from_value(deployment).unwrap()
 }
 
-fn pod(status: Value) -> Pod {
-    let pod = json!({
+fn pod(status: Value) -> SeenPod {
+    changed_pod(status, json!({}))
+}
+
+fn changed_pod(status: Value, change: Value) -> SeenPod {
+    let mut pod = json!({
         "metadata": {
             "name": "web-1-abc", "namespace": "shop", "labels": {"device-worker-ng/id": "web-1"},
         },
         "status": status,
     });
+    merge(&mut pod, change);
     serde_json::from_value(pod).unwrap()
 }
 
@@ -47,7 +52,7 @@ fn merge(into: &mut Value, change: Value) {
     }
 }
 
-fn state_of(deployment: Deployment, pods: Vec<Pod>) -> CurrentState {
+fn state_of(deployment: SeenDeployment, pods: Vec<SeenPod>) -> CurrentState {
     let pods: Vec<_> = pods.into_iter().map(Arc::new).collect();
     let mut observed = observed(&[Arc::new(deployment)], &pods);
     assert_eq!(observed.len(), 1);
@@ -150,9 +155,8 @@ fn failed_conditions_are_crashing() {
 #[test]
 fn a_deployment_that_goes_or_was_scaled_to_nothing_and_has_pods_is_incomplete() {
     let ending = json!({"metadata": {"deletionTimestamp": "2024-01-01T00:00:00Z"}});
-    let mut ending_pod = serde_json::to_value(pod(json!({"phase": "Running"}))).unwrap();
-    merge(&mut ending_pod, ending.clone());
-    let ending_pod: Pod = serde_json::from_value(ending_pod).unwrap();
+    let mut ending_pod = pod(json!({"phase": "Running"}));
+    ending_pod.metadata.deletion_timestamp = deployment(ending.clone()).metadata.deletion_timestamp;
     let nothing = json!({"spec": {"replicas": 0}, "status": {"availableReplicas": 1}});
     for (change, pods) in [
         (ending, vec![]),
@@ -177,17 +181,17 @@ fn another_specification_than_the_agent_wrote_is_a_change_by_somebody_else() {
     let labelled = |written: &str| {
         deployment(json!({"metadata": {"labels": {"device-worker-ng/written": written}}}))
     };
-    let written = spec_hash(&labelled(""));
-    let is_changed = |deployment: Deployment| observed(&[Arc::new(deployment)], &[])[0].is_changed;
+    let written = labelled("").spec.hash;
+    let is_changed =
+        |deployment: SeenDeployment| observed(&[Arc::new(deployment)], &[])[0].is_changed;
     assert!(!is_changed(deployment(json!({}))), "nobody knows");
     assert!(!is_changed(labelled(&written)));
     let mut annotated = labelled(&written);
     annotated.metadata.generation = Some(9);
     annotated.metadata.annotations.get_or_insert_default().insert("a".into(), "b".into());
     assert!(!is_changed(annotated), "which clusters do by themselves");
-    let mut scaled = labelled(&written);
-    scaled.spec.as_mut().unwrap().replicas = Some(2);
-    assert!(is_changed(scaled));
+    let scaled = json!({"spec": {"replicas": 2}, "metadata": {"labels": {"device-worker-ng/written": written}}});
+    assert!(is_changed(deployment(scaled)));
     assert!(is_changed(labelled("0123456789ab")));
 }
 
@@ -202,12 +206,8 @@ fn restarts_of_the_present_pod_are_counted() {
 
 #[test]
 fn pods_that_end_or_belong_to_others_do_not_count() {
-    let failing = pod(container(json!({"waiting": {"reason": "CrashLoopBackOff"}})));
-    let changed = |change: Value| {
-        let mut pod = serde_json::to_value(&failing).unwrap();
-        merge(&mut pod, change);
-        serde_json::from_value(pod).unwrap()
-    };
+    let failing = container(json!({"waiting": {"reason": "CrashLoopBackOff"}}));
+    let changed = |change: Value| changed_pod(failing.clone(), change);
     for other in [
         changed(json!({"metadata": {"deletionTimestamp": "2024-01-01T00:00:00Z"}})),
         changed(json!({"metadata": {"labels": {"device-worker-ng/id": "web-2"}}})),

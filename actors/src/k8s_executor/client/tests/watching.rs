@@ -1,6 +1,7 @@
 //! The watches of Deployments and Pods.
 
 use super::*;
+use crate::k8s_executor::seen::SeenDeployment;
 
 async fn next(
     events: &mut LocalBoxStream<'static, Result<ClusterEvent, ClusterError>>,
@@ -11,7 +12,7 @@ async fn next(
 /// Reads events until `wanted` says that one is it; an error is a failure.
 async fn until(
     events: &mut LocalBoxStream<'static, Result<ClusterEvent, ClusterError>>,
-    wanted: impl Fn(&watcher::Event<Deployment>) -> bool,
+    wanted: impl Fn(&watcher::Event<SeenDeployment>) -> bool,
 ) {
     loop {
         match next(events).await.unwrap().unwrap() {
@@ -37,7 +38,7 @@ async fn deployments_and_pods_of_this_device_are_listed_and_then_watched() {
         }
     });
     let mut events = server.connect().await.watch();
-    let is_listed = |event: &watcher::Event<Deployment>| {
+    let is_listed = |event: &watcher::Event<SeenDeployment>| {
         matches!(event, watcher::Event::InitApply(deployment)
             if deployment.metadata.managed_fields.iter().flatten().next().is_none())
     };
