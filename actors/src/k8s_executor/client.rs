@@ -135,7 +135,7 @@ impl ClusterApi for KubeClient {
         let this = self.clone();
         async move {
             for Found { namespace, name, .. } in this.deployments(&id).await? {
-                let api = Api::<Deployment>::namespaced(this.client.clone(), &namespace);
+                let api = Api::<SeenDeployment>::namespaced(this.client.clone(), &namespace);
                 let call = format!("delete Deployment {namespace}/{name}");
                 let foreground = DeleteParams::foreground();
                 match this.within(&call, api.delete(&name, &foreground)).await {

@@ -1,6 +1,6 @@
 //! Which of a job's images are on the device, and the pulls that nobody waits for any more. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::run::{InFlight, PodKey};
 use crate::clock::Monotonic;
@@ -10,7 +10,7 @@ use crate::messages::CommandId;
 #[derive(Debug, Default)]
 pub(super) struct Images {
     /// Those whose images are on the device.
-    here: BTreeSet<PodKey>,
+    here: Vec<PodKey>,
     /// That whose images did not come when they were last asked for.
     missing: Option<PodKey>,
     /// Pulls that were given up: they change no pod, so nobody has to wait for them; they run on.
@@ -31,7 +31,9 @@ impl Images {
     /// Notes that the images of `pod` are on the device.
     pub(super) fn came(&mut self, pod: &PodKey) {
         self.missing.take_if(|missing| missing == pod);
-        self.here.insert(pod.clone());
+        if !self.are_here(pod) {
+            self.here.push(pod.clone());
+        }
     }
 
     /// Notes that the images of `pod` could not be pulled.
@@ -46,11 +48,11 @@ impl Images {
 
     /// Has the images of `pod` asked for before its next start.
     pub(super) fn ask_again(&mut self, pod: &PodKey) {
-        self.here.remove(pod);
+        self.here.retain(|here| here != pod);
     }
 
     /// Forgets what no longer matters.
-    pub(super) fn keep_only(&mut self, pods: &BTreeSet<PodKey>) {
+    pub(super) fn keep_only(&mut self, pods: &[PodKey]) {
         self.here.retain(|pod| pods.contains(pod));
         self.missing.take_if(|pod| !pods.contains(pod));
     }

@@ -1,6 +1,6 @@
 //! One job: what is wanted of a workload, what exists of it, and the command in flight. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ pub(crate) struct Job {
     pub(crate) failure: Option<String>,
     pub(crate) restarts: u32,
     /// Time between SIGTERM and SIGKILL for its pods, of whatever specification.
-    graces: BTreeMap<WorkloadId, Duration>,
+    graces: Vec<(WorkloadId, Duration)>,
     pub(crate) cron: Cron,
     /// The next cron tick, for people.
     pub(crate) next_tick: Option<DateTime<Utc>>,
@@ -101,7 +101,7 @@ impl Job {
             not_before: Monotonic::default(),
             failure: None,
             restarts: 0,
-            graces: BTreeMap::new(),
+            graces: Vec::new(),
             cron: Cron::None,
             next_tick: None,
             clock_is_unset: false,
@@ -134,8 +134,9 @@ impl Job {
     ) {
         let healthy = self.effective().filter(|_| self.runs_well(now)).cloned();
         let old = self.desired.replace(Arc::clone(workload));
-        self.graces.retain(|id, _| self.pods.keys().any(|pod| pod.id == *id));
-        self.graces.insert(workload.id.clone(), grace_of(workload));
+        let is_of_pod = |id: &WorkloadId| self.pods.keys().any(|pod| pod.id == *id);
+        self.graces.retain(|(id, _)| *id != workload.id && is_of_pod(id));
+        self.graces.push((workload.id.clone(), grace_of(workload)));
         let same_pod = old.as_ref().is_some_and(|old| old.id == workload.id);
         // A cluster ignores it.
         let same_cron = old.as_ref().is_some_and(|old| {
@@ -209,7 +210,7 @@ impl Job {
     /// Forgets what is known of the images of specifications that matter no longer.
     fn forget_images(&mut self) {
         let matter = self.desired.iter().chain(self.rollback.previous()).map(|it| key_of(it));
-        self.images.keep_only(&matter.collect::<BTreeSet<_>>());
+        self.images.keep_only(&matter.collect::<Vec<_>>());
     }
 
     /// Returns the specification whose pod shall run: the configured one, or the previous one while
@@ -221,8 +222,12 @@ impl Job {
 
     /// Returns the time between SIGTERM and SIGKILL for one of its pods.
     pub(super) fn grace(&self, pod: &WorkloadId) -> Duration {
-        let of_successor = || self.graces.get(&self.desired.as_ref()?.id);
-        self.graces.get(pod).or_else(of_successor).copied().unwrap_or(DEFAULT_GRACE)
+        let grace_of = |pod: &WorkloadId| {
+            let mut graces = self.graces.iter();
+            graces.find_map(|(id, grace)| (id == pod).then_some(*grace))
+        };
+        let of_successor = || grace_of(&self.desired.as_ref()?.id);
+        grace_of(pod).or_else(of_successor).unwrap_or(DEFAULT_GRACE)
     }
 
     /// Returns whether its pod has run for as long as a run must to count as healthy.

@@ -26,7 +26,8 @@ use crate::workload::{
 #[derive(Debug)]
 pub(crate) struct Jobs {
     settings: SchedulerSettings,
-    pub(super) jobs: BTreeMap<WorkloadName, Job>,
+    /// Boxed, as a map that grows in order leaves half of its places free.
+    pub(super) jobs: BTreeMap<WorkloadName, Box<Job>>,
     /// What every executor saw last; pods of workloads that have no job yet among them.
     pub(super) seen: BTreeMap<ExecutorKind, BTreeMap<WorkloadName, Vec<ObservedPod>>>,
     pub(super) runtimes: Runtimes,
@@ -81,8 +82,8 @@ impl Jobs {
         std::mem::swap(&mut fresh.budget, &mut self.budget);
         fresh.budget.clear_waiting();
         for (name, job) in std::mem::take(&mut self.jobs) {
-            let mut bare = Job::orphan(name.clone(), self.settings.retry);
-            bare.take_facts(job);
+            let mut bare = Box::new(Job::orphan(name.clone(), self.settings.retry));
+            bare.take_facts(*job);
             fresh.jobs.insert(name, bare);
         }
         *self = fresh;
@@ -158,7 +159,7 @@ impl Jobs {
         let retry = self.settings.retry;
         let seen = &self.seen;
         self.jobs.entry(name.clone()).or_insert_with(|| {
-            let mut job = Job::orphan(name.clone(), retry);
+            let mut job = Box::new(Job::orphan(name.clone(), retry));
             for (executor, workloads) in seen {
                 job.pods.extend(pods_by_key(*executor, workloads.get(name)));
             }
