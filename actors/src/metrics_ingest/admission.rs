@@ -35,7 +35,7 @@ pub(super) struct Asked<'a> {
 
 /// Decides on a request. `own` are the addresses that the agent listens at.
 pub(super) fn admit(asked: Asked<'_>, own: &[IpAddr]) -> Result<(), Foreign> {
-    let named = [asked.hosts, asked.authority.as_slice()].concat();
+    let mut named = asked.hosts.iter().chain(asked.authority.as_slice());
     match asked.sites {
         // `none` is a person who typed the address.
         [] | [b"none" | b"same-origin"] => {}
@@ -46,7 +46,7 @@ pub(super) fn admit(asked: Asked<'_>, own: &[IpAddr]) -> Result<(), Foreign> {
         ([origin], [host]) if asked.reads_only && is_of(origin, host) => {}
         (_, _) => return Err(Foreign::WebPage),
     }
-    if asked.hosts.len() > 1 || !named.iter().all(|name| is_called_by(name, own)) {
+    if asked.hosts.len() > 1 || !named.all(|name| is_called_by(name, own)) {
         return Err(Foreign::Host);
     }
     Ok(())

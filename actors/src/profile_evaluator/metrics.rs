@@ -62,7 +62,7 @@ impl MetricTable {
         samples: Vec<Sample>,
         default_ttl: Option<Duration>,
         now: Monotonic,
-    ) -> Result<BTreeSet<u32>, MetricsRefused> {
+    ) -> Result<Vec<u32>, MetricsRefused> {
         if let Err(refused) = self.check_names(&samples) {
             if !self.forget_stale(now) {
                 return Err(refused);
@@ -70,7 +70,11 @@ impl MetricTable {
             self.check_names(&samples)?;
         }
         self.samples_taken += samples.len() as u64;
-        Ok(samples.into_iter().map(|sample| self.post_one(sample, default_ttl, now)).collect())
+        let post = |sample| self.post_one(sample, default_ttl, now);
+        let mut slots: Vec<u32> = samples.into_iter().map(post).collect();
+        slots.sort_unstable();
+        slots.dedup();
+        Ok(slots)
     }
 
     fn check_names(&self, samples: &[Sample]) -> Result<(), MetricsRefused> {

@@ -60,12 +60,14 @@ impl Profiles {
     /// Evaluates the conditions that name a metric of `slots`; returns what changed.
     pub(super) fn metrics_posted(
         &mut self,
-        slots: &BTreeSet<u32>,
+        slots: &[u32],
         metrics: &mut MetricTable,
         now: Monotonic,
     ) -> Vec<Change> {
         let affected = slots.iter().filter_map(|slot| self.by_slot.get(slot));
-        let places: BTreeSet<usize> = affected.flatten().copied().collect();
+        let mut places: Vec<usize> = affected.flatten().copied().collect();
+        places.sort_unstable();
+        places.dedup();
         self.look_at(places, metrics, now)
     }
 

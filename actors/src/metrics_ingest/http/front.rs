@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use actix_http::Request;
 use actix_service::{IntoServiceFactory as _, Service as _, ServiceFactory as _, map_config};
-use actix_web::body::BoxBody;
+use actix_web::body::{BoxBody, MessageBody as _};
 use actix_web::dev::{AppConfig, ServiceResponse};
 use actix_web::http::{Method, header};
 use actix_web::{App, HttpResponse, ResponseError as _, web};
@@ -49,8 +49,11 @@ impl Front {
             }
             Ok(()) => (self.routed)(request).await,
         };
-        let nosniff = header::HeaderValue::from_static("nosniff");
-        answer.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+        // There is no type to guess of nothing.
+        if !answer.body().size().is_eof() {
+            let nosniff = header::HeaderValue::from_static("nosniff");
+            answer.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+        }
         answer
     }
 }

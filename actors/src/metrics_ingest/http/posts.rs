@@ -1,13 +1,18 @@
 //! How a post is taken.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use actix_http::{Payload, Request};
 use actix_web::http::header;
-use actix_web::{HttpResponse, ResponseError as _, web};
+use actix_web::web::{Bytes, BytesMut};
+use actix_web::{HttpResponse, ResponseError as _};
 use futures_util::StreamExt as _;
+use futures_util::future::poll_immediate;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use super::refusal::Refusal;
@@ -38,10 +43,9 @@ impl Service {
         if request.head().headers.contains_key(header::CONTENT_ENCODING) {
             return Err(Refusal::Encoded);
         }
-        let (body, bytes) = timeout(REQUEST_TIMEOUT, self.receive(request.take_payload()))
-            .await
-            .map_err(|_| Refusal::Slow)??;
-        let turn = timeout(PEER_TIMEOUT, self.turns.acquire()).await;
+        let received = within(REQUEST_TIMEOUT, self.receive(request.take_payload())).await;
+        let (body, bytes) = received.map_err(|_| Refusal::Slow)??;
+        let turn = within(PEER_TIMEOUT, self.turns.acquire()).await;
         let _turn = turn.map_err(|_| Refusal::Busy)?;
         let samples = parsed(body).await?;
         self.abandoned.sweep();
@@ -54,11 +58,13 @@ impl Service {
     async fn receive(
         &self,
         mut payload: Payload,
-    ) -> Result<(web::BytesMut, Option<OwnedSemaphorePermit>), Refusal> {
-        let (mut body, mut share) = (web::BytesMut::new(), None::<OwnedSemaphorePermit>);
+    ) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Refusal> {
+        let (mut body, mut share) = (Bytes::new(), None::<OwnedSemaphorePermit>);
+        // Most bodies are one chunk, which is as good as a copy of it.
+        let mut joined = BytesMut::new();
         while let Some(chunk) = payload.next().await {
             let chunk = chunk.map_err(|_| Refusal::Cut)?;
-            if body.len() + chunk.len() > MAX_BODY {
+            if body.len() + joined.len() + chunk.len() > MAX_BODY {
                 return Err(Refusal::TooLarge);
             }
             let more = u32::try_from(chunk.len()).unwrap_or(u32::MAX);
@@ -68,9 +74,14 @@ impl Service {
                 Some(share) => share.merge(more),
                 None => share = Some(more),
             }
-            body.extend_from_slice(&chunk);
+            if body.is_empty() && joined.is_empty() {
+                body = chunk;
+            } else {
+                joined.extend_from_slice(&std::mem::take(&mut body));
+                joined.extend_from_slice(&chunk);
+            }
         }
-        Ok((body, share))
+        Ok((if joined.is_empty() { body } else { joined.freeze() }, share))
     }
 
     /// Returns once the evaluator has stored the samples. `held` is given back when it has, or has
@@ -84,8 +95,17 @@ impl Service {
     }
 }
 
+/// Waits for a future, and sets a timer only if there is something to wait for.
+async fn within<F: Future>(limit: Duration, future: F) -> Result<F::Output, Elapsed> {
+    let mut future = pin!(future);
+    match poll_immediate(future.as_mut()).await {
+        Some(output) => Ok(output),
+        None => timeout(limit, future).await,
+    }
+}
+
 /// Reads the samples of a body; beside the actors when it would hold them up.
-async fn parsed(body: web::BytesMut) -> Result<Vec<Sample>, Refusal> {
+async fn parsed(body: Bytes) -> Result<Vec<Sample>, Refusal> {
     if body.len() <= MAX_AT_ONCE {
         return Ok(body::parse(&body)?);
     }
