@@ -19,6 +19,7 @@ pub(super) use self::serving::serve;
 use self::snapshots::{Asking, Snapshots};
 pub(super) use self::sockets::{Opening, Socket, bind};
 use self::stream::MAX_STREAMS;
+use self::timers::Timers;
 use super::report::{Posts, exposition};
 use super::status::{About, Answers, status};
 use crate::clock::{Clock, Moment};
@@ -36,24 +37,22 @@ mod serving;
 mod snapshots;
 mod sockets;
 mod stream;
+mod timers;
 
 /// Largest body of a post, in bytes.
 const MAX_BODY: usize = 1024 * 1024;
-/// Bodies that may wait for the evaluator at one time.
-const MAX_BODIES: usize = 1024;
 /// Posts that are handed to the evaluator at one time; more wait in order of arrival. What the actors
 /// do takes its turns between posts on the same thread: of a thousand waiting ones only so many come
 /// before the next turn.
 const MAX_AT_WORK: usize = 16;
 /// Bytes of bodies that may be in memory at one time, those being received included.
 const MAX_BYTES: usize = 16 * MAX_BODY;
+/// What each body counts for at least: no more than a thousand wait for the evaluator at one time.
+const MIN_SHARE: usize = MAX_BYTES / 1024;
 /// Time for a client to send its request's head, and again its body.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time for a peer to answer.
 const PEER_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// What a body holds until the evaluator has handled it: its place, and its share of the memory.
-type Held = (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
 
 /// What the routes work with; shared by all listeners.
 pub(super) struct Service {
@@ -66,9 +65,9 @@ pub(super) struct Service {
     streams: Places,
     snapshots: Snapshots,
     turns: Semaphore,
-    bodies: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
-    abandoned: Abandoned<Held>,
+    abandoned: Abandoned<OwnedSemaphorePermit>,
+    timers: Timers,
     taken: AtomicU64,
     refused: AtomicU64,
 }
@@ -92,9 +91,9 @@ impl Service {
             streams: Places::new(MAX_STREAMS),
             snapshots: Snapshots::default(),
             turns: Semaphore::new(MAX_AT_WORK),
-            bodies: Arc::new(Semaphore::new(MAX_BODIES)),
             bytes: Arc::new(Semaphore::new(MAX_BYTES)),
             abandoned: Abandoned::default(),
+            timers: Timers::default(),
             taken: AtomicU64::new(0),
             refused: AtomicU64::new(0),
         }
@@ -123,7 +122,8 @@ impl Service {
         Posts {
             taken: self.taken.load(Ordering::Relaxed),
             refused: self.refused.load(Ordering::Relaxed),
-            waiting: MAX_BODIES.saturating_sub(self.bodies.available_permits()),
+            waiting: MAX_AT_WORK.saturating_sub(self.turns.available_permits())
+                + self.abandoned.count(),
         }
     }
 }

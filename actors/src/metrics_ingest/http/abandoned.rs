@@ -47,6 +47,12 @@ impl<H> Abandoned<H> {
         self.messages().retain_mut(|message| message.request.as_mut().poll(&mut task).is_pending());
     }
 
+    /// Returns how many messages the evaluator has not handled yet.
+    pub(super) fn count(&self) -> usize {
+        self.sweep();
+        self.messages().len()
+    }
+
     fn messages(&self) -> MutexGuard<'_, Vec<Message<H>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -78,6 +84,8 @@ impl<H> Future for Waiting<'_, H> {
 
 impl<H> Drop for Waiting<'_, H> {
     fn drop(&mut self) {
-        self.abandoned.messages().extend(self.message.take());
+        if let Some(message) = self.message.take() {
+            self.abandoned.messages().push(message);
+        }
     }
 }

@@ -195,8 +195,8 @@ async fn an_evaluator_that_hangs_costs_the_sender_five_seconds_and_holds_its_pla
     let service = service(evaluator);
     let answer = ask(&service, post(r#"{"name":"x","value":1}"#)).await;
     assert_eq!(answer.status, 503);
-    assert_eq!(service.bodies.available_permits(), MAX_BODIES - 1);
-    assert_eq!(service.bytes.available_permits(), MAX_BYTES - 22);
+    assert_eq!(service.posts().waiting, 1);
+    assert_eq!(service.bytes.available_permits(), MAX_BYTES - MIN_SHARE);
 }
 
 #[actix::test]
@@ -208,28 +208,30 @@ async fn a_place_is_given_back_when_the_evaluator_comes_to_a_post_that_nobody_wa
         let answer = ask(&service, post(r#"{"name":"x","value":1}"#)).await;
         assert_eq!(answer.status, 503);
         assert_eq!(evaluator.stored.borrow().len(), stored);
-        assert_eq!(service.bodies.available_permits(), MAX_BODIES - 1);
-        assert_eq!(service.bytes.available_permits(), MAX_BYTES - 22);
+        assert_eq!(service.posts().waiting, 1);
+        assert_eq!(service.bytes.available_permits(), MAX_BYTES - MIN_SHARE);
         tokio::time::sleep(PEER_TIMEOUT * 2).await;
     }
 }
 
 #[actix::test]
 async fn too_many_posts_at_one_time_are_sent_away_for_a_second() {
-    for limit in ["bodies", "bytes"] {
-        let service = service(FakeEvaluator::default());
-        let (semaphore, all) = match limit {
-            "bodies" => (&service.bodies, MAX_BODIES),
-            _ => (&service.bytes, MAX_BYTES),
-        };
-        let all = semaphore.try_acquire_many(u32::try_from(all).unwrap()).unwrap();
-        let answer = ask(&service, post(r#"{"name":"x","value":1}"#)).await;
+    let service = service(FakeEvaluator::default());
+    let short = format!(r#"{{"name":"x","value":1{}}}"#, " ".repeat(MIN_SHARE / 2));
+    let long = format!(r#"{{"name":"x","value":1{}}}"#, " ".repeat(MIN_SHARE));
+    let others = u32::try_from(MAX_BYTES - MIN_SHARE).unwrap();
+    let _others = service.bytes.try_acquire_many(others).unwrap();
+    let last = service.bytes.try_acquire().unwrap();
+    for body in [&short, &long] {
+        let answer = ask(&service, post(body)).await;
         assert_eq!(answer.status, 429);
         assert_eq!(answer.headers.get(header::RETRY_AFTER).unwrap(), "1");
-        drop(all);
-        let answer = ask(&service, post(r#"{"name":"x","value":1}"#)).await;
-        assert_eq!(answer.status, 204);
     }
+    drop(last);
+    for (body, status) in [(&short, 204), (&long, 429)] {
+        assert_eq!(ask(&service, post(body)).await.status, status, "{}", body.len());
+    }
+    assert_eq!(service.bytes.available_permits(), MIN_SHARE);
 }
 
 #[actix::test]
@@ -253,7 +255,7 @@ async fn a_post_waits_for_its_turn_but_not_for_ever() {
 async fn places_are_given_back_when_a_post_is_stored() {
     let service = service(FakeEvaluator::default());
     ask(&service, post(r#"{"name":"x","value":1}"#)).await;
-    assert_eq!(service.bodies.available_permits(), MAX_BODIES);
+    assert_eq!(service.posts().waiting, 0);
     assert_eq!(service.bytes.available_permits(), MAX_BYTES);
 }
 
