@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix::prelude::Recipient;
 use actix_web::http::header;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 
@@ -47,7 +47,8 @@ const MAX_BODY: usize = 1024 * 1024;
 const MAX_AT_WORK: usize = 16;
 /// Bytes of bodies that may be in memory at one time, those being received included.
 const MAX_BYTES: usize = 16 * MAX_BODY;
-/// What each body counts for at least: no more than a thousand wait for the evaluator at one time.
+/// What each body counts for at least, from its first byte on: a thousand wait for the evaluator at
+/// one time at most, and the bodies of all connections that only begin are a quarter of the memory.
 const MIN_SHARE: usize = MAX_BYTES / 1024;
 /// Time for a client to send its request's head, and again its body.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -105,8 +106,8 @@ impl Service {
         write: fn(&About, &Answers, Posts, Moment) -> T,
     ) -> Result<T, Refusal> {
         let answers = self.peers.ask().await;
-        let service = Arc::clone(self);
-        beside(move || write(&service.about, &answers, service.posts(), service.clock.now())).await
+        let (service, posts) = (Arc::clone(self), self.posts());
+        beside(move || write(&service.about, &answers, posts, service.clock.now())).await
     }
 
     /// Returns the status for a stream; one that was asked for a moment ago is as good.
@@ -136,10 +137,12 @@ async fn beside<T: Send + 'static>(
     spawn_blocking(work).await.map_err(|_| Refusal::NoAnswer)
 }
 
-/// Adds every route but that of posts; needs a `web::Data<Service>` beside it.
+/// Adds every route; needs a `web::Data<Service>` beside it.
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     let only = |allowed| web::to(move || async move { Err::<String, _>(Refusal::Method(allowed)) });
-    let metrics = web::resource("/metrics").route(web::get().to(get_metrics));
+    let metrics = web::resource("/metrics")
+        .route(web::post().to(post_metrics))
+        .route(web::get().to(get_metrics));
     let healthz = web::resource("/healthz").route(web::get().to(get_healthz));
     let get_status = web::resource("/status").route(web::get().to(get_status));
     let events = web::resource("/events").route(web::get().to(get_events));
@@ -155,6 +158,14 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     }
     let unknown = web::to(async || Err::<String, _>(Refusal::UnknownPath));
     config.service(scope.default_service(unknown));
+}
+
+async fn post_metrics(
+    service: web::Data<Service>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> HttpResponse {
+    service.post(request.headers(), payload.into_inner()).await
 }
 
 async fn get_metrics(service: web::Data<Service>) -> Result<HttpResponse, Refusal> {

@@ -320,6 +320,7 @@ impl ClusterApi for FakeCluster {
 }
 
 /// Returns what clients read of a Deployment.
+#[allow(clippy::expect_used, reason = "a fixture of tests")]
 fn seen(deployment: &Deployment) -> SeenDeployment {
     let whole = serde_json::to_value(deployment);
     whole.and_then(serde_json::from_value).expect("a Deployment is read as one")

@@ -23,9 +23,11 @@ const TOLERANCE: Duration = Duration::from_secs(600);
 #[derive(Default)]
 pub(crate) struct Model {
     configuration: Option<Configuration>,
-    /// The specifications that each workload had so far, in earlier lives, too: an older one may run
-    /// for one that cannot be started. That both run is what `check_twins` looks for.
-    specifications: BTreeMap<WorkloadName, BTreeSet<WorkloadId>>,
+    /// The specification of each workload that was started last, in earlier lives, too.
+    ran: BTreeMap<WorkloadName, WorkloadId>,
+    /// The one that had run before the present one came: it may run for one that cannot be started.
+    /// That both run is what `check_twins` looks for.
+    previous: BTreeMap<WorkloadName, WorkloadId>,
     /// Until then everything was allowed, for want of an answer.
     undecided_until: Monotonic,
     metrics: BTreeMap<String, f64>,
@@ -39,8 +41,8 @@ pub(crate) struct Model {
 impl Model {
     /// A life begins.
     pub(crate) fn begins(&mut self, now: Monotonic) {
-        let specifications = std::mem::take(&mut self.specifications);
-        *self = Self { undecided_until: now, specifications, ..Self::default() };
+        let Self { ran, previous, .. } = std::mem::take(self);
+        *self = Self { undecided_until: now, ran, previous, ..Self::default() };
     }
 
     pub(crate) fn delivered(&mut self, configuration: &Configuration, now: Monotonic) {
@@ -49,8 +51,9 @@ impl Model {
             self.undecided_until = now;
         }
         for workload in &configuration.workloads {
-            let ids = self.specifications.entry(workload.name.clone()).or_default();
-            ids.insert(workload.id.clone());
+            if let Some(ran) = self.ran.get(&workload.name).filter(|ran| **ran != workload.id) {
+                self.previous.insert(workload.name.clone(), ran.clone());
+            }
         }
         self.configuration = Some(configuration.clone());
         // Whether the answer arrives is not known yet.
@@ -103,11 +106,19 @@ impl Model {
         self.last_allowed.extend(allowed.into_iter().map(|id| (id, now)));
     }
 
-    /// Returns what may run now: any specification so far of the workloads that may.
+    /// A pod came to be.
+    pub(crate) fn started(&mut self, workload: &str, id: &WorkloadId) {
+        self.ran.insert(workload.into(), id.clone());
+    }
+
+    /// Returns what may run now: of each workload that may, the present and the previous
+    /// specification.
     fn allowed(&self) -> impl Iterator<Item = &WorkloadId> {
         let all = self.configuration.iter().flat_map(|all| &all.workloads);
         let allowed = all.filter(|workload| self.allows(workload));
-        allowed.filter_map(|workload| self.specifications.get(&workload.name)).flatten()
+        allowed.flat_map(|workload| {
+            std::iter::once(&workload.id).chain(self.previous.get(&workload.name))
+        })
     }
 
     /// Returns whether the profiles of a workload allow it to run.

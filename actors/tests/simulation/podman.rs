@@ -291,6 +291,8 @@ impl Podman {
         if !ghost {
             crate::model::check_start(&self.world, self.kind, &id);
         }
+        let workload = labels.get(WORKLOAD).map_or("", String::as_str);
+        self.world.model.borrow_mut().started(workload, &id);
         Ok(PlayReport::default())
     }
 }

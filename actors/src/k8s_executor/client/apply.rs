@@ -17,7 +17,7 @@ use crate::k8s_executor::deployment::{MANAGER, Objects, WRITTEN_LABEL};
 use crate::k8s_executor::seen::SeenDeployment;
 use crate::workload::WorkloadId;
 
-/// What a pod needs, and lives in its namespace.
+/// A ConfigMap or a Secret of a workload.
 trait Content:
     Resource<DynamicType = (), Scope = NamespaceResourceScope>
     + Clone
@@ -132,18 +132,21 @@ impl KubeClient {
         for map in &objects.config_maps {
             let mut map = map.clone();
             map.metadata.owner_references.clone_from(&owners);
-            self.patch(&map, &objects.namespace).await?;
+            self.apply_content(&map, &objects.namespace).await?;
         }
         for secret in &objects.secrets {
             let mut secret = secret.clone();
             secret.metadata.owner_references.clone_from(&owners);
-            self.patch(&secret, &objects.namespace).await?;
+            self.apply_content(&secret, &objects.namespace).await?;
         }
         Ok(())
     }
 
-    /// Applies what a Deployment's pod needs.
-    async fn patch<K: Content>(&self, object: &K, namespace: &str) -> Result<(), ClusterError> {
+    async fn apply_content<K: Content>(
+        &self,
+        object: &K,
+        namespace: &str,
+    ) -> Result<(), ClusterError> {
         let api = Api::<K>::namespaced(self.client.clone(), namespace);
         let name = object.name_any();
         let call = format!("apply {} {namespace}/{name}", K::kind(&()));

@@ -18,15 +18,16 @@ use super::{Service, routes};
 type Routed = Box<dyn Fn(Request) -> LocalBoxFuture<'static, HttpResponse>>;
 
 /// Answers every request of the listener. Only those that come from this device get further. Posts
-/// of metrics, of which there may be a hundred thousand a second, are taken here; what else there is
-/// is routed.
+/// of metrics, of which there may be a hundred thousand a second, are taken here; all else is routed,
+/// posts to another spelling of their path among it.
 pub(super) struct Front {
     service: web::Data<Service>,
     routed: Routed,
 }
 
 impl Front {
-    /// Returns `None` never: nothing that is made here can fail.
+    /// Makes the routes; `None` would be one that could not be made, which takes something that
+    /// waits, and there is nothing of the kind.
     pub(super) async fn new(service: web::Data<Service>) -> Option<Self> {
         let app = App::new().app_data(service.clone()).configure(routes);
         let app = map_config(app.into_factory(), |()| AppConfig::default());
@@ -41,11 +42,12 @@ impl Front {
         Some(Self { service, routed })
     }
 
-    pub(super) async fn answer(&self, request: Request) -> HttpResponse<BoxBody> {
+    pub(super) async fn answer(&self, mut request: Request) -> HttpResponse<BoxBody> {
         let mut answer = match is_admitted(&request, &self.service.own_addresses) {
             Err(foreign) => Refusal::from(foreign).error_response(),
             Ok(()) if request.path() == "/metrics" && request.method() == Method::POST => {
-                self.service.post(request).await
+                let payload = request.take_payload();
+                self.service.post(&request.head().headers, payload).await
             }
             Ok(()) => (self.routed)(request).await,
         };

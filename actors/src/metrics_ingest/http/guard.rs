@@ -8,6 +8,9 @@ use actix_web::http::{Method, header};
 use super::serving::OverUnix;
 use crate::metrics_ingest::admission::{Asked, Foreign, admit};
 
+/// Who makes a browser send a request.
+const SITE: header::HeaderName = header::HeaderName::from_static("sec-fetch-site");
+
 /// Decides on a request by what [`admit`] wants of it. `own` are the addresses of the listener.
 pub(super) fn is_admitted(request: &Request, own: &[IpAddr]) -> Result<(), Foreign> {
     let headers = &request.head().headers;
@@ -47,6 +50,3 @@ impl<'a> Values<'a> {
         &self.first[..self.count]
     }
 }
-
-/// Who makes a browser send a request.
-const SITE: header::HeaderName = header::HeaderName::from_static("sec-fetch-site");

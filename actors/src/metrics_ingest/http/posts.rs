@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use actix_http::{Payload, Request};
-use actix_web::http::header;
+use actix_http::Payload;
+use actix_web::http::header::{self, HeaderMap};
 use actix_web::web::{Bytes, BytesMut};
 use actix_web::{HttpResponse, ResponseError as _};
 use futures_util::StreamExt as _;
@@ -21,8 +21,8 @@ const MAX_AT_ONCE: usize = 32 * 1024;
 
 impl Service {
     /// Takes a post of metrics, and answers once the evaluator has stored them.
-    pub(super) async fn post(&self, mut request: Request) -> HttpResponse {
-        match self.take(&mut request).await {
+    pub(super) async fn post(&self, headers: &HeaderMap, payload: Payload) -> HttpResponse {
+        match self.take(headers, payload).await {
             Ok(()) => {
                 self.taken.fetch_add(1, Ordering::Relaxed);
                 HttpResponse::NoContent().finish()
@@ -34,12 +34,11 @@ impl Service {
         }
     }
 
-    async fn take(&self, request: &mut Request) -> Result<(), Refusal> {
-        if request.head().headers.contains_key(header::CONTENT_ENCODING) {
+    async fn take(&self, headers: &HeaderMap, payload: Payload) -> Result<(), Refusal> {
+        if headers.contains_key(header::CONTENT_ENCODING) {
             return Err(Refusal::Encoded);
         }
-        let receiving = self.receive(request.take_payload());
-        let received = self.timers.within(REQUEST_TIMEOUT, receiving).await;
+        let received = self.timers.within(REQUEST_TIMEOUT, self.receive(payload)).await;
         let (body, share) = received.ok_or(Refusal::Slow)??;
         let turn = self.timers.within(PEER_TIMEOUT, self.turns.acquire()).await;
         let _turn = turn.ok_or(Refusal::Busy)?;
@@ -52,7 +51,6 @@ impl Service {
         &self,
         mut payload: Payload,
     ) -> Result<(Bytes, OwnedSemaphorePermit), Refusal> {
-        self.abandoned.sweep();
         let (mut body, mut share) = (Bytes::new(), self.share(MIN_SHARE)?);
         // Most bodies are one chunk, which is as good as a copy of it.
         let mut joined = BytesMut::new();
@@ -78,7 +76,13 @@ impl Service {
     /// Returns a share of the memory set aside for bodies.
     fn share(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Refusal> {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        Arc::clone(&self.bytes).try_acquire_many_owned(bytes).map_err(|_| Refusal::Busy)
+        let share = || Arc::clone(&self.bytes).try_acquire_many_owned(bytes);
+        // Only now, as it takes a look at each of them.
+        let after_sweep = |_| {
+            self.abandoned.sweep();
+            share()
+        };
+        share().or_else(after_sweep).map_err(|_| Refusal::Busy)
     }
 
     /// Returns once the evaluator has stored the samples. `share` is given back when it has, or has

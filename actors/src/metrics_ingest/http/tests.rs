@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use actix::prelude::{Actor, Context, Handler, MessageResult, ResponseFuture};
 use actix_web::body::to_bytes;
+use actix_web::http::Method;
 use actix_web::test::TestRequest;
 
 use super::front::Front;
@@ -17,6 +18,7 @@ use crate::messages::{
 use crate::metrics_ingest::status::without_time;
 use crate::workload::Sample;
 
+mod bodies;
 mod streams;
 
 /// Answers as told.
@@ -285,6 +287,13 @@ async fn a_web_page_and_a_foreign_name_are_refused() {
         let answer = ask(&service, request.insert_header(("sec-fetch-site", site))).await;
         assert_eq!(answer.status, status, "{host} {origin} {site}");
     }
+    for name in [header::HOST, header::ORIGIN] {
+        let mut request = post(body);
+        for _ in 0..3 {
+            request = request.append_header((name.clone(), "localhost:8080"));
+        }
+        assert_eq!(ask(&service, request).await.status, 403, "{name}");
+    }
     // What a picture or a frame of another page asks for comes without an Origin.
     let request = TestRequest::get().uri("/status").insert_header(("sec-fetch-site", "cross-site"));
     assert_eq!(ask(&service, request).await.status, 403);
@@ -308,6 +317,11 @@ async fn the_pages_answer_and_other_paths_and_methods_do_not() {
         (TestRequest::get().uri("/index.html"), 404, "\"error\""),
         (TestRequest::get().uri("/metrics/x"), 404, "/metrics"),
         (TestRequest::put().uri("/metrics"), 405, "GET, POST only"),
+        (TestRequest::default().method(Method::HEAD).uri("/metrics"), 405, "GET, POST only"),
+        (TestRequest::default().method(Method::OPTIONS).uri("/metrics"), 405, "GET, POST only"),
+        (post(r#"{"name":"x","value":1}"#).uri("/metrics?by=hand"), 204, ""),
+        (post(r#"{"name":"x","value":1}"#).uri("/%6Detrics"), 204, ""),
+        (post("x").uri("/%6Detrics"), 400, "\"error\""),
         (TestRequest::post().uri("/status"), 405, "GET only"),
         (TestRequest::post().uri("/events"), 405, "GET only"),
         (TestRequest::post().uri("/"), 405, "GET only"),
@@ -384,5 +398,9 @@ async fn a_browser_may_do_little_with_the_page_and_guesses_the_type_of_no_answer
             assert_eq!(told.unwrap(), "nosniff", "{path} {host}");
             assert_eq!(response.status() == 403, host == "evil.example");
         }
+    }
+    for (body, told) in [(r#"{"name":"x","value":1}"#, false), ("x", true)] {
+        let headers = ask(&service, post(body)).await.headers;
+        assert_eq!(headers.contains_key(header::X_CONTENT_TYPE_OPTIONS), told, "{body}");
     }
 }

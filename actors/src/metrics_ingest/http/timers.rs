@@ -6,11 +6,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::poll_immediate;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Sleep, sleep};
+
+use crate::clock::after;
 
 /// Timers for what mostly ends long before its limit. To move one to a later moment is cheap; to set
 /// one anew and remove it again costs as much as the rest of a post's way to the evaluator. One that
-/// nobody uses wakes the agent once more, at its last limit.
+/// nobody uses wakes the agent once more, at its last limit. There are as many as were ever in use at
+/// one time; a wait that is given up takes its timer along.
 #[derive(Default)]
 pub(super) struct Timers(Mutex<Vec<Pin<Box<Sleep>>>>);
 
@@ -24,7 +27,7 @@ impl Timers {
         }
         let idle = self.idle().pop();
         let mut timer = idle.unwrap_or_else(|| Box::pin(sleep(limit)));
-        timer.as_mut().reset(Instant::now() + limit);
+        timer.as_mut().reset(after(limit));
         let output = tokio::select! {
             biased;
             output = &mut future => Some(output),
@@ -59,9 +62,10 @@ mod tests {
             assert_eq!(timers.within(LIMIT, work).await, Some(7));
         }
         for _ in 0..3 {
-            let start = Instant::now();
+            let limit = after(LIMIT);
             assert_eq!(timers.within(LIMIT, pending::<()>()).await, None);
-            assert_eq!(start.elapsed().as_secs(), LIMIT.as_secs());
+            let late = after(Duration::ZERO).saturating_duration_since(limit);
+            assert!(after(Duration::ZERO) >= limit && late < LIMIT / 100, "{late:?} late");
         }
         assert_eq!(timers.idle().len(), 1, "one is enough for one after the other");
     }
