@@ -152,7 +152,10 @@ impl MetricsIngest {
             kind: EventKind::Warn,
             reason: "MetricsListenFailed",
             workload: None,
-            message: format!("failed to listen at {listen}: {reason}"),
+            message: format!(
+                "failed to listen at {listen}: {reason}; it is tried again, and METRICS_LISTEN \
+                 names another address"
+            ),
             at: self.clock.now().wall,
         };
         *known = Some(reason);

@@ -204,10 +204,11 @@ impl PodmanExecutor {
         }
         let (id, workload) = (done.action.workload_id(), done.action.workload_name());
         let (job_id, executor) = (id.as_str(), self.deps.kind.as_str());
+        let step = done.action.as_str();
         match &done.result {
-            Ok(_) => info!(job_id, %workload, executor, "command finished"),
+            Ok(_) => info!(job_id, %workload, executor, step, "command finished"),
             // The scheduler tells people, once for each change.
-            Err(error) => debug!(job_id, %workload, executor, %error, "command failed"),
+            Err(error) => debug!(job_id, %workload, executor, step, %error, "command failed"),
         }
         let result = done.result.map(|notes| self.notice(id, workload, notes));
         ticket.finish(result);
