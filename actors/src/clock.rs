@@ -131,6 +131,7 @@ impl fmt::Debug for Clock {
         f.debug_struct("Clock").field("now", &self.now()).finish()
     }
 }
+
 /// Returns the moment after `wait`, as tokio's timers count, which in tests is virtual time.
 #[allow(clippy::disallowed_methods, reason = "this is the one place that reads a clock")]
 pub(crate) fn after(wait: Duration) -> Instant {

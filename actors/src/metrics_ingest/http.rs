@@ -124,7 +124,7 @@ impl Service {
             taken: self.taken.load(Ordering::Relaxed),
             refused: self.refused.load(Ordering::Relaxed),
             waiting: MAX_AT_WORK.saturating_sub(self.turns.available_permits())
-                + self.abandoned.count(),
+                + self.abandoned.sweep(),
         }
     }
 }

@@ -222,12 +222,12 @@ impl Job {
 
     /// Returns the time between SIGTERM and SIGKILL for one of its pods.
     pub(super) fn grace(&self, pod: &WorkloadId) -> Duration {
-        let grace_of = |pod: &WorkloadId| {
+        let known = |pod: &WorkloadId| {
             let mut graces = self.graces.iter();
             graces.find_map(|(id, grace)| (id == pod).then_some(*grace))
         };
-        let of_successor = || grace_of(&self.desired.as_ref()?.id);
-        grace_of(pod).or_else(of_successor).unwrap_or(DEFAULT_GRACE)
+        let of_successor = || known(&self.desired.as_ref()?.id);
+        known(pod).or_else(of_successor).unwrap_or(DEFAULT_GRACE)
     }
 
     /// Returns whether its pod has run for as long as a run must to count as healthy.

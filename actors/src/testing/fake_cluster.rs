@@ -20,6 +20,8 @@ use crate::k8s_executor::{
 use crate::workload::WorkloadId;
 
 type Watched = Result<ClusterEvent, ClusterError>;
+/// What happened to a Deployment.
+type Happened = fn(SeenDeployment) -> Event<SeenDeployment>;
 
 /// What a cluster does with the next calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,7 +106,7 @@ impl FakeCluster {
             let is_going = |one: &Deployment| one.metadata.deletion_timestamp.is_some();
             for (id, deployment) in going.into_iter().filter(|(_, one)| is_going(one)) {
                 self.0.borrow_mut().deployments.remove(&id);
-                self.publish(Event::Delete(seen(&deployment)));
+                self.publish(Event::Delete, &deployment);
             }
         }
     }
@@ -139,7 +141,7 @@ impl FakeCluster {
             })
         };
         if let Some(deployment) = changed {
-            self.publish(Event::Apply(seen(&deployment)));
+            self.publish(Event::Apply, &deployment);
         }
     }
 
@@ -154,7 +156,7 @@ impl FakeCluster {
             })
         };
         if let Some(deployment) = changed {
-            self.publish(Event::Apply(seen(&deployment)));
+            self.publish(Event::Apply, &deployment);
         }
     }
 
@@ -162,7 +164,7 @@ impl FakeCluster {
     pub fn delete_by_hand(&self, id: &WorkloadId) {
         let deleted = self.0.borrow_mut().deployments.remove(id);
         if let Some(deployment) = deleted {
-            self.publish(Event::Delete(seen(&deployment)));
+            self.publish(Event::Delete, &deployment);
         }
     }
 
@@ -184,8 +186,8 @@ impl FakeCluster {
         self.0.borrow().watchers.iter().filter(|watcher| !watcher.is_closed()).count()
     }
 
-    fn publish(&self, event: Event<SeenDeployment>) {
-        let event = ClusterEvent::Deployment(Box::new(event));
+    fn publish(&self, event: Happened, deployment: &Deployment) {
+        let event = ClusterEvent::Deployment(Box::new(event(seen(deployment))));
         if let Some(late) = &mut self.0.borrow_mut().late {
             return late.push(event);
         }
@@ -247,7 +249,7 @@ impl ClusterApi for FakeCluster {
             inner.deployments.insert(objects.id.clone(), deployment.clone());
             inner.applied.push(objects);
             drop(inner);
-            self.publish(Event::Apply(seen(&deployment)));
+            self.publish(Event::Apply, &deployment);
         }
         self.answer("apply Deployment", written)
     }
@@ -260,7 +262,7 @@ impl ClusterApi for FakeCluster {
                 deployment.clone()
             });
             if let Some(deployment) = signed {
-                self.publish(Event::Apply(seen(&deployment)));
+                self.publish(Event::Apply, &deployment);
             }
         }
         self.answer("suspend Deployment", ())
@@ -274,14 +276,12 @@ impl ClusterApi for FakeCluster {
                 deployment.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
                 if keeps {
                     inner.deployments.insert(id, deployment.clone());
-                    Event::Apply(seen(&deployment))
-                } else {
-                    Event::Delete(seen(&deployment))
                 }
+                deployment
             });
             drop(inner);
-            if let Some(event) = deleted {
-                self.publish(event);
+            if let Some(deployment) = deleted {
+                self.publish(if keeps { Event::Apply } else { Event::Delete }, &deployment);
             }
         }
         self.answer("delete Deployment", ())

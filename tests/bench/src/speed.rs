@@ -11,6 +11,8 @@ use crate::stand_in::{Call, StandIn};
 
 /// Connections that always have a post on its way.
 const CONNECTIONS: usize = 16;
+/// Four times what keeps the listener busy.
+const SATURATING: usize = 4 * CONNECTIONS;
 /// More posts than are ever made.
 const ENDLESS: u64 = u64::MAX;
 
@@ -126,7 +128,7 @@ fn saturation(plan: &Plan, podman: &StandIn, agent: &Process) -> Row {
     let (busy, early, late) = std::thread::scope(|scope| {
         scope.spawn(|| {
             while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                load(address, CONNECTIONS * 4, &post, Duration::from_millis(200), ENDLESS);
+                load(address, SATURATING, &post, Duration::from_millis(200), ENDLESS);
             }
         });
         // Also after a panic, or the load would go on for ever.
@@ -150,7 +152,9 @@ fn saturation(plan: &Plan, podman: &StandIn, agent: &Process) -> Row {
             early.private_dirty,
             late.private_dirty
         ),
-        outcome: Outcome::of(busy <= 2.0 * calm && connected < 64 * 32 && grown < 256),
+        outcome: Outcome::of(
+            busy <= 2.0 * calm && connected < 32 * SATURATING as u64 && grown < 256,
+        ),
         notes: vec![
             "64 connections that always have a post on its way, four times the 16 that keep the \
              listener busy; the reaction includes the post's own wait behind the others. The \

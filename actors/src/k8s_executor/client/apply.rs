@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
+use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{Api, Patch, PatchParams};
 use kube::{Resource, ResourceExt as _};
@@ -16,19 +16,6 @@ use super::{ClusterError, Found, KubeClient, Written};
 use crate::k8s_executor::deployment::{MANAGER, Objects, WRITTEN_LABEL};
 use crate::k8s_executor::seen::SeenDeployment;
 use crate::workload::WorkloadId;
-
-/// A ConfigMap or a Secret of a workload.
-trait Content:
-    Resource<DynamicType = (), Scope = NamespaceResourceScope>
-    + Clone
-    + Debug
-    + Serialize
-    + DeserializeOwned
-{
-}
-
-impl Content for ConfigMap {}
-impl Content for Secret {}
 
 impl KubeClient {
     /// Applies `objects`, and makes their namespace first where it is missing.
@@ -48,10 +35,7 @@ impl KubeClient {
     async fn apply_once(&self, objects: &Objects) -> Result<Written, ClusterError> {
         let owner = match self.own_deployment(objects).await? {
             Some(owner) => owner,
-            None => {
-                let patched = self.patch_deployment(by_force(), &without_pods(objects)).await?;
-                owner_of(&patched)
-            }
+            None => owner_of(&self.patch_deployment(by_force(), &without_pods(objects)).await?),
         };
         self.apply_contents(objects, &owner).await?;
         let applied = self.apply_deployment(objects).await?;
@@ -142,11 +126,12 @@ impl KubeClient {
         Ok(())
     }
 
-    async fn apply_content<K: Content>(
-        &self,
-        object: &K,
-        namespace: &str,
-    ) -> Result<(), ClusterError> {
+    /// Applies a ConfigMap or a Secret.
+    async fn apply_content<K>(&self, object: &K, namespace: &str) -> Result<(), ClusterError>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+        K: Clone + Debug + Serialize + DeserializeOwned,
+    {
         let api = Api::<K>::namespaced(self.client.clone(), namespace);
         let name = object.name_any();
         let call = format!("apply {} {namespace}/{name}", K::kind(&()));

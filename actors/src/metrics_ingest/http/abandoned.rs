@@ -41,16 +41,12 @@ impl<H> Abandoned<H> {
         Waiting { abandoned: self, message: Some(message) }
     }
 
-    /// Forgets the messages that were handled meanwhile.
-    pub(super) fn sweep(&self) {
+    /// Forgets the messages that were handled meanwhile, and returns how many there still are.
+    pub(super) fn sweep(&self) -> usize {
         let mut task = Context::from_waker(Waker::noop());
-        self.messages().retain_mut(|message| message.request.as_mut().poll(&mut task).is_pending());
-    }
-
-    /// Returns how many messages the evaluator has not handled yet.
-    pub(super) fn count(&self) -> usize {
-        self.sweep();
-        self.messages().len()
+        let mut messages = self.messages();
+        messages.retain_mut(|message| message.request.as_mut().poll(&mut task).is_pending());
+        messages.len()
     }
 
     fn messages(&self) -> MutexGuard<'_, Vec<Message<H>>> {

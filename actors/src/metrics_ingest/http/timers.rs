@@ -11,9 +11,9 @@ use tokio::time::{Sleep, sleep};
 use crate::clock::after;
 
 /// Timers for what mostly ends long before its limit. To move one to a later moment is cheap; to set
-/// one anew and remove it again costs as much as the rest of a post's way to the evaluator. One that
-/// nobody uses wakes the agent once more, at its last limit. There are as many as were ever in use at
-/// one time; a wait that is given up takes its timer along.
+/// one anew and remove it again costs several times as much. One that nobody uses wakes the agent
+/// once more, at its last limit. There are as many as were ever in use at one time; a wait that is
+/// given up takes its timer along.
 #[derive(Default)]
 pub(super) struct Timers(Mutex<Vec<Pin<Box<Sleep>>>>);
 

@@ -53,7 +53,7 @@ async fn the_limits_hold_for_all_pieces_together() {
     assert_eq!(service.bytes.available_permits(), MAX_BODY / 2);
 }
 
-/// Polls once, and gives it up.
+/// Gives the evaluator its turn, and then up.
 async fn begin(future: impl Future<Output = u16>) {
     let mut future = pin!(future);
     for _ in 0..3 {
