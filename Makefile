@@ -216,7 +216,7 @@ nextest: have-nextest
 
 ## unit: the tests that need neither root nor podman
 unit: have-nextest
-	$(CARGO) nextest run --workspace --locked -E 'not binary(/real$$/)'
+	$(CARGO) nextest run --workspace --locked -E 'not binary(/real$$|^security$$/)'
 
 # Only where there is none: the one of the machine is as good.
 have-nextest:
