@@ -15,4 +15,5 @@
 #[path = "../real/shared.rs"]
 mod shared;
 
-use shared::{agent, device, secrecy};
+#[allow(unused_imports, reason = "each module uses what it needs")]
+use shared::{agent, device, pods, secrecy};
