@@ -1,11 +1,12 @@
 //! The agent around its actors: settings, logs, signals and the wiring.
 //!
-//! Reading order: [`settings`], [`config`], [`system`].
+//! Reading order: [`settings`], [`config`], [`daemon`], [`system`].
 
 mod about;
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod daemon;
 pub mod logging;
 pub mod notify;
 pub mod oom_score;

@@ -6,7 +6,7 @@ use actors::clock::Clock;
 use device_worker_ng::cli::{self, Command};
 use device_worker_ng::commands::{check, cron, eval, status};
 use device_worker_ng::config::{Config, Loaded, Machine, Sources};
-use device_worker_ng::{logging, oom_score, system};
+use device_worker_ng::{daemon, logging, oom_score};
 use tracing::{error, warn};
 
 /// Wrong usage or configuration: trying again without a change is of no use.
@@ -57,5 +57,5 @@ fn run(loaded: Loaded) -> anyhow::Result<()> {
     oom_score::lower();
     // Fails only when there is a provider already, which then is used.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Ok(system::run(config, logging)?)
+    Ok(daemon::run(config, logging)?)
 }

@@ -1,163 +1,198 @@
 //! The wiring: opens the mailboxes, starts the actors under supervision, stops them.
 //!
-//! The only file that knows all actors. Addresses come first, actors later, so that actors that
-//! tell each other things are wired in a straight line.
+//! The only file that knows all actors, and the only way to make an agent: the binary wires it to the
+//! device, tests to fakes in virtual time. Addresses come first, actors later, so that actors that
+//! send to each other are wired in a straight line.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::mem::ManuallyDrop;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
 use actix::prelude::Recipient;
 use actors::clock::Clock;
-use actors::control_plane_sync::{
-    ControlPlaneError, ControlPlaneSync, HttpsClient, IdentityFiles, ServerSettings, Source,
-    manifests_in, stored_in,
-};
-use actors::k8s_executor::{ClusterAccess, K8sDeps, K8sExecutor, kubernetes};
+use actors::control_plane_sync::{ConfigurationStore, ControlPlaneSync, Source, SyncDeps};
+use actors::k8s_executor::{Connect, K8sDeps, K8sExecutor};
 use actors::messages::{
     ActorHealthChanged, CommandFinished, ConfigurationWanted, Drain, EventRecorded,
-    WorkloadsObserved, tell,
+    ExecutorCommand, GetJobs, GetProfiles, MetricsReceived, WorkloadsObserved,
 };
-use actors::metrics_ingest::{IngestDeps, MetricsIngest};
-use actors::podman_executor::{LibpodClient, PodmanDeps, PodmanExecutor, boot_id, on_disk};
+use actors::metrics_ingest::{IngestDeps, Listen, MetricsIngest};
+use actors::podman_executor::{PodmanApi, PodmanDeps, PodmanDisk, PodmanExecutor};
 use actors::profile_evaluator::{EvaluatorDeps, ProfileEvaluator, SharedMetrics};
 use actors::scheduler::{Scheduler, SchedulerDeps, SchedulerSettings};
 use actors::supervisor::Slot;
-use actors::workload::ExecutorKind;
+use actors::workload::{DeviceId, ExecutorKind};
+use futures_util::future::{FutureExt as _, LocalBoxFuture};
 use tokio::task::JoinSet;
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::about::about;
-use crate::config::{Config, ControlPlane, Origin};
-use crate::logging::LogHandle;
-use crate::notify;
-use crate::runtimes::{Podman, runtimes};
-use crate::signals::{Signal, Signals};
-use crate::state_lock::{StateLock, StateLockError};
 
 /// How often a stopping agent looks whether commands are still in flight.
 const DRAIN_CHECK: Duration = Duration::from_millis(20);
 
-/// Why the agent cannot run, or ended.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// Signals could not be listened to.
-    #[error("failed to listen to signals")]
-    Signals(#[source] io::Error),
-    /// The kernel does not tell which boot this is.
-    #[error("failed to read the boot id")]
-    BootId(#[source] io::Error),
-    /// The control plane cannot be asked with these settings.
-    #[error("failed to prepare the connection to the control plane")]
-    ControlPlane(#[source] ControlPlaneError),
-    /// Another agent works on the same state.
-    #[error(transparent)]
-    InUse(StateLockError),
-    /// A supervisor ended, which it never should.
-    #[error("an actor is no longer supervised")]
-    Unsupervised,
+/// Everything that an agent reaches beyond its own memory, and what it is told to be.
+pub struct Outside {
+    /// The device's id.
+    pub device_id: DeviceId,
+    /// Where the desired state comes from.
+    pub source: Source,
+    /// The URL or folder behind `source`, as the status shows it.
+    pub place: String,
+    /// Keeps the last good configuration.
+    pub store: Box<dyn ConfigurationStore>,
+    /// The podman services, by the executor that each gets.
+    pub podmans: BTreeMap<ExecutorKind, Podman>,
+    /// The cluster, if there is one.
+    pub cluster: Option<Connect>,
+    /// Where metrics are posted and the status is asked for.
+    pub listen: Vec<Listen>,
+    /// The time.
+    pub clock: Clock,
+    /// The kernel's id of this boot; see [`actors::podman_executor::boot_id`].
+    pub boot_id: String,
+    /// How actors behave where neither a workload nor a manifest says it.
+    pub settings: Settings,
 }
 
-/// Runs the agent until a signal ends it. Pods are left running.
-///
-/// # Errors
-/// The agent could not start, or lost a supervisor.
-pub fn run(config: Config, logging: LogHandle) -> Result<(), RunError> {
-    // Never dropped: that waits for threads that block, and a disk or resolver that hangs would hold
-    // up the agent's exit. The end of the process ends them.
-    let system = ManuallyDrop::new(actix::System::new());
-    system.block_on(async {
-        let mut signals = Signals::listen().map_err(RunError::Signals)?;
-        let _lock = StateLock::guard(&config.state_dir).map_err(RunError::InUse)?;
-        let mut agent = Agent::start(&config)?;
-        info!(device_id = %config.device_id, "agent started");
-        notify::ready();
-        let mut alive = std::pin::pin!(notify::keep_alive());
-        let mut watched = true;
-        loop {
-            tokio::select! {
-                signal = signals.next() => match signal {
-                    Signal::Shutdown => break,
-                    Signal::Reload => {
-                        reload_log_level(&config, &logging);
-                        tell(&agent.control_plane, ConfigurationWanted);
-                    }
-                },
-                _ = agent.actors.join_next() => return Err(RunError::Unsupervised),
-                () = &mut alive, if watched => watched = false,
-            }
-        }
-        notify::stopping();
-        agent.stop(config.graceful_shutdown).await;
-        info!("agent stopped");
-        Ok(())
-    })
+/// One podman service.
+pub struct Podman {
+    /// Its calls.
+    pub api: Rc<dyn PodmanApi>,
+    /// The folder below which volumes of its pods live.
+    pub volumes_root: PathBuf,
+    /// Holds those volumes, and the record of pulled images.
+    pub disk: Rc<dyn PodmanDisk>,
 }
 
-/// The actors, each under its supervisor.
-struct Agent {
-    actors: JoinSet<()>,
-    control_plane: Recipient<ConfigurationWanted>,
+/// The settings that actors are made with.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How long an image that only removed workloads used is kept; `None` is for ever.
+    pub image_prune_after: Option<Duration>,
+    /// The size at which a container's log is cut, as podman reads it: `10mb`.
+    pub log_max_size: String,
+    /// The life of a metric that brings none; `None` is for ever.
+    pub metric_ttl: Option<Duration>,
+    /// The scheduler's own.
+    pub scheduler: SchedulerSettings,
+}
+
+/// Sees what passes between actors, and may stand in the way. The agent itself has [`Direct`].
+pub trait Hooks {
+    /// Returns where the scheduler sends commands for `kind` and where its executor sends results,
+    /// given where each would go by itself.
+    fn executor(
+        &self,
+        _kind: ExecutorKind,
+        commands: Recipient<ExecutorCommand>,
+        results: Recipient<CommandFinished>,
+    ) -> (Recipient<ExecutorCommand>, Recipient<CommandFinished>) {
+        (commands, results)
+    }
+
+    /// Returns the future to run for the supervised actor `name`.
+    fn actor(
+        &self,
+        _name: &'static str,
+        supervised: LocalBoxFuture<'static, ()>,
+    ) -> LocalBoxFuture<'static, ()> {
+        supervised
+    }
+}
+
+/// Nothing stands between the actors.
+pub struct Direct;
+
+impl Hooks for Direct {}
+
+/// The running actors, each under its supervisor. Dropping it ends them at once.
+pub struct Agent {
+    /// Makes the source of the configuration be asked now.
+    pub refresh: Recipient<ConfigurationWanted>,
+    /// Takes samples, as the listener sends them.
+    pub metrics: Recipient<MetricsReceived>,
+    /// Says which conditions there are, and what they say.
+    pub profiles: Recipient<GetProfiles>,
+    /// Says which jobs there are, and how they do.
+    pub jobs: Recipient<GetJobs>,
     scheduler: Recipient<Drain>,
-}
-
-/// What every executor reports to.
-struct Reports {
-    commands: Recipient<CommandFinished>,
-    observations: Recipient<WorkloadsObserved>,
-    events: Recipient<EventRecorded>,
+    actors: JoinSet<()>,
 }
 
 impl Agent {
-    fn start(config: &Config) -> Result<Self, RunError> {
-        let clock = Clock::system();
+    /// Starts an agent in the world `outside`. Call it inside an actix system.
+    #[must_use]
+    pub fn start(outside: Outside, hooks: &dyn Hooks) -> Self {
+        let Outside { clock, settings, device_id, .. } = outside;
         let control_plane = Slot::<ControlPlaneSync>::new("control_plane_sync", clock.clone());
         let evaluator = Slot::<ProfileEvaluator>::new("profile_evaluator", clock.clone());
         let scheduler = Slot::<Scheduler>::new("scheduler", clock.clone());
-        let rootful = Slot::<PodmanExecutor>::new("podman_rootful", clock.clone());
-        let rootless = Slot::<PodmanExecutor>::new("podman_rootless", clock.clone());
-        let k8s = Slot::<K8sExecutor>::new("k8s", clock.clone());
         let ingest = Slot::<MetricsIngest>::new("metrics_ingest", clock.clone());
 
         let health = control_plane.recipient::<ActorHealthChanged>();
-        let events = control_plane.recipient();
-        let refresh = control_plane.recipient();
-        let drain = scheduler.recipient();
-        let reports = Reports {
-            commands: scheduler.recipient(),
-            observations: scheduler.recipient(),
-            events: events.clone(),
+        let events = control_plane.recipient::<EventRecorded>();
+        let observations = scheduler.recipient::<WorkloadsObserved>();
+        let mut agent = Self {
+            refresh: control_plane.recipient(),
+            metrics: evaluator.recipient(),
+            profiles: evaluator.recipient(),
+            jobs: scheduler.recipient(),
+            scheduler: scheduler.recipient(),
+            actors: JoinSet::new(),
         };
-        let mut actors = JoinSet::new();
         let mut executors = BTreeMap::new();
+        // Executors before the scheduler: they look after images, which it may want at once.
         let mut configured = Vec::new();
-        let available = runtimes(config);
 
-        for (slot, kind, podman) in [
-            (rootful, ExecutorKind::PodmanRootful, available.rootful),
-            (rootless, ExecutorKind::PodmanRootless, available.rootless),
-        ] {
-            let Some(podman) = podman else { continue };
-            executors.insert(kind, slot.recipient());
+        for (kind, podman) in outside.podmans {
+            let slot = Slot::<PodmanExecutor>::new(kind.as_str(), clock.clone());
+            let (commands, results) = hooks.executor(kind, slot.recipient(), scheduler.recipient());
+            executors.insert(kind, commands);
             configured.push(slot.recipient());
-            let executor = podman_executor(&slot, kind, podman, config, &clock, &reports)?;
-            actors.spawn_local(slot.supervise(executor, health.clone()));
+            let executor = PodmanExecutor::new(PodmanDeps {
+                kind,
+                api: podman.api,
+                device_id: device_id.clone(),
+                boot_id: outside.boot_id.clone(),
+                volumes_root: podman.volumes_root,
+                disk: podman.disk,
+                image_prune_after: settings.image_prune_after,
+                log_max_size: settings.log_max_size.clone(),
+                command_results: results,
+                observations: observations.clone(),
+                events: events.clone(),
+                clock: clock.clone(),
+                vitals: slot.vitals(),
+            });
+            agent.run(hooks, slot, executor, &health);
         }
-        if let Some(cluster) = available.cluster {
-            executors.insert(ExecutorKind::K8s, k8s.recipient());
-            let executor = k8s_executor(&k8s, cluster, config, &clock, &reports);
-            actors.spawn_local(k8s.supervise(executor, health.clone()));
+        if let Some(connect) = outside.cluster {
+            let kind = ExecutorKind::K8s;
+            let slot = Slot::<K8sExecutor>::new(kind.as_str(), clock.clone());
+            let (commands, results) = hooks.executor(kind, slot.recipient(), scheduler.recipient());
+            executors.insert(kind, commands);
+            let executor = K8sExecutor::new(K8sDeps {
+                device_id: device_id.clone(),
+                command_results: results,
+                observations,
+                events: events.clone(),
+                clock: clock.clone(),
+                vitals: slot.vitals(),
+                connect,
+            });
+            agent.run(hooks, slot, executor, &health);
         }
+        configured.push(scheduler.recipient());
 
         let listener = MetricsIngest::new(IngestDeps {
-            listen: config.metrics_listen.clone(),
+            listen: outside.listen,
             evaluator: evaluator.recipient(),
             profiles: evaluator.recipient(),
             jobs: scheduler.recipient(),
             control_plane: control_plane.recipient(),
-            about: about(config, &executors),
+            about: about(device_id, &outside.source, outside.place, &executors),
             events: events.clone(),
             clock: clock.clone(),
         });
@@ -166,37 +201,51 @@ impl Agent {
             events: events.clone(),
             clock: clock.clone(),
             metrics: SharedMetrics::default(),
-            default_ttl: config.metric_ttl,
+            default_ttl: settings.metric_ttl,
         });
-        configured.push(scheduler.recipient());
-        let sync = ControlPlaneSync::new(
-            source(config, &clock)?,
-            stored_in(&config.state_dir),
-            configured,
-            evaluator.recipient(),
-            clock.clone(),
-            control_plane.vitals(),
-        );
+        let sync = ControlPlaneSync::new(SyncDeps {
+            source: outside.source,
+            store: outside.store,
+            workloads: configured,
+            evaluator: evaluator.recipient(),
+            clock: clock.clone(),
+            vitals: control_plane.vitals(),
+        });
         let jobs = Scheduler::new(SchedulerDeps {
             executors,
             reports: control_plane.recipient(),
             events,
             clock,
-            settings: SchedulerSettings {
-                retry: config.retry,
-                start_budget: config.start_budget,
-                unconfigured: available.unconfigured,
-            },
+            settings: settings.scheduler,
         });
-        actors.spawn_local(ingest.supervise(listener, health.clone()));
-        actors.spawn_local(evaluator.supervise(profiles, health.clone()));
-        actors.spawn_local(scheduler.supervise(jobs, health.clone()));
-        actors.spawn_local(control_plane.supervise(sync, health));
-        Ok(Self { actors, control_plane: refresh, scheduler: drain })
+        agent.run(hooks, ingest, listener, &health);
+        agent.run(hooks, evaluator, profiles, &health);
+        agent.run(hooks, scheduler, jobs, &health);
+        agent.run(hooks, control_plane, sync, &health);
+        agent
     }
 
-    /// Sends no more commands, and lets those in flight end within `limit`.
-    async fn stop(mut self, limit: Duration) {
+    fn run<A>(
+        &mut self,
+        hooks: &dyn Hooks,
+        slot: Slot<A>,
+        actor: A,
+        health: &Recipient<ActorHealthChanged>,
+    ) where
+        A: actix::Actor<Context = actix::Context<A>> + actix::Supervised,
+    {
+        let name = slot.name();
+        let supervised = slot.supervise(actor, health.clone()).boxed_local();
+        self.actors.spawn_local(hooks.actor(name, supervised));
+    }
+
+    /// Waits until a supervisor ends, which none should.
+    pub async fn unsupervised(&mut self) {
+        self.actors.join_next().await;
+    }
+
+    /// Sends no more commands, lets those in flight end within `limit`, and ends all actors.
+    pub async fn stop(self, limit: Duration) {
         let drained = async {
             while self.scheduler.send(Drain).await.is_ok_and(|in_flight| in_flight > 0) {
                 tokio::time::sleep(DRAIN_CHECK).await;
@@ -205,85 +254,11 @@ impl Agent {
         if tokio::time::timeout(limit, drained).await.is_err() {
             warn!(delay = ?limit, "commands were still in flight");
         }
+        self.kill().await;
+    }
+
+    /// Ends all actors wherever they are, as the end of the process does.
+    pub async fn kill(mut self) {
         self.actors.shutdown().await;
-    }
-}
-
-/// Returns where the desired state comes from.
-fn source(config: &Config, clock: &Clock) -> Result<Source, RunError> {
-    match &config.origin {
-        Origin::Manifests(folder) => {
-            Ok(Source::Folder(manifests_in(folder, config.device_id.clone())))
-        }
-        Origin::ControlPlane(ControlPlane { server, ca_root, cert, key }) => {
-            let settings = ServerSettings {
-                url: server.to_string(),
-                ca_root: ca_root.clone(),
-                device: config.device_id.clone(),
-                namespace: config.namespace.clone(),
-            };
-            let api = HttpsClient::new(settings, clock.clone()).map_err(RunError::ControlPlane)?;
-            let identity = IdentityFiles::new(
-                cert.clone(),
-                key.clone(),
-                &config.state_dir,
-                config.device_id.clone(),
-            );
-            Ok(Source::Server { api: Rc::new(api), identity })
-        }
-    }
-}
-
-fn podman_executor(
-    slot: &Slot<PodmanExecutor>,
-    kind: ExecutorKind,
-    podman: Podman,
-    config: &Config,
-    clock: &Clock,
-    reports: &Reports,
-) -> Result<PodmanExecutor, RunError> {
-    Ok(PodmanExecutor::new(PodmanDeps {
-        kind,
-        api: Rc::new(LibpodClient::new(podman.socket)),
-        device_id: config.device_id.clone(),
-        boot_id: boot_id().map_err(RunError::BootId)?,
-        disk: on_disk(&podman.volumes_root, &config.state_dir, kind),
-        volumes_root: podman.volumes_root,
-        image_prune_after: config.image_prune_after,
-        log_max_size: config.container_log_size.clone(),
-        scheduler_commands: reports.commands.clone(),
-        observations: reports.observations.clone(),
-        events: reports.events.clone(),
-        clock: clock.clone(),
-        vitals: slot.vitals(),
-    }))
-}
-
-fn k8s_executor(
-    slot: &Slot<K8sExecutor>,
-    cluster: ClusterAccess,
-    config: &Config,
-    clock: &Clock,
-    reports: &Reports,
-) -> K8sExecutor {
-    K8sExecutor::new(K8sDeps {
-        device_id: config.device_id.clone(),
-        scheduler_commands: reports.commands.clone(),
-        observations: reports.observations.clone(),
-        events: reports.events.clone(),
-        clock: clock.clone(),
-        vitals: slot.vitals(),
-        connect: kubernetes(cluster, config.device_id.clone()),
-    })
-}
-
-/// Takes over the log level that the configuration file holds now; a wrong one changes nothing.
-fn reload_log_level(config: &Config, logging: &LogHandle) {
-    match config.reload_log_level() {
-        Ok(level) => match logging.set_level(&level) {
-            Ok(()) => info!(level = %level, "log level was read again"),
-            Err(error) => warn!(%error, "log level was not changed"),
-        },
-        Err(error) => warn!(%error, "log level was not changed"),
     }
 }

@@ -50,6 +50,12 @@ impl<A: Actor<Context = Context<A>> + Supervised> Slot<A> {
         Self { name, context, address, vitals: Vitals { clock, due: Rc::default() } }
     }
 
+    /// Returns what logs and statuses call the actor.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// Returns the address for messages of type `M`. It stays valid as long as the agent runs.
     #[must_use]
     pub fn recipient<M>(&self) -> Recipient<M>

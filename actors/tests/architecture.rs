@@ -252,3 +252,21 @@ fn what_holds_a_pod_shows_none() {
     }
     report("write Debug by hand for what holds a pod: a derived one shows passwords", &broken);
 }
+
+#[test]
+fn one_wiring_makes_every_agent() {
+    // What makes two actors know each other; a test of one actor needs one of them only.
+    let wired =
+        ["SchedulerDeps {", "EvaluatorDeps {", "SyncDeps {", "PodmanDeps {", "IngestDeps {"];
+    let mut broken = Vec::new();
+    for root in ["tests", "../src", "../tests"] {
+        for source in sources(root) {
+            let makes = wired.iter().filter(|deps| source.text.contains(**deps)).count();
+            let is_wiring = root == "../src" && source.path.ends_with("system.rs");
+            if makes > 1 && !is_wiring && !source.path.ends_with("architecture.rs") {
+                broken.push(format!("{root}/{}", source.path.display()));
+            }
+        }
+    }
+    report("an agent is made by src/system.rs, in tests as in the binary", &broken);
+}

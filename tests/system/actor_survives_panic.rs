@@ -6,6 +6,9 @@ use actors::control_plane_sync::AgentStatus;
 use actors::testing::fake_podman::Fault;
 use actors::testing::workloads::workload;
 use actors::workload::{ExecutorKind, WorkloadStatus};
+use tracing::Subscriber;
+use tracing::field::{Field, Visit};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 use crate::rig::{Rig, configuration, in_virtual_time, profile};
 
@@ -71,4 +74,48 @@ fn executor_that_hangs_is_given_up_and_the_pod_runs_in_the_end() {
         rig.until_told(&web, WorkloadStatus::Running).await;
         assert_eq!(rig.plays(), 2, "{:?}", rig.podman.calls());
     });
+}
+
+#[test]
+fn command_of_a_scheduler_that_panics_in_sending_it_is_done_at_once() {
+    // The log is where a panic can strike between any two steps of a handler.
+    let log = tracing_subscriber::registry()
+        .with(PanicOnce { message: "command sent", armed: true.into() });
+    tracing::subscriber::with_default(log, || {
+        in_virtual_time(async {
+            let (web, cam) = (workload("web").build(), workload("cam").build());
+            let rig = Rig::start(configuration(&[&web, &cam], &[]));
+            let began = rig.now();
+            rig.until_running(&web).await;
+            rig.until_running(&cam).await;
+            let took = rig.now().saturating_since(began);
+            assert!(took < Duration::from_secs(5), "it waited for a command never sent: {took:?}");
+            assert_eq!(rig.plays(), 2, "{:?}", rig.podman.calls());
+        });
+    });
+}
+
+/// Panics at the first event with this message.
+struct PanicOnce {
+    message: &'static str,
+    armed: std::sync::Mutex<bool>,
+}
+
+impl<S: Subscriber> Layer<S> for PanicOnce {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        let mut found = Message(String::new());
+        event.record(&mut found);
+        let armed = found.0 == self.message && std::mem::take(&mut *self.armed.lock().unwrap());
+        assert!(!armed, "ordered by the test");
+    }
+}
+
+struct Message(String);
+
+impl Visit for Message {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        if field.name() == "message" {
+            self.0 = format!("{value:?}");
+        }
+    }
 }

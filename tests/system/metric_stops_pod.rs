@@ -1,24 +1,11 @@
 //! A posted metric, or one that became stale, stops and starts pods at that very moment.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use actix::prelude::Recipient;
-use actors::clock::Clock;
-use actors::messages::{
-    Action, ActorHealthChanged, CommandFinished, EventRecorded, ExecutorCommand, JobsReported,
-    MetricsReceived, ProfilesConfigured, WorkloadsConfigured, WorkloadsObserved, tell,
-};
-use actors::profile_evaluator::{EvaluatorDeps, ProfileEvaluator, SharedMetrics};
-use actors::scheduler::{Scheduler, SchedulerDeps};
-use actors::supervisor::Slot;
-use actors::testing::probe::Probe;
 use actors::testing::workloads::workload;
-use actors::workload::{CurrentState, ExecutorKind, ObservedPod, Profile, Sample, WorkloadStatus};
-use tokio::task::JoinSet;
+use actors::workload::WorkloadStatus;
 
-use crate::rig::{Rig, at_once, configuration, in_virtual_time, profile, settings};
+use crate::rig::{Rig, configuration, in_virtual_time, profile};
 
 const TTL: Duration = Duration::from_secs(10);
 /// Timers go by whole milliseconds.
@@ -98,114 +85,25 @@ fn status_explains_a_condition_by_its_values() {
     });
 }
 
-/// Evaluator and scheduler under supervision; the test is the executor.
-struct Pair {
-    clock: Clock,
-    profiles: Recipient<ProfilesConfigured>,
-    metrics: Recipient<MetricsReceived>,
-    workloads: Recipient<WorkloadsConfigured>,
-    finished: Recipient<CommandFinished>,
-    observed: Recipient<WorkloadsObserved>,
-    commands: Probe<ExecutorCommand>,
-    _actors: JoinSet<()>,
-}
-
-impl Pair {
-    fn start() -> Self {
-        let clock = Clock::simulated("2026-11-23T12:00:00Z".parse().unwrap());
-        let evaluator = Slot::<ProfileEvaluator>::new("profile_evaluator", clock.clone());
-        let scheduler = Slot::<Scheduler>::new("scheduler", clock.clone());
-        let (commands, executor) = Probe::<ExecutorCommand>::start();
-        let (_, events) = Probe::<EventRecorded>::start();
-        let (_, reports) = Probe::<JobsReported>::start();
-        let (_, health) = Probe::<ActorHealthChanged>::start();
-        let verdicts = ProfileEvaluator::new(EvaluatorDeps {
-            scheduler: scheduler.recipient(),
-            events: events.clone(),
-            clock: clock.clone(),
-            metrics: SharedMetrics::default(),
-            default_ttl: None,
-        });
-        let planning = Scheduler::new(SchedulerDeps {
-            executors: BTreeMap::from([(ExecutorKind::PodmanRootful, executor)]),
-            reports,
-            events,
-            clock: clock.clone(),
-            settings: settings(),
-        });
-        let (profiles, metrics) = (evaluator.recipient(), evaluator.recipient());
-        let (workloads, finished, observed) =
-            (scheduler.recipient(), scheduler.recipient(), scheduler.recipient());
-        let mut actors = JoinSet::new();
-        actors.spawn_local(evaluator.supervise(verdicts, health.clone()));
-        actors.spawn_local(scheduler.supervise(planning, health));
-        Self { clock, profiles, metrics, workloads, finished, observed, commands, _actors: actors }
-    }
-
-    fn observe(&self, pods: Vec<ObservedPod>) {
-        let observed_at = self.clock.now();
-        let executor = ExecutorKind::PodmanRootful;
-        tell(&self.observed, WorkloadsObserved { executor, observed_at, pods: Ok(pods) });
-    }
-
-    async fn post(&self, name: &str, value: f64) {
-        let sample = Sample { name: name.into(), value, unit: None, ttl: None };
-        let answer = self.metrics.send(MetricsReceived { samples: vec![sample] }).await;
-        answer.unwrap().unwrap();
-    }
-
-    /// Takes the next command, which must come at once, and answers that it is done.
-    async fn do_next(&self) -> &'static str {
-        let mut taken = Vec::new();
-        let came = at_once(&self.clock, || {
-            taken.extend(self.commands.take());
-            !taken.is_empty()
-        });
-        assert!(came.await, "no command came");
-        let [command] = <[_; 1]>::try_from(taken).unwrap();
-        let ExecutorCommand { id, action, .. } = command;
-        if let Action::Start { workload, .. } = &action {
-            let (id, workload) = (workload.id.clone(), workload.name.clone());
-            let state = CurrentState::Running;
-            let (started_at, restarts, is_changed) = (None, 0, false);
-            let pod = ObservedPod { id, workload, state, started_at, restarts, is_changed };
-            self.observe(vec![pod]);
-        }
-        tell(
-            &self.finished,
-            CommandFinished {
-                executor: ExecutorKind::PodmanRootful,
-                id,
-                workload: action.workload_name().clone(),
-                finished_at: self.clock.now(),
-                result: Ok(()),
-            },
-        );
-        action.as_str()
-    }
-}
-
 #[test]
 fn verdict_becomes_a_command_in_the_moment_of_the_post() {
     in_virtual_time(async {
         let web = workload("web").profile("load", &["calm"]).build();
-        let pair = Pair::start();
-        pair.observe(Vec::new());
-        let profiles: Arc<[Profile]> = [profile("load", "calm", "cpu < 50%")].into();
-        let configured = WorkloadsConfigured {
-            workloads: vec![web],
-            profiles: Arc::clone(&profiles),
-            ..WorkloadsConfigured::default()
-        };
-        tell(&pair.workloads, configured);
-        tell(&pair.profiles, ProfilesConfigured { profiles });
-        pair.post("cpu", 20.0).await;
-        let mut steps = Vec::new();
-        while steps.last() != Some(&"start") {
-            steps.push(pair.do_next().await);
-        }
+        let wanted = configuration(&[&web], &[profile("load", "calm", "cpu < 50%")]);
+        let (rig, commands) = Rig::start_watched(wanted);
+        // Both sides are known by now: what the profile says, and what runs.
         tokio::time::sleep(TTL).await;
-        pair.post("cpu", 90.0).await;
-        assert_eq!(pair.do_next().await, "stop");
+        assert!(commands.take().is_empty(), "nothing runs while cpu was never posted");
+        rig.post("cpu", 20.0).await;
+        let mut sent = Vec::new();
+        let mut is_commanded = |what: &str| {
+            sent.extend(commands.take().iter().map(|command| command.action.as_str()));
+            sent.contains(&what)
+        };
+        assert!(rig.at_once(|_| is_commanded("pull")).await);
+        rig.until_running(&web).await;
+        tokio::time::sleep(TTL).await;
+        rig.post("cpu", 90.0).await;
+        assert!(rig.at_once(|_| is_commanded("stop")).await);
     });
 }

@@ -1,37 +1,31 @@
 //! All actors as the agent wires them, between a control plane, a podman and a cluster in memory.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::prelude::Recipient;
+use actix::prelude::{Actor, Context, Handler, Recipient};
 use actors::clock::{Clock, Monotonic};
-use actors::control_plane_sync::{
-    ConfigurationStore, ControlPlaneSync, Heartbeat, Restored, Source,
-};
-use actors::k8s_executor::{K8sDeps, K8sExecutor};
+use actors::control_plane_sync::{ConfigurationStore, Heartbeat, Restored, Source};
 use actors::messages::{
-    ActorHealthChanged, EvaluatorReport, GetJobs, GetProfiles, MetricsReceived,
+    CommandFinished, EvaluatorReport, ExecutorCommand, GetJobs, GetProfiles, MetricsReceived, tell,
 };
-use actors::metrics_ingest::{About, IngestDeps, MetricsIngest};
-use actors::podman_executor::{PodmanDeps, PodmanExecutor, boot_id, on_disk};
-use actors::profile_evaluator::{EvaluatorDeps, ProfileEvaluator, SharedMetrics};
-use actors::scheduler::{Scheduler, SchedulerDeps, SchedulerSettings};
-use actors::supervisor::Slot;
+use actors::podman_executor::on_disk;
+use actors::scheduler::SchedulerSettings;
 use actors::testing::control_plane::FakeControlPlane;
 use actors::testing::fake_cluster::FakeCluster;
 use actors::testing::fake_podman::FakePodman;
+use actors::testing::probe::Probe;
 use actors::workload::{
     Configuration, ExecutorKind, JobReport, Profile, ProfileCondition, RetryPolicy, Sample,
     Workload, WorkloadStatus,
 };
 use chrono::{DateTime, Utc};
+use device_worker_ng::system::{Agent, Direct, Hooks, Outside, Podman, Settings};
 use futures_util::future::LocalBoxFuture;
 use tempfile::TempDir;
-use tokio::task::JoinSet;
 
 /// The retry of workloads that bring none, as on a device without settings.
 pub(crate) const RETRY: Duration = Duration::from_secs(20);
@@ -60,10 +54,7 @@ pub(crate) struct Rig {
     pub(crate) podman: FakePodman,
     pub(crate) cluster: FakeCluster,
     pub(crate) clock: Clock,
-    metrics: Recipient<MetricsReceived>,
-    profiles: Recipient<GetProfiles>,
-    jobs: Recipient<GetJobs>,
-    actors: JoinSet<()>,
+    agent: Agent,
     device: Device,
 }
 
@@ -80,6 +71,53 @@ struct Device {
 /// The device's id.
 const DEVICE: &str = "cam-01";
 
+impl Device {
+    fn new(configuration: Configuration) -> Self {
+        let clock = Clock::simulated("2026-11-23T12:00:00Z".parse().expect("a time"));
+        let server = FakeControlPlane::new(DEVICE.into(), configuration, clock.clone());
+        Self {
+            clock,
+            folder: TempDir::new().expect("a folder"),
+            shelf: Shelf::default(),
+            podman: FakePodman::new(),
+            cluster: FakeCluster::default(),
+            server,
+        }
+    }
+
+    /// Returns the world in which an agent of this device runs. It listens nowhere: virtual time and
+    /// a real network do not go together, so posts reach the evaluator as the listener sends them.
+    fn outside(&self, metric_ttl: Option<Duration>) -> Outside {
+        let identity = self.server.identity_files(self.folder.path());
+        let volumes_root = self.folder.path().join("volumes");
+        let podman = Podman {
+            api: Rc::new(self.podman.clone()),
+            disk: on_disk(&volumes_root, self.folder.path(), ExecutorKind::PodmanRootful),
+            volumes_root,
+        };
+        Outside {
+            device_id: DEVICE.into(),
+            source: Source::Server {
+                api: Rc::new(self.server.clone()),
+                identity: identity.expect("a writable folder"),
+            },
+            place: String::new(),
+            store: Box::new(self.shelf.clone()),
+            podmans: [(ExecutorKind::PodmanRootful, podman)].into(),
+            cluster: Some(self.cluster.connect()),
+            listen: Vec::new(),
+            clock: self.clock.clone(),
+            boot_id: "boot-1".to_owned(),
+            settings: Settings {
+                image_prune_after: None,
+                log_max_size: "10mb".to_owned(),
+                metric_ttl,
+                scheduler: scheduler_settings(),
+            },
+        }
+    }
+}
+
 impl Rig {
     /// Starts the agent of a device that was never enrolled, under a control plane that admits it
     /// and wants `configuration`.
@@ -89,132 +127,33 @@ impl Rig {
 
     /// As [`Self::start`], with a time to live for metrics that bring none.
     pub(crate) fn start_with_ttl(configuration: Configuration, ttl: Option<Duration>) -> Self {
-        let clock = Clock::simulated("2026-11-23T12:00:00Z".parse().expect("a time"));
-        let server = FakeControlPlane::new(DEVICE.into(), configuration, clock.clone());
-        let device = Device {
-            clock,
-            folder: TempDir::new().expect("a folder"),
-            shelf: Shelf::default(),
-            podman: FakePodman::new(),
-            cluster: FakeCluster::default(),
-            server,
-        };
-        Self::boot(device, ttl)
+        Self::boot(Device::new(configuration), ttl, &Direct)
+    }
+
+    /// As [`Self::start`]; also returns the commands that the scheduler sends to podman's executor.
+    pub(crate) fn start_watched(configuration: Configuration) -> (Self, Probe<ExecutorCommand>) {
+        let (probe, copies) = Probe::start();
+        let rig = Self::boot(Device::new(configuration), None, &Watch(copies));
+        (rig, probe)
     }
 
     /// Cuts the power and boots again: the pods are gone, the disk is as it was, and the wall clock
     /// stands at `wall`.
-    pub(crate) async fn reboot(mut self, wall: &str) -> Self {
-        self.actors.shutdown().await;
+    pub(crate) async fn reboot(self, wall: &str) -> Self {
+        self.agent.kill().await;
         let wall: DateTime<Utc> = wall.parse().expect("a time");
         self.clock.step(wall - self.clock.now().wall);
-        Self::boot(Device { podman: FakePodman::new(), ..self.device }, None)
+        Self::boot(Device { podman: FakePodman::new(), ..self.device }, None, &Direct)
     }
 
-    fn boot(device: Device, ttl: Option<Duration>) -> Self {
-        let Device { clock, folder, shelf, podman, cluster, server } = &device;
-
-        let control_plane = Slot::<ControlPlaneSync>::new("control_plane_sync", clock.clone());
-        let evaluator = Slot::<ProfileEvaluator>::new("profile_evaluator", clock.clone());
-        let scheduler = Slot::<Scheduler>::new("scheduler", clock.clone());
-        let rootful = Slot::<PodmanExecutor>::new("podman_rootful", clock.clone());
-        let k8s = Slot::<K8sExecutor>::new("k8s", clock.clone());
-        let ingest = Slot::<MetricsIngest>::new("metrics_ingest", clock.clone());
-
-        let health = control_plane.recipient::<ActorHealthChanged>();
-        let (metrics, profiles, jobs) =
-            (evaluator.recipient(), evaluator.recipient(), scheduler.recipient());
-        let executors = BTreeMap::from([
-            (ExecutorKind::PodmanRootful, rootful.recipient()),
-            (ExecutorKind::K8s, k8s.recipient()),
-        ]);
-        let mut actors = JoinSet::new();
-        let sync = ControlPlaneSync::new(
-            Source::Server {
-                api: Rc::new(server.clone()),
-                identity: server.identity_files(folder.path()).expect("a writable folder"),
-            },
-            Box::new(shelf.clone()),
-            vec![scheduler.recipient()],
-            evaluator.recipient(),
-            clock.clone(),
-            control_plane.vitals(),
-        );
-        let podman_rootful = PodmanExecutor::new(PodmanDeps {
-            kind: ExecutorKind::PodmanRootful,
-            api: Rc::new(podman.clone()),
-            device_id: DEVICE.into(),
-            boot_id: boot_id().expect("linux tells its boot id"),
-            disk: on_disk(
-                &folder.path().join("volumes"),
-                folder.path(),
-                ExecutorKind::PodmanRootful,
-            ),
-            volumes_root: folder.path().join("volumes"),
-            image_prune_after: None,
-            log_max_size: "10mb".to_owned(),
-            scheduler_commands: scheduler.recipient(),
-            observations: scheduler.recipient(),
-            events: control_plane.recipient(),
-            clock: clock.clone(),
-            vitals: rootful.vitals(),
-        });
-        let deployments = K8sExecutor::new(K8sDeps {
-            device_id: DEVICE.into(),
-            scheduler_commands: scheduler.recipient(),
-            observations: scheduler.recipient(),
-            events: control_plane.recipient(),
-            clock: clock.clone(),
-            vitals: k8s.vitals(),
-            connect: cluster.connect(),
-        });
-        // Without sockets: virtual time and a real network do not go together. Posts reach the
-        // evaluator as its server sends them.
-        let listener = MetricsIngest::new(IngestDeps {
-            listen: Vec::new(),
-            evaluator: evaluator.recipient(),
-            profiles: evaluator.recipient(),
-            jobs: scheduler.recipient(),
-            control_plane: control_plane.recipient(),
-            about: About {
-                version: "0",
-                device_id: DEVICE.into(),
-                source: "server",
-                place: String::new(),
-                actors: Vec::new(),
-            },
-            events: control_plane.recipient(),
-            clock: clock.clone(),
-        });
-        let verdicts = ProfileEvaluator::new(EvaluatorDeps {
-            scheduler: scheduler.recipient(),
-            events: control_plane.recipient(),
-            clock: clock.clone(),
-            metrics: SharedMetrics::default(),
-            default_ttl: ttl,
-        });
-        let planning = Scheduler::new(SchedulerDeps {
-            executors,
-            reports: control_plane.recipient(),
-            events: control_plane.recipient(),
-            clock: clock.clone(),
-            settings: settings(),
-        });
-        actors.spawn_local(rootful.supervise(podman_rootful, health.clone()));
-        actors.spawn_local(k8s.supervise(deployments, health.clone()));
-        actors.spawn_local(ingest.supervise(listener, health.clone()));
-        actors.spawn_local(evaluator.supervise(verdicts, health.clone()));
-        actors.spawn_local(scheduler.supervise(planning, health.clone()));
-        actors.spawn_local(control_plane.supervise(sync, health));
+    fn boot(device: Device, ttl: Option<Duration>, hooks: &dyn Hooks) -> Self {
+        let agent = Agent::start(device.outside(ttl), hooks);
         Self {
-            control_plane: server.clone(),
-            podman: podman.clone(),
-            cluster: cluster.clone(),
-            clock: clock.clone(),
-            metrics,
-            profiles,
-            jobs,
-            actors,
+            control_plane: device.server.clone(),
+            podman: device.podman.clone(),
+            cluster: device.cluster.clone(),
+            clock: device.clock.clone(),
+            agent,
             device,
         }
     }
@@ -232,18 +171,18 @@ impl Rig {
     /// As [`Self::post`], with a time to live.
     pub(crate) async fn post_for(&self, name: &str, value: f64, ttl: Option<Duration>) {
         let sample = Sample { name: name.into(), value, unit: None, ttl };
-        let posted = self.metrics.send(MetricsReceived { samples: vec![sample] }).await;
+        let posted = self.agent.metrics.send(MetricsReceived { samples: vec![sample] }).await;
         posted.expect("the evaluator answers").expect("it takes the sample");
     }
 
     /// Returns what the status page says about the conditions.
     pub(crate) async fn conditions(&self) -> EvaluatorReport {
-        self.profiles.send(GetProfiles).await.expect("the evaluator answers")
+        self.agent.profiles.send(GetProfiles).await.expect("the evaluator answers")
     }
 
     /// Returns what the status page says about `workload`, if the scheduler knows it.
     pub(crate) async fn report(&self, workload: &Workload) -> Option<JobReport> {
-        let jobs = self.jobs.send(GetJobs).await.expect("the scheduler answers");
+        let jobs = self.agent.jobs.send(GetJobs).await.expect("the scheduler answers");
         let mut jobs = jobs.workloads.into_iter().map(|report| report.job);
         jobs.find(|job| job.workload == workload.name)
     }
@@ -336,7 +275,7 @@ pub(crate) async fn at_once(clock: &Clock, mut happened: impl FnMut() -> bool) -
 }
 
 /// Returns the scheduler's settings of a device without settings.
-pub(crate) fn settings() -> SchedulerSettings {
+fn scheduler_settings() -> SchedulerSettings {
     let retry = RetryPolicy::Constant { period: RETRY };
     // No rootless podman here: nobody shall wait to hear of its pods.
     let unconfigured = [(ExecutorKind::PodmanRootless, "not here".to_owned())].into();
@@ -359,6 +298,42 @@ pub(crate) fn configuration(workloads: &[&Arc<Workload>], profiles: &[Profile]) 
 pub(crate) fn profile(name: &str, condition: &str, expression: &str) -> Profile {
     let condition = ProfileCondition { name: condition.into(), expression: expression.to_owned() };
     Profile { name: name.into(), conditions: vec![condition] }
+}
+
+/// Copies commands on their way to podman's executor.
+struct Watch(Recipient<ExecutorCommand>);
+
+impl Hooks for Watch {
+    fn executor(
+        &self,
+        kind: ExecutorKind,
+        commands: Recipient<ExecutorCommand>,
+        results: Recipient<CommandFinished>,
+    ) -> (Recipient<ExecutorCommand>, Recipient<CommandFinished>) {
+        if kind != ExecutorKind::PodmanRootful {
+            return (commands, results);
+        }
+        let copier = Copier { copies: self.0.clone(), executor: commands };
+        (copier.start().recipient(), results)
+    }
+}
+
+struct Copier {
+    copies: Recipient<ExecutorCommand>,
+    executor: Recipient<ExecutorCommand>,
+}
+
+impl Actor for Copier {
+    type Context = Context<Self>;
+}
+
+impl Handler<ExecutorCommand> for Copier {
+    type Result = ();
+
+    fn handle(&mut self, command: ExecutorCommand, _: &mut Context<Self>) {
+        tell(&self.copies, command.clone());
+        tell(&self.executor, command);
+    }
 }
 
 /// Keeps the configuration in memory: a disk takes real time.

@@ -1,6 +1,7 @@
 //! Keeps the device known to its control plane, and tells the agent what shall run.
 
 mod announcements;
+mod deps;
 mod questions;
 mod report;
 
@@ -8,6 +9,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use actix::prelude::*;
+
+pub use deps::SyncDeps;
 
 use super::api::Answer;
 use super::contact::Contact;
@@ -73,17 +76,10 @@ pub struct ControlPlaneSync {
 }
 
 impl ControlPlaneSync {
-    /// Returns the actor; it reads the stored configuration when it starts. `workloads` are told of
-    /// it in their order: the executors, which look after images, before the scheduler.
+    /// Returns the actor; it reads the stored configuration when it starts.
     #[must_use]
-    pub fn new(
-        source: Source,
-        store: Box<dyn ConfigurationStore>,
-        workloads: Vec<Recipient<WorkloadsConfigured>>,
-        evaluator: Recipient<ProfilesConfigured>,
-        clock: Clock,
-        vitals: Vitals,
-    ) -> Self {
+    pub fn new(deps: SyncDeps) -> Self {
+        let SyncDeps { source, store, workloads, evaluator, clock, vitals } = deps;
         Self {
             source,
             store,

@@ -105,15 +105,19 @@ impl Bench {
 
     fn start_with(&self, source: Source) -> Addr<ControlPlaneSync> {
         let listener = self.listener.clone().start();
-        ControlPlaneSync::new(
+        let vitals = Vitals::unwatched(self.clock.clone());
+        ControlPlaneSync::new(self.deps(source, listener, vitals)).start()
+    }
+
+    fn deps(&self, source: Source, listener: Addr<Listener>, vitals: Vitals) -> SyncDeps {
+        SyncDeps {
             source,
-            Box::new(self.shelf.clone()),
-            vec![listener.clone().recipient()],
-            listener.recipient(),
-            self.clock.clone(),
-            Vitals::unwatched(self.clock.clone()),
-        )
-        .start()
+            store: Box::new(self.shelf.clone()),
+            workloads: vec![listener.clone().recipient()],
+            evaluator: listener.recipient(),
+            clock: self.clock.clone(),
+            vitals,
+        }
     }
 
     /// Runs `story` while the actor, under its supervisor, is there.
@@ -122,14 +126,7 @@ impl Bench {
         let source = Source::Server { api: Rc::new(self.api.clone()), identity };
         let slot = Slot::<ControlPlaneSync>::new("sync", self.clock.clone());
         let (listener, health) = (self.listener.clone().start(), slot.recipient());
-        let sync = ControlPlaneSync::new(
-            source,
-            Box::new(self.shelf.clone()),
-            vec![listener.clone().recipient()],
-            listener.recipient(),
-            self.clock.clone(),
-            slot.vitals(),
-        );
+        let sync = ControlPlaneSync::new(self.deps(source, listener, slot.vitals()));
         let story = story(slot.recipient());
         let supervised = slot.supervise(sync, health);
         select(pin!(supervised), pin!(story)).await;

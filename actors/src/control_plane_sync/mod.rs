@@ -29,7 +29,7 @@ mod tls;
 mod wipe_guard;
 mod wire;
 
-pub use actor::ControlPlaneSync;
+pub use actor::{ControlPlaneSync, SyncDeps};
 pub use api::{
     Answer, Completeness, ConfigurationSource, ControlAnswer, ControlPlaneApi, EnrolmentAnswer,
     Heartbeat,

@@ -34,7 +34,7 @@ pub struct K8sDeps {
     /// Whose objects are looked at on the cluster.
     pub device_id: DeviceId,
     /// Receives the answer to each command.
-    pub scheduler_commands: Recipient<CommandFinished>,
+    pub command_results: Recipient<CommandFinished>,
     /// Receives what is observed.
     pub observations: Recipient<WorkloadsObserved>,
     /// Told when the cluster goes and comes back.
@@ -182,7 +182,7 @@ impl Handler<ExecutorCommand> for K8sExecutor {
         let ticket = CommandTicket::new(
             ExecutorKind::K8s,
             &command,
-            self.deps.scheduler_commands.clone(),
+            self.deps.command_results.clone(),
             self.deps.clock.clone(),
             &self.deps.vitals,
         );

@@ -56,7 +56,7 @@ pub struct PodmanDeps {
     /// The size at which a container's log is cut, as podman reads it: `10mb`.
     pub log_max_size: String,
     /// Takes the answers to commands.
-    pub scheduler_commands: Recipient<CommandFinished>,
+    pub command_results: Recipient<CommandFinished>,
     /// Takes what is seen.
     pub observations: Recipient<WorkloadsObserved>,
     /// Takes what people should know.
@@ -182,7 +182,7 @@ impl PodmanExecutor {
         CommandTicket::new(
             self.deps.kind,
             command,
-            self.deps.scheduler_commands.clone(),
+            self.deps.command_results.clone(),
             self.deps.clock.clone(),
             &self.deps.vitals,
         )

@@ -1,6 +1,6 @@
 //! Scheduler: feeds what happens to the jobs, sends the commands that they plan.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use actix::prelude::{
@@ -43,6 +43,9 @@ pub struct SchedulerDeps {
 pub struct Scheduler {
     deps: SchedulerDeps,
     jobs: Jobs,
+    /// Commands that jobs count as in flight and that no executor has yet. A panic leaves the rest
+    /// here, and the actor that takes over sends it: their jobs would wait for their deadlines.
+    outbox: VecDeque<(ExecutorKind, ExecutorCommand)>,
     /// The one timer, and what it is set to.
     alarm: Option<(Monotonic, SpawnHandle)>,
     report_pending: bool,
@@ -58,6 +61,7 @@ impl Scheduler {
         Self {
             deps,
             jobs,
+            outbox: VecDeque::new(),
             alarm: None,
             report_pending: false,
             last_report: JobsReported::default(),
@@ -69,12 +73,8 @@ impl Scheduler {
     /// is when the post was taken that led here, if one did.
     fn act(&mut self, posted_at: Option<Monotonic>, ctx: &mut Context<Self>) {
         let now = self.deps.clock.now();
-        for (executor, command) in self.jobs.plan(now, &Local) {
-            let sent_at = self.deps.clock.now().monotonic;
-            let reaction = posted_at.map(|posted_at| sent_at.saturating_since(posted_at));
-            self.tally.sent(executor, command.action.as_str(), reaction);
-            self.send(executor, command);
-        }
+        self.outbox.extend(self.jobs.plan(now, &Local));
+        self.send_all(posted_at);
         for event in self.jobs.take_events() {
             log(&event);
             tell(&self.deps.events, EventRecorded { event });
@@ -83,17 +83,25 @@ impl Scheduler {
         self.report_soon(ctx);
     }
 
-    fn send(&self, executor: ExecutorKind, command: ExecutorCommand) {
-        let job_id = command.action.workload_id();
-        let workload = command.action.workload_name();
-        let step = command.action.as_str();
-        match self.deps.executors.get(&executor) {
-            Some(recipient) => {
-                debug!(%job_id, %workload, %executor, step, "command sent");
+    fn send_all(&mut self, posted_at: Option<Monotonic>) {
+        while let Some((executor, command)) = self.outbox.front() {
+            let job_id = command.action.workload_id();
+            let workload = command.action.workload_name();
+            let step = command.action.as_str();
+            let recipient = self.deps.executors.get(executor);
+            match recipient {
+                Some(_) => debug!(%job_id, %workload, %executor, step, "command sent"),
+                // The plan sends nothing to a runtime that never reported, so this is a wiring fault.
+                None => warn!(%job_id, %workload, %executor, step, "command had no executor"),
+            }
+            let sent_at = self.deps.clock.now().monotonic;
+            let reaction = posted_at.map(|posted_at| sent_at.saturating_since(posted_at));
+            self.tally.sent(*executor, step, reaction);
+            // Nothing between these two can panic: what leaves the outbox is in a mailbox.
+            let sent = self.outbox.pop_front();
+            if let (Some(recipient), Some((_, command))) = (recipient, sent) {
                 tell(recipient, command);
             }
-            // The plan sends nothing to a runtime that never reported, so this is a wiring fault.
-            None => warn!(%job_id, %workload, %executor, step, "command had no executor"),
         }
     }
 
@@ -161,6 +169,8 @@ impl Actor for Scheduler {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
+        // What a panic kept from being sent, if this is not the first start.
+        self.send_all(None);
         ctx.run_later(REPORT_PERIOD, Self::report_period);
     }
 }

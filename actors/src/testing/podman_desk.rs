@@ -89,7 +89,7 @@ impl PodmanDesk {
         let state = tempfile::tempdir().expect("a temporary folder");
         let clock = Clock::system();
         let slot = Slot::<PodmanExecutor>::new(kind.as_str(), clock.clone());
-        let (scheduler_commands, finished) = outbox();
+        let (command_results, finished) = outbox();
         let (observations, observed) = outbox();
         let (events_sender, events) = outbox();
         let (health_sender, health) = outbox();
@@ -104,7 +104,7 @@ impl PodmanDesk {
             volumes_root,
             image_prune_after: Some(Duration::from_secs(24 * 60 * 60)),
             log_max_size: "10mb".to_owned(),
-            scheduler_commands,
+            command_results,
             observations,
             events: events_sender,
             clock: clock.clone(),

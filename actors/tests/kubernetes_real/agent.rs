@@ -44,7 +44,7 @@ impl Agent {
         let scheduler_slot = Slot::<Scheduler>::new("scheduler", clock.clone());
         let executor = K8sExecutor::new(K8sDeps {
             device_id: device.into(),
-            scheduler_commands: scheduler_slot.recipient(),
+            command_results: scheduler_slot.recipient(),
             observations: scheduler_slot.recipient(),
             events: address.clone().recipient(),
             clock: clock.clone(),

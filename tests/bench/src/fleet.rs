@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix::prelude::{Actor, Context, Handler, System};
 use actors::clock::Clock;
 use actors::control_plane_sync::{
-    Call, ConfigurationStore, ControlPlaneError, ControlPlaneSync, Restored, Source,
+    Call, ConfigurationStore, ControlPlaneError, ControlPlaneSync, Restored, Source, SyncDeps,
 };
 use actors::messages::{ProfilesConfigured, WorkloadsConfigured};
 use actors::supervisor::Vitals;
@@ -78,10 +78,15 @@ async fn requests_by_second(devices: usize) -> Vec<u32> {
         actix::spawn(async move {
             sleep(wait).await;
             let sink = Sink.start();
-            let told = vec![sink.clone().recipient()];
-            let vitals = Vitals::unwatched(clock.clone());
-            ControlPlaneSync::new(source, Box::new(Nowhere), told, sink.recipient(), clock, vitals)
-                .start();
+            ControlPlaneSync::new(SyncDeps {
+                source,
+                store: Box::new(Nowhere),
+                workloads: vec![sink.clone().recipient()],
+                evaluator: sink.recipient(),
+                vitals: Vitals::unwatched(clock.clone()),
+                clock,
+            })
+            .start();
         });
     }
     let mut seconds = Vec::new();

@@ -105,7 +105,7 @@ impl Scene {
         let slot = Slot::<K8sExecutor>::new("k8s", clock.clone());
         let executor = K8sExecutor::new(K8sDeps {
             device_id: "toto".into(),
-            scheduler_commands: peer.clone().recipient(),
+            command_results: peer.clone().recipient(),
             observations: peer.clone().recipient(),
             events: peer.clone().recipient(),
             clock: clock.clone(),

@@ -10,9 +10,10 @@ use actors::messages::GetProfiles;
 use actors::testing::control_plane::FakeControlPlane;
 use actors::workload::{DeviceId, ExecutorKind};
 use chrono::{DateTime, TimeDelta, Timelike, Utc};
+use device_worker_ng::system::Agent;
 use tokio::time::{sleep, timeout};
 
-use crate::agent::{Agent, Site};
+use crate::agent::{self, Site};
 use crate::cluster::Cluster;
 use crate::control_plane::ControlPlane;
 use crate::happenings::{configure, happen, post};
@@ -109,7 +110,7 @@ async fn trouble(site: &Site, rng: &mut fastrand::Rng, span: Duration) -> Agent 
     let world = &site.world;
     let until = world.now() + span;
     let pace = [5, 30, 120, 600][rng.usize(..4)];
-    let mut agent = Agent::start(site);
+    let mut agent = agent::start(site);
     while world.now() < until {
         let wait = Duration::from_millis(rng.u64(1..2000 * pace));
         let killed = tokio::select! {
@@ -119,9 +120,9 @@ async fn trouble(site: &Site, rng: &mut fastrand::Rng, span: Duration) -> Agent 
         };
         check(site);
         if killed {
-            agent.kill(world).await;
+            agent::kill(agent, world).await;
             sleep(Duration::from_millis(rng.u64(1..120_000))).await;
-            agent = Agent::start(site);
+            agent = agent::start(site);
         }
     }
     agent
@@ -157,8 +158,8 @@ async fn quiet(site: &Site, mut agent: Agent) -> Duration {
     // A kill that was under way.
     sleep(MINUTE).await;
     if timeout(Duration::ZERO, world.kill.notified()).await.is_ok() {
-        agent.kill(world).await;
-        agent = Agent::start(site);
+        agent::kill(agent, world).await;
+        agent = agent::start(site);
     }
     post(site, &agent, "load", 40.0);
     post(site, &agent, "temp", 50.0);
@@ -182,7 +183,7 @@ async fn quiet(site: &Site, mut agent: Agent) -> Duration {
     }
     world.note(|| "the device has recovered".to_owned());
     stay(site, &agent).await;
-    agent.kill(world).await;
+    agent::kill(agent, world).await;
     recovered_after
 }
 

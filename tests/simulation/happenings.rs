@@ -7,10 +7,11 @@ use std::time::Duration;
 use actors::messages::MetricsReceived;
 use actors::workload::{ExecutorKind, Sample, Workload};
 use chrono::TimeDelta;
+use device_worker_ng::system::Agent;
 use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 
-use crate::agent::{Agent, Site};
+use crate::agent::Site;
 use crate::workloads::{Behaviour, METRICS, NAMES, any_workload, profiles};
 use crate::world::World;
 

@@ -1,6 +1,6 @@
 //! The whole agent against a simulated world, in virtual time, driven by one seed.
 //!
-//! `SEED=7 cargo nextest run -p actors --test simulation --no-capture` replays one seed and tells
+//! `SEED=7 cargo nextest run --test simulation --no-capture` replays one seed and tells
 //! everything that happens; `SEEDS=20000` runs so many, from `FIRST` on. Faults happen for some hours; then they
 //! stop, and within half an hour the device must be as it is wanted, and stay so.
 
@@ -11,29 +11,17 @@
     reason = "a test fails by panicking"
 )]
 
-#[path = "simulation/agent.rs"]
 mod agent;
-#[path = "simulation/cluster.rs"]
 mod cluster;
-#[path = "simulation/control_plane.rs"]
 mod control_plane;
-#[path = "simulation/disk.rs"]
 mod disk;
-#[path = "simulation/faults.rs"]
 mod faults;
-#[path = "simulation/happenings.rs"]
 mod happenings;
-#[path = "simulation/model.rs"]
 mod model;
-#[path = "simulation/podman.rs"]
 mod podman;
-#[path = "simulation/poison.rs"]
 mod poison;
-#[path = "simulation/story.rs"]
 mod story;
-#[path = "simulation/workloads.rs"]
 mod workloads;
-#[path = "simulation/world.rs"]
 mod world;
 
 use std::sync::Mutex;
