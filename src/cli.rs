@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::builder::ValueParser;
 use clap::{Arg, ArgMatches, value_parser};
+use grammar::{printable, printable_lines};
 
 use crate::commands::{check, cron, eval, status};
 use crate::config::{ConfigErrors, Sources, Warning};
@@ -41,7 +42,12 @@ impl Usage {
     /// Writes it where it belongs. A reader that went away is no failure.
     #[must_use]
     pub fn report(&self) -> ExitCode {
-        let _ = self.error.print();
+        let text = self.error.render().to_string();
+        let text = printable_lines(&text);
+        let _ = match self.error.use_stderr() {
+            true => io::stderr().write_all(text.as_bytes()),
+            false => io::stdout().write_all(text.as_bytes()),
+        };
         ExitCode::from(self.code)
     }
 }
@@ -64,7 +70,7 @@ pub fn parse(
             Ok(code) => code,
             Err(_) => 1,
         };
-        Usage { error, code }
+        Usage { error: on_one_line(&arguments).unwrap_or(error), code }
     })?;
     let mut sources = Sources {
         environment: environment
@@ -96,6 +102,13 @@ pub fn parse(
         }
         None => Command::Run(sources),
     })
+}
+
+/// Returns the same error of arguments that hold no ends of lines, and nothing else that cannot be
+/// shown: it repeats them as they are.
+fn on_one_line(arguments: &[OsString]) -> Option<clap::Error> {
+    let shown = arguments.iter().map(|word| printable(&word.to_string_lossy()).into_owned());
+    command().try_get_matches_from(shown).err()
 }
 
 /// Whether the configuration may depend on a variable; the others may be secrets of others.
@@ -195,7 +208,7 @@ fn report_warnings(warnings: &[Warning]) {
 
 /// Writes why the agent ended to standard error: logging itself may be what failed.
 pub fn report_failure(error: &anyhow::Error) {
-    let _ = writeln!(io::stderr(), "error: {error:#}");
+    let _ = writeln!(io::stderr(), "error: {}", printable(&format!("{error:#}")));
 }
 
 #[cfg(test)]

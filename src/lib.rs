@@ -6,6 +6,7 @@ mod about;
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod core_dumps;
 pub mod daemon;
 pub mod logging;
 pub mod notify;

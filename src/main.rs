@@ -1,20 +1,23 @@
 //! Reads the command line and the configuration, starts logging, runs.
 
+use std::io;
 use std::process::ExitCode;
 
 use actors::clock::Clock;
 use device_worker_ng::cli::{self, Command};
 use device_worker_ng::commands::{check, cron, eval, status};
 use device_worker_ng::config::{Config, Loaded, Machine, Sources};
-use device_worker_ng::{daemon, logging, oom_score};
+use device_worker_ng::{core_dumps, daemon, logging, oom_score};
 use tracing::{error, warn};
 
 /// Wrong usage or configuration: trying again without a change is of no use.
 const UNUSABLE: u8 = 2;
 
 fn main() -> ExitCode {
+    // Before anything secret is read.
+    let forbidden = core_dumps::forbid();
     match cli::parse(std::env::args_os(), std::env::vars_os()) {
-        Ok(Command::Run(sources)) => with_config(&sources, start),
+        Ok(Command::Run(sources)) => with_config(&sources, |loaded| start(loaded, forbidden)),
         Ok(Command::Check(sources)) => {
             with_config(&sources, |loaded| check::answer(&loaded).report())
         }
@@ -37,8 +40,8 @@ fn with_config(sources: &Sources, then: impl FnOnce(Loaded) -> ExitCode) -> Exit
     )
 }
 
-fn start(loaded: Loaded) -> ExitCode {
-    match run(loaded) {
+fn start(loaded: Loaded, core_dumps: io::Result<()>) -> ExitCode {
+    match run(loaded, core_dumps) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error!(error = format!("{error:#}"), "agent failed");
@@ -48,11 +51,14 @@ fn start(loaded: Loaded) -> ExitCode {
     }
 }
 
-fn run(loaded: Loaded) -> anyhow::Result<()> {
+fn run(loaded: Loaded, core_dumps: io::Result<()>) -> anyhow::Result<()> {
     let config = loaded.config;
     let logging = logging::start(&config.log_level, config.log_format)?;
     for warning in loaded.warnings {
         warn!(error = %warning, "configuration was doubtful");
+    }
+    if let Err(error) = core_dumps {
+        warn!(%error, "core dumps could not be forbidden");
     }
     oom_score::lower();
     // Fails only when there is a provider already, which then is used.

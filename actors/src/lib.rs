@@ -23,10 +23,11 @@ pub mod workload;
 mod command_ticket;
 mod latency;
 mod pod_manifest;
-mod private_file;
 mod workload_id;
 
 pub mod clock;
+pub mod path_trust;
+pub mod private_file;
 pub mod supervisor;
 pub mod yaml;
 

@@ -1,17 +1,21 @@
 //! Files and folders that only the agent may read, and a careful way to read any file.
 //!
-//! Who can write beside them, in a badly kept STATE_DIR say, must gain nothing by a link, a pipe or
-//! a device put in their place: what is opened is looked at again before it is used.
+//! Who can write beside them, or once could, must gain nothing by a link, a pipe, a device or a file
+//! put in their place: what is opened is looked at again before it is used.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::{
     DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
 };
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, open, openat, statat};
+use rustix::io::Errno;
 use zeroize::Zeroizing;
+
+use crate::path_trust::{self, End, PathFault};
 
 /// Mode of a file that only its owner may read.
 const PRIVATE_FILE: u32 = 0o600;
@@ -20,42 +24,55 @@ const PRIVATE_FOLDER: u32 = 0o700;
 /// Every right of group and others.
 const OTHERS: u32 = 0o077;
 
-/// Whether a link may stand for a file.
+/// Who keeps a file, and so what of it is believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Links {
-    /// The folder is the administrator's.
-    Followed,
-    /// The folder is the agent's own: it makes no links.
-    Refused,
+pub enum Kept {
+    /// The administrator, who may put a link in its place.
+    ByAdministrator,
+    /// The agent, which makes no links: it and its folder are the agent's own, or root's, and closed
+    /// to the writing of others.
+    ByAgent,
 }
 
 /// What was read.
 #[derive(Debug)]
-pub(crate) struct Content {
+pub struct Content {
     /// All of it, wiped when dropped.
-    pub(crate) bytes: Zeroizing<Vec<u8>>,
+    pub bytes: Zeroizing<Vec<u8>>,
     /// Whether group or others may do anything with the file.
-    pub(crate) open_to_others: bool,
+    pub open_to_others: bool,
 }
 
 /// Reads a regular file of at most `limit` bytes. A pipe is never waited for, and a device never
 /// opened.
 ///
 /// # Errors
-/// It is something else, larger, absent, or cannot be read.
-pub(crate) fn read(path: &Path, limit: u64, links: Links) -> io::Result<Content> {
-    // To open a device may do something: it is looked at first.
-    let found = match links {
-        Links::Followed => fs::metadata(path)?,
-        Links::Refused => fs::symlink_metadata(path)?,
+/// It is something else, larger, absent, or cannot be read; if the agent keeps it: another user owns
+/// it or its folder, or may write there.
+pub fn read(path: &Path, limit: u64, kept: Kept) -> io::Result<Content> {
+    let (folder, name) = match kept {
+        Kept::ByAdministrator => (None, path),
+        Kept::ByAgent => {
+            let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+            (Some(trusted_folder(path.parent().unwrap_or(Path::new("/")))?), Path::new(name))
+        }
     };
-    check_regular(&found, limit)?;
-    let mut flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    flags.set(OFlags::NOFOLLOW, links == Links::Refused);
-    let file = File::from(open(path, flags, Mode::empty())?);
+    let folder = folder.as_ref().map_or(CWD, |folder| folder.as_fd());
+    let (at, no_link) = match kept {
+        Kept::ByAdministrator => (AtFlags::empty(), OFlags::empty()),
+        Kept::ByAgent => (AtFlags::SYMLINK_NOFOLLOW, OFlags::NOFOLLOW),
+    };
+    // To open a device may do something: it is looked at first.
+    let found = statat(folder, name, at)?;
+    check_regular(found.st_mode, u64::try_from(found.st_size).unwrap_or(u64::MAX), limit)?;
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | no_link;
+    let file = File::from(openat(folder, name, flags, Mode::empty())?);
+    if kept == Kept::ByAgent {
+        path_trust::judge(&file, path, End::Closed).map_err(not_believed)?;
+    }
     // Meanwhile another one may have taken its place.
     let found = file.metadata()?;
-    check_regular(&found, limit)?;
+    check_regular(found.mode(), found.size(), limit)?;
     // Room for all of it at once: a buffer that grows leaves copies behind.
     let room = usize::try_from(found.len()).unwrap_or_default().saturating_add(1);
     let mut bytes = Zeroizing::new(Vec::with_capacity(room));
@@ -67,11 +84,39 @@ pub(crate) fn read(path: &Path, limit: u64, links: Links) -> io::Result<Content>
     Ok(Content { bytes, open_to_others })
 }
 
-fn check_regular(found: &fs::Metadata, limit: u64) -> io::Result<()> {
-    if !found.is_file() {
+/// Opens a folder in which nobody else can have put anything in the place of what the agent made.
+fn trusted_folder(folder: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+    let opened = openat(CWD, folder, flags, Mode::empty()).map_err(|error| match error {
+        Errno::NOTDIR | Errno::LOOP => {
+            let place = folder.display();
+            denied(format!("{place} is no folder, or a link to one: remove it"))
+        }
+        error => error.into(),
+    })?;
+    path_trust::judge(&opened, folder, End::Shared).map_err(not_believed)?;
+    Ok(opened)
+}
+
+/// Says what to do about something that others may have written.
+fn not_believed(fault: PathFault) -> io::Error {
+    match fault {
+        PathFault::Unknown { source, .. } => source,
+        fault @ (PathFault::Owner { .. } | PathFault::Writable { .. }) => denied(format!(
+            "{fault}: it is not believed; remove it, or, if its content is the agent's, chown it to              the agent's user and chmod go-w it"
+        )),
+    }
+}
+
+fn denied(reason: String) -> io::Error {
+    io::Error::new(io::ErrorKind::PermissionDenied, reason)
+}
+
+fn check_regular(mode: u32, size: u64, limit: u64) -> io::Result<()> {
+    if FileType::from_raw_mode(mode) != FileType::RegularFile {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "it is not a regular file"));
     }
-    if found.len() > limit { Err(too_large(limit)) } else { Ok(()) }
+    if size > limit { Err(too_large(limit)) } else { Ok(()) }
 }
 
 fn too_large(limit: u64) -> io::Error {
@@ -83,7 +128,7 @@ fn too_large(limit: u64) -> io::Error {
 ///
 /// # Errors
 /// The disk refuses.
-pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
@@ -94,12 +139,24 @@ pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
+/// Replaces a file that only the agent may read: after a power cut it is the old one or the new one.
+/// `path` needs a name whose ending is not `new`.
+///
+/// # Errors
+/// The disk refuses; the old one is as it was.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let new = path.with_extension("new");
+    write_new(&new, bytes)?;
+    fs::rename(&new, path)?;
+    path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+}
+
 /// Makes sure that `folder` is there, the agent's own and closed to everybody else; one that is
 /// made outlives a power cut.
 ///
 /// # Errors
 /// It cannot be made, is a link, or belongs to another user.
-pub(crate) fn own_folder(folder: &Path) -> io::Result<()> {
+pub fn own_folder(folder: &Path) -> io::Result<()> {
     if let Err(error) = fs::symlink_metadata(folder)
         && error.kind() == io::ErrorKind::NotFound
     {
@@ -124,9 +181,9 @@ pub(crate) fn own_folder(folder: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{chown, symlink};
 
-    use rustix::fs::{CWD, mkfifoat};
+    use rustix::fs::mkfifoat;
 
     use super::*;
 
@@ -164,23 +221,23 @@ mod tests {
         symlink("pipe", path("link-to-pipe")).unwrap();
         symlink("/dev/zero", path("link-to-device")).unwrap();
         fs::create_dir(path("folder")).unwrap();
-        let read = |name, limit, links| {
-            let content = read(&path(name), limit, links);
+        let read = |name, limit, kept| {
+            let content = read(&path(name), limit, kept);
             content.map(|content| content.bytes.to_vec()).map_err(|error| error.kind())
         };
-        let (refused, followed) = (Links::Refused, Links::Followed);
-        assert_eq!(read("file", 5, refused), Ok(b"12345".to_vec()));
-        assert_eq!(read("link", 5, followed), Ok(b"12345".to_vec()));
-        for (name, limit, links, expected) in [
-            ("file", 4, refused, io::ErrorKind::FileTooLarge),
-            ("absent", 9, refused, io::ErrorKind::NotFound),
-            ("link", 9, refused, io::ErrorKind::InvalidData),
-            ("pipe", 9, followed, io::ErrorKind::InvalidData),
-            ("link-to-pipe", 9, followed, io::ErrorKind::InvalidData),
-            ("link-to-device", 9, followed, io::ErrorKind::InvalidData),
-            ("folder", 9, followed, io::ErrorKind::InvalidData),
+        let (own, given) = (Kept::ByAgent, Kept::ByAdministrator);
+        assert_eq!(read("file", 5, own), Ok(b"12345".to_vec()));
+        assert_eq!(read("link", 5, given), Ok(b"12345".to_vec()));
+        for (name, limit, kept, expected) in [
+            ("file", 4, own, io::ErrorKind::FileTooLarge),
+            ("absent", 9, own, io::ErrorKind::NotFound),
+            ("link", 9, own, io::ErrorKind::InvalidData),
+            ("pipe", 9, given, io::ErrorKind::InvalidData),
+            ("link-to-pipe", 9, given, io::ErrorKind::InvalidData),
+            ("link-to-device", 9, given, io::ErrorKind::InvalidData),
+            ("folder", 9, given, io::ErrorKind::InvalidData),
         ] {
-            assert_eq!(read(name, limit, links), Err(expected), "{name}");
+            assert_eq!(read(name, limit, kept), Err(expected), "{name}");
         }
     }
 
@@ -191,8 +248,64 @@ mod tests {
         fs::write(&path, "").unwrap();
         for (mode, open) in [(0o600, false), (0o400, false), (0o640, true), (0o604, true)] {
             fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-            assert_eq!(read(&path, 1, Links::Refused).unwrap().open_to_others, open, "{mode:o}");
+            assert_eq!(read(&path, 1, Kept::ByAgent).unwrap().open_to_others, open, "{mode:o}");
         }
+    }
+
+    #[test]
+    fn what_others_may_have_written_is_not_read_as_the_agents_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let set_mode = |path: &Path, mode| {
+            fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        };
+        fs::create_dir(path("folder")).unwrap();
+        fs::write(path("folder/file"), "x").unwrap();
+        symlink("folder", path("link")).unwrap();
+        let told = |name: &str| {
+            let error = read(&path(name), 9, Kept::ByAgent).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{error}");
+            // The administrator may do as they like.
+            assert!(read(&path(name), 9, Kept::ByAdministrator).is_ok());
+            error.to_string()
+        };
+        for (folder, file, named) in
+            [(0o755, 0o666, "folder/file"), (0o755, 0o602, "folder/file"), (0o777, 0o600, "folder")]
+        {
+            set_mode(&path("folder"), folder);
+            set_mode(&path("folder/file"), file);
+            let error = told("folder/file");
+            assert!(error.starts_with(&format!("{} belongs to", path(named).display())), "{error}");
+            assert!(error.contains("can be written by every user"), "{error}");
+            assert!(error.contains("remove it"), "{error}");
+        }
+        set_mode(&path("folder"), 0o755);
+        set_mode(&path("folder/file"), 0o644);
+        assert!(read(&path("folder/file"), 9, Kept::ByAgent).is_ok());
+        assert!(told("link/file").contains("a link to one: remove it"));
+        if rustix::process::geteuid().is_root() {
+            for name in ["folder", "folder/file"] {
+                chown(path(name), Some(4321), None).unwrap();
+                let error = told("folder/file");
+                let named = format!("{} belongs to user 4321", path(name).display());
+                assert!(error.starts_with(&named), "{error}");
+                chown(path(name), Some(0), None).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn a_replaced_file_is_the_new_one_and_leaves_nothing_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, other) = (dir.path().join("list.json"), dir.path().join("other"));
+        fs::write(&other, "untouched").unwrap();
+        symlink(&other, dir.path().join("list.new")).unwrap();
+        for content in ["first", "second"] {
+            replace(&path, content.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), content);
+        }
+        assert_eq!(fs::read_to_string(&other).unwrap(), "untouched");
+        assert_eq!((mode(&path), fs::read_dir(dir.path()).unwrap().count()), (0o600, 2));
     }
 
     #[test]

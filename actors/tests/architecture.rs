@@ -32,6 +32,8 @@ const OUTSIDE: &[&str] = &[
     "hardware",
     "connector.rs",
     "manifest_folder.rs",
+    "path_trust.rs",
+    "path_trust",
     "private_file.rs",
     "store.rs",
     "store",

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::printable::is_printable;
+
 /// Characters of the text that a picture shows on either side of the mistake.
 const PICTURE_REACH: usize = 40;
 /// Characters of the text that a message quotes.
@@ -103,7 +105,7 @@ impl Excerpt {
 
 /// Keeps the caret below its character.
 fn on_one_line(c: char) -> char {
-    if c.is_control() { ' ' } else { c }
+    if is_printable(c) { c } else { ' ' }
 }
 
 fn skip_space(text: &str, offset: usize) -> usize {
@@ -128,12 +130,12 @@ fn found_at(rest: &str) -> String {
     quote(&quoted)
 }
 
-/// Puts `text` between back quotes, shortened and without control characters.
+/// Puts `text` between back quotes, shortened and printable.
 fn quote(text: &str) -> String {
     let shown = text
         .chars()
         .take(MAX_QUOTE)
-        .map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c });
+        .map(|c| if is_printable(c) { c } else { char::REPLACEMENT_CHARACTER });
     let rest = if text.chars().nth(MAX_QUOTE).is_some() { "…" } else { "" };
     let mut quoted = String::from("`");
     quoted.extend(shown);

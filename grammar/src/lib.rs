@@ -4,7 +4,8 @@
 //! [`Condition::evaluate`] finds out whether it is true, false or unknown, given the metrics that a
 //! [`Lookup`] knows, and allocates nothing. [`Watch`] adds time: `for`, and the moment at which a
 //! result can change with nothing posted. [`SampleWindow`] keeps what `avg(cpu, 1m)` looks at.
-//! Nothing here panics on any input, reads a clock, or knows of actors.
+//! Nothing here panics on any input, reads a clock, or knows of actors. [`printable`] shows the texts of
+//! others, those of conditions first.
 //!
 //! ```
 //! use grammar::{Condition, Lookup, Metric, Reading, Truth};
@@ -29,6 +30,7 @@ mod error;
 mod evaluator;
 mod explanation;
 mod parser;
+mod printable;
 mod truth;
 mod unit;
 mod watch;
@@ -39,6 +41,7 @@ pub use ast::{Metric, Window, WindowFunction};
 pub use condition::Condition;
 pub use error::ConditionError;
 pub use evaluator::{EvaluationError, History, Lookup, Reading};
+pub use printable::{is_printable, printable, printable_json, printable_lines, shortened};
 pub use truth::Truth;
 pub use unit::Unit;
 pub use watch::Watch;

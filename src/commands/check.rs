@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 use std::io;
 
-use actors::control_plane_sync::manifests_once;
+use actors::control_plane_sync::{Manifests, manifests_once};
 use actors::workload::{Configuration, ProfileCondition, ProfileRef};
-use grammar::Condition;
+use grammar::{Condition, printable};
 
 use super::Answer;
 use crate::config::{Loaded, Origin};
@@ -15,9 +15,6 @@ pub const NAME: &str = "check";
 
 /// Exit code of a configuration or of manifests that cannot be used as they are.
 const UNUSABLE: u8 = 2;
-
-/// What the manifests of a folder want, and what is wrong with its files.
-type Manifests = (Configuration, Vec<String>);
 
 /// Reads the manifests, if there shall be any, and answers.
 #[must_use]
@@ -42,14 +39,20 @@ fn tell(loaded: &Loaded, manifests: Option<io::Result<Manifests>>) -> Answer {
         let key = effective.key;
         let _ = match &effective.value {
             Some(value) => {
-                writeln!(answer.output, "  {key:<23} {value}  ({})", effective.source)
+                let line = format!("{value}  ({})", effective.source);
+                writeln!(answer.output, "  {key:<23} {}", printable(&line))
             }
             None => writeln!(answer.output, "  {key:<23} not set"),
         };
     }
     match manifests {
         None => {}
-        Some(Ok((wanted, of_files))) => tell_manifests(&mut answer, &wanted, of_files),
+        Some(Ok(manifests)) => {
+            for warning in &manifests.warnings {
+                let _ = writeln!(answer.remarks, "warning: {}", printable(warning));
+            }
+            tell_manifests(&mut answer, &manifests.configuration, manifests.problems);
+        }
         Some(Err(error)) => {
             let _ = writeln!(answer.remarks, "the manifests cannot be read: {error}");
             answer.code = UNUSABLE;
@@ -69,7 +72,8 @@ fn tell_manifests(answer: &mut Answer, wanted: &Configuration, of_files: Vec<Str
     let count = counted(problems.len(), "problem");
     let _ = writeln!(answer.remarks, "the manifests have {count}:");
     for problem in problems {
-        let _ = writeln!(answer.remarks, "  {problem}");
+        // On one line: names in it may be anything.
+        let _ = writeln!(answer.remarks, "  {}", printable(&problem));
     }
     answer.code = UNUSABLE;
 }

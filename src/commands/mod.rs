@@ -8,6 +8,8 @@ pub mod status;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use grammar::printable_lines;
+
 /// What a command has to say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
@@ -20,12 +22,23 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Writes remarks to standard error, then the answer to standard output. A reader that went
-    /// away has read enough: no failure.
+    /// Writes remarks to standard error, then the answer to standard output, no more of either than
+    /// can be shown: manifests, settings and arguments may hold anything. A reader that went away has
+    /// read enough: no failure.
     #[must_use]
     pub fn report(&self) -> ExitCode {
-        let _ = io::stderr().write_all(self.remarks.as_bytes());
-        let _ = io::stdout().write_all(self.output.as_bytes());
+        self.write(&printable_lines(&self.output))
+    }
+
+    /// As [`Self::report`], of an answer whose colours are its own and whose texts are printable.
+    #[must_use]
+    pub fn report_painted(&self) -> ExitCode {
+        self.write(&self.output)
+    }
+
+    fn write(&self, output: &str) -> ExitCode {
+        let _ = io::stderr().write_all(printable_lines(&self.remarks).as_bytes());
+        let _ = io::stdout().write_all(output.as_bytes());
         ExitCode::from(self.code)
     }
 }

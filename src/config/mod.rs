@@ -2,6 +2,7 @@
 
 mod addresses;
 mod credentials;
+mod exposure;
 mod file;
 mod log_level;
 mod origin;
@@ -143,6 +144,9 @@ impl Config {
     pub fn load(sources: &Sources, machine: &Machine) -> Result<Loaded, ConfigErrors> {
         let mut reader = Reader::new(sources);
         let config = reader.config(machine);
+        if let Some(config) = &config {
+            reader.warn_of_exposure(config);
+        }
         reader.finish(config)
     }
 

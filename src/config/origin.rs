@@ -3,7 +3,6 @@
 use std::str::FromStr;
 
 use super::addresses::ServerUrl;
-use super::problems::{Problem, Warning};
 use super::reader::{Reader, how_to_set};
 use super::values::{self, ValueError};
 use super::{ControlPlane, Origin, credentials};
@@ -48,12 +47,6 @@ impl Reader<'_> {
             let key = credentials::private_key(&path)?;
             Ok((path, key))
         });
-        if let Some((path, _)) = &key
-            && let Some(message) = credentials::exposure(path)
-        {
-            let source = self.source("KEY");
-            self.warnings.push(Warning(Problem::new("KEY", source, message)));
-        }
         let ((cert, chain), (key_path, key)) = (cert?, key?);
         if let Err(error) = credentials::check_pair(chain, key) {
             self.problem("KEY", self.source("KEY"), error);

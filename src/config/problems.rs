@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use grammar::printable;
+
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -56,12 +58,15 @@ impl Problem {
 }
 
 impl fmt::Display for Problem {
+    /// Writes it on one line: keys and values may be anything.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.source, self.key.as_str()) {
-            (Some(source), "") => write!(f, "{source}: {}", self.message),
-            (Some(source), key) => write!(f, "{key} ({source}): {}", self.message),
-            (None, key) => write!(f, "{key}: {}", self.message),
-        }
+        let message = &self.message;
+        let told = match (&self.source, self.key.as_str()) {
+            (Some(source), "") => format!("{source}: {message}"),
+            (Some(source), key) => format!("{key} ({source}): {message}"),
+            (None, key) => format!("{key}: {message}"),
+        };
+        f.write_str(&printable(&told))
     }
 }
 

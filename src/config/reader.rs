@@ -205,7 +205,7 @@ impl<'a> Reader<'a> {
         };
         match state_dir::prepare(&path) {
             Ok(Prepared::Writable) => Some(path),
-            Ok(Prepared::Unwritable(message)) => {
+            Ok(Prepared::Closed(message) | Prepared::Unwritable(message)) => {
                 self.warnings.push(Warning(Problem::new("STATE_DIR", source, message)));
                 Some(path)
             }

@@ -1,10 +1,12 @@
 //! The directory in which the agent keeps what must survive a restart, and the id kept in it.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
+use actors::path_trust::{self, End, PathFault};
+use actors::private_file::{self, Kept};
 use actors::workload::DeviceId;
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use rustix::io::Errno;
@@ -13,6 +15,8 @@ use super::values::{self, ValueError};
 
 /// The file with the id that the agent made.
 const DEVICE_ID: &str = "device-id";
+/// A larger file holds no id.
+const MAX_DEVICE_ID: u64 = 4096;
 /// Where the kernel hands out random ids.
 const RANDOM_ID: &str = "/proc/sys/kernel/random/uuid";
 
@@ -21,23 +25,35 @@ const RANDOM_ID: &str = "/proc/sys/kernel/random/uuid";
 pub(super) enum Prepared {
     /// It is there and can be written.
     Writable,
+    /// Others could write there too, and cannot any more; says so.
+    Closed(String),
     /// The disk takes nothing; says why, and what that means. Workloads run all the same.
     Unwritable(String),
 }
 
-/// Makes the directory, for its owner only, unless it is there, and checks that it may be written.
-/// Writes nothing into it.
+/// Makes the directory, for its owner only, unless it is there, and checks that it may be written, and
+/// that nobody else can replace it or what is in it. Writes nothing into it.
 pub(super) fn prepare(path: &Path) -> Result<Prepared, ValueError> {
+    // Before anything is made: on the way there may be a link of somebody else's.
+    let was_open = match path_trust::walk(path, End::Shared) {
+        Err(fault) if is_about_others(&fault) => Some(close(path, fault)?),
+        Ok(_) | Err(_) => None,
+    };
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-    let told = match made {
-        Ok(()) => {
-            let may_write = accessat(CWD, path, Access::WRITE_OK, AtFlags::EACCESS);
-            may_write.map_err(|error| ("written", io::Error::from(error)))
-        }
-        Err(error) => Err(("made", error)),
+    let may_write = || {
+        let may_write = accessat(CWD, path, Access::WRITE_OK, AtFlags::EACCESS);
+        may_write.map_err(|error| ("written", io::Error::from(error)))
+    };
+    let told = made.map_err(|error| ("made", error)).and_then(|()| may_write());
+    // In a folder that is open to all somebody may have been faster.
+    let told = match told.map(|()| path_trust::walk(path, End::Shared)) {
+        Ok(Err(PathFault::Unknown { source, .. })) => Err(("looked at", source)),
+        Ok(Err(fault)) => return Err(refused(path, &fault)),
+        Ok(Ok(_)) => Ok(()),
+        Err(error) => Err(error),
     };
     match told {
-        Ok(()) => Ok(Prepared::Writable),
+        Ok(()) => Ok(was_open.map_or(Prepared::Writable, Prepared::Closed)),
         Err((doing, error)) if is_disk_fault(&error) => Ok(Prepared::Unwritable(format!(
             "{} cannot be {doing}: {error}; the agent runs, but keeps no new configuration, \
              certificate or volume: mend the disk",
@@ -50,6 +66,50 @@ pub(super) fn prepare(path: &Path) -> Result<Prepared, ValueError> {
     }
 }
 
+fn is_about_others(fault: &PathFault) -> bool {
+    match fault {
+        PathFault::Owner { .. } | PathFault::Writable { .. } => true,
+        PathFault::Unknown { .. } => false,
+    }
+}
+
+/// Takes the right to write there from others, if `fault` is that they have it in the directory
+/// itself and that is the agent's; says what that means.
+fn close(path: &Path, fault: PathFault) -> Result<String, ValueError> {
+    let found = fs::symlink_metadata(path).ok();
+    let own = rustix::process::geteuid().as_raw();
+    let is_own = |found: &fs::Metadata| found.is_dir() && found.uid() == own;
+    match (fault, found.filter(is_own)) {
+        (fault @ PathFault::Writable { .. }, Some(found)) if fault.place() == path => {
+            let mode = found.mode() & 0o7755;
+            let told = match fs::set_permissions(path, Permissions::from_mode(mode)) {
+                Ok(()) => format!("was closed to them (mode {mode:03o})"),
+                // Nor can they write there, then.
+                Err(error) if is_disk_fault(&error) => format!("cannot be closed: {error}"),
+                Err(error) => {
+                    return Err(ValueError(format!(
+                        "{fault}, and cannot be closed to them: {error}; chmod go-w it"
+                    )));
+                }
+            };
+            Ok(format!("{fault}, and {told}; what others have put there is not believed"))
+        }
+        (fault, _) => Err(refused(path, &fault)),
+    }
+}
+
+fn refused(path: &Path, fault: &PathFault) -> ValueError {
+    let keepers =
+        if rustix::process::geteuid().is_root() { "root" } else { "root or the agent's user" };
+    ValueError(format!(
+        "{fault}; who can do that could put another configuration and other keys in the place of {}: \
+         name a directory below those that only {keepers} can write to, as /var/lib is, or give \
+         {} to them alone (chown, chmod go-w)",
+        path.display(),
+        fault.place().display(),
+    ))
+}
+
 /// Whether the disk is to blame and no setting: nobody is there to mend it, and workloads do not
 /// need it.
 fn is_disk_fault(error: &io::Error) -> bool {
@@ -60,10 +120,13 @@ fn is_disk_fault(error: &io::Error) -> bool {
 /// Returns the id kept in the directory, if one was made before.
 pub(super) fn kept_device_id(state_dir: &Path) -> Result<Option<DeviceId>, ValueError> {
     let path = state_dir.join(DEVICE_ID);
-    match fs::read_to_string(&path) {
-        Ok(text) => values::device_id(text.trim()).map(Some).map_err(|error| {
-            ValueError(format!("{}: {error}; or delete the file", path.display()))
-        }),
+    match private_file::read(&path, MAX_DEVICE_ID, Kept::ByAgent) {
+        Ok(content) => {
+            let text = String::from_utf8_lossy(&content.bytes);
+            values::device_id(text.trim()).map(Some).map_err(|error| {
+                ValueError(format!("{}: {error}; or delete the file", path.display()))
+            })
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(ValueError(format!("{} cannot be read: {error}", path.display()))),
     }
@@ -75,7 +138,7 @@ pub(super) fn make_device_id(state_dir: &Path) -> Result<DeviceId, ValueError> {
     let random = fs::read_to_string(RANDOM_ID)
         .map_err(|error| ValueError(format!("{RANDOM_ID} cannot be read: {error}")))?;
     let id = values::device_id(&random.trim().replace('-', ""))?;
-    keep(&path, id.as_str())
+    private_file::replace(&path, format!("{id}\n").as_bytes())
         .map_err(|error| ValueError(format!("{} cannot be written: {error}", path.display())))?;
     Ok(id)
 }
@@ -89,30 +152,19 @@ pub(super) fn machine_id(path: &Path) -> Option<DeviceId> {
     made.then(|| values::device_id(&id.to_ascii_lowercase()).ok()).flatten()
 }
 
-/// Replaces the file at once: after a power cut it is there whole or not at all.
-fn keep(path: &Path, text: &str) -> io::Result<()> {
-    let temporary = path.with_extension("new");
-    let mut file = private_file(&temporary)?;
-    writeln!(file, "{text}")?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
-}
-
-fn private_file(path: &Path) -> io::Result<File> {
-    // A leftover is replaced: a link in its place would lead elsewhere.
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{chown, symlink};
 
     use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    fn set_mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
 
     #[test]
     fn a_missing_directory_is_made_for_its_owner_only() {
@@ -133,6 +185,57 @@ mod tests {
             let error = prepare(&path).unwrap_err().to_string();
             assert!(error.contains(&path.display().to_string()), "{error}");
         }
+    }
+
+    #[test]
+    fn a_directory_that_others_can_replace_is_refused_with_the_folder_that_lets_them() {
+        let parent = tempfile::tempdir().unwrap();
+        let at = |name: &str| parent.path().join(name);
+        fs::create_dir_all(at("home/state")).unwrap();
+        set_mode(&at("home"), 0o777);
+        for path in ["home/state", "home/new"] {
+            let error = prepare(&at(path)).unwrap_err().to_string();
+            let told = format!("{} belongs to user", at("home").display());
+            assert!(error.starts_with(&told), "{error}");
+            assert!(error.contains("(mode 777)") && error.contains("/var/lib"), "{error}");
+            assert!(!at("home/new").exists(), "nothing is made there");
+        }
+        // In a sticky one, as a tmpfs is, they cannot replace what is the agent's.
+        set_mode(&at("home"), 0o1777);
+        for path in ["home/state", "home/new", "home"] {
+            assert_eq!(prepare(&at(path)), Ok(Prepared::Writable), "{path}");
+        }
+        assert_eq!(mode(&at("home")), 0o1777);
+        if rustix::process::geteuid().is_root() {
+            set_mode(&at("home"), 0o755);
+            chown(at("home"), Some(4321), None).unwrap();
+            let error = prepare(&at("home/state")).unwrap_err().to_string();
+            let told = format!("{} belongs to user 4321 (mode 755)", at("home").display());
+            assert!(error.starts_with(&told), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_directory_of_the_agents_own_that_was_open_is_closed() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("state");
+        fs::create_dir(&path).unwrap();
+        for (open, closed) in [(0o777, 0o755), (0o2777, 0o2755), (0o702, 0o700)] {
+            set_mode(&path, open);
+            let Ok(Prepared::Closed(told)) = prepare(&path) else {
+                panic!("{open:o} is left open")
+            };
+            assert!(told.starts_with(&format!("{} belongs to", path.display())), "{told}");
+            assert!(told.contains("was closed") && told.contains("not believed"), "{told}");
+            assert_eq!(mode(&path), closed);
+            assert_eq!(prepare(&path), Ok(Prepared::Writable));
+        }
+        // Behind a link it may be anybody's.
+        set_mode(&path, 0o777);
+        let link = parent.path().join("link");
+        symlink("state", &link).unwrap();
+        assert!(prepare(&link).is_err());
+        assert_eq!(mode(&path), 0o777);
     }
 
     #[test]
@@ -166,6 +269,16 @@ mod tests {
         let state_dir = tempfile::tempdir().unwrap();
         fs::write(state_dir.path().join(DEVICE_ID), "\0\0").unwrap();
         assert!(kept_device_id(state_dir.path()).is_err());
+    }
+
+    #[test]
+    fn a_kept_id_that_others_may_have_written_is_refused() {
+        let state_dir = tempfile::tempdir().unwrap();
+        make_device_id(state_dir.path()).unwrap();
+        let path = state_dir.path().join(DEVICE_ID);
+        set_mode(&path, 0o666);
+        let error = kept_device_id(state_dir.path()).unwrap_err().to_string();
+        assert!(error.contains("can be written by every user") && error.contains("remove it"));
     }
 
     #[test]

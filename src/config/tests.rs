@@ -318,6 +318,66 @@ fn a_key_that_others_can_read_is_warned_about() {
 }
 
 #[test]
+fn what_others_can_change_is_warned_about_with_what_they_could_do() {
+    let origin = "SERVER: https://127.0.0.1:8043\nCA_ROOT: ~/ca.pem\nCERT: ~/cert.pem\n\
+                  KEY: ~/key.pem\nKUBECONFIG: ~/kubeconfig\n";
+    for (text, name, mode, told) in [
+        (origin, "config.yaml", 0o666, "~/config.yaml: ~/config.yaml belongs to"),
+        (origin, "ca.pem", 0o606, "CA_ROOT (~/config.yaml:2): ~/ca.pem belongs to"),
+        (origin, "cert.pem", 0o602, "CERT (~/config.yaml:3): ~/cert.pem belongs to"),
+        (origin, "kubeconfig", 0o602, "KUBECONFIG (~/config.yaml:5): ~/kubeconfig belongs to"),
+        (
+            "MANIFESTS: ~/manifests\n",
+            "manifests",
+            0o777,
+            "MANIFESTS (~/config.yaml:1): ~/manifests",
+        ),
+        (
+            "MANIFESTS: ~/manifests\n",
+            "manifests",
+            0o1777,
+            "MANIFESTS (~/config.yaml:1): ~/manifests",
+        ),
+    ] {
+        let device = device().file(text).flag("STATE_DIR", "~/run/state");
+        drop(device.sources());
+        assert_eq!(device.warnings(), [""; 0], "{name}");
+        let path = device.directory.path().join(name);
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let [warning] = &device.warnings()[..] else { panic!("{name}: {:?}", device.warnings()) };
+        assert!(warning.starts_with(told), "{warning}");
+        assert!(warning.contains("can be written by every user"), "{warning}");
+        assert!(warning.contains("who can do that") && warning.contains("chmod go-w"), "{warning}");
+    }
+}
+
+#[test]
+fn a_kubeconfig_that_others_can_read_is_warned_about() {
+    let device = device().with_server().flag("KUBECONFIG", "~/kubeconfig");
+    let set_mode = |name: &str, mode| {
+        let path = device.directory.path().join(name);
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    set_mode("kubeconfig", 0o644);
+    set_mode("", 0o700);
+    assert_eq!(device.warnings(), [""; 0], "nobody else gets as far as there");
+    set_mode("", 0o755);
+    assert!(device.warnings()[0].contains("~/kubeconfig holds the access to the cluster"));
+}
+
+#[test]
+fn a_problem_is_told_on_one_line_whatever_was_written() {
+    let device =
+        device().with_server().file("\"LOG\\e[2J_LEVEL\": x\nNAMESPACE: \"a\\nb\\u202e\"\n");
+    let told = device.problems();
+    assert_eq!(told.lines().count(), 2, "{told}");
+    let shown = r#"NAMESPACE (~/config.yaml:6): "a\nb\u{202e}" is not made of"#;
+    assert!(told.contains(shown), "{told}");
+    let warned = device.load().unwrap_err().warnings[0].to_string();
+    assert!(warned.starts_with(r"LOG\u{1b}[2J_LEVEL ("), "{warned}");
+}
+
+#[test]
 fn an_address_open_to_the_network_is_warned_about() {
     let device =
         device().with_server().file("METRICS_LISTEN:\n  - localhost:8080\n  - 0.0.0.0:9090\n");

@@ -3,8 +3,12 @@
 use std::error::Error;
 use std::fmt::Debug;
 
+use grammar::shortened;
 use serde_json::Value;
 use tracing::field::{Field, Visit};
+
+/// Longest text, in characters: whatever a peer may send, a line stays one that can be read.
+const MAX_TEXT: usize = 8_192;
 
 /// Fields in the order in which they were written, each name once.
 #[derive(Debug, Default)]
@@ -44,8 +48,9 @@ impl Visit for Fields {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
+        let value = shortened(value, MAX_TEXT).into_owned();
         if self.is_text(field) {
-            value.clone_into(&mut self.message);
+            self.message = value;
         } else {
             self.set(field, value.into());
         }
@@ -76,6 +81,6 @@ impl Visit for Fields {
             text = format!("{text}: {cause}");
             source = cause.source();
         }
-        self.set(field, text.into());
+        self.record_str(field, &text);
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use grammar::{printable, printable_json};
 use serde_json::Value;
 use tracing::{Level, Metadata};
 
@@ -51,7 +52,10 @@ fn json(at: DateTime<Utc>, metadata: &Metadata<'_>, fields: &Fields) -> String {
             push_member(&mut line, name, value);
         }
     }
-    line.push_str("}\n");
+    line.push('}');
+    // JSON itself escapes no more than the first control characters.
+    let mut line = printable_json(&line).into_owned();
+    line.push('\n');
     line
 }
 
@@ -107,15 +111,6 @@ fn quoted_if_needed(text: &str) -> String {
     if !text.is_empty() && text.chars().all(bare) {
         return text.to_owned();
     }
-    // Escapes line breaks and terminal escapes as well: one event is one line.
-    format!("{text:?}")
-}
-
-fn printable(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| {
-            let shown = if c.is_control() { c.escape_debug().to_string() } else { c.to_string() };
-            shown.chars().collect::<Vec<_>>()
-        })
-        .collect()
+    // Quotation marks are escaped, too: one event is one line, and its fields can be told apart.
+    printable(&format!("{text:?}")).into_owned()
 }

@@ -159,6 +159,39 @@ fn text_with_quotes_and_line_breaks_is_one_line() {
 }
 
 #[test]
+fn no_text_commands_the_terminal_that_shows_the_log() {
+    let nasty =
+        "\u{1b}[2J\u{7}\u{7f}\u{9b}31m\u{85}\u{202e}gpj.\u{2066}\u{feff}\u{e0041}\n\r\u{2029}é";
+    for look in [Look::Json, Look::Pretty { colour: false }] {
+        let paper = written(look, "info", |_| {
+            let _span = info_span!("command", workload = nasty).entered();
+            info!(error = nasty, debugged = ?nasty, shown = %nasty, "{nasty}");
+        });
+        let text = paper.text();
+        let line = text.strip_suffix('\n').unwrap();
+        assert!(line.chars().all(grammar::is_printable), "{line:?}");
+        assert!(line.contains('é'));
+        if look == Look::Json {
+            let object = &paper.objects()[0];
+            for name in ["message", "error", "shown", "workload"] {
+                assert_eq!(object[name], nasty, "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_text_without_end_is_cut() {
+    let paper = written(Look::Json, "info", |_| {
+        info!(workload = "ü".repeat(3_000_000), detail = "short", "found");
+    });
+    let object = &paper.objects()[0];
+    let workload = object["workload"].as_str().unwrap();
+    assert_eq!((workload.chars().count(), workload.ends_with("ü…")), (8_192, true));
+    assert_eq!(object["detail"], "short");
+}
+
+#[test]
 fn pretty_lines_are_for_people() {
     let paper = written(Look::Pretty { colour: false }, "info", |_| {
         warn!(workload = "web", reason = "no such image", attempt = 2, "pull failed");

@@ -44,7 +44,7 @@ fn an_installation_starts_the_agent_under_systemd() {
         ("/var/lib/device-worker-ng", "700"),
         ("/var/lib/device-worker-ng-rootless", "711"),
         ("/run/device-worker-ng", "755"),
-        (MANIFESTS, "755"),
+        (MANIFESTS, "700"),
     ] {
         assert_eq!(machine.run(&format!("stat --format %a {path}")), mode, "{path}");
     }

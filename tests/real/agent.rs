@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -282,8 +282,12 @@ impl Agent {
 
     /// Waits for its end and returns its exit code.
     pub fn exit_code(&mut self) -> Option<i32> {
-        let status = eventually("the agent ends", || self.child.try_wait().unwrap());
-        status.code()
+        self.ended().code()
+    }
+
+    /// Waits for its end and returns how it ended.
+    pub fn ended(&mut self) -> ExitStatus {
+        eventually("the agent ends", || self.child.try_wait().unwrap())
     }
 }
 

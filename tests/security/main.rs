@@ -17,3 +17,7 @@ mod shared;
 
 #[allow(unused_imports, reason = "each module uses what it needs")]
 use shared::{agent, device, pods, secrecy};
+
+mod core_dumps;
+mod state_dir;
+mod texts;

@@ -177,6 +177,8 @@ fn no_text_of_the_status_becomes_markup() {
     let made =
         browser.eval("document.querySelectorAll('img, i, script:not([src]), [onerror]').length");
     assert_eq!(made, 0);
+    let turned = browser.eval("/\\p{Cf}/u.test(document.title + document.body.textContent)");
+    assert_eq!(turned, false);
     let title = browser.eval("document.title");
     assert!(title.as_str().unwrap().contains("onerror"), "{title}");
     fits(&browser, LIGHT);

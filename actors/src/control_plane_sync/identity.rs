@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use super::certificate::{CertificateChain, ClientIdentity, ClientKey, KeyFamily, RequestKey};
 use super::identity_error::{IdentityError, kept};
-use crate::private_file::{self, Content, Links};
+use crate::private_file::{self, Content, Kept};
 use crate::workload::DeviceId;
 
 /// Names in the identity's folder.
@@ -145,7 +145,7 @@ impl IdentityFiles {
     }
 
     fn registration(&self, findings: &mut Vec<String>) -> Result<ClientIdentity, IdentityError> {
-        let chain = read_chain(&self.certificate)?;
+        let chain = read_chain(&self.certificate, Kept::ByAdministrator)?;
         let (key, open_to_others) = read_key(&self.key)?;
         if open_to_others {
             findings.push(format!(
@@ -167,7 +167,7 @@ impl IdentityFiles {
             .collect();
         let chains: Vec<CertificateChain> = [NEXT_CERTIFICATE, DEVICE_CERTIFICATE]
             .into_iter()
-            .filter_map(|name| kept(read_chain(&self.path(name)), findings))
+            .filter_map(|name| kept(read_chain(&self.path(name), Kept::ByAgent), findings))
             .filter(|chain| chain.is_for(&self.device))
             .collect();
         let pair_of = |chain: &CertificateChain| {
@@ -187,7 +187,7 @@ impl IdentityFiles {
     /// Returns whether the adopted certificate is the device's and its key is there, under either of
     /// the names that it has while it is confirmed.
     fn is_adopted_whole(&self) -> bool {
-        let chain = read_chain(&self.path(NEXT_CERTIFICATE));
+        let chain = read_chain(&self.path(NEXT_CERTIFICATE), Kept::ByAgent);
         chain.is_ok_and(|chain| {
             let mut keys =
                 [NEXT_KEY, DEVICE_KEY].iter().filter_map(|name| own_key(&self.path(name)).ok());
@@ -261,19 +261,19 @@ impl IdentityFiles {
     }
 }
 
-fn read(path: &Path, links: Links) -> Result<Content, IdentityError> {
-    private_file::read(path, MAX_FILE, links)
+fn read(path: &Path, kept: Kept) -> Result<Content, IdentityError> {
+    private_file::read(path, MAX_FILE, kept)
         .map_err(|source| IdentityError::Read { path: path.to_owned(), source })
 }
 
-fn read_chain(path: &Path) -> Result<CertificateChain, IdentityError> {
-    CertificateChain::from_pem(&read(path, Links::Followed)?.bytes)
+fn read_chain(path: &Path, kept: Kept) -> Result<CertificateChain, IdentityError> {
+    CertificateChain::from_pem(&read(path, kept)?.bytes)
         .map_err(|source| IdentityError::Content { path: path.to_owned(), source })
 }
 
 /// Returns a key, and whether others than its owner may read it.
 fn read_key(path: &Path) -> Result<(ClientKey, bool), IdentityError> {
-    let content = read(path, Links::Followed)?;
+    let content = read(path, Kept::ByAdministrator)?;
     let key = ClientKey::from_pem(&content.bytes)
         .map_err(|source| IdentityError::Content { path: path.to_owned(), source })?;
     Ok((key, content.open_to_others))
@@ -288,7 +288,7 @@ fn own_key(path: &Path) -> Result<ClientKey, IdentityError> {
 
 /// Reads a file of the agent's own that nobody else could have read.
 fn private(path: &Path) -> Result<Content, IdentityError> {
-    let content = read(path, Links::Refused)?;
+    let content = read(path, Kept::ByAgent)?;
     if content.open_to_others {
         return Err(IdentityError::Exposed { path: path.to_owned() });
     }

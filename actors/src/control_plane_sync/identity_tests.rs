@@ -225,7 +225,7 @@ fn has_whole_pair(bench: &Bench) -> bool {
     let names = ["next", "device"].map(|name| bench.path("identity").join(name));
     names.iter().any(|certificate| {
         names.iter().any(|key| {
-            let chain = read_chain(&certificate.with_extension("crt")).ok();
+            let chain = read_chain(&certificate.with_extension("crt"), Kept::ByAgent).ok();
             let key = own_key(&key.with_extension("key")).ok();
             chain.zip(key).is_some_and(|(chain, key)| ClientIdentity::pair(chain, key).is_some())
         })

@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 use tracing::warn;
 
 use super::manifests::Files;
-use crate::private_file::{self, Links};
+use crate::private_file::{self, Kept};
 use crate::workload::Confidential;
 
 /// The folder is read again after this even if nothing was noticed: links to files elsewhere, a
@@ -69,7 +69,7 @@ fn read_file(path: &Path) -> io::Result<Option<Confidential<String>>> {
     if !found.is_file() {
         return Ok(None);
     }
-    let content = match private_file::read(path, MAX_FILE, Links::Followed) {
+    let content = match private_file::read(path, MAX_FILE, Kept::ByAdministrator) {
         Ok(content) => content,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return gone_or_dangling(path),
         Err(error) => return Err(error),

@@ -1,7 +1,7 @@
 //! A folder of manifests as a source of configurations.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -12,9 +12,11 @@ use std::time::Duration;
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
+use tracing::warn;
 
 use super::api::{Answer, Completeness, ConfigurationSource};
 use super::control_plane_error::ControlPlaneError;
+use super::exposure;
 use super::manifest_folder::{FolderWatch, read_folder};
 use super::manifests::{self, Accepted, FileProblem, Files};
 use crate::workload::{Configuration, DeviceId, Workload};
@@ -27,20 +29,41 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 pub fn manifests_in(folder: &Path, device: DeviceId) -> Rc<dyn ConfigurationSource> {
     let watch = Rc::new(Mutex::new(FolderWatch::new(folder.to_owned())));
     let disk = Disk { read: read_folder, is_busy: Arc::default() };
-    Rc::new(ManifestSource { folder: folder.to_owned(), device, watch, disk, known: Rc::default() })
+    Rc::new(ManifestSource {
+        folder: folder.to_owned(),
+        device,
+        watch,
+        disk,
+        known: Rc::default(),
+        warned: Rc::default(),
+    })
 }
 
-/// Reads `folder` once, for somebody who only wants to know: what its manifests want of `device`, and
-/// what is wrong with them, by file. Blocks on the disk.
+/// What the manifests of a folder come to.
+#[derive(Debug)]
+pub struct Manifests {
+    /// What they want of the device.
+    pub configuration: Configuration,
+    /// What is wrong with them, by file.
+    pub problems: Vec<String>,
+    /// Which of them others can change, or read secrets from, by file.
+    pub warnings: Vec<String>,
+}
+
+/// Reads `folder` once, for somebody who only wants to know what its manifests want of `device`.
+/// Blocks on the disk.
 ///
 /// # Errors
 /// The folder itself cannot be read.
-pub fn manifests_once(
-    folder: &Path,
-    device: &DeviceId,
-) -> io::Result<(Configuration, Vec<String>)> {
-    let reading = manifests::read(read_folder(folder)?, &Accepted::default(), device);
-    Ok((reading.configuration, reading.problems.iter().map(told).collect()))
+pub fn manifests_once(folder: &Path, device: &DeviceId) -> io::Result<Manifests> {
+    let files = read_folder(folder)?;
+    let names: Vec<String> = files.keys().cloned().collect();
+    let reading = manifests::read(files, &Accepted::default(), device);
+    Ok(Manifests {
+        configuration: reading.configuration,
+        problems: reading.problems.iter().map(told).collect(),
+        warnings: exposure::warnings(folder, names, &reading.with_secrets),
+    })
 }
 
 fn told(problem: &FileProblem) -> String {
@@ -53,6 +76,8 @@ struct ManifestSource {
     watch: Rc<Mutex<FolderWatch>>,
     disk: Disk,
     known: Rc<RefCell<Option<Arc<Known>>>>,
+    /// What was warned of, so that it is once.
+    warned: Rc<RefCell<Vec<String>>>,
 }
 
 /// Reads a folder on a thread of its own, one at a time.
@@ -101,6 +126,7 @@ struct Known {
     accepted: Accepted,
     configuration: Configuration,
     problems: Vec<String>,
+    with_secrets: BTreeSet<String>,
     completeness: Completeness,
 }
 
@@ -123,6 +149,7 @@ fn digest(
         accepted: reading.accepted,
         configuration: reading.configuration,
         problems: reading.problems.iter().map(told).collect(),
+        with_secrets: reading.with_secrets,
         completeness: reading.completeness,
     })
 }
@@ -141,15 +168,25 @@ impl ConfigurationSource for ManifestSource {
     fn configuration(&self, in_force: &[Arc<Workload>]) -> Answer<Configuration> {
         let (folder, device, disk, known) =
             (self.folder.clone(), self.device.clone(), self.disk.clone(), Rc::clone(&self.known));
-        let in_force = in_force.to_vec();
+        let (in_force, warned) = (in_force.to_vec(), Rc::clone(&self.warned));
         Box::pin(async move {
             let name = folder.display().to_string();
             let previous = known.borrow().clone();
-            let digest = move |files| digest(files, previous, &in_force, &device);
+            let place = folder.clone();
+            let digest = move |files: Files| {
+                let names: Vec<String> = files.keys().cloned().collect();
+                let known = digest(files, previous, &in_force, &device);
+                let exposed = exposure::warnings(&place, names, &known.with_secrets);
+                (known, exposed)
+            };
             // A disk that hangs must hold up nothing but this answer, and a thousand files nobody.
             let reading = disk.read(folder, digest).await;
-            let reading =
+            let (reading, exposed) =
                 reading.map_err(|reason| ControlPlaneError::Manifests { folder: name, reason })?;
+            let before = warned.replace(exposed.clone());
+            for error in exposed.into_iter().filter(|warning| !before.contains(warning)) {
+                warn!(error, "manifest was open to others");
+            }
             let configuration = reading.configuration.clone();
             known.replace(Some(reading));
             Ok(configuration)
@@ -195,6 +232,7 @@ mod tests {
             device: DeviceId::from("cam-01"),
             disk: Disk { read: read_through_gate, is_busy: Arc::default() },
             known: Rc::default(),
+            warned: Rc::default(),
         }
     }
 

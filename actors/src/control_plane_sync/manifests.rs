@@ -5,9 +5,10 @@ mod repair;
 mod resources;
 mod selector;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use grammar::shortened;
 use tracing::debug;
 
 use documents::Document;
@@ -17,8 +18,10 @@ use super::api::Completeness;
 use super::specification::{self, Contents, DEFAULT_NAMESPACE, Draft, UNNAMED};
 use crate::workload::{
     Confidential, ConfigMap, Configuration, DeviceId, RejectedWorkload, Secret, Workload,
-    WorkloadName,
 };
+
+/// Longest reason that is told of a file, in characters: it repeats words of the file.
+const MAX_REASON: usize = 1_024;
 
 /// The texts of a folder's files by file name, or why a file could not be read.
 pub(crate) type Files = BTreeMap<String, Result<Confidential<String>, String>>;
@@ -62,6 +65,8 @@ pub(crate) struct Reading {
     pub(crate) accepted: Accepted,
     /// In order of file.
     pub(crate) problems: Vec<FileProblem>,
+    /// The files that hold a Secret.
+    pub(crate) with_secrets: BTreeSet<String>,
     /// Whether a file without a good version hides what it wants.
     pub(crate) completeness: Completeness,
 }
@@ -106,9 +111,14 @@ pub(crate) fn read(files: Files, previous: &Accepted, device_id: &DeviceId) -> R
     if !unknown.is_empty() {
         completeness = Completeness::Partial { unread: unknown.join(", ") };
     }
+    let holds_secret = |documents: &[Document]| {
+        documents.iter().any(|document| matches!(document, Document::Secret { .. }))
+    };
+    let with_secrets = parsed.iter().filter(|(_, documents)| holds_secret(documents));
+    let with_secrets = with_secrets.map(|(file, _)| file.clone()).collect();
     let configuration = compose(parsed, device_id, &mut problems);
     problems.sort();
-    Reading { configuration, accepted, problems, completeness }
+    Reading { configuration, accepted, problems, with_secrets, completeness }
 }
 
 /// Puts the documents of all files together.
@@ -153,10 +163,10 @@ fn compose(
         match content.and_then(|workload| build(&name, *workload, &device, &supplies)) {
             Ok(Some(workload)) => ready.push(workload),
             Ok(None) => debug!(workload = name, "workload was for another device"),
-            Err(reason) => rejected.push(RejectedWorkload {
-                name: WorkloadName::from(if name.is_empty() { UNNAMED } else { &name }),
-                reason,
-            }),
+            Err(reason) => {
+                let name = if name.is_empty() { UNNAMED } else { &name };
+                rejected.push(RejectedWorkload::new(name, &reason));
+            }
         }
     }
     let (workloads, rejected) = specification::each_name_once(ready, rejected);
@@ -261,7 +271,7 @@ fn build(
 }
 
 fn problem(file: &str, reason: String) -> FileProblem {
-    FileProblem { file: file.to_owned(), reason }
+    FileProblem { file: file.to_owned(), reason: shortened(&reason, MAX_REASON).into_owned() }
 }
 
 #[cfg(test)]

@@ -127,14 +127,14 @@ pub(crate) fn each_name_once(
             Some(last) if last.name != workload.name => workloads.push(workload.into()),
             None => workloads.push(workload.into()),
             Some(last) if **last == workload => {}
-            Some(last) => rejected.push(RejectedWorkload {
-                reason: format!(
+            Some(last) => {
+                let reason = format!(
                     "another workload has this name too (namespaces {} and {}); {} runs, give \
                      the other one a name of its own",
                     last.namespace, workload.namespace, last.id
-                ),
-                name: workload.name,
-            }),
+                );
+                rejected.push(RejectedWorkload::new(workload.name.as_str(), &reason));
+            }
         }
     }
     rejected.sort_by(|a, b| (&a.name, &a.reason).cmp(&(&b.name, &b.reason)));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use grammar::{printable, shortened};
 
 use super::api::Heartbeat;
 use super::event_ring::EventRing;
@@ -15,6 +16,9 @@ use crate::workload::{Configuration, Event, ExecutorKind, JobReport};
 
 /// A changed status is told early, but not more often than this.
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Longest message of an event, in characters.
+const MAX_MESSAGE: usize = 1_024;
 
 /// Everything that was reported since the last heartbeat, and stands until the next report.
 #[derive(Debug, Default)]
@@ -47,8 +51,11 @@ impl Status {
         is_news
     }
 
-    /// Keeps an event for the next heartbeat and for the status page.
-    pub(crate) fn record(&mut self, event: Event) {
+    /// Keeps an event for the next heartbeat and for the status page; of its message, which may repeat
+    /// anybody's words, no more than can be shown.
+    pub(crate) fn record(&mut self, mut event: Event) {
+        let message = shortened(&event.message, MAX_MESSAGE);
+        event.message = shortened(&printable(&message), MAX_MESSAGE).into_owned();
         self.recent.push(event.clone());
         self.events.push(event);
     }
@@ -125,5 +132,29 @@ impl Status {
     /// Sends the hardware facts again, to a control plane that knows nothing of the device.
     pub(crate) const fn introduce(&mut self) {
         self.knows_hardware = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workload::EventKind;
+
+    #[test]
+    fn an_event_says_no_more_than_can_be_shown() {
+        let mut status = Status::default();
+        status.record(Event {
+            kind: EventKind::Warn,
+            reason: "PullFailed",
+            workload: None,
+            message: format!("\u{1b}]0;x\u{7}{}", "ü".repeat(2_000)),
+            at: DateTime::UNIX_EPOCH,
+        });
+        let heartbeat = status.take(None, Monotonic::from_start(Duration::ZERO));
+        for events in [heartbeat.events, status.recent_events()] {
+            let message = &events[0].message;
+            assert!(message.starts_with(r"\u{1b}]0;x\u{7}ü"), "{message}");
+            assert!(message.ends_with('…') && message.chars().count() == 1_024, "{message}");
+        }
     }
 }

@@ -15,7 +15,7 @@ pub(crate) use last_good::{with_last_good, with_unnamed};
 
 use format::{Digest, FormatError};
 
-use crate::private_file::{self, Links};
+use crate::private_file::{self, Kept};
 use crate::workload::Configuration;
 
 /// The generations, newest first.
@@ -165,7 +165,7 @@ impl Store {
 
     fn read(&self, name: &str) -> Result<Option<Configuration>, StoreError> {
         let file = self.folder.join(name);
-        let bytes = match private_file::read(&file, MAX_FILE, Links::Refused) {
+        let bytes = match private_file::read(&file, MAX_FILE, Kept::ByAgent) {
             Ok(content) => content.bytes,
             Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(StoreError::Read { file, source }),

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::time::Duration;
 
+use grammar::is_printable;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use self::fields::{Field, Name, Number};
@@ -178,9 +179,9 @@ fn once<T, E: Error>(slot: &mut Option<T>, value: T) -> Result<(), E> {
 }
 
 fn check_unit<E: Error>(unit: String) -> Result<Option<String>, E> {
-    if unit.len() > MAX_UNIT || unit.chars().any(char::is_control) {
+    if unit.len() > MAX_UNIT || !unit.chars().all(is_printable) {
         return Err(E::custom(format_args!(
-            "a unit has at most {MAX_UNIT} bytes and no control characters"
+            "a unit has at most {MAX_UNIT} bytes, and no control or format characters"
         )));
     }
     Ok((!unit.is_empty()).then_some(unit))

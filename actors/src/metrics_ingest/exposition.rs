@@ -5,7 +5,12 @@
 
 use std::fmt::{self, Write as _};
 
+use grammar::{printable_lines, shortened};
+
 use crate::latency::Latencies;
+
+/// Longest value of a label, in characters.
+const MAX_LABEL: usize = 1_024;
 
 /// What a family counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +78,28 @@ impl Exposition {
     }
 }
 
-/// Escapes a label's value as the text format wants it.
+/// Escapes a label's value as the text format wants it, which knows of line ends and no other
+/// character that a terminal obeys.
 fn escape(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    shortened(&printable_lines(value), MAX_LABEL)
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_label_commands_the_terminal_that_shows_the_scrape() {
+        let mut text = Exposition::default();
+        text.family("f", Kind::Gauge, "Help.");
+        text.sample(&[("a", "\u{1b}[2J\n\"\\\u{9b}\u{202e}é")], 1);
+        text.sample(&[("a", &"ü".repeat(3_000_000))], 2);
+        let text = text.finish();
+        let lines: Vec<&str> = text.lines().skip(2).collect();
+        assert_eq!(lines[0], r#"f{a="\\u{1b}[2J\n\"\\\\u{9b}\\u{202e}é"} 1"#);
+        assert_eq!(lines[1], format!("f{{a=\"{}…\"}} 2", "ü".repeat(1_023)));
+    }
 }

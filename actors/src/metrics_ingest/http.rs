@@ -8,6 +8,7 @@ use std::time::Duration;
 use actix::prelude::Recipient;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
+use grammar::printable;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 
@@ -21,7 +22,7 @@ pub(super) use self::sockets::{Opening, Socket, bind};
 use self::stream::MAX_STREAMS;
 use self::timers::Timers;
 use super::report::{Posts, exposition};
-use super::status::{About, Answers, status};
+use super::status::{About, Answers, status, written};
 use crate::clock::{Clock, Moment};
 use crate::messages::MetricsReceived;
 
@@ -178,8 +179,7 @@ async fn get_metrics(service: web::Data<Service>) -> Result<HttpResponse, Refusa
 
 async fn get_status(service: web::Data<Service>) -> Result<HttpResponse, Refusal> {
     let place = service.answers.place().ok_or(Refusal::Crowded)?;
-    let status =
-        |about: &_, answers: &_, posts, now| status(about, answers, posts, now).to_string();
+    let status = |about: &_, answers: &_, posts, now| written(&status(about, answers, posts, now));
     let text = service.answer(status).await?;
     Ok(HttpResponse::Ok().content_type("application/json").body(place.fill(text)))
 }
@@ -200,7 +200,8 @@ async fn get_healthz(service: web::Data<Service>) -> HttpResponse {
         "down" => HttpResponse::ServiceUnavailable(),
         _ => HttpResponse::Ok(),
     };
-    let lines = std::iter::once(health.state.to_owned()).chain(health.reasons);
+    let reasons = health.reasons.iter().map(|reason| printable(reason).into_owned());
+    let lines = std::iter::once(health.state.to_owned()).chain(reasons);
     answer.content_type("text/plain; charset=utf-8").body(lines.collect::<Vec<_>>().join("\n"))
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use grammar::printable_json;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -115,6 +116,11 @@ pub(super) fn status(about: &About, answers: &Answers, posts: Posts, now: Moment
         "events": answers.control_plane.as_ref().map(|it| &it.events),
         "posts": { "taken": posts.taken, "refused": posts.refused },
     })
+}
+
+/// Writes an answer as JSON on one line, of what is printable: `curl` shows it on a terminal.
+pub(super) fn written(status: &Value) -> String {
+    printable_json(&status.to_string()).into_owned()
 }
 
 /// Returns what differs between two answers only if something has happened between them.

@@ -2,7 +2,7 @@
 //! the agent brought. The work is done off the agent's thread.
 
 use std::collections::BTreeSet;
-use std::fmt::Display;
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use futures_util::future::{FutureExt as _, LocalBoxFuture};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::{store, volumes};
+use crate::path_trust::{self, End, Walked};
 use crate::pod_manifest::VolumeFolder;
 use crate::workload::{ExecutorKind, WorkloadId};
 
@@ -88,17 +89,26 @@ impl PodmanDisk for Files {
         owner: Option<(u32, u32)>,
     ) -> Kept<()> {
         let root = self.volumes_root.clone();
-        in_turn(turn, move || volumes::write(&root, &id, &folders, owner))
+        in_turn(turn, move || {
+            walked(&root)?;
+            volumes::write(&root, &id, &folders, owner).map_err(plain)
+        })
     }
 
     fn remove_volumes(&self, turn: Turn, id: WorkloadId) -> Kept<()> {
         let root = self.volumes_root.clone();
-        in_turn(turn, move || volumes::remove(&root, &id))
+        in_turn(turn, move || match walked(&root)?.is_whole {
+            true => volumes::remove(&root, &id).map_err(plain),
+            false => Ok(()),
+        })
     }
 
     fn sweep_volumes(&self, turn: Turn, kept: BTreeSet<String>) -> Kept<()> {
         let root = self.volumes_root.clone();
-        in_turn(turn, move || volumes::sweep(&root, &kept))
+        in_turn(turn, move || match walked(&root)?.is_whole {
+            true => volumes::sweep(&root, &kept).map_err(plain),
+            false => Ok(()),
+        })
     }
 
     fn read_images(&self) -> Kept<Vec<u8>> {
@@ -112,21 +122,30 @@ impl PodmanDisk for Files {
     }
 }
 
-fn plain(error: impl Display) -> String {
-    error.to_string()
+/// Makes sure that nobody else can put a link, or a folder of theirs, in the way to the volumes: what
+/// is removed there is removed with the agent's rights. What is not there yet may still come from
+/// others: nothing is to be removed from it.
+fn walked(root: &Path) -> Result<Walked, String> {
+    path_trust::walk(root, End::Closed).map_err(|fault| {
+        format!(
+            "nothing is written or removed below {}: {fault}; chown it to the agent's user and \
+             chmod go-w it, or remove it",
+            root.display()
+        )
+    })
 }
 
-fn in_turn(
-    turn: Turn,
-    work: impl FnOnce() -> Result<(), volumes::VolumeError> + Send + 'static,
-) -> Kept<()> {
+/// Returns an error with its cause.
+fn plain(error: impl Error) -> String {
+    let cause = error.source().map(|cause| format!(": {cause}"));
+    format!("{error}{}", cause.unwrap_or_default())
+}
+
+fn in_turn(turn: Turn, work: impl FnOnce() -> Result<(), String> + Send + 'static) -> Kept<()> {
     off_thread(move || {
         let done = work();
         drop(turn);
-        done.map_err(|error| {
-            let source = std::error::Error::source(&error).map(ToString::to_string);
-            format!("{error}: {}", source.unwrap_or_default())
-        })
+        done
     })
 }
 
@@ -140,6 +159,8 @@ fn off_thread<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
     use super::*;
 
     #[actix::test]
@@ -159,5 +180,33 @@ mod tests {
         drop(disk.remove_volumes(turn, id));
         let _turn = disk.turns().next().await;
         assert!(!path.exists());
+    }
+    #[actix::test]
+    async fn volumes_below_what_others_can_replace_are_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let id = WorkloadId::from("web-1");
+        // Whose folder this is may put a link there, and has done so.
+        std::fs::create_dir(at("home")).unwrap();
+        std::fs::set_permissions(at("home"), PermissionsExt::from_mode(0o777)).unwrap();
+        std::fs::create_dir_all(at("state/volumes/rootful/data")).unwrap();
+        symlink(at("state"), at("home/state-rootless")).unwrap();
+        let root = at("home/state-rootless/volumes");
+        let disk = on_disk(&root, folder.path(), ExecutorKind::PodmanRootless);
+        let volume = VolumeFolder { path: root.join("web-1/data"), mode: 0o755, files: Vec::new() };
+        let turns = disk.turns();
+        let told = [
+            disk.sweep_volumes(turns.next().await, BTreeSet::new()).await,
+            disk.remove_volumes(turns.next().await, WorkloadId::from("rootful")).await,
+            disk.write_volumes(turns.next().await, id, vec![volume], None).await,
+        ];
+        for told in told {
+            let told = told.unwrap_err();
+            assert!(told.contains(&format!("{} belongs to", at("home").display())), "{told}");
+            assert!(told.contains("chmod go-w"), "{told}");
+        }
+        let left = std::fs::read_dir(at("state/volumes")).unwrap();
+        let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["rootful"]);
     }
 }

@@ -5,12 +5,18 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use grammar::{printable, shortened};
 use k8s_openapi::api::core::v1::{Container, PodSpec};
 use serde::{Deserialize, Serialize};
 
 use super::{
     ConditionName, Confidential, ExecutorKind, Profile, ProfileName, WorkloadId, WorkloadName,
 };
+
+/// Longest name of a workload that is told of, in characters: a host name's, which no other can have.
+const MAX_NAME: usize = 253;
+/// Longest reason, in characters: that of an event.
+const MAX_REASON: usize = 1_024;
 
 /// A Kubernetes ConfigMap that came with a workload. Authors put passwords into those, too: `Debug`
 /// shows no value.
@@ -189,6 +195,19 @@ pub struct RejectedWorkload {
     pub reason: String,
 }
 
+impl RejectedWorkload {
+    /// Keeps of the name and of the reason, which repeats words of the author's, no more than can be
+    /// shown, and no more than a name could be long.
+    #[must_use]
+    pub fn new(name: &str, reason: &str) -> Self {
+        let shown = |text: &str, limit| {
+            // Before, too: what is escaped is six times as long.
+            shortened(&printable(&shortened(text, limit)), limit).into_owned()
+        };
+        Self { name: shown(name, MAX_NAME).into(), reason: shown(reason, MAX_REASON) }
+    }
+}
+
 /// What a control plane, or a directory of manifests, wants of this device.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Configuration {
@@ -214,6 +233,27 @@ mod tests {
     use crate::workload_id::{PodIdentity, workload_id};
 
     const PLANTED: &str = "planted-hunter2";
+
+    #[test]
+    fn a_rejected_workload_is_told_of_in_few_and_printable_characters() {
+        for (name, shown) in [
+            ("Web".to_owned(), "Web".to_owned()),
+            ("a\u{1b}[2J\n\u{202e}".to_owned(), r"a\u{1b}[2J\n\u{202e}".to_owned()),
+            ("ü".repeat(253), "ü".repeat(253)),
+            ("ü".repeat(254), format!("{}…", "ü".repeat(252))),
+            ("\u{9b}".repeat(3_000_000), format!("{}…", r"\u{9b}".repeat(42))),
+        ] {
+            let rejected = RejectedWorkload::new(&name, &format!("{name} is not a name"));
+            assert_eq!(rejected.name.as_str(), shown);
+            assert!(rejected.name.as_str().chars().count() <= 253);
+            assert!(rejected.reason.chars().count() <= 1_024);
+            assert!(
+                (rejected.name.as_str().chars())
+                    .chain(rejected.reason.chars())
+                    .all(grammar::is_printable)
+            );
+        }
+    }
 
     /// A workload with a password wherever one fits.
     fn full_of_secrets() -> Workload {

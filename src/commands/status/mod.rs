@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use actors::metrics_ingest::Listen;
 use clap::{Arg, ArgAction, ArgMatches};
+use grammar::{printable, printable_json, printable_lines};
 use serde_json::Value;
 
 use self::words::Paint;
@@ -108,7 +109,8 @@ pub fn run(question: &Question, sources: &Sources) -> ExitCode {
     if question.watch {
         return watch(question, &listens, paint, is_terminal);
     }
-    answer(question, &listens, paint).report()
+    // Cells of tables are printable.
+    answer(question, &listens, paint).report_painted()
 }
 
 fn answer(question: &Question, listens: &[Listen], paint: Paint) -> Answer {
@@ -119,7 +121,10 @@ fn answer(question: &Question, listens: &[Listen], paint: Paint) -> Answer {
 }
 
 fn remark(error: &dyn std::fmt::Display) -> Answer {
-    Answer { remarks: format!("error: {error}\n"), ..Answer::default() }
+    Answer {
+        remarks: format!("error: {}\n", printable_lines(&error.to_string())),
+        ..Answer::default()
+    }
 }
 
 /// Returns what a status comes to. Pure.
@@ -127,24 +132,30 @@ fn shown(question: &Question, status: &Value, paint: Paint) -> Answer {
     let output = |output| Answer { output, ..Answer::default() };
     let Some(name) = &question.workload else {
         return output(if question.as_json {
-            format!("{status}\n")
+            json(status)
         } else {
             overview::overview(status, paint)
         });
     };
     match workload::find(status, name) {
-        Some(row) if question.as_json => output(format!("{row}\n")),
+        Some(row) if question.as_json => output(json(row)),
         Some(row) => output(workload::explain(status, row, paint)),
         None => Answer { code: UNKNOWN, ..remark(&unknown(status, name)) },
     }
+}
+
+fn json(value: &Value) -> String {
+    format!("{}\n", printable_json(&value.to_string()))
 }
 
 fn unknown(status: &Value, name: &str) -> String {
     if status["workloads"].is_null() {
         return "the scheduler is silent: nothing is known of the workloads".to_owned();
     }
-    let known: Vec<_> =
-        words::list(&status["workloads"]).map(|it| words::text(&it["workload"])).collect();
+    let known: Vec<_> = words::list(&status["workloads"])
+        .map(|it| printable(words::text(&it["workload"])))
+        .collect();
+    let name = printable(name);
     match known.as_slice() {
         [] => format!("the agent has no workload {name}: it has none"),
         known => format!("the agent has no workload {name}, but these: {}", known.join(", ")),

@@ -1,6 +1,7 @@
 //! Words, colours and columns of what a person reads. Pure.
 
 use chrono::{DateTime, Utc};
+use grammar::printable;
 use serde_json::Value;
 
 /// How a piece of text is meant.
@@ -49,10 +50,9 @@ pub(super) struct Cell {
 }
 
 impl Cell {
-    /// Makes a cell; what would move the cursor of a terminal is replaced, for anybody may post it.
+    /// Makes a cell of what is printable: anybody may post a text.
     pub(super) fn new(text: &str, tint: Tint) -> Self {
-        let clean = |c: char| if c.is_control() { '?' } else { c };
-        Self { text: text.chars().map(clean).collect(), tint }
+        Self { text: printable(text).into_owned(), tint }
     }
 
     /// Makes a cell in the colour of its word.
@@ -209,7 +209,8 @@ mod tests {
 
     #[test]
     fn no_text_of_others_commands_the_terminal() {
-        let rows = [["\u{1b}[2Jcpu\n".into()]];
-        assert_eq!(columns::<1>(&rows, 0, Paint { colour: true }), "?[2Jcpu?\n");
+        let rows = [["\u{1b}[2Jcpu\n\u{202e}".into()]];
+        let shown = columns::<1>(&rows, 0, Paint { colour: true });
+        assert_eq!(shown, "\\u{1b}[2Jcpu\\n\\u{202e}\n");
     }
 }

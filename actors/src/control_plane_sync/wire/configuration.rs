@@ -10,9 +10,7 @@ use super::{WireError, envelope, expect_word, shape, shown};
 use crate::control_plane_sync::specification::{
     self, Contents, Draft, ProfileDraft, RetryDraft, UNNAMED,
 };
-use crate::workload::{
-    Confidential, Configuration, DeviceId, RejectedWorkload, Workload, WorkloadName,
-};
+use crate::workload::{Confidential, Configuration, DeviceId, RejectedWorkload, Workload};
 use crate::yaml;
 
 /// Any field may be absent or null.
@@ -65,12 +63,10 @@ pub(crate) fn configuration(body: &[u8], device_id: &DeviceId) -> Result<Configu
     let mut rejected = Vec::new();
     for value in list(content, "workloads")? {
         let name = value.get("name").and_then(Value::as_str);
-        let name = name.unwrap_or(UNNAMED).to_owned();
+        let name = name.unwrap_or(UNNAMED);
         match workload(value, &secrets) {
             Ok(workload) => accepted.push(workload),
-            Err(reason) => {
-                rejected.push(RejectedWorkload { name: WorkloadName::from(name), reason })
-            }
+            Err(reason) => rejected.push(RejectedWorkload::new(name, &reason)),
         }
     }
     let (workloads, rejected) = specification::each_name_once(accepted, rejected);

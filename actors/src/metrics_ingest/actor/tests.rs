@@ -223,6 +223,22 @@ async fn a_unix_socket_of_another_process_is_left_alone() {
 }
 
 #[actix::test]
+async fn a_unix_socket_below_what_others_can_replace_is_not_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = folder.path().join("open");
+    std::fs::create_dir(&open).unwrap();
+    std::fs::set_permissions(&open, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    // It looks like one that a former agent left.
+    let path = open.join("agent.sock");
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    let mut listening = listen(vec![Listen::Unix(path.clone()), any_port()]);
+    assert!(matches!(listening.opened(1).await[0], Bound::Tcp(_)));
+    let event = listening.events.recv().unwrap();
+    assert!(event.contains(&format!("{} belongs to", open.display())), "{event}");
+    assert!(path.exists());
+}
+
+#[actix::test]
 async fn an_address_in_use_is_reported_once_and_opened_when_it_is_free() {
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = other.local_addr().unwrap();

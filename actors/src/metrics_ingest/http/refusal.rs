@@ -9,6 +9,7 @@ use super::{MAX_BODY, REQUEST_TIMEOUT};
 use crate::messages::MetricsRefused;
 use crate::metrics_ingest::admission::Foreign;
 use crate::metrics_ingest::body::BodyError;
+use crate::metrics_ingest::status::written;
 
 /// Why a request is not answered as its sender wished.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +70,8 @@ impl ResponseError for Refusal {
         if matches!(self, Self::Slow | Self::Cut | Self::TooLarge | Self::Busy) {
             response.force_close();
         }
-        response.json(json!({ "error": self.to_string() }))
+        // It may repeat what was sent.
+        let told = written(&json!({ "error": self.to_string() }));
+        response.content_type("application/json").body(told)
     }
 }

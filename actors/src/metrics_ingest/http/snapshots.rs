@@ -11,7 +11,7 @@ use futures_util::future::{Shared, WeakShared};
 use serde_json::Value;
 
 use crate::clock::Monotonic;
-use crate::metrics_ingest::status::without_time;
+use crate::metrics_ingest::status::{without_time, written};
 
 /// How long a snapshot is good for other streams than the one that asked for it.
 const FRESH: Duration = Duration::from_millis(250);
@@ -28,7 +28,7 @@ pub(super) struct Snapshot {
 impl From<Value> for Snapshot {
     fn from(status: Value) -> Self {
         // JSON on one line: what it holds cannot end the event.
-        let event = format!("event: status\ndata: {status}\n\n").into();
+        let event = format!("event: status\ndata: {}\n\n", written(&status)).into();
         let mut hasher = DefaultHasher::new();
         without_time(status).hash(&mut hasher);
         Self { mark: hasher.finish(), event }

@@ -12,6 +12,7 @@ use tokio_util::either::Either;
 
 use super::serving::Connection;
 use crate::metrics_ingest::listen::{Bound, Listen};
+use crate::path_trust::{self, End};
 
 /// Time for another process to accept a connection at its unix socket.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
@@ -126,6 +127,8 @@ fn bind_tcp(address: SocketAddr) -> io::Result<Socket> {
 }
 
 async fn bind_unix(path: &Path) -> io::Result<Socket> {
+    // Who can replace the folder could have a socket of others removed, or one made there.
+    path_trust::walk(path.parent().unwrap_or(path), End::Shared)?;
     let is_socket = std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
     if is_socket && !is_answered(path).await {
         std::fs::remove_file(path)?;

@@ -55,14 +55,21 @@ function makeSvg(tag, attributes) {
   return node;
 }
 
+/** Escapes control and format characters, which are invisible or turn their neighbours around. */
+function printable(text) {
+  const escape = (c) => (c === "\n" || c === "\t" ? c : `\\u{${c.codePointAt(0).toString(16)}}`);
+  return String(text ?? "").replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, escape);
+}
+
 /** Writes only what differs, so that a selection or a reader's place survives. */
 function write(node, text) {
-  const wanted = text ?? "";
+  const wanted = printable(text);
   if (node.textContent !== wanted) node.textContent = wanted;
 }
 
 function attribute(node, name, value) {
-  if (node.getAttribute(name) !== value) node.setAttribute(name, value);
+  const wanted = printable(value);
+  if (node.getAttribute(name) !== wanted) node.setAttribute(name, wanted);
 }
 
 function show(node, isShown) {
@@ -179,7 +186,7 @@ function renderHead() {
   each($("reasons"), health.reasons, (it) => it, () => make("li"), write);
   show($("reasons"), health.reasons.length > 0);
   const title = health.state === "ok" ? agent.device_id : `${health.state}: ${agent.device_id}`;
-  if (document.title !== title) document.title = title;
+  if (document.title !== printable(title)) document.title = printable(title);
 }
 
 function renderLink() {

@@ -50,7 +50,7 @@ impl CronError {
     pub fn picture(&self) -> String {
         let start = self.column - 1;
         let first = start.saturating_sub(SHOWN / 2);
-        let printable = |c: char| if c.is_control() { ' ' } else { c };
+        let printable = |c: char| if grammar::is_printable(c) { c } else { ' ' };
         let shown: String = self.text.chars().skip(first).take(SHOWN).collect();
         let before = if first > 0 { "…" } else { "" };
         let cut = self.text.chars().nth(first + SHOWN).is_some();
