@@ -117,7 +117,7 @@ fn device(config: &Config) -> Result<Outside, RunError> {
 
 fn podman(kind: ExecutorKind, service: runtimes::Podman, config: &Config) -> Podman {
     Podman {
-        api: Rc::new(LibpodClient::new(service.socket)),
+        api: Rc::new(LibpodClient::new(service.socket, service.expected)),
         disk: on_disk(&service.volumes_root, &config.state_dir, kind),
         volumes_root: service.volumes_root,
     }

@@ -1,9 +1,10 @@
 //! Which runtimes the settings give the agent, and what to tell those who want another.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use actors::k8s_executor::ClusterAccess;
+use actors::podman_executor::ExpectedPeer;
 use actors::workload::ExecutorKind;
 
 use crate::config::Config;
@@ -13,6 +14,8 @@ use crate::config::Config;
 pub struct Podman {
     /// Its socket.
     pub socket: PathBuf,
+    /// Whose podman has to listen there.
+    pub expected: ExpectedPeer,
     /// Where the agent keeps the volumes of its pods.
     pub volumes_root: PathBuf,
 }
@@ -36,12 +39,14 @@ pub fn runtimes(config: &Config) -> Runtimes {
     let volumes = config.state_dir.join("volumes");
     let rootful = config.may_use_rootful_podman.then(|| Podman {
         socket: config.podman_socket.clone(),
+        expected: ExpectedPeer::RootOrOwn,
         volumes_root: volumes.join("rootful"),
     });
-    let rootless = config
-        .podman_rootless_socket
-        .clone()
-        .map(|socket| Podman { socket, volumes_root: user_volumes(config) });
+    let rootless = config.podman_rootless_socket.clone().map(|socket| Podman {
+        expected: user(config, &socket),
+        socket,
+        volumes_root: user_volumes(config),
+    });
     let mut unconfigured = BTreeMap::new();
     if rootful.is_none() {
         let way_out = "rootful pods need an agent that runs as root, or PODMAN_SOCKET naming a \
@@ -58,6 +63,16 @@ pub fn runtimes(config: &Config) -> Runtimes {
         unconfigured.insert(ExecutorKind::K8s, way_out.to_owned());
     }
     Runtimes { rootful, rootless, cluster: config.cluster.clone(), unconfigured }
+}
+
+/// Returns who the user is that runs rootless pods: under an agent of root the one who owns the runtime
+/// directory, or, where none was named, the folder of the socket.
+fn user(config: &Config, socket: &Path) -> ExpectedPeer {
+    let folder = config.xdg_runtime_dir.as_deref().or_else(|| socket.parent());
+    match folder.filter(|_| config.is_root) {
+        Some(folder) => ExpectedPeer::OwnerOf(folder.to_owned()),
+        None => ExpectedPeer::Own,
+    }
 }
 
 /// Returns where the volumes of the user's podman live. Its user cannot look into root's state

@@ -219,7 +219,7 @@ pub static ALL: &[Setting] = &[
     setting("KUBECONFIG", Kind::File, Nothing, Runtimes,
         "Access to the cluster that runs k8s workloads; in-cluster: the one that the agent runs in"),
     setting("START_BUDGET", Kind::Count, Is("4"), Runtimes,
-        "How many workloads may be pulled, and how many started, at the same time"),
+        "How many workloads may be pulled, and how many started, at the same time on each runtime"),
     setting("IMAGE_PRUNE_AFTER", Kind::Duration, Is("24h"), Runtimes,
         "How long an image that only removed workloads used is kept; never: for ever"),
     setting("CONTAINER_LOG_SIZE", Kind::Text, Is("10mb"), Runtimes,

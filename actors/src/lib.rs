@@ -23,6 +23,7 @@ pub mod workload;
 mod command_ticket;
 mod latency;
 mod pod_manifest;
+mod url_path;
 mod workload_id;
 
 pub mod clock;

@@ -8,6 +8,7 @@ mod log_level;
 mod origin;
 mod problems;
 mod reader;
+mod rootless;
 mod sources;
 mod state_dir;
 mod values;

@@ -21,7 +21,7 @@ const STATE_DIR_OF_ROOT: &str = "/var/lib/device-worker-ng";
 const STATE_DIR_NAME: &str = "device-worker-ng";
 
 pub(super) struct Reader<'a> {
-    sources: &'a Sources,
+    pub(super) sources: &'a Sources,
     layers: Layers,
     problems: Vec<Problem>,
     pub(super) warnings: Vec<Warning>,
@@ -75,12 +75,7 @@ impl<'a> Reader<'a> {
         let device_id = self.device_id(machine, state_dir.as_deref());
         let namespace = self.read("NAMESPACE", values::label);
         let podman_socket = self.read("PODMAN_SOCKET", values::socket);
-        let own = self.own_runtime_dir(machine);
-        let xdg_runtime_dir = self.read_or("XDG_RUNTIME_DIR", values::directory, own);
-        let rootless =
-            xdg_runtime_dir.as_ref().map(|directory| directory.join("podman/podman.sock"));
-        let podman_rootless_socket =
-            self.read_or("PODMAN_ROOTLESS_SOCKET", values::socket, rootless);
+        let (xdg_runtime_dir, podman_rootless_socket) = self.rootless_podman(machine);
         let cluster = self.cluster();
         let start_budget = self.read("START_BUDGET", values::count);
         let image_prune_after = self.read("IMAGE_PRUNE_AFTER", values::duration_or_never);
@@ -147,7 +142,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads a path; what is not written is `fallback`.
-    fn read_or(
+    pub(super) fn read_or(
         &mut self,
         key: &'static str,
         parse: impl FnOnce(&str) -> Result<PathBuf, ValueError>,
@@ -241,12 +236,6 @@ impl<'a> Reader<'a> {
                 None
             }
         }
-    }
-
-    /// Root's pods are rootful; a user who starts the agent is the user who runs rootless pods.
-    fn own_runtime_dir(&self, machine: &Machine) -> Option<PathBuf> {
-        let own = self.sources.variable("XDG_RUNTIME_DIR").map(PathBuf::from);
-        own.filter(|path| !machine.is_root && path.is_dir())
     }
 
     /// A kubeconfig that is not there yet keeps nobody from running pods on podman: k3s writes it

@@ -458,6 +458,28 @@ fn the_users_own_runtime_directory_is_the_default_but_not_roots() {
 }
 
 #[test]
+fn an_agent_of_root_is_warned_of_a_runtime_directory_that_is_not_a_users() {
+    // Of the user who runs this test: root, or not.
+    let is_roots = rustix::process::geteuid().is_root();
+    for (file, key) in [
+        ("XDG_RUNTIME_DIR: ~/run\n", "XDG_RUNTIME_DIR"),
+        ("PODMAN_ROOTLESS_SOCKET: ~/run/podman.sock\n", "PODMAN_ROOTLESS_SOCKET"),
+    ] {
+        let mut device = device().with_server().file("STATE_DIR: ~/state\n").file(file);
+        assert_eq!(device.warnings(), Vec::<String>::new());
+        device.is_root = true;
+        let warnings = device.warnings();
+        let is_told = warnings.iter().any(|it| it.contains(key) && it.contains("is root's"));
+        assert_eq!(is_told, is_roots, "{warnings:?}");
+        // Before the user's first login.
+        fs::remove_dir(device.directory.path().join("run")).unwrap();
+        if key == "PODMAN_ROOTLESS_SOCKET" {
+            assert_eq!(device.warnings(), Vec::<String>::new());
+        }
+    }
+}
+
+#[test]
 fn retry_can_grow() {
     let config = device()
         .with_server()

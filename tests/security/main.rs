@@ -12,6 +12,9 @@
     reason = "a test of real processes, in real time"
 )]
 
+mod hostile_podman;
+mod rootless_peer;
+
 #[path = "../real/shared.rs"]
 mod shared;
 

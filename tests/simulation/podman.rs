@@ -10,6 +10,8 @@ use actors::podman_executor::{
     PlayRequest, PlayedPod, PodRow, PodmanApi, PodmanError, PodmanEvent, PullRequest, UpdateBody,
 };
 use actors::workload::{ExecutorKind, WorkloadId};
+use futures_util::FutureExt as _;
+use futures_util::future::{LocalBoxFuture, ready};
 use futures_util::stream::{StreamExt as _, unfold};
 use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -419,12 +421,12 @@ impl PodmanApi for Podman {
         })
     }
 
-    fn process_exists(&self, _: i64) -> Option<bool> {
-        Some(true)
+    fn living(&self, pids: Vec<i64>) -> LocalBoxFuture<'_, Option<BTreeSet<i64>>> {
+        ready(Some(pids.into_iter().collect())).boxed_local()
     }
 
-    fn offer_to_kernel(&self, _: i64) -> std::io::Result<()> {
-        Ok(())
+    fn offer_to_kernel(&self, _: i64) -> LocalBoxFuture<'_, std::io::Result<()>> {
+        ready(Ok(())).boxed_local()
     }
 
     fn owner(&self) -> Option<(u32, u32)> {

@@ -1,10 +1,9 @@
 //! The addresses of the Flotta edge API.
 
-use std::fmt::Write;
-
 use awc::http::Uri;
 
 use super::control_plane_error::{Call, ControlPlaneError};
+use crate::url_path::segment;
 use crate::workload::DeviceId;
 
 /// Below it every path of the API.
@@ -41,8 +40,11 @@ impl Endpoint {
         }
         let root = server.trim().trim_end_matches('/');
         let root = root.strip_suffix(BASE_PATH).unwrap_or(root);
+        let device = segment(device.as_str()).ok_or_else(|| ControlPlaneError::Misconfigured {
+            reason: format!("DEVICE_ID {:?} cannot stand in an address", device.as_str()),
+        })?;
         let path = |channel: &str, direction: &str| {
-            format!("{root}{BASE_PATH}/{channel}/{}/{direction}", encoded(device))
+            format!("{root}{BASE_PATH}/{channel}/{device}/{direction}")
         };
         Ok(Self {
             host,
@@ -60,20 +62,6 @@ impl Endpoint {
             Call::Control => &self.control_in,
         }
     }
-}
-
-/// Returns the id as one segment of a path.
-fn encoded(device: &DeviceId) -> String {
-    let mut text = String::new();
-    for byte in device.as_str().bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            text.push(char::from(byte));
-        } else {
-            // Writing to a string does not fail.
-            let _ = write!(text, "%{byte:02X}");
-        }
-    }
-    text
 }
 
 #[cfg(test)]
@@ -108,6 +96,14 @@ mod tests {
         let endpoint = Endpoint::new("https://h", &DeviceId::from("a/../ü")).unwrap();
         let expected = "https://h/api/flotta-management/v1/data/a%2F..%2F%C3%BC/out";
         assert_eq!(endpoint.url(Call::Heartbeat), expected);
+    }
+
+    #[test]
+    fn a_device_id_that_leads_elsewhere_is_refused() {
+        for device in ["", ".", ".."] {
+            let result = Endpoint::new("https://h", &DeviceId::from(device));
+            assert!(matches!(result, Err(ControlPlaneError::Misconfigured { .. })), "{device}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod contents;
 mod decoding;
 mod device;
+mod images;
 mod names;
 mod pod;
 mod profiles;
@@ -73,7 +74,7 @@ pub(crate) fn workload(mut draft: Draft, contents: &Contents) -> Result<Workload
     let namespace = filled(draft.namespace).unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
     names::check_label("namespace", &namespace)?;
     let executor = executor(draft.kind.as_deref(), draft.rootless)?;
-    pod::check(&draft.pod)?;
+    pod::check(&draft.pod, executor)?;
     pod::fit(&mut draft.pod);
     let restart_policy = pod::restart_policy(&draft.pod)?;
     let references = references::of_pod(&draft.pod);

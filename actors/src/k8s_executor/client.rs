@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use super::deployment::{Objects, workload_selector};
 use super::seen::{SeenDeployment, SeenPod};
+use crate::url_path::segment;
 use crate::workload::{DeviceId, WorkloadId};
 
 pub use self::error::{ClusterError, Refusal};
@@ -186,7 +187,9 @@ impl KubeClient {
             name: one.name_any(),
             uid: one.uid().unwrap_or_default(),
         });
-        Ok(found.collect())
+        // They go into paths as they are: what no object can be called is no answer of a cluster's.
+        let is_plain = |name: &str| segment(name).as_deref() == Some(name);
+        Ok(found.filter(|one| is_plain(&one.namespace) && is_plain(&one.name)).collect())
     }
 
     async fn within<T>(

@@ -161,7 +161,9 @@ impl StreamHandler<Result<PodmanEvent, PodmanError>> for PodmanExecutor {
     fn handle(&mut self, event: Result<PodmanEvent, PodmanError>, ctx: &mut Self::Context) {
         match event {
             Ok(event) => {
-                self.since = self.since.max(Some(event.time));
+                // One that is dated after now would hide all that comes before it.
+                let time = event.time.min(self.deps.clock.now().wall.timestamp());
+                self.since = self.since.max(Some(time));
                 // Looking at all pods while podman works on one would only hold that up.
                 if event.changes_state() && !self.bench.causes(&event) {
                     self.observe_soon(ctx);

@@ -1,8 +1,9 @@
 //! What the executor asks of one podman service, and how that can fail.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -32,6 +33,14 @@ pub enum PodmanError {
         /// The reason.
         #[source]
         source: Box<dyn Error>,
+    },
+    /// Somebody else's podman listens on the socket, or may.
+    #[error("podman at {} is not used: {reason}", socket.display())]
+    Foreign {
+        /// The socket.
+        socket: PathBuf,
+        /// Whose it is, and the way out.
+        reason: String,
     },
     /// The answer did not come, or not whole, in time.
     #[error("failed to {call} within {} s", after.as_secs_f32())]
@@ -172,14 +181,16 @@ pub trait PodmanApi {
     /// Removes an image, or the one name of an image that has several. One that does not exist is
     /// a success; one that a container uses is refused.
     fn remove_image<'a>(&'a self, image: &'a str) -> Answer<'a, ()>;
-    /// Tells whether a process exists where the service runs; `None` when that cannot be seen.
-    fn process_exists(&self, pid: i64) -> Option<bool>;
-    /// Lets the kernel end a process of a pod before the agent when memory is short.
+    /// Finds out which of `pids` exist where the service runs; `None` when that cannot be seen.
+    fn living(&self, pids: Vec<i64>) -> LocalBoxFuture<'_, Option<BTreeSet<i64>>>;
+    /// Lets the kernel end a process of a pod before the agent when memory is short. Under an agent of root
+    /// those of another user's podman are left as they are.
     ///
     /// # Errors
     /// The process is gone, or the agent may not.
-    fn offer_to_kernel(&self, pid: i64) -> std::io::Result<()>;
-    /// Returns user and group that the service runs as, when the agent must hand files over.
+    fn offer_to_kernel(&self, pid: i64) -> LocalBoxFuture<'_, io::Result<()>>;
+    /// Returns user and group that the service runs as, when it is another user's and the agent is root: who
+    /// must be handed what the service is to read, and whose word leads root nowhere.
     fn owner(&self) -> Option<(u32, u32)>;
 }
 

@@ -2,28 +2,38 @@
 
 mod control_group;
 mod oom_score;
+mod procfs;
 mod wording;
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{StreamExt as _, iter, unfold};
 use http::Method;
 use serde_json::json;
+use tokio::time::sleep;
 
 use super::api::{
     Answer, EventStream, PlayRequest, PodmanApi, PodmanError, PullRequest, REMOVE_TIMEOUT,
 };
-use super::events::Lines;
-use super::http::{Call, LIST_TIMEOUT, LibpodClient, decoded};
+use super::bounds::{MAX_ROWS, MAX_ROWS_OF_ONE};
+use super::events::{Lines, pause_after};
+use super::http::{Call, LIST_TIMEOUT, LibpodClient, Size, decoded};
 use super::libpod::{
     ContainerDetail, ContainerRow, HostInfo, ImageDetail, Info, PlayReport, PodRow, UpdateBody,
 };
 use crate::pod_manifest::{AGENT, ID, MANAGED_BY};
-use wording::{auth_header, pulled, read_lines};
+pub(super) use wording::pulled;
+use wording::{auth_header, read_lines};
 
 /// A call that reads or changes one container.
 const SINGLE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time for what the kernel knows of processes.
+const PROCESSES_TIMEOUT: Duration = Duration::from_secs(2);
 /// podman needs so much longer than the grace period to stop a container.
 const STOP_SLACK: Duration = Duration::from_secs(10);
 
@@ -40,7 +50,7 @@ fn beginning(name: &str) -> String {
 impl PodmanApi for LibpodClient {
     fn host(&self) -> Answer<'_, HostInfo> {
         Box::pin(async move {
-            let call = Call::new("read podman's facts", Method::GET, "info");
+            let call = Call::new("read podman's facts", Method::GET, "info").size(Size::One);
             let info: Info = self.read(call, SINGLE_TIMEOUT).await?;
             Ok(info.host)
         })
@@ -54,7 +64,14 @@ impl PodmanApi for LibpodClient {
             query.extend(since.as_deref().map(|since| ("since", since)));
             let call = Call::new("open the event stream", Method::GET, "events").query(&query);
             let reply = self.open(call, LIST_TIMEOUT).await?;
-            let pieces = unfold(reply, async |mut reply| Some((reply.piece().await?, reply)));
+            let pieces = unfold((reply, None), async |(mut reply, pause)| {
+                if let Some(pause) = pause {
+                    sleep(pause).await;
+                }
+                let piece = reply.piece().await?;
+                let pause = pause_after(piece.as_ref().map_or(0, |piece| piece.len()));
+                Some((piece, (reply, Some(pause))))
+            });
             let mut lines = Lines::default();
             let events = pieces.flat_map(move |piece| iter(read_lines(&mut lines, piece)));
             Ok(events.boxed_local())
@@ -64,8 +81,8 @@ impl PodmanApi for LibpodClient {
     fn containers(&self) -> Answer<'_, Vec<ContainerRow>> {
         let filters = json!({"label": [ours()]});
         Box::pin(async move {
-            let call = "list containers";
-            self.list(call, "containers/json", &filters).await
+            let call = Call::new("list containers", Method::GET, "containers/json");
+            self.list::<_, MAX_ROWS>(call.size(Size::All), &filters).await
         })
     }
 
@@ -74,30 +91,34 @@ impl PodmanApi for LibpodClient {
         let name = format!("{}-", beginning(pod));
         let filters = json!({"name": [name], "label": [ours(), format!("{ID}={pod}")]});
         Box::pin(async move {
-            let call = "list the pod's containers";
-            self.list(call, "containers/json", &filters).await
+            let call = Call::new("list the pod's containers", Method::GET, "containers/json");
+            self.list::<_, MAX_ROWS_OF_ONE>(call.size(Size::One), &filters).await
         })
     }
 
     fn pods(&self) -> Answer<'_, Vec<PodRow>> {
         let filters = json!({"label": [ours()]});
-        Box::pin(async move { self.list("list pods", "pods/json", &filters).await })
+        Box::pin(async move {
+            let call = Call::new("list pods", Method::GET, "pods/json").size(Size::All);
+            self.list::<_, MAX_ROWS>(call, &filters).await
+        })
     }
 
     fn pod<'a>(&'a self, name: &'a str) -> Answer<'a, Option<PodRow>> {
         let pattern = format!("{}$", beginning(name));
         let filters = json!({"label": [ours()], "name": [pattern]});
         Box::pin(async move {
-            let rows: Vec<PodRow> = self.list("find the pod", "pods/json", &filters).await?;
+            let call = Call::new("find the pod", Method::GET, "pods/json").size(Size::One);
+            let rows = self.list::<PodRow, MAX_ROWS_OF_ONE>(call, &filters).await?;
             Ok(rows.into_iter().find(|row| row.name == name))
         })
     }
 
     fn inspect<'a>(&'a self, container: &'a str) -> Answer<'a, ContainerDetail> {
         Box::pin(async move {
-            let path = format!("containers/{container}/json");
-            let call = Call::new("inspect the container", Method::GET, path);
-            self.read(call, SINGLE_TIMEOUT).await
+            let path = ["containers", container, "json"];
+            let call = Call::of("inspect the container", Method::GET, path);
+            self.read(call.size(Size::One), SINGLE_TIMEOUT).await
         })
     }
 
@@ -127,8 +148,8 @@ impl PodmanApi for LibpodClient {
             // Zero would mean podman's default of 10 s.
             let seconds = grace.as_secs().max(1).to_string();
             let query = [("t", seconds.as_str()), ("timeout", seconds.as_str())];
-            let path = format!("containers/{container}/stop");
-            let call = Call::new("stop the container", Method::POST, path).query(&query);
+            let path = ["containers", container, "stop"];
+            let call = Call::of("stop the container", Method::POST, path).query(&query);
             let after = grace.saturating_add(STOP_SLACK);
             self.expect(call, after, &[204, 304, 404]).await.map(drop)
         })
@@ -137,8 +158,8 @@ impl PodmanApi for LibpodClient {
     fn remove_pod<'a>(&'a self, name: &'a str) -> Answer<'a, ()> {
         Box::pin(async move {
             let query = [("force", "true"), ("timeout", "0")];
-            let path = format!("pods/{name}");
-            let call = Call::new("remove the pod", Method::DELETE, path).query(&query);
+            let path = ["pods", name, ""];
+            let call = Call::of("remove the pod", Method::DELETE, path).query(&query);
             match self.expect(call, REMOVE_TIMEOUT, &[200, 404]).await {
                 Ok(_) => Ok(()),
                 // Another removal was quicker.
@@ -150,8 +171,8 @@ impl PodmanApi for LibpodClient {
 
     fn update<'a>(&'a self, container: &'a str, limits: UpdateBody) -> Answer<'a, ()> {
         Box::pin(async move {
-            let path = format!("containers/{container}/update");
-            let call = Call::new("change the limits", Method::POST, path);
+            let path = ["containers", container, "update"];
+            let call = Call::of("change the limits", Method::POST, path);
             let call = call.body(json!(limits).to_string().into_bytes());
             self.expect(call, SINGLE_TIMEOUT, &[200, 201]).await.map(drop)
         })
@@ -159,16 +180,19 @@ impl PodmanApi for LibpodClient {
 
     fn limit_group<'a>(&'a self, container: &'a str, limits: UpdateBody) -> Answer<'a, ()> {
         Box::pin(async move {
+            if self.owner().is_some() {
+                return Err(control_group::refused(control_group::ANOTHER_USERS.to_owned()));
+            }
             let (host, detail) = (self.host().await?, self.inspect(container).await?);
-            control_group::limit(&host.cgroup_version, &detail.state.cgroup_path, container, limits)
-                .await
+            let (version, group) = (&host.cgroup_version, &detail.state.cgroup_path);
+            control_group::limit(&self.off_thread, version, group, container, limits).await
         })
     }
 
     fn image_id<'a>(&'a self, image: &'a str) -> Answer<'a, Option<String>> {
         Box::pin(async move {
             let what = "look for the image";
-            let call = Call::new(what, Method::GET, format!("images/{image}/json"));
+            let call = Call::of(what, Method::GET, ["images", image, "json"]).size(Size::One);
             let (status, body) = self.expect(call, SINGLE_TIMEOUT, &[200, 404]).await?;
             (status == 200).then(|| Ok(decoded::<ImageDetail>(what, &body)?.id)).transpose()
         })
@@ -176,7 +200,7 @@ impl PodmanApi for LibpodClient {
 
     fn remove_image<'a>(&'a self, image: &'a str) -> Answer<'a, ()> {
         Box::pin(async move {
-            let call = Call::new("remove the image", Method::DELETE, format!("images/{image}"));
+            let call = Call::of("remove the image", Method::DELETE, ["images", image, ""]);
             self.expect(call, REMOVE_TIMEOUT, &[200, 404]).await.map(drop)
         })
     }
@@ -198,30 +222,30 @@ impl PodmanApi for LibpodClient {
         })
     }
 
-    fn process_exists(&self, pid: i64) -> Option<bool> {
-        let proc = self.proc()?;
-        let exists = proc.join(pid.to_string()).exists();
-        // Asked last: a service that ends meanwhile shows nothing, which is no answer.
-        (exists || proc.join("1").exists()).then_some(exists)
+    fn living(&self, pids: Vec<i64>) -> LocalBoxFuture<'_, Option<BTreeSet<i64>>> {
+        async move {
+            let peer = self.peer()?;
+            let look = move || procfs::Procfs::of(peer).ok()?.living(&pids);
+            self.off_thread.run(PROCESSES_TIMEOUT, look).await.flatten()
+        }
+        .boxed_local()
     }
 
-    fn offer_to_kernel(&self, pid: i64) -> std::io::Result<()> {
-        self.proc().map_or(Ok(()), |proc| oom_score::raise(&proc, pid))
+    fn offer_to_kernel(&self, pid: i64) -> LocalBoxFuture<'_, io::Result<()>> {
+        async move {
+            let Some(peer) = self.peer().filter(|peer| !peer.is_of_another_user()) else {
+                return Ok(());
+            };
+            let offer = move || oom_score::raise(&procfs::Procfs::of(peer)?, pid);
+            let offered = self.off_thread.run(PROCESSES_TIMEOUT, offer).await;
+            offered.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
+        }
+        .boxed_local()
     }
 
     fn owner(&self) -> Option<(u32, u32)> {
-        use std::os::unix::fs::MetadataExt as _;
-        let socket = std::fs::metadata(&self.socket).ok()?;
-        let we_are_root = rustix::process::geteuid().is_root();
-        let theirs = (socket.uid(), socket.gid());
-        (we_are_root && socket.uid() != 0).then_some(theirs)
-    }
-}
-
-impl LibpodClient {
-    /// Returns the /proc that the service sees; it may live in another pid namespace.
-    fn proc(&self) -> Option<PathBuf> {
-        Some(PathBuf::from(format!("/proc/{}/root/proc", self.peer.get()?)))
+        let peer = self.peer().filter(|peer| peer.is_of_another_user())?;
+        Some((peer.uid, peer.gid))
     }
 }
 

@@ -1,12 +1,19 @@
 //! podman's event stream: lines of JSON, cut anywhere by the transport.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 
+use super::bounds::text;
 use super::libpod::ErrorAnswer;
 use crate::messages::Action;
 
 /// A line that grows beyond this is no event.
 const MAX_LINE: usize = 256 * 1024;
+/// So much of the stream is read in a second: thousands of events, and nothing to the agent's thread.
+const BYTES_PER_SECOND: u32 = 1024 * 1024;
+/// The least time from one piece of the stream to the next: that many small ones cost no more.
+const MIN_PAUSE: Duration = Duration::from_millis(1);
 /// Happenings that leave every container's state as it was.
 const IDLE: [&str; 8] = [
     "attach",
@@ -26,7 +33,7 @@ const STARTING: [&str; 3] = ["create", "init", "start"];
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct PodmanEvent {
     /// `died`, `start`, `remove` and so on.
-    #[serde(rename = "Action", default)]
+    #[serde(rename = "Action", default, deserialize_with = "text")]
     pub action: String,
     /// To what.
     #[serde(rename = "Actor", default)]
@@ -48,7 +55,7 @@ pub struct EventActor {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct EventAttributes {
     /// Its name: that of its pod, a dash, and its own in the pod.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub name: String,
 }
 
@@ -136,6 +143,13 @@ impl Lines {
     }
 }
 
+/// Returns how long to wait after a piece of so many bytes before the next is read. What is not read stays
+/// with podman, and nothing of it is lost.
+pub(super) fn pause_after(bytes: usize) -> Duration {
+    let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+    (Duration::from_secs(1) / BYTES_PER_SECOND).saturating_mul(bytes).max(MIN_PAUSE)
+}
+
 /// Decodes one line; `None` for an empty one.
 fn decode(line: &[u8]) -> Option<Line> {
     let line = line.trim_ascii();
@@ -187,6 +201,36 @@ mod tests {
         assert_eq!(lines.push(&endless), [Line::Rubbish]);
         let seen = lines.push(format!("tail\n\n[]\n{DIED}\n").as_bytes());
         assert_eq!(seen, [Line::Rubbish, Line::Rubbish, event("died", 1_795_431_036)]);
+    }
+
+    #[test]
+    fn a_flood_of_events_is_read_at_a_pace() {
+        for (bytes, least, most) in [(0, 1, 1), (500, 1, 1), (65_536, 60, 64), (1 << 20, 950, 1000)]
+        {
+            let pause = pause_after(bytes).as_millis();
+            assert!((least..=most).contains(&pause), "{bytes}: {pause} ms");
+        }
+        assert!(pause_after(usize::MAX) > Duration::from_secs(60));
+    }
+
+    #[test]
+    fn an_event_without_bounds_is_rubbish() {
+        let long = "x".repeat(2_000);
+        for line in [
+            format!("{{\"Action\":\"{long}\"}}\n"),
+            format!(
+                "{{\"Action\":\"died\",\"Actor\":{{\"Attributes\":{{\"name\":\"{long}\"}}}}}}\n"
+            ),
+            format!("{}\n", "[".repeat(100_000)),
+            format!("{{\"Action\":\"died\",\"x\":{}\n", "{\"x\":".repeat(20_000)),
+        ] {
+            assert_eq!(Lines::default().push(line.as_bytes()), [Line::Rubbish]);
+        }
+        let error = format!("{{\"cause\":\"{}\"}}\n", "x".repeat(100_000));
+        let Some(Line::Error(cause)) = Lines::default().push(error.as_bytes()).pop() else {
+            panic!("no error");
+        };
+        assert!(cause.len() < 5_000, "{}", cause.len());
     }
 
     #[test]

@@ -1,129 +1,84 @@
-//! HTTP over podman's unix socket: every exchange ends by its deadline, every answer is typed.
+//! HTTP over podman's unix socket: every exchange ends by its deadline, every answer is typed and bounded.
 //!
 //! Each call has a connection of its own: one that podman closed while it was idle would fail the
-//! next call, and closing it is how a call is given up.
+//! next call, and closing it is how a call is given up. Whose process answers is known before the first
+//! byte is sent; the process of another user may answer whatever harms the agent.
+
+mod beneath;
+mod call;
+mod off_thread;
+mod peer;
+mod reply;
 
 use std::cell::Cell;
+use std::os::unix::net;
 use std::path::PathBuf;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, Request, StatusCode, Uri, header};
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::net::UnixStream;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::api::PodmanError;
+use super::bounds::Rows;
 use super::libpod::ErrorAnswer;
+pub(super) use beneath::{Mounts, open as open_beneath};
+pub(super) use call::{Call, Size};
+pub(super) use off_thread::OffThread;
+pub(super) use peer::Peer;
+use peer::{Allowed, PeerError};
+pub use peer::{ExpectedPeer, runtime_dir_owner};
+use reply::{Body, Reply, SMALL};
 
-/// Works on podman 4.0 to 5.x; a 5 here would change the shape of inspect.
-const API: &str = "/v4.0.0/libpod";
 /// Listing never blocks on a lock, but for pods.
 pub(super) const LIST_TIMEOUT: Duration = Duration::from_secs(5);
-/// More than any answer needs: 8,000 containers.
-const MAX_ANSWER: usize = 16 * 1024 * 1024;
+/// Time for the file system to find the socket.
+const SOCKET_TIMEOUT: Duration = Duration::from_secs(5);
+/// Calls that are under way at one time, each with a connection; what is beyond waits for its place.
+const PLACES: usize = 64;
+/// The most that is kept of an answer's head, and of what was received and not read yet.
+const MAX_HEAD: usize = 64 * 1024;
+/// More than podman's answers have.
+const MAX_HEADERS: usize = 64;
 
 /// libpod over a unix socket.
 pub struct LibpodClient {
-    pub(super) socket: PathBuf,
-    /// The process that listens on the socket, once connected.
-    pub(super) peer: Rc<Cell<Option<i32>>>,
-}
-
-/// What is asked of libpod.
-pub(super) struct Call {
-    /// What it is for, as errors say it: "list containers".
-    what: &'static str,
-    method: Method,
-    /// Path and query below [`API`].
-    target: String,
-    registry_auth: Option<String>,
-    body: Vec<u8>,
-}
-
-impl Call {
-    pub(super) fn new(what: &'static str, method: Method, path: impl Into<String>) -> Self {
-        Self { what, method, target: path.into(), registry_auth: None, body: Vec::new() }
-    }
-
-    pub(super) fn query(mut self, pairs: &[(&str, &str)]) -> Self {
-        // Pairs of texts can always be encoded.
-        let query = serde_urlencoded::to_string(pairs).unwrap_or_default();
-        self.target = format!("{}?{query}", self.target);
-        self
-    }
-
-    pub(super) fn registry_auth(mut self, value: Option<String>) -> Self {
-        self.registry_auth = value;
-        self
-    }
-
-    pub(super) fn body(mut self, body: Vec<u8>) -> Self {
-        self.body = body;
-        self
-    }
-
-    fn request(self) -> Result<Request<Full<Bytes>>, PodmanError> {
-        // A name that makes no address: podman could only refuse it.
-        let refused = |error: http::Error| {
-            let cause = error.to_string();
-            PodmanError::Refused { call: self.what, status: 400, message: cause.clone(), cause }
-        };
-        let uri = Uri::try_from(format!("{API}/{}", self.target));
-        let mut request = Request::builder()
-            .method(self.method)
-            .uri(uri.map_err(|error| refused(error.into()))?)
-            .header(header::HOST, "podman")
-            .header(header::CONNECTION, "close")
-            .header(header::CONTENT_TYPE, "application/json");
-        if let Some(auth) = self.registry_auth {
-            request = request.header("X-Registry-Auth", auth);
-        }
-        request.body(Full::from(self.body)).map_err(refused)
-    }
-}
-
-/// The head of an answer, and its body as it comes.
-pub(super) struct Reply {
-    pub(super) status: StatusCode,
-    body: Incoming,
-    /// Moves the bytes; dropped, the connection is closed.
-    _connection: JoinSet<()>,
-}
-
-impl Reply {
-    /// Reads the whole body.
-    async fn whole(self, call: &'static str) -> Result<Bytes, PodmanError> {
-        let body = Limited::new(self.body, MAX_ANSWER).collect().await;
-        Ok(body.map_err(|source| PodmanError::Cut { call, source })?.to_bytes())
-    }
-
-    /// Waits for more of the body; `None` at its end.
-    pub(super) async fn piece(&mut self) -> Option<Result<Bytes, hyper::Error>> {
-        loop {
-            match self.body.frame().await? {
-                // Trailers are nothing that libpod sends.
-                Ok(frame) => match frame.into_data() {
-                    Ok(data) => return Some(Ok(data)),
-                    Err(_) => continue,
-                },
-                Err(error) => return Some(Err(error)),
-            }
-        }
-    }
+    socket: PathBuf,
+    expected: ExpectedPeer,
+    /// The process that listened on the socket when last connected.
+    peer: Cell<Option<Peer>>,
+    places: Arc<Semaphore>,
+    /// The turn of an answer that is large.
+    large: Arc<Semaphore>,
+    connecting: OffThread,
+    pub(super) off_thread: OffThread,
 }
 
 impl LibpodClient {
-    /// Returns a client for the service at `socket`, which need not exist yet.
+    /// Returns a client for the service at `socket`, which need not exist yet, and which is spoken to only
+    /// if it is as `expected`.
     #[must_use]
-    pub fn new(socket: impl Into<PathBuf>) -> Self {
-        Self { socket: socket.into(), peer: Rc::default() }
+    pub fn new(socket: impl Into<PathBuf>, expected: ExpectedPeer) -> Self {
+        Self {
+            socket: socket.into(),
+            expected,
+            peer: Cell::default(),
+            places: Arc::new(Semaphore::new(PLACES)),
+            large: Arc::new(Semaphore::new(1)),
+            connecting: OffThread::default(),
+            off_thread: OffThread::default(),
+        }
+    }
+
+    /// Returns the process that listens, as it was when last connected.
+    pub(super) fn peer(&self) -> Option<Peer> {
+        self.peer.get()
     }
 
     /// Sends `call` and reads the head of its answer. An error answer is an error.
@@ -138,8 +93,7 @@ impl LibpodClient {
                 return Ok(reply);
             }
             let status = reply.status.as_u16();
-            let body = reply.whole(what).await.unwrap_or_default();
-            Err(refused(what, status, &body))
+            Err(refused(what, status, &reply.beginning().await))
         };
         let timed_out = |_| PodmanError::Timeout { call: what, after };
         timeout(after, opening).await.map_err(timed_out)?
@@ -148,61 +102,97 @@ impl LibpodClient {
     async fn send(&self, call: Call) -> Result<Reply, PodmanError> {
         let what = call.what;
         let request = call.request()?;
-        let stream = UnixStream::connect(&self.socket).await.map_err(|source| {
-            PodmanError::Connect { socket: self.socket.clone(), source: source.into() }
-        })?;
-        self.peer.set(stream.peer_cred().ok().and_then(|credentials| credentials.pid()));
+        let stream = self.connect(what).await?;
         let cut = |source: hyper::Error| PodmanError::Cut { call: what, source: source.into() };
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(cut)?;
+        let mut settings = http1::Builder::new();
+        settings.max_buf_size(MAX_HEAD).max_headers(MAX_HEADERS);
+        let (mut sender, connection) =
+            settings.handshake(TokioIo::new(stream)).await.map_err(cut)?;
         let mut tasks = JoinSet::new();
         // How it ended is told to whoever reads the answer.
         tasks.spawn_local(async { drop(connection.await) });
         let (head, body) = sender.send_request(request).await.map_err(cut)?.into_parts();
-        Ok(Reply { status: head.status, body, _connection: tasks })
+        Ok(Reply { status: head.status, body, _connection: tasks, _place: None })
     }
 
-    /// Sends, reads the whole answer within `after`, and expects one of `good`.
+    /// Connects to the one who is to answer, and to no other.
+    async fn connect(&self, call: &'static str) -> Result<UnixStream, PodmanError> {
+        let (socket, expected) = (self.socket.clone(), self.expected.clone());
+        let opening = move || peer::open(&socket, &expected);
+        let opened = self.connecting.run(SOCKET_TIMEOUT, opening).await;
+        let opened = opened.ok_or(PodmanError::Timeout { call, after: SOCKET_TIMEOUT })?;
+        let (stream, peer) = opened.and_then(prove).map_err(|error| match error {
+            PeerError::Absent(source) => {
+                PodmanError::Connect { socket: self.socket.clone(), source: source.into() }
+            }
+            PeerError::Foreign(reason) => {
+                PodmanError::Foreign { socket: self.socket.clone(), reason }
+            }
+        })?;
+        self.peer.set(Some(peer));
+        Ok(stream)
+    }
+
+    /// Sends, reads the whole answer within `after`, and expects one of `good`. Where too many calls are
+    /// under way, it waits as long for its place.
     pub(super) async fn expect(
         &self,
         call: Call,
         after: Duration,
         good: &[u16],
-    ) -> Result<(u16, Bytes), PodmanError> {
-        let what = call.what;
-        let exchange = async {
-            let reply = self.send(call).await?;
-            Ok((reply.status.as_u16(), reply.whole(what).await?))
-        };
+    ) -> Result<(u16, Body), PodmanError> {
+        let (what, size) = (call.what, call.size);
         let timed_out = |_| PodmanError::Timeout { call: what, after };
-        let (status, body) = timeout(after, exchange).await.map_err(timed_out)??;
-        if good.contains(&status) {
-            return Ok((status, body));
-        }
-        Err(refused(what, status, &body))
+        let place = Arc::clone(&self.places).acquire_owned();
+        let place = timeout(after, place).await.map_err(timed_out)?.ok();
+        let exchange = async {
+            let mut reply = self.send(call).await?;
+            reply._place = place;
+            let status = reply.status.as_u16();
+            if good.contains(&status) {
+                return Ok((status, reply.whole(what, size, &self.large).await?));
+            }
+            Err(refused(what, status, &reply.beginning().await))
+        };
+        timeout(after, exchange).await.map_err(timed_out)?
     }
 
-    pub(super) async fn read<T: DeserializeOwned>(
+    pub(super) async fn read<T: DeserializeOwned + Send + 'static>(
         &self,
         call: Call,
         after: Duration,
     ) -> Result<T, PodmanError> {
         let what = call.what;
         let (_, body) = self.expect(call, after, &[200]).await?;
-        decoded(what, &body)
+        if body.len() <= SMALL {
+            return decoded(what, &body);
+        }
+        let decoding = tokio::task::spawn_blocking(move || {
+            serde_json::from_slice(&body).map_err(|error| error.to_string())
+        });
+        let decoded = decoding.await.unwrap_or_else(|error| Err(error.to_string()));
+        decoded.map_err(|reason| PodmanError::Garbled { call: what, source: reason.into() })
     }
 
-    pub(super) async fn list<T: DeserializeOwned>(
+    /// Lists what fits `filters`, at most `MAX` of it.
+    pub(super) async fn list<T: DeserializeOwned + Send + 'static, const MAX: usize>(
         &self,
-        what: &'static str,
-        path: &str,
+        call: Call,
         filters: &Value,
     ) -> Result<Vec<T>, PodmanError> {
         let query = [("all", "true"), ("filters", &filters.to_string())];
-        let call = Call::new(what, Method::GET, path).query(&query);
-        // An empty list may come as null.
-        let rows: Option<Vec<T>> = self.read(call, LIST_TIMEOUT).await?;
-        Ok(rows.unwrap_or_default())
+        let rows: Rows<T, MAX> = self.read(call.query(&query), LIST_TIMEOUT).await?;
+        Ok(rows.0)
     }
+}
+
+/// Asks the kernel who is at the other end of a connection, and goes on only with those who may be.
+fn prove((stream, allowed): (net::UnixStream, Allowed)) -> Result<(UnixStream, Peer), PeerError> {
+    let stream = UnixStream::from_std(stream)?;
+    let credentials = stream.peer_cred()?;
+    allowed.check(credentials.uid())?;
+    let pid = credentials.pid().filter(|pid| *pid > 0);
+    Ok((stream, Peer { uid: credentials.uid(), gid: credentials.gid(), pid }))
 }
 
 /// Reads JSON.
@@ -234,8 +224,8 @@ mod tests {
 
     #[actix::test]
     async fn a_name_that_makes_no_address_is_refused_and_not_podmans_absence() {
-        let client = LibpodClient::new("/nowhere/podman.sock");
-        for image in ["quay.io/a b:1", "quay.io/a<b>"] {
+        let client = LibpodClient::new("/nowhere/podman.sock", ExpectedPeer::RootOrOwn);
+        for image in ["", "..", &"a".repeat(70_000)] {
             let answer = client.image_id(image).await;
             assert!(matches!(answer, Err(PodmanError::Refused { .. })), "{image}: {answer:?}");
         }

@@ -4,25 +4,20 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// libpod writes `null` for an empty list or map.
-fn null_is_empty<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de> + Default,
-{
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
-}
+use super::bounds::{MAX_ROWS_OF_ONE, Rows, labels, path, several_words, text, texts, words};
 
 /// One row of `containers/json`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct ContainerRow {
     /// The container's id.
+    #[serde(deserialize_with = "text")]
     pub id: String,
     /// Its names; podman gives one.
-    #[serde(deserialize_with = "null_is_empty")]
+    #[serde(deserialize_with = "texts")]
     pub names: Vec<String>,
     /// `running`, `exited`, `created` and so on.
+    #[serde(deserialize_with = "text")]
     pub state: String,
     /// Its exit code, once it ended.
     pub exit_code: i32,
@@ -33,9 +28,10 @@ pub struct ContainerRow {
     /// Its process as the podman service sees it; zero when there is none.
     pub pid: i64,
     /// The name of its pod.
+    #[serde(deserialize_with = "text")]
     pub pod_name: String,
     /// The pod's labels.
-    #[serde(deserialize_with = "null_is_empty")]
+    #[serde(deserialize_with = "labels")]
     pub labels: BTreeMap<String, String>,
 }
 
@@ -44,11 +40,13 @@ pub struct ContainerRow {
 #[serde(rename_all = "PascalCase", default)]
 pub struct PodRow {
     /// Its name.
+    #[serde(deserialize_with = "text")]
     pub name: String,
     /// `Running`, `Degraded`, `Created` and so on.
+    #[serde(deserialize_with = "text")]
     pub status: String,
     /// Its labels.
-    #[serde(deserialize_with = "null_is_empty")]
+    #[serde(deserialize_with = "labels")]
     pub labels: BTreeMap<String, String>,
 }
 
@@ -72,8 +70,10 @@ pub struct DetailState {
     #[serde(rename = "OOMKilled")]
     pub oom_killed: bool,
     /// What podman has to say about the end.
+    #[serde(deserialize_with = "words")]
     pub error: String,
     /// Its control group, relative to where a controller is mounted.
+    #[serde(deserialize_with = "path")]
     pub cgroup_path: String,
 }
 
@@ -90,6 +90,7 @@ pub struct DetailHostConfig {
 #[serde(rename_all = "PascalCase", default)]
 pub(super) struct ImageDetail {
     /// The image's id.
+    #[serde(deserialize_with = "text")]
     pub(super) id: String,
 }
 
@@ -106,9 +107,10 @@ pub(super) struct Info {
 #[serde(rename_all = "camelCase", default)]
 pub struct HostInfo {
     /// `v1` or `v2`.
+    #[serde(deserialize_with = "text")]
     pub cgroup_version: String,
     /// The controllers that podman may use.
-    #[serde(deserialize_with = "null_is_empty")]
+    #[serde(deserialize_with = "texts")]
     pub cgroup_controllers: Vec<String>,
     /// Privileges.
     pub security: SecurityInfo,
@@ -131,6 +133,7 @@ pub struct SecurityInfo {
 #[serde(default)]
 pub struct Program {
     /// Its path; empty when it is not installed.
+    #[serde(deserialize_with = "path")]
     pub executable: String,
 }
 
@@ -139,8 +142,12 @@ pub struct Program {
 #[serde(rename_all = "PascalCase", default)]
 pub struct PlayReport {
     /// The pods that were made.
-    #[serde(deserialize_with = "null_is_empty")]
+    #[serde(deserialize_with = "pods")]
     pub pods: Vec<PlayedPod>,
+}
+
+fn pods<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PlayedPod>, D::Error> {
+    Rows::<PlayedPod, MAX_ROWS_OF_ONE>::deserialize(deserializer).map(|rows| rows.0)
 }
 
 /// One pod of a [`PlayReport`].
@@ -148,7 +155,7 @@ pub struct PlayReport {
 #[serde(rename_all = "PascalCase", default)]
 pub struct PlayedPod {
     /// Why containers did not start.
-    #[serde(deserialize_with = "null_is_empty")]
+    #[serde(deserialize_with = "several_words")]
     pub container_errors: Vec<String>,
 }
 
@@ -157,11 +164,13 @@ pub struct PlayedPod {
 #[serde(default)]
 pub(super) struct ErrorAnswer {
     /// The innermost reason; the same in all versions.
+    #[serde(deserialize_with = "words")]
     pub(super) cause: String,
     /// The whole chain; differs between versions.
+    #[serde(deserialize_with = "words")]
     pub(super) message: String,
     /// What pods answer instead: one line for each container.
-    #[serde(rename = "Errs", deserialize_with = "null_is_empty")]
+    #[serde(rename = "Errs", deserialize_with = "several_words")]
     pub(super) errs: Vec<String>,
 }
 
@@ -170,8 +179,10 @@ pub(super) struct ErrorAnswer {
 #[serde(default)]
 pub(super) struct PullLine {
     /// The image's id: the pull succeeded.
+    #[serde(deserialize_with = "text")]
     pub(super) id: String,
     /// Why the pull failed.
+    #[serde(deserialize_with = "words")]
     pub(super) error: String,
 }
 

@@ -12,6 +12,10 @@ use crate::workload::{Limits, Workload};
 /// The period of a CPU quota, in microseconds.
 const CPU_PERIOD: u64 = 100_000;
 
+/// What else there is to know where the service is another user's.
+const HINT: &str = "; an agent that runs as root does not write control groups of another user's podman: \
+                    the limit holds from the pod's next start";
+
 /// Returns what this podman can limit: as root everything, else what cgroup v2 leaves to it.
 pub(super) fn limit_support(host: &HostInfo) -> LimitSupport {
     let delegated = |controller: &str| {
@@ -80,7 +84,9 @@ pub(super) async fn apply_limits(
             match changed {
                 Err(error) if error.is_refusal() => {
                     let (name, why) = (&wanted.container, error.chain());
-                    let message = format!("the {what} limit of container {name} stays: {why}");
+                    let hint = bench.api.owner().map_or("", |_| HINT);
+                    let message =
+                        format!("the {what} limit of container {name} stays: {why}{hint}");
                     limited.refused.push(message);
                 }
                 other @ (Ok(()) | Err(_)) => other.map_err(|error| unavailable(&error))?,
@@ -90,7 +96,7 @@ pub(super) async fn apply_limits(
     Ok(limited)
 }
 
-/// Changes limits through podman, else, where podman refuses, in the control group.
+/// Changes limits through podman, else, where podman refuses and is trusted, in the control group.
 async fn change_limit(
     bench: &Workbench,
     container: &str,

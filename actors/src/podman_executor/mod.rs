@@ -4,14 +4,16 @@
 //! `volumes` and `store`; `start`, `stop` and `pull` are the sequences of calls that one command comes to, on the
 //! `workbench` that they share, `limits` for a pod that runs; `observer` keeps what an observation
 //! needs beyond one listing; `image_care` removes images that the agent brought and nobody wants;
-//! `pod_state`, `events`, `libpod`, `image_ledger`, `notices` and `words` only decide.
+//! `pod_state`, `events`, `libpod`, `bounds`, `image_ledger`, `notices` and `words` only decide.
 
 mod actor;
 #[cfg(all(test, feature = "testing"))]
 mod actor_tests;
 mod api;
+mod bounds;
 mod client;
 mod disk;
+pub mod doors;
 mod events;
 mod http;
 mod image_care;
@@ -37,7 +39,7 @@ pub use api::{Answer, EventStream, PlayRequest, PodmanApi, PodmanError, PullRequ
 pub use client::boot_id;
 pub use disk::{Kept, PodmanDisk, Turn, Turns, on_disk};
 pub use events::PodmanEvent;
-pub use http::LibpodClient;
+pub use http::{ExpectedPeer, LibpodClient, runtime_dir_owner};
 pub use libpod::{
     ContainerDetail, ContainerRow, DetailHostConfig, DetailState, HostInfo, PlayReport, PlayedPod,
     PodRow, Program, SecurityInfo, UpdateBody, UpdateCpu, UpdateMemory,

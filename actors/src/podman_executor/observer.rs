@@ -100,7 +100,7 @@ impl Observer {
         }
         self.forget_full_pods(&rows);
         self.look_into_ends(&rows).await;
-        let vanished = self.vanished(&rows, at.monotonic);
+        let vanished = self.vanished(&rows, at.monotonic).await;
         let memory = self.memory.borrow();
         let known =
             Knowledge { boot_id: &self.bench.boot_id, ends: &memory.ends, vanished: &vanished };
@@ -189,11 +189,15 @@ impl Observer {
     }
 
     /// Returns the containers whose process is gone for good although podman says that they run.
-    fn vanished(&self, rows: &[ContainerRow], now: Monotonic) -> BTreeSet<String> {
-        let running = rows.iter().filter(|row| phase(row) == Phase::Running);
-        let gone = running
-            .filter(|row| row.pid > 0 && self.bench.api.process_exists(row.pid) == Some(false));
-        let gone: BTreeSet<_> = gone.map(|row| row.id.clone()).collect();
+    async fn vanished(&self, rows: &[ContainerRow], now: Monotonic) -> BTreeSet<String> {
+        let running = rows.iter().filter(|row| phase(row) == Phase::Running && row.pid > 0);
+        let running: Vec<_> = running.collect();
+        let pids = running.iter().map(|row| row.pid).collect();
+        // What cannot be seen is taken to be as podman says.
+        let living = self.bench.api.living(pids).await;
+        let is_gone =
+            |row: &&&ContainerRow| living.as_ref().is_some_and(|it| !it.contains(&row.pid));
+        let gone: BTreeSet<_> = running.iter().filter(is_gone).map(|row| row.id.clone()).collect();
         let since = &mut self.memory.borrow_mut().gone;
         since.retain(|id, _| gone.contains(id));
         for id in gone {

@@ -10,6 +10,9 @@ use crate::workload::{
     ContainerEnd, CurrentState, DeviceId, ObservedPod, WorkloadId, WorkloadName,
 };
 
+/// The longest name that Kubernetes allows.
+const MAX_NAME: usize = 253;
+
 /// One end of one container: its id and when it ended.
 pub(super) type EndKey = (String, i64);
 
@@ -72,7 +75,8 @@ pub(super) fn is_ours(labels: &BTreeMap<String, String>, pod: &str, device: &Dev
 /// Returns whether `name` can be the name of a pod of ours.
 fn is_pod_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    name.starts_with(|c: char| c.is_ascii_alphanumeric())
+    name.len() <= MAX_NAME
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.chars().all(plain)
         && !name.contains("..")
 }
@@ -178,7 +182,9 @@ fn incomplete(message: String) -> CurrentState {
 }
 
 fn workload_name(labels: &BTreeMap<String, String>, id: &str) -> WorkloadName {
-    WorkloadName::from(labels.get(WORKLOAD).map_or(id, String::as_str))
+    // Anybody can write labels: what can be no name is none.
+    let name = labels.get(WORKLOAD).filter(|name| is_pod_name(name));
+    WorkloadName::from(name.map_or(id, String::as_str))
 }
 
 fn started_at(rows: &[&ContainerRow]) -> Option<DateTime<chrono::Utc>> {
@@ -235,6 +241,8 @@ mod tests {
             ("a..b", Some("a..b"), None, false),
             (".left-0-web", Some(".left-0-web"), None, false),
             ("", Some(""), None, false),
+            (&"n".repeat(253), Some(&"n".repeat(253)), None, true),
+            (&"n".repeat(254), Some(&"n".repeat(254)), None, false),
         ] {
             let labels = [(ID, id), (DEVICE, of)].into_iter();
             let labels = labels.filter_map(|(k, v)| Some((k.to_owned(), v?.to_owned())));
@@ -297,6 +305,20 @@ mod tests {
         assert_eq!(word(&state(&[old("exited")], &[])), "Incomplete");
         assert_eq!(word(&state(&[old("created")], &[])), "Incomplete");
         assert_eq!(word(&state(&[old("running")], &[])), "Running");
+    }
+
+    #[test]
+    fn a_label_that_is_no_name_gives_a_workload_none() {
+        for (label, expected) in [
+            ("web", "web"),
+            ("\u{1b}[2J\u{202e}", "web-1"),
+            ("a/b", "web-1"),
+            (&"n".repeat(254), "web-1"),
+            ("", "web-1"),
+        ] {
+            let labels = [(WORKLOAD.to_owned(), label.to_owned())].into();
+            assert_eq!(workload_name(&labels, "web-1"), WorkloadName::from(expected), "{label:?}");
+        }
     }
 
     #[test]

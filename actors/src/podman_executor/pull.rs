@@ -33,6 +33,7 @@ pub(super) async fn pull(
         let before = before.map_err(|error| match error {
             PodmanError::Refused { cause, .. } => failed(image.clone(), pull_reason(&cause)),
             PodmanError::Connect { .. }
+            | PodmanError::Foreign { .. }
             | PodmanError::Timeout { .. }
             | PodmanError::Cut { .. }
             | PodmanError::Garbled { .. } => unavailable(&error),
@@ -104,7 +105,10 @@ fn pull_error(error: &PodmanError) -> PullFailure {
         PodmanError::Timeout { after, .. } => {
             PullFailure { message: timed_out(*after), unreachable: true, runtime: false }
         }
-        PodmanError::Connect { .. } | PodmanError::Cut { .. } | PodmanError::Garbled { .. } => {
+        PodmanError::Connect { .. }
+        | PodmanError::Foreign { .. }
+        | PodmanError::Cut { .. }
+        | PodmanError::Garbled { .. } => {
             PullFailure { message: error.chain(), unreachable: false, runtime: true }
         }
     }

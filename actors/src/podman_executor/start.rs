@@ -52,8 +52,8 @@ pub(super) async fn start(
         true => Vec::new(),
         false => bench.containers_of(&workload.id).await.map_err(silent)?,
     };
-    if runs(bench, &rows) {
-        offer_to_kernel(bench, workload, &rows);
+    if runs(bench, &rows).await {
+        offer_to_kernel(bench, workload, &rows).await;
         let limited = apply_limits(bench, workload, limits, &rows).await?;
         return Ok((Notes { limited: Some(limited), ..Notes::default() }, rows));
     }
@@ -68,7 +68,7 @@ pub(super) async fn start(
 
     match play(bench, workload, &plan, &host, deadline).await {
         Ok(rows) => {
-            offer_to_kernel(bench, workload, &rows);
+            offer_to_kernel(bench, workload, &rows).await;
             let limited = unsupported(limits, limit_support(&host));
             Ok((Notes { adjusted: plan.warnings, limited: Some(limited) }, rows))
         }
@@ -122,7 +122,7 @@ async fn play(
     let mut played = bench.api.play(request(bench.left(deadline))).await;
     if is_name_taken(&played) {
         let rows = bench.containers_of(&workload.id).await.map_err(silent)?;
-        if runs(bench, &rows) {
+        if runs(bench, &rows).await {
             return Ok(rows);
         }
         remove_namesake(bench, workload, &rows).await?;
@@ -143,7 +143,7 @@ async fn play(
         // podman goes on without us: what counts is what it came to.
         Err(error @ PodmanError::Timeout { .. }) => {
             let rows = bench.containers_of(&workload.id).await.map_err(silent)?;
-            if runs(bench, &rows) {
+            if runs(bench, &rows).await {
                 return Ok(rows);
             }
             let message = error.chain();
@@ -151,6 +151,7 @@ async fn play(
         }
         Err(
             error @ (PodmanError::Connect { .. }
+            | PodmanError::Foreign { .. }
             | PodmanError::Cut { .. }
             | PodmanError::Garbled { .. }),
         ) => Err(unavailable(&error)),
@@ -229,9 +230,9 @@ async fn verify(bench: &Workbench, workload: &Workload) -> Result<Vec<ContainerR
 }
 
 /// Lets the kernel end the pod's processes before the agent when memory is short.
-fn offer_to_kernel(bench: &Workbench, workload: &Workload, rows: &[ContainerRow]) {
+async fn offer_to_kernel(bench: &Workbench, workload: &Workload, rows: &[ContainerRow]) {
     for row in rows.iter().filter(|row| row.pid > 0) {
-        if let Err(error) = bench.api.offer_to_kernel(row.pid) {
+        if let Err(error) = bench.api.offer_to_kernel(row.pid).await {
             let (job_id, container) = (workload.id.as_str(), container_name(row));
             debug!(job_id, container, %error, "container's oom score was not raised");
         }
@@ -239,17 +240,20 @@ fn offer_to_kernel(bench: &Workbench, workload: &Workload, rows: &[ContainerRow]
 }
 
 /// Returns whether `rows` are a pod that runs as it should.
-fn runs(bench: &Workbench, rows: &[ContainerRow]) -> bool {
+async fn runs(bench: &Workbench, rows: &[ContainerRow]) -> bool {
     let known = Knowledge {
         boot_id: &bench.boot_id,
         ends: &std::collections::BTreeMap::new(),
         vanished: &BTreeSet::new(),
     };
     let rows: Vec<_> = rows.iter().collect();
-    let gone = |pid: i64| pid > 0 && bench.api.process_exists(pid) == Some(false);
-    !rows.is_empty()
-        && pod_state(&rows, known) == CurrentState::Running
-        && !rows.iter().any(|row| gone(row.pid))
+    if rows.is_empty() || pod_state(&rows, known) != CurrentState::Running {
+        return false;
+    }
+    let pids: Vec<_> = rows.iter().map(|row| row.pid).filter(|pid| *pid > 0).collect();
+    let all = pids.iter().copied().collect();
+    // What cannot be seen is taken to be as podman says.
+    bench.api.living(pids).await.is_none_or(|living| living == all)
 }
 
 async fn failed(bench: &Workbench, workload: &Workload, text: &str) -> CommandError {

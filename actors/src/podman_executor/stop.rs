@@ -130,6 +130,7 @@ fn command_error(error: &PodmanError) -> CommandError {
             CommandError::Stop { message: stop_reason(message, &error.chain()) }
         }
         PodmanError::Connect { .. }
+        | PodmanError::Foreign { .. }
         | PodmanError::Timeout { .. }
         | PodmanError::Cut { .. }
         | PodmanError::Garbled { .. } => unavailable(error),

@@ -125,7 +125,9 @@ impl Workbench {
         id: &WorkloadId,
     ) -> Result<Vec<ContainerRow>, PodmanError> {
         let mut rows = self.api.containers_of(id.as_str()).await?;
-        rows.retain(|row| is_ours(&row.labels, &row.pod_name, &self.device_id));
+        let is_ours = |row: &ContainerRow| is_ours(&row.labels, &row.pod_name, &self.device_id);
+        // podman was asked for those of this pod; what else it lists is no business of the command's.
+        rows.retain(|row| row.pod_name == id.as_str() && is_ours(row));
         Ok(rows)
     }
 

@@ -100,7 +100,8 @@ impl Jobs {
         if step == Step::Pull && job.take_up_pull(now) {
             step = next_step(job, &self.runtimes, now);
         }
-        self.budget.wants(name, step.needs_place());
+        let runtime = job.wanted().map(|pod| pod.executor);
+        self.budget.wants(name, runtime.zip(step.needs_place()));
         if step == Step::Forget {
             self.jobs.remove(name);
             self.agenda.plan_at(name, None);
@@ -120,22 +121,25 @@ impl Jobs {
         now: Moment,
     ) -> Option<(ExecutorKind, ExecutorCommand)> {
         let job = self.jobs.get_mut(name)?;
+        if let Some(doing) = step.needs_place()
+            && !self.budget.admits(name, (job.wanted()?.executor, doing))
+        {
+            return None;
+        }
         let (doing, pod, action) = match step {
-            Step::Pull if self.budget.admits(name, Doing::Pulling) => pull(job)?,
-            Step::Start if self.budget.admits(name, Doing::Starting) => start(job)?,
+            Step::Pull => pull(job)?,
+            Step::Start => start(job)?,
             Step::Limit => limit(job)?,
             Step::Stop(pod) => stop(job, pod.clone()),
             Step::Suspend(pod) => suspend(job, pod.clone()),
-            Step::Pull | Step::Start | Step::Forget | Step::WaitUntil(_) | Step::Settled => {
-                return None;
-            }
+            Step::Forget | Step::WaitUntil(_) | Step::Settled => return None,
         };
         let deadline = now.monotonic + job.time_for(doing, &pod);
         let until = deadline + GIVE_UP_MARGIN;
         let id = CommandId(self.next_command);
         self.next_command += 1;
-        self.budget.spend(id, doing, until);
         let executor = pod.executor;
+        self.budget.spend(id, (executor, doing), until);
         let (limits, sent_at) = (job.limits, now.monotonic);
         job.sent(InFlight { command: id, doing, pod, limits, sent_at, until }, now);
         Some((executor, ExecutorCommand { id, deadline, action }))

@@ -5,74 +5,75 @@ use std::collections::{BTreeMap, VecDeque};
 use super::run::Doing;
 use crate::clock::Monotonic;
 use crate::messages::CommandId;
-use crate::workload::WorkloadName;
+use crate::workload::{ExecutorKind, WorkloadName};
+
+/// What takes a place: a pull or a start, on this runtime.
+pub(super) type Work = (ExecutorKind, Doing);
 
 /// The budget. Pulls and starts have places of their own: a registry that hangs must not keep a
-/// pod from its restart.
+/// pod from its restart. So has each runtime: a user's podman that hangs must not keep root's pods.
 #[derive(Debug)]
 pub(super) struct StartBudget {
-    pulls: Places,
-    starts: Places,
+    places: Vec<(Work, Places)>,
 }
 
 impl StartBudget {
-    /// Returns a budget of `limit` pulls and `limit` starts, at least 1 of each.
+    /// Returns a budget of `limit` pulls and `limit` starts on each runtime, at least 1 of each.
     pub(super) fn new(limit: usize) -> Self {
-        Self { pulls: Places::new(limit), starts: Places::new(limit) }
+        let works = ExecutorKind::ALL
+            .into_iter()
+            .flat_map(|executor| [Doing::Pulling, Doing::Starting].map(|doing| (executor, doing)));
+        Self { places: works.map(|work| (work, Places::new(limit))).collect() }
     }
 
     /// Returns whether `name` may do that now; if not, it waits its turn.
-    pub(super) fn admits(&mut self, name: &WorkloadName, doing: Doing) -> bool {
-        self.places(doing).is_none_or(|places| places.admits(name))
+    pub(super) fn admits(&mut self, name: &WorkloadName, work: Work) -> bool {
+        self.places(work).is_none_or(|places| places.admits(name))
     }
 
     /// Notes that a command was sent.
-    pub(super) fn spend(&mut self, command: CommandId, doing: Doing, until: Monotonic) {
-        if let Some(places) = self.places(doing) {
+    pub(super) fn spend(&mut self, command: CommandId, work: Work, until: Monotonic) {
+        if let Some(places) = self.places(work) {
             places.under_way.insert(command, until);
         }
     }
 
     /// Notes that a command was answered.
     pub(super) fn release(&mut self, command: CommandId) {
-        for places in [&mut self.pulls, &mut self.starts] {
+        for (_, places) in &mut self.places {
             places.under_way.remove(&command);
         }
     }
 
     /// Notes what `name` wants now: it waits for no other place.
-    pub(super) fn wants(&mut self, name: &WorkloadName, doing: Option<Doing>) {
-        if doing != Some(Doing::Pulling) {
-            self.pulls.withdraw(name);
-        }
-        if doing != Some(Doing::Starting) {
-            self.starts.withdraw(name);
+    pub(super) fn wants(&mut self, name: &WorkloadName, wanted: Option<Work>) {
+        for (work, places) in &mut self.places {
+            if Some(*work) != wanted {
+                places.withdraw(name);
+            }
         }
     }
 
     /// Returns the jobs whose turn it is: as many as there is room for.
     pub(super) fn called(&mut self, now: Monotonic) -> Vec<WorkloadName> {
-        [&mut self.pulls, &mut self.starts].into_iter().flat_map(|it| it.called(now)).collect()
+        self.places.iter_mut().flat_map(|(_, places)| places.called(now)).collect()
     }
 
     /// Returns when a place falls free though no answer comes; matters only while some wait.
     pub(super) fn next_alarm(&self) -> Option<Monotonic> {
-        [&self.pulls, &self.starts].into_iter().filter_map(Places::next_alarm).min()
+        self.places.iter().filter_map(|(_, places)| places.next_alarm()).min()
     }
 
     /// Forgets who waits.
     pub(super) fn clear_waiting(&mut self) {
-        for places in [&mut self.pulls, &mut self.starts] {
+        for (_, places) in &mut self.places {
             places.waiting.clear();
         }
     }
 
-    fn places(&mut self, doing: Doing) -> Option<&mut Places> {
-        match doing {
-            Doing::Pulling => Some(&mut self.pulls),
-            Doing::Starting => Some(&mut self.starts),
-            Doing::Limiting | Doing::Stopping | Doing::Suspending => None,
-        }
+    /// Returns the places for `work`; `None` for what takes none.
+    fn places(&mut self, work: Work) -> Option<&mut Places> {
+        self.places.iter_mut().find(|(of, _)| *of == work).map(|(_, places)| places)
     }
 }
 
@@ -124,6 +125,9 @@ impl Places {
 mod tests {
     use super::*;
 
+    const PULL: Work = (ExecutorKind::PodmanRootful, Doing::Pulling);
+    const START: Work = (ExecutorKind::PodmanRootful, Doing::Starting);
+
     fn names(names: &[WorkloadName]) -> Vec<&str> {
         names.iter().map(WorkloadName::as_str).collect()
     }
@@ -132,29 +136,40 @@ mod tests {
     fn pulls_and_starts_have_places_of_their_own() {
         let mut budget = StartBudget::new(1);
         let now = Monotonic::default();
-        assert!(budget.admits(&"a".into(), Doing::Pulling));
-        budget.spend(CommandId(1), Doing::Pulling, now + std::time::Duration::from_secs(1));
-        assert!(!budget.admits(&"b".into(), Doing::Pulling));
-        assert!(budget.admits(&"c".into(), Doing::Starting));
+        assert!(budget.admits(&"a".into(), PULL));
+        budget.spend(CommandId(1), PULL, now + std::time::Duration::from_secs(1));
+        assert!(!budget.admits(&"b".into(), PULL));
+        assert!(budget.admits(&"c".into(), START));
         assert!(budget.called(now).is_empty());
         budget.release(CommandId(1));
         assert_eq!(names(&budget.called(now)), ["b"]);
     }
 
     #[test]
+    fn a_runtime_that_hangs_takes_no_place_of_another() {
+        let mut budget = StartBudget::new(1);
+        let until = Monotonic::default() + std::time::Duration::from_secs(1);
+        for (command, work) in [(1, PULL), (2, START)] {
+            budget.spend(CommandId(command), (ExecutorKind::PodmanRootless, work.1), until);
+            assert!(!budget.admits(&"a".into(), (ExecutorKind::PodmanRootless, work.1)));
+            assert!(budget.admits(&"b".into(), work));
+        }
+    }
+
+    #[test]
     fn nobody_overtakes_those_that_wait() {
         let mut budget = StartBudget::new(1);
         let now = Monotonic::default();
-        budget.spend(CommandId(1), Doing::Starting, now + std::time::Duration::from_secs(1));
+        budget.spend(CommandId(1), START, now + std::time::Duration::from_secs(1));
         for name in ["z", "y"] {
-            assert!(!budget.admits(&name.into(), Doing::Starting));
+            assert!(!budget.admits(&name.into(), START));
         }
         budget.release(CommandId(1));
-        assert!(!budget.admits(&"a".into(), Doing::Starting));
-        assert!(!budget.admits(&"y".into(), Doing::Starting));
+        assert!(!budget.admits(&"a".into(), START));
+        assert!(!budget.admits(&"y".into(), START));
         assert_eq!(names(&budget.called(now)), ["z"]);
         budget.wants(&"z".into(), None);
         assert_eq!(names(&budget.called(now)), ["y"], "it was its place, and it wants it no more");
-        assert!(budget.admits(&"y".into(), Doing::Starting));
+        assert!(budget.admits(&"y".into(), START));
     }
 }

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::{LocalBoxFuture, ready};
 use futures_util::stream::{StreamExt as _, unfold};
 use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -396,12 +398,13 @@ impl PodmanApi for FakePodman {
         })
     }
 
-    fn process_exists(&self, pid: i64) -> Option<bool> {
-        Some(!self.0.borrow().dead_processes.contains(&pid))
+    fn living(&self, pids: Vec<i64>) -> LocalBoxFuture<'_, Option<BTreeSet<i64>>> {
+        let dead = &self.0.borrow().dead_processes;
+        ready(Some(pids.into_iter().filter(|pid| !dead.contains(pid)).collect())).boxed_local()
     }
 
-    fn offer_to_kernel(&self, _: i64) -> std::io::Result<()> {
-        Ok(())
+    fn offer_to_kernel(&self, _: i64) -> LocalBoxFuture<'_, std::io::Result<()>> {
+        ready(Ok(())).boxed_local()
     }
 
     fn owner(&self) -> Option<(u32, u32)> {

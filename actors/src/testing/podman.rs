@@ -420,6 +420,18 @@ fn run(command: &mut Command) -> Vec<u8> {
     output.stdout
 }
 
+/// Makes sure of the user of the rootless service, who shares nothing with other users; returns its
+/// user and group ids.
+#[must_use]
+pub fn rootless_user() -> (u32, u32) {
+    make_rootless_user();
+    let id = |flag: &str| {
+        let printed = run(Command::new("id").args([flag, ROOTLESS_USER]));
+        String::from_utf8_lossy(&printed).trim().parse().unwrap()
+    };
+    (id("-u"), id("-g"))
+}
+
 fn make_rootless_user() {
     let lock = fs::File::create(std::env::temp_dir().join("dw-rootless-user.lock")).unwrap();
     lock.lock().unwrap();

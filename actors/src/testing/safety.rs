@@ -5,10 +5,17 @@ use std::path::{Component, Path};
 use k8s_openapi::api::core::v1::PodSpec;
 
 use crate::pod_manifest::{LimitSupport, PodContext, podman_pod};
+use crate::podman_executor::{ContainerRow, doors};
 use crate::workload::{Configuration, DeviceId, Limits, Workload};
 
 /// Where the volumes are said to be.
 const ROOT: &str = "/root/of/volumes";
+/// The most rows of a listing.
+const MAX_ROWS: usize = 4096;
+/// The most texts in a list of a row.
+const MAX_TEXTS: usize = 64;
+/// The longest text in a row.
+const MAX_TEXT: usize = 1024;
 /// Longest name of an object in a cluster.
 const MAX_NAME: usize = 253;
 /// Longest name of a pod or a container.
@@ -27,12 +34,40 @@ pub fn check(configuration: &Configuration) {
     assert!(read.is_ok_and(|read| read == *configuration), "its stored form is another one");
 }
 
+/// Checks what comes of a listing of containers: rows within their bounds, each asked for by its id and
+/// nothing else, and pods whose names can be a folder's.
+///
+/// # Panics
+/// Something does not hold.
+pub fn check_rows(rows: &[ContainerRow]) {
+    assert!(rows.len() <= MAX_ROWS, "{} rows", rows.len());
+    for row in rows {
+        assert!(row.names.len() <= MAX_TEXTS && row.labels.len() <= MAX_TEXTS, "{row:?}");
+        let texts = [&row.id, &row.state, &row.pod_name].into_iter().chain(&row.names);
+        let mut texts = texts.chain(row.labels.values());
+        assert!(texts.all(|text| text.len() <= MAX_TEXT), "{row:?}");
+        let Some(address) = doors::address(&row.id) else { continue };
+        let id = address.strip_prefix("/v4.0.0/libpod/containers/");
+        let id = id.and_then(|rest| rest.strip_suffix("/json")).unwrap_or_default();
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-._~%".contains(c);
+        assert!(!matches!(id, "" | "." | "..") && id.chars().all(plain), "{address}");
+    }
+    for pod in doors::pods(rows.to_vec(), &DeviceId::from("cam-01")) {
+        for name in [pod.id.as_str(), pod.workload.as_str()] {
+            let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+            let begins = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+            let is_name = begins && name.len() <= MAX_NAME && name.chars().all(plain);
+            assert!(is_name && !name.contains(".."), "{name:?}");
+        }
+    }
+}
+
 fn check_workload(workload: &Workload) {
     let (id, name) = (workload.id.as_str(), workload.name.as_str());
     assert!(is_label(id) && id.len() <= MAX_LABEL, "pod {id:?}");
     assert!(name.len() <= MAX_NAME && name.split('.').all(is_label), "workload {name:?}");
     assert!(is_label(&workload.namespace), "namespace {:?}", workload.namespace);
-    check_containers(&workload.pod);
+    check_containers(workload, &workload.pod);
     let maps = workload.config_maps.iter().map(|it| &it.name);
     for brought in maps.chain(workload.secrets.iter().map(|it| &it.name)) {
         let plain = brought.len() <= MAX_NAME && brought.split('.').all(is_label);
@@ -58,7 +93,7 @@ fn check_workload(workload: &Workload) {
         }
     }
     let spec = plan.pod.spec.unwrap_or_default();
-    check_containers(&spec);
+    check_containers(workload, &spec);
     for volume in spec.volumes.iter().flatten() {
         let (path, declared) = (volume.host_path.as_ref(), workload.pod.volumes.as_ref());
         let Some(path) = path.map(|it| Path::new(&it.path)) else { continue };
@@ -68,12 +103,18 @@ fn check_workload(workload: &Workload) {
     }
 }
 
-fn check_containers(spec: &PodSpec) {
+fn check_containers(workload: &Workload, spec: &PodSpec) {
     for container in spec.init_containers.iter().flatten().chain(&spec.containers) {
         let name = &container.name;
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         let begins = name.starts_with(|c: char| c.is_ascii_alphanumeric());
         assert!(begins && name.len() <= MAX_LABEL && name.chars().all(plain), "{name:?}");
+        if !workload.executor.is_cluster() {
+            let image = container.image.as_deref().unwrap_or_default();
+            let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:/@[]+".contains(c);
+            let leads = image.split('/').any(|part| matches!(part, "" | "." | ".."));
+            assert!(!leads && image.chars().all(plain), "image {image:?}");
+        }
     }
 }
 

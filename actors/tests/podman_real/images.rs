@@ -6,7 +6,7 @@ use super::*;
 async fn image_that_nobody_wants_goes_and_all_others_stay() {
     let podman = HermeticPodman::rootful();
     let registry = PrivateRegistry::beside(&podman);
-    let (client, volumes) = (Rc::new(LibpodClient::new(podman.socket())), podman.volumes_root());
+    let (client, volumes) = (client(&podman), podman.volumes_root());
     let mut desk = PodmanDesk::start_with(ExecutorKind::PodmanRootful, client, volumes, |deps| {
         deps.image_prune_after = Some(Duration::from_secs(1));
     });

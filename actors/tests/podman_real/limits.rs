@@ -97,7 +97,7 @@ async fn limits_can_be_written_past_podman() {
     let web = serving_workload("web");
     desk.run_start(&web).await.unwrap();
     let (name, id) = (container_name(&web, "main"), container_id(&podman, &web));
-    let client = LibpodClient::new(podman.socket());
+    let client = client(&podman);
     for (quota, limit, expected) in
         [(25_000, 32 << 20, (Some(25_000), Some(32 * MIB))), (-1, -1, (None, None))]
     {

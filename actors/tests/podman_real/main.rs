@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use actors::clock::Monotonic;
 use actors::messages::{Action, CommandError};
-use actors::podman_executor::LibpodClient;
+use actors::podman_executor::{ExpectedPeer, LibpodClient};
 use actors::testing::podman::{
     HermeticPodman, IMAGE, PrivateRegistry, REGISTRY_PASSWORD, REGISTRY_USER,
 };
@@ -30,8 +30,20 @@ use actors::workload::{
 };
 use serde_json::{Value, json};
 
+/// Returns a client of root's `podman`.
+fn client(podman: &HermeticPodman) -> Rc<LibpodClient> {
+    Rc::new(LibpodClient::new(podman.socket(), ExpectedPeer::RootOrOwn))
+}
+
 fn desk(podman: &HermeticPodman, kind: ExecutorKind) -> PodmanDesk {
-    let client = Rc::new(LibpodClient::new(podman.socket()));
+    let socket = podman.socket();
+    let client = match kind {
+        ExecutorKind::PodmanRootless => {
+            let user = ExpectedPeer::OwnerOf(socket.parent().unwrap().to_owned());
+            Rc::new(LibpodClient::new(socket, user))
+        }
+        _ => client(podman),
+    };
     PodmanDesk::start(kind, client, podman.volumes_root())
 }
 
@@ -416,7 +428,7 @@ async fn containers_that_end_at_different_times_all_tell_how() {
 #[actix::test]
 async fn log_of_a_container_is_cut_at_its_size() {
     let podman = HermeticPodman::rootful();
-    let client = Rc::new(LibpodClient::new(podman.socket()));
+    let client = client(&podman);
     let kind = ExecutorKind::PodmanRootful;
     let mut desk = PodmanDesk::start_with(kind, client, podman.volumes_root(), |deps| {
         deps.log_max_size = "100kb".to_owned();

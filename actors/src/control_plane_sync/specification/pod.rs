@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::PodSpec;
 
-use super::names;
-use crate::workload::RestartPolicy;
+use super::{images, names};
+use crate::workload::{ExecutorKind, RestartPolicy};
 
-/// Checks that the pod has containers, each with an image and a name of its own.
-pub(super) fn check(pod: &PodSpec) -> Result<(), String> {
+/// Checks that the pod has containers, each with an image and a name of its own. What a cluster takes for
+/// the name of an image is the cluster's affair.
+pub(super) fn check(pod: &PodSpec, executor: ExecutorKind) -> Result<(), String> {
     if pod.containers.is_empty() {
         return Err("its pod specification has no containers".to_owned());
     }
@@ -19,8 +20,12 @@ pub(super) fn check(pod: &PodSpec) -> Result<(), String> {
             return Err(format!("container {} of its pod has no name", index + 1));
         }
         names::check_container(&container.name)?;
-        if container.image.as_deref().unwrap_or_default().trim().is_empty() {
+        let image = container.image.as_deref().unwrap_or_default();
+        if image.trim().is_empty() {
             return Err(format!("container {:?} has no image", container.name));
+        }
+        if !executor.is_cluster() {
+            images::check(&container.name, image)?;
         }
         if !names.insert(&container.name) {
             return Err(format!("two containers of its pod are named {:?}", container.name));

@@ -90,6 +90,15 @@ fn a_pod_that_no_runtime_could_run_is_refused() {
         (json!({"containers": [{"name": "a", "image": " "}]}), "has no image"),
         (json!({"containers": [{"name": "../a", "image": "i"}]}), "container name"),
         (
+            json!({"containers": [{"name": "a", "image": "i:3/../../x?y=1#z"}]}),
+            "the image \"i:3/../",
+        ),
+        (
+            json!({"containers": [{"name": "a", "image": "i"}],
+                "initContainers": [{"name": "b", "image": "i?force=true"}]}),
+            "of container \"b\"",
+        ),
+        (
             json!({"containers": [{"name": "a", "image": "i"}, {"name": "a", "image": "j"}]}),
             "named \"a\"",
         ),

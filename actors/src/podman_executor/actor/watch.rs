@@ -60,7 +60,7 @@ impl PodmanExecutor {
 
     fn not_connected(&mut self, error: &PodmanError, ctx: &mut Context<Self>) {
         match error {
-            PodmanError::Connect { .. } => self.unavailable(error),
+            PodmanError::Connect { .. } | PodmanError::Foreign { .. } => self.unavailable(error),
             // The listing decides: without events it is only later.
             PodmanError::Timeout { .. }
             | PodmanError::Cut { .. }
@@ -90,7 +90,8 @@ impl PodmanExecutor {
                 self.absent = true;
                 MAX_ABSENT_DELAY
             }
-            PodmanError::Timeout { .. }
+            PodmanError::Foreign { .. }
+            | PodmanError::Timeout { .. }
             | PodmanError::Cut { .. }
             | PodmanError::Garbled { .. }
             | PodmanError::Refused { .. } => MAX_RECONNECT_DELAY,

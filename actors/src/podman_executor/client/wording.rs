@@ -26,7 +26,10 @@ pub(super) fn auth_header(registries: &BTreeMap<String, RegistryCredentials>) ->
 }
 
 /// Decides by the last line whether an image came. Returns its id.
-pub(super) fn pulled(call: &'static str, body: &[u8]) -> Result<String, PodmanError> {
+pub(in crate::podman_executor) fn pulled(
+    call: &'static str,
+    body: &[u8],
+) -> Result<String, PodmanError> {
     let lines = body.split(|byte| *byte == b'\n');
     let mut lines = lines.map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
     let last: PullLine = decoded(call, lines.next_back().unwrap_or_default())?;

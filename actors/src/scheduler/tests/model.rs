@@ -575,7 +575,7 @@ impl Model {
     /// open here for ever, so only young ones count.
     fn check_one_command_each(&self) {
         let mut open: BTreeMap<String, usize> = BTreeMap::new();
-        let (mut pulls, mut starts) = (0, 0);
+        let mut taking_places: BTreeMap<(ExecutorKind, &str), usize> = BTreeMap::new();
         for (executor, command) in &self.world.open {
             if command.deadline <= self.world.now.monotonic {
                 continue;
@@ -587,11 +587,13 @@ impl Model {
                 action.workload_name().to_string()
             };
             *open.entry(what).or_default() += 1;
-            pulls += usize::from(matches!(action, Action::Pull { .. }));
-            starts += usize::from(matches!(action, Action::Start { .. }));
+            if matches!(action, Action::Pull { .. } | Action::Start { .. }) {
+                *taking_places.entry((*executor, action.as_str())).or_default() += 1;
+            }
         }
         assert!(open.values().all(|count| *count <= 1), "commands in flight: {open:?}");
-        assert!(pulls <= BUDGET && starts <= BUDGET, "{pulls} pulls, {starts} starts");
+        let is_in_budget = taking_places.values().all(|count| *count <= BUDGET);
+        assert!(is_in_budget, "places taken: {taking_places:?}");
     }
 
     fn check_one_pod_each(&self) {
