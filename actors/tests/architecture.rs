@@ -35,9 +35,12 @@ const OUTSIDE: &[&str] = &[
     "path_trust.rs",
     "path_trust",
     "private_file.rs",
+    "removal.rs",
+    "remover.rs",
     "store.rs",
     "store",
     "tls.rs",
+    "trails.rs",
     "volumes.rs",
 ];
 

@@ -12,9 +12,6 @@
     reason = "a test of real processes, in real time"
 )]
 
-mod hostile_podman;
-mod rootless_peer;
-
 #[path = "../real/shared.rs"]
 mod shared;
 
@@ -22,5 +19,10 @@ mod shared;
 use shared::{agent, device, pods, secrecy};
 
 mod core_dumps;
+mod deep_folders;
+mod hostile_podman;
+mod rootless_peer;
+mod stage;
 mod state_dir;
+mod subpath;
 mod texts;

@@ -2,9 +2,10 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::rc::Rc;
 
-use actors::podman_executor::{Kept, PodmanDisk, Turn, Turns, VolumeFolder};
+use actors::podman_executor::{Kept, PodmanDisk, Trails, Turn, Turns, VolumeFolder};
 use actors::workload::WorkloadId;
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
 use tokio::task::spawn_local;
@@ -98,6 +99,10 @@ impl PodmanDisk for LocalDisk {
         &self.turns
     }
 
+    fn volumes_removed(&self, _: WorkloadId) -> Kept<()> {
+        self.work("wait for volumes", None, |_| ())
+    }
+
     fn write_volumes(
         &self,
         turn: Turn,
@@ -123,6 +128,12 @@ impl PodmanDisk for LocalDisk {
         self.work("sweep volumes", Some(turn), move |files| {
             files.homes.retain(|home| kept.contains(home));
         })
+    }
+
+    fn remove_again(&self) {}
+
+    fn look_at(&self, _: BTreeSet<PathBuf>) -> Kept<Trails> {
+        self.work("look at the host", None, |_| Trails::new())
     }
 
     fn read_images(&self) -> Kept<Vec<u8>> {

@@ -1,5 +1,7 @@
 //! Why podman cannot be given a workload.
 
+use super::host_paths::HostPathError;
+
 /// Why podman cannot be given a workload.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ManifestError {
@@ -33,6 +35,60 @@ pub(crate) enum ManifestError {
         /// The path.
         path: String,
     },
+    /// A volume's name that is none of a folder beside others.
+    #[error(
+        "volume {volume:?} has a name that no volume can have; use lower case letters, digits and \
+         hyphens"
+    )]
+    VolumeName {
+        /// The volume's name.
+        volume: String,
+    },
+    /// Two volumes of one name.
+    #[error("the pod declares volume {volume} twice")]
+    VolumeTwice {
+        /// The volume's name.
+        volume: String,
+    },
+    /// A part that depends on variables.
+    #[error(
+        "container {container} mounts volume {volume} by subPathExpr {expression}, which podman \
+         lacks; write a subPath"
+    )]
+    SubPathExpr {
+        /// The container's name.
+        container: String,
+        /// The volume's name.
+        volume: String,
+        /// The expression.
+        expression: String,
+    },
+    /// A part of podman's own volume.
+    #[error(
+        "container {container} mounts subPath {path} of volume {volume}, a persistentVolumeClaim, \
+         which podman mounts only whole; leave the subPath out, or use a claim for each part"
+    )]
+    ClaimPart {
+        /// The container's name.
+        container: String,
+        /// The volume's name.
+        volume: String,
+        /// The path within the volume.
+        path: String,
+    },
+    /// A part whose place in the whole podman cannot be told.
+    #[error(
+        "container {container} mounts a part of a volume at {path}: podman takes no colon there"
+    )]
+    Colon {
+        /// The container's name.
+        container: String,
+        /// Where it is mounted.
+        path: String,
+    },
+    /// A path of the host cannot be used as it is.
+    #[error(transparent)]
+    HostPath(#[from] HostPathError),
     /// A mount asks for a part of a volume that the agent cannot find.
     #[error("container {container} mounts {path} of volume {volume}, which is not there")]
     SubPath {

@@ -7,6 +7,7 @@
 //! resolved here, to plain values and to folders of the agent's own.
 
 mod environment;
+pub(crate) mod host_paths;
 mod labels;
 mod manifest_error;
 mod resources;
@@ -20,8 +21,10 @@ use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::workload::{DeviceId, Limits, Workload};
+use host_paths::HostView;
 use labels::{DEVICE_ID, MAX_VALUE, pod_labels};
 
+pub use host_paths::{Trail, Trails};
 pub(crate) use labels::{
     AGENT, BOOT_ID, CONTAINERS, DEVICE, ID, MANAGED_BY, WORKLOAD, device_id_env, device_label,
 };
@@ -45,6 +48,8 @@ pub(crate) struct PodContext<'a> {
     pub limits: Limits,
     /// What the runtime can limit.
     pub support: LimitSupport,
+    /// What is known of the host's own paths.
+    pub host: HostView<'a>,
 }
 
 /// A pod and what has to be there before podman is given it. Its variables hold the values of
@@ -89,6 +94,7 @@ pub(crate) fn podman_pod(
     }
     let host_network = spec.host_network.unwrap_or(false);
     let count = spec.containers.len();
+    host_paths::check(workload, context)?;
     let folders = volumes::rewrite(workload, context.volumes_root, &mut spec, &mut warnings)?;
     for container in spec.init_containers.iter().flatten() {
         if container.restart_policy.is_some() {

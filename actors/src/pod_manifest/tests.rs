@@ -5,6 +5,10 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::*;
+
+mod host_paths;
+mod volumes;
+
 use crate::workload::{Confidential, ConfigMap, ExecutorKind, Secret, WorkloadId, WorkloadName};
 
 fn workload(pod: Value) -> Workload {
@@ -31,6 +35,7 @@ fn plan_with(
         volumes_root: Path::new("/volumes"),
         limits,
         support,
+        host: HostView::default(),
     };
     podman_pod(workload, &context)
 }
@@ -161,53 +166,6 @@ fn what_podman_cannot_do_is_named() {
     for (workload, expected) in table {
         let error = plan(&workload).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
-    }
-}
-
-#[test]
-fn volumes_become_folders_of_the_workloads_own() {
-    let workload = configured(workload(json!({
-        "containers": [main_with(json!({"volumeMounts": [
-            {"name": "conf", "mountPath": "/conf"},
-            {"name": "conf", "mountPath": "/one", "subPath": "deep/one"},
-            {"name": "data", "mountPath": "/data"},
-        ]}))],
-        "volumes": [
-            {"name": "conf", "configMap": {"name": "settings", "defaultMode": 288,
-                "items": [{"key": "a", "path": "deep/one"}]}},
-            {"name": "data", "persistentVolumeClaim": {"claimName": "kept"}},
-        ],
-    })));
-    let plan = plan(&workload).unwrap();
-    let folder = &plan.folders[0];
-    assert_eq!(folder.path, Path::new("/volumes/web-0123456789ab/conf"));
-    assert_eq!(
-        (folder.files[0].path.as_path(), folder.files[0].mode),
-        (Path::new("deep/one"), 0o440)
-    );
-    let spec = spec(&plan);
-    assert_eq!(spec["volumes"][0]["hostPath"]["path"], "/volumes/web-0123456789ab/conf");
-    assert_eq!(spec["volumes"][1]["persistentVolumeClaim"]["claimName"], "kept");
-    assert_eq!(
-        spec["volumes"][2]["hostPath"],
-        json!({"path": "/volumes/web-0123456789ab/conf/deep/one", "type": "File"})
-    );
-    let mounts = &spec["containers"][0]["volumeMounts"];
-    assert_eq!(mounts[0]["mountPath"], "/conf:z");
-    assert_eq!(mounts[1]["name"], spec["volumes"][2]["name"]);
-    assert_eq!(mounts[2]["mountPath"], "/data");
-}
-
-#[test]
-fn keys_that_lead_out_of_their_volume_are_refused() {
-    for path in ["../x", "/etc/passwd", "a/../../x", "", "./../x"] {
-        let workload = configured(workload(json!({
-            "containers": [main_with(json!({}))],
-            "volumes": [{"name": "v", "secret": {"secretName": "login",
-                "items": [{"key": "user", "path": path}]}}],
-        })));
-        let error = plan(&workload).unwrap_err();
-        assert!(matches!(error, ManifestError::UnsafePath { .. }), "{path}");
     }
 }
 

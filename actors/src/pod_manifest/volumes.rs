@@ -2,24 +2,33 @@
 //!
 //! podman would turn `emptyDir`, `configMap` and `secret` into volumes named like the manifest
 //! names them: shared between pods, never cleaned, and for secrets wrong.
+//!
+//! podman follows links in the path of a folder on the host each time that a container starts. So no
+//! path that it is given has a component that a container could have replaced: parts of an
+//! `emptyDir` lie beside it ([`parts`]), config maps and secrets are mounted read-only, and paths of
+//! the host are checked ([`super::host_paths`]).
+
+mod origin;
+mod parts;
+mod placed;
+mod source;
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
-use k8s_openapi::api::core::v1::{HostPathVolumeSource, KeyToPath, PodSpec, Volume, VolumeMount};
+use k8s_openapi::api::core::v1::{Container, HostPathVolumeSource, PodSpec, Volume, VolumeMount};
 
-use super::environment::{config_map, secret};
+use self::placed::{Placed, target};
+use self::source::Source;
 use super::{ManifestError, containers};
 use crate::workload::{Confidential, Workload};
 
-/// Kubernetes' mode of a projected file.
-const DEFAULT_FILE_MODE: u32 = 0o644;
-/// Kubernetes' mode of an emptyDir: containers write to it under any user.
-const SCRATCH_MODE: u32 = 0o777;
 /// Mode of a folder that containers only read.
 const READ_MODE: u32 = 0o755;
 /// Lets the containers of one pod read the folder under SELinux; nothing elsewhere.
 const SHARED_LABEL: &str = ":z";
+/// The folder with the parts of volumes; no volume can be called so.
+const PARTS: &str = ".parts";
 
 /// A folder that a pod mounts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,30 +59,37 @@ pub(super) fn rewrite(
     spec: &mut PodSpec,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<VolumeFolder>, ManifestError> {
-    let id = within("", workload.id.as_str())?;
-    let home = root.join(id);
-    let mut rewritten = Rewritten::default();
+    let home = root.join(within("", workload.id.as_str())?);
+    let mut volumes = Volumes::default();
     for volume in spec.volumes.take().into_iter().flatten() {
-        rewritten.declare(workload, &home, volume, warnings)?;
+        volumes.declare(workload, &home, volume, warnings)?;
     }
+    // Which parts there are must be known before the whole is given to anyone.
+    let mut placed = Vec::new();
     for container in containers(spec) {
-        for mount in container.volume_mounts.iter_mut().flatten() {
-            rewritten.mount(&container.name, mount)?;
-        }
+        let mounts = container.volume_mounts.iter().flatten();
+        let of_one = mounts.map(|mount| volumes.place(&container.name, mount));
+        placed.push(of_one.collect::<Result<Vec<_>, _>>()?);
     }
-    let Rewritten { volumes, folders } = rewritten;
-    spec.volumes = (!volumes.is_empty()).then_some(volumes);
-    Ok(folders.into_values().flatten().collect())
+    for (container, placed) in containers(spec).zip(&placed) {
+        volumes.mount(container, placed)?;
+    }
+    let Volumes { declared, given, .. } = volumes;
+    spec.volumes = (!given.is_empty()).then_some(given);
+    Ok(declared.into_values().flat_map(Source::folders).collect())
 }
 
+/// The volumes of one pod.
 #[derive(Default)]
-struct Rewritten {
-    volumes: Vec<Volume>,
-    /// By volume; parts of an emptyDir that are mounted alone follow the folder itself.
-    folders: BTreeMap<String, Vec<VolumeFolder>>,
+struct Volumes {
+    declared: BTreeMap<String, Source>,
+    /// What podman is given.
+    given: Vec<Volume>,
+    /// Its names of parts, by volume and path within it.
+    names: BTreeMap<(String, PathBuf), String>,
 }
 
-impl Rewritten {
+impl Volumes {
     fn declare(
         &mut self,
         workload: &Workload,
@@ -82,105 +98,116 @@ impl Rewritten {
         warnings: &mut Vec<String>,
     ) -> Result<(), ManifestError> {
         let name = volume.name.clone();
-        let (mode, files) = if let Some(scratch) = &volume.empty_dir {
-            if scratch.medium.is_some() || scratch.size_limit.is_some() {
-                warnings.push(format!("volume {name}: emptyDir is kept on disk, without a limit"));
-            }
-            (SCRATCH_MODE, Vec::new())
-        } else if let Some(source) = &volume.config_map {
-            let data = config_map(workload, &source.name, source.optional)?;
-            let origin = Origin {
-                volume: &name,
-                kind: "config map",
-                name: &source.name,
-                optional: source.optional.unwrap_or(false),
-            };
-            let files = origin.files(data, source.items.as_deref(), source.default_mode)?;
-            (READ_MODE, files)
-        } else if let Some(source) = &volume.secret {
-            let secret_name = source.secret_name.as_deref().unwrap_or_default();
-            let data = secret(workload, secret_name, source.optional)?;
-            let origin = Origin {
-                volume: &name,
-                kind: "secret",
-                name: secret_name,
-                optional: source.optional.unwrap_or(false),
-            };
-            let files = origin.files(data, source.items.as_deref(), source.default_mode)?;
-            (READ_MODE, files)
-        } else if volume.host_path.is_some() || volume.persistent_volume_claim.is_some() {
-            self.volumes.push(volume);
-            return Ok(());
-        } else {
-            let kind = kind_of(&volume);
-            return Err(ManifestError::VolumeKind { volume: name, kind });
+        // A name of two components would lie within another volume.
+        let plain = within(&name, &name)?;
+        if plain.as_os_str() != name.as_str() || plain.iter().count() > 1 || name.starts_with('.') {
+            return Err(ManifestError::VolumeName { volume: name });
+        }
+        let source = Source::of(workload, home, &volume, warnings)?;
+        let given = match source.is_own() {
+            true => host_path(&name, &home.join(&name), "Directory"),
+            false => volume,
         };
-        let path = home.join(within(&name, &name)?);
-        self.volumes.push(host_path(&name, &path, "Directory"));
-        self.folders.insert(name, vec![VolumeFolder { path, mode, files }]);
-        Ok(())
+        self.given.push(given);
+        match self.declared.insert(name.clone(), source) {
+            None => Ok(()),
+            Some(_) => Err(ManifestError::VolumeTwice { volume: name }),
+        }
     }
 
-    fn mount(&mut self, container: &str, mount: &mut VolumeMount) -> Result<(), ManifestError> {
-        if !self.volumes.iter().any(|volume| volume.name == mount.name) {
-            return Err(ManifestError::UndeclaredVolume {
-                container: container.to_owned(),
-                volume: mount.name.clone(),
-            });
+    /// Returns what a container mounts where.
+    fn place(&mut self, container: &str, mount: &VolumeMount) -> Result<Placed, ManifestError> {
+        let (container, volume) = (container.to_owned(), mount.name.clone());
+        let Some(source) = self.declared.get_mut(&volume) else {
+            return Err(ManifestError::UndeclaredVolume { container, volume });
+        };
+        if let Some(expression) = mount.sub_path_expr.clone().filter(|it| !it.is_empty()) {
+            return Err(ManifestError::SubPathExpr { container, volume, expression });
         }
-        let owned = self.folders.contains_key(&mount.name);
-        if let Some(expression) = mount.sub_path_expr.take() {
-            return Err(missing_part(container, mount, &expression));
+        let inner = match mount.sub_path.clone().filter(|part| !part.is_empty()) {
+            Some(path) => {
+                let inner = within(&volume, &path)?;
+                match source {
+                    Source::Scratch(parts) => parts.add(&inner),
+                    Source::Claim => {
+                        return Err(ManifestError::ClaimPart { container, volume, path });
+                    }
+                    Source::Files(..) | Source::Host(..) if source.part(&inner).is_some() => {}
+                    Source::Files(..) | Source::Host(..) => {
+                        return Err(ManifestError::SubPath { container, volume, path });
+                    }
+                }
+                inner
+            }
+            None => PathBuf::new(),
+        };
+        Ok(Placed { volume, inner, target: target(&mount.mount_path) })
+    }
+
+    /// Gives podman the mounts of one container, `own` as they were placed.
+    fn mount(&mut self, container: &mut Container, own: &[Placed]) -> Result<(), ManifestError> {
+        let mut nested = Vec::new();
+        for (mount, placed) in container.volume_mounts.iter_mut().flatten().zip(own) {
+            mount.name = self.given_name(&placed.volume, &placed.inner);
+            // podman 4.3 ignores subPath, so the part is a volume of its own.
+            (mount.sub_path, mount.sub_path_expr) = (None, None);
+            if let Some(Source::Scratch(parts)) = self.declared.get(&placed.volume) {
+                let parts = parts.of(&placed.inner);
+                let shown = parts.filter(|(relative, _)| placed.shows(relative, own));
+                let shown: Vec<_> = shown.map(|(a, b)| (a.to_owned(), b.to_owned())).collect();
+                for (relative, inner) in shown {
+                    let name = self.given_name(&placed.volume, &inner);
+                    let mount_path = placed.target.join(relative);
+                    let mount_path = mount_path.to_string_lossy().into_owned();
+                    if mount_path.contains(':') {
+                        let container = container.name.clone();
+                        return Err(ManifestError::Colon { container, path: mount_path });
+                    }
+                    nested.push(VolumeMount { name, mount_path, ..mount.clone() });
+                }
+            }
+            let source = self.declared.get(&placed.volume);
+            if source.is_some_and(Source::is_read_only) {
+                mount.read_only = Some(true);
+            }
+            if source.is_some_and(Source::is_own) {
+                mount.mount_path.push_str(SHARED_LABEL);
+            }
         }
-        // podman 4.3 ignores subPath, so the part becomes a volume of its own.
-        if let Some(part) = mount.sub_path.take().filter(|part| !part.is_empty()) {
-            let volume = self.part(container, mount, &part)?;
-            mount.name = volume.name.clone();
-            self.volumes.push(volume);
-        }
-        if owned {
+        for mount in &mut nested {
             mount.mount_path.push_str(SHARED_LABEL);
         }
+        if let Some(mounts) = &mut container.volume_mounts {
+            mounts.extend(nested);
+        }
+        for mount in own {
+            let for_file = self.declared.get(&mount.volume).map(|it| it.is_file(&mount.inner));
+            if let Some((outer, relative)) = mount.within(own)
+                && let Some(source) = self.declared.get_mut(&outer.volume)
+            {
+                source.make_mount_point(outer.inner.join(relative), for_file.unwrap_or(false));
+            }
+        }
         Ok(())
     }
 
-    fn part(
-        &mut self,
-        container: &str,
-        mount: &VolumeMount,
-        part: &str,
-    ) -> Result<Volume, ManifestError> {
-        let inner = within(&mount.name, part)?;
-        let name = format!("{}-part-{}", mount.name, self.volumes.len());
-        if let Some(folders) = self.folders.get_mut(&mount.name)
-            && let Some(folder) = folders.first()
-        {
-            let path = folder.path.join(&inner);
-            let scratch = folder.mode == SCRATCH_MODE;
-            let is_file = folder.files.iter().any(|file| file.path == inner);
-            let is_folder = folder.files.iter().any(|file| file.path.starts_with(&inner));
-            if scratch {
-                let (mode, files) = (SCRATCH_MODE, Vec::new());
-                folders.push(VolumeFolder { path: path.clone(), mode, files });
-            } else if !is_folder {
-                return Err(missing_part(container, mount, part));
-            }
-            let kind = if is_file { "File" } else { "Directory" };
-            return Ok(host_path(&name, &path, kind));
+    /// Returns what podman calls a part of a volume; it is told of the part if it was not before.
+    fn given_name(&mut self, volume: &str, inner: &Path) -> String {
+        let part = self.declared.get(volume).and_then(|source| source.part(inner));
+        let Some((path, kind)) = part.filter(|_| !inner.as_os_str().is_empty()) else {
+            return volume.to_owned();
+        };
+        let key = (volume.to_owned(), inner.to_owned());
+        if let Some(name) = self.names.get(&key) {
+            return name.clone();
         }
-        let declared = self.volumes.iter().find(|volume| volume.name == mount.name);
-        let base = declared.and_then(|volume| volume.host_path.as_ref());
-        let base = base.ok_or_else(|| missing_part(container, mount, part))?;
-        let path = Path::new(&base.path).join(inner);
-        Ok(host_path(&name, &path, ""))
-    }
-}
-
-fn missing_part(container: &str, mount: &VolumeMount, part: &str) -> ManifestError {
-    ManifestError::SubPath {
-        container: container.to_owned(),
-        volume: mount.name.clone(),
-        path: part.to_owned(),
+        // The pod may have a volume that is called so.
+        let is_free = |name: &String| self.given.iter().all(|volume| volume.name != *name);
+        let mut names = (0..=self.given.len()).map(|n| format!("{volume}-part-{n}"));
+        let name = names.find(is_free).unwrap_or_default();
+        self.given.push(host_path(&name, &path, kind));
+        self.names.insert(key, name.clone());
+        name
     }
 }
 
@@ -195,57 +222,8 @@ fn host_path(name: &str, path: &Path, kind: &str) -> Volume {
     }
 }
 
-/// Where the files of a volume come from.
-struct Origin<'a> {
-    volume: &'a str,
-    kind: &'static str,
-    name: &'a str,
-    optional: bool,
-}
-
-impl Origin<'_> {
-    fn files(
-        &self,
-        data: Option<BTreeMap<&str, &[u8]>>,
-        items: Option<&[KeyToPath]>,
-        default_mode: Option<i32>,
-    ) -> Result<Vec<VolumeFile>, ManifestError> {
-        let data = data.unwrap_or_default();
-        let mode = |own: Option<i32>| {
-            let mode = own.or(default_mode).and_then(|mode| u32::try_from(mode).ok());
-            mode.unwrap_or(DEFAULT_FILE_MODE) & 0o777
-        };
-        let file = |path: &str, own, content: &[u8]| {
-            Ok(VolumeFile {
-                path: within(self.volume, path)?,
-                mode: mode(own),
-                content: Confidential::new(content.to_vec()),
-            })
-        };
-        let Some(items) = items.filter(|items| !items.is_empty()) else {
-            let entries = data.into_iter();
-            return entries.map(|(key, content)| file(key, None, content)).collect();
-        };
-        let mut files = Vec::new();
-        for item in items {
-            match data.get(item.key.as_str()) {
-                Some(content) => files.push(file(&item.path, item.mode, content)?),
-                None if self.optional => {}
-                None => {
-                    return Err(ManifestError::MissingKey {
-                        kind: self.kind,
-                        name: self.name.to_owned(),
-                        key: item.key.clone(),
-                    });
-                }
-            }
-        }
-        Ok(files)
-    }
-}
-
 /// Returns `path` if it can only lead to something within its folder.
-fn within(volume: &str, path: &str) -> Result<PathBuf, ManifestError> {
+pub(super) fn within(volume: &str, path: &str) -> Result<PathBuf, ManifestError> {
     let safe = !path.contains('\0')
         && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
     if path.is_empty() || !safe {

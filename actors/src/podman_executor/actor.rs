@@ -124,13 +124,17 @@ impl Actor for PodmanExecutor {
         self.look_for_half_made_pods(ctx);
         self.tick(ctx);
         self.care_for_images(ctx);
+        self.care_for_volumes(ctx);
     }
 }
 
 impl Supervised for PodmanExecutor {
-    /// Drops all that was seen: commands in flight were answered, and podman is asked afresh.
+    /// Drops all that was seen: commands in flight were answered, and podman is asked afresh. What
+    /// containers can write on the host nobody would say again.
     fn restarting(&mut self, _: &mut Self::Context) {
+        let writers = self.bench.writers.take();
         *self = Self::new(self.deps.clone());
+        self.bench.writers.replace(writers);
     }
 }
 

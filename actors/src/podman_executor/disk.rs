@@ -6,13 +6,15 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore};
 
-use super::{store, volumes};
+use super::remover::Remover;
+use super::{store, trails, volumes};
 use crate::path_trust::{self, End, Walked};
-use crate::pod_manifest::VolumeFolder;
+use crate::pod_manifest::{Trails, VolumeFolder};
 use crate::workload::{ExecutorKind, WorkloadId};
 
 /// What comes of a piece of work on the disk; a failure in plain words.
@@ -33,10 +35,18 @@ impl Turns {
     }
 }
 
+/// Longest time to wait for what a pod left at its last run to be removed.
+const REMOVAL_LIMIT: Duration = Duration::from_secs(20);
+/// So many looks at paths of the host are under way at one time: on a disk that hangs they never end.
+const MAX_LOOKS: usize = 4;
+
 /// The disk below an executor.
 pub trait PodmanDisk {
     /// Returns who gives out the turns.
     fn turns(&self) -> &Turns;
+
+    /// Waits, not for ever, until what the pod `id` left at its last run is removed.
+    fn volumes_removed(&self, id: WorkloadId) -> Kept<()>;
 
     /// Writes the volumes of the pod `id` afresh, handed to `owner` if there is one.
     fn write_volumes(
@@ -47,11 +57,18 @@ pub trait PodmanDisk {
         owner: Option<(u32, u32)>,
     ) -> Kept<()>;
 
-    /// Removes the volumes of the pod `id`; absent ones are a success.
+    /// Sets the volumes of the pod `id` aside; absent ones are a success. They are removed later,
+    /// without a turn.
     fn remove_volumes(&self, turn: Turn, id: WorkloadId) -> Kept<()>;
 
-    /// Removes the volumes of all pods that are not `kept`.
+    /// Sets the volumes of all pods aside that are not `kept`.
     fn sweep_volumes(&self, turn: Turn, kept: BTreeSet<String>) -> Kept<()>;
+
+    /// Tries again to remove what was set aside and could not be removed.
+    fn remove_again(&self);
+
+    /// Looks how paths of the host run.
+    fn look_at(&self, paths: BTreeSet<PathBuf>) -> Kept<Trails>;
 
     /// Reads the list of images; an absent one is empty.
     fn read_images(&self) -> Kept<Vec<u8>>;
@@ -66,6 +83,8 @@ pub fn on_disk(volumes_root: &Path, state_dir: &Path, kind: ExecutorKind) -> Rc<
     Rc::new(Files {
         turns: Turns::default(),
         volumes_root: volumes_root.to_owned(),
+        remover: Remover::new(volumes_root.to_owned()),
+        looks: Arc::new(Semaphore::new(MAX_LOOKS)),
         images: state_dir.join(format!("images-{}.json", kind.as_str())),
     })
 }
@@ -73,12 +92,19 @@ pub fn on_disk(volumes_root: &Path, state_dir: &Path, kind: ExecutorKind) -> Rc<
 struct Files {
     turns: Turns,
     volumes_root: PathBuf,
+    remover: Remover,
+    looks: Arc<Semaphore>,
     images: PathBuf,
 }
 
 impl PodmanDisk for Files {
     fn turns(&self) -> &Turns {
         &self.turns
+    }
+
+    fn volumes_removed(&self, id: WorkloadId) -> Kept<()> {
+        let remover = self.remover.clone();
+        off_thread(move || remover.wait(&id, REMOVAL_LIMIT))
     }
 
     fn write_volumes(
@@ -88,27 +114,54 @@ impl PodmanDisk for Files {
         folders: Vec<VolumeFolder>,
         owner: Option<(u32, u32)>,
     ) -> Kept<()> {
-        let root = self.volumes_root.clone();
+        let (root, remover) = (self.volumes_root.clone(), self.remover.clone());
         in_turn(turn, move || {
             walked(&root)?;
+            remover.remove(volumes::set_aside(&root, &id).map_err(plain)?);
             volumes::write(&root, &id, &folders, owner).map_err(plain)
         })
     }
 
     fn remove_volumes(&self, turn: Turn, id: WorkloadId) -> Kept<()> {
-        let root = self.volumes_root.clone();
-        in_turn(turn, move || match walked(&root)?.is_whole {
-            true => volumes::remove(&root, &id).map_err(plain),
-            false => Ok(()),
+        let (root, remover) = (self.volumes_root.clone(), self.remover.clone());
+        in_turn(turn, move || {
+            if walked(&root)?.is_whole {
+                remover.remove(volumes::set_aside(&root, &id).map_err(plain)?);
+            }
+            Ok(())
         })
     }
 
     fn sweep_volumes(&self, turn: Turn, kept: BTreeSet<String>) -> Kept<()> {
-        let root = self.volumes_root.clone();
-        in_turn(turn, move || match walked(&root)?.is_whole {
-            true => volumes::sweep(&root, &kept).map_err(plain),
-            false => Ok(()),
+        let (root, remover) = (self.volumes_root.clone(), self.remover.clone());
+        in_turn(turn, move || {
+            if !walked(&root)?.is_whole {
+                return Ok(());
+            }
+            let mut aside = Vec::new();
+            let swept = volumes::sweep(&root, &kept, &mut aside);
+            remover.remove(aside);
+            swept.map_err(plain)
         })
+    }
+
+    fn remove_again(&self) {
+        self.remover.try_again();
+    }
+
+    fn look_at(&self, paths: BTreeSet<PathBuf>) -> Kept<Trails> {
+        let looks = Arc::clone(&self.looks);
+        async move {
+            let look = looks.acquire_owned().await.map_err(plain)?;
+            let looking = off_thread(move || {
+                let trails = paths.into_iter().map(|path| (path.clone(), trails::trail(&path)));
+                let trails = trails.collect();
+                drop(look);
+                Ok(trails)
+            });
+            looking.await
+        }
+        .boxed_local()
     }
 
     fn read_images(&self) -> Kept<Vec<u8>> {
@@ -177,10 +230,13 @@ mod tests {
         let turn = disk.turns().next().await;
         assert!(path.is_dir());
 
-        drop(disk.remove_volumes(turn, id));
+        drop(disk.remove_volumes(turn, id.clone()));
         let _turn = disk.turns().next().await;
         assert!(!path.exists());
+        disk.volumes_removed(id).await.unwrap();
+        assert_eq!(std::fs::read_dir(&root).unwrap().count(), 0);
     }
+
     #[actix::test]
     async fn volumes_below_what_others_can_replace_are_left_alone() {
         let folder = tempfile::tempdir().unwrap();

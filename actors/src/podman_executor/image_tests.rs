@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::future::pending;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use tempfile::TempDir;
 use tokio::time::{pause, sleep};
 
 use crate::messages::{Action, CommandError, WorkloadsConfigured};
-use crate::podman_executor::{Kept, PodmanDisk, Turn, Turns, VolumeFolder, on_disk};
+use crate::podman_executor::{Kept, PodmanDisk, Trails, Turn, Turns, VolumeFolder, on_disk};
 use crate::testing::fake_podman::{FakePodman, Fault};
 use crate::testing::podman_desk::{PodmanDesk, workload};
 use crate::workload::{ExecutorKind, Workload, WorkloadId};
@@ -257,6 +258,10 @@ impl PodmanDisk for HungDisk {
         &self.0
     }
 
+    fn volumes_removed(&self, _: WorkloadId) -> Kept<()> {
+        Box::pin(pending())
+    }
+
     fn write_volumes(
         &self,
         _: Turn,
@@ -272,6 +277,12 @@ impl PodmanDisk for HungDisk {
     }
 
     fn sweep_volumes(&self, _: Turn, _: BTreeSet<String>) -> Kept<()> {
+        Box::pin(pending())
+    }
+
+    fn remove_again(&self) {}
+
+    fn look_at(&self, _: BTreeSet<PathBuf>) -> Kept<Trails> {
         Box::pin(pending())
     }
 

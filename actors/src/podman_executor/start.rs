@@ -19,6 +19,7 @@ use super::words::start_reason;
 use super::workbench::{Workbench, unavailable};
 use crate::clock::Monotonic;
 use crate::messages::CommandError;
+use crate::pod_manifest::host_paths::HostView;
 use crate::pod_manifest::{PodContext, PodPlan, podman_pod};
 use crate::workload::{CurrentState, Limits, Workload};
 
@@ -58,7 +59,9 @@ pub(super) async fn start(
         return Ok((Notes { limited: Some(limited), ..Notes::default() }, rows));
     }
     let host = bench.host().await.map_err(silent)?;
-    let plan = plan(bench, workload, limits, &host)?;
+    let (writable, trails) = bench.look_at_host(workload).await.map_err(silent)?;
+    let view = HostView { writable: &writable, trails: Some(&trails) };
+    let plan = plan(bench, workload, limits, &host, view)?;
     if !rows.is_empty() {
         let removed = remove_gently(bench, &workload.id, REPLACEMENT_GRACE).await;
         removed.map_err(|error| start_error(&error))?;
@@ -89,6 +92,7 @@ fn plan(
     workload: &Workload,
     limits: Limits,
     host: &HostInfo,
+    view: HostView<'_>,
 ) -> Result<PodPlan, CommandError> {
     let context = PodContext {
         device_id: &bench.device_id,
@@ -96,6 +100,7 @@ fn plan(
         volumes_root: &bench.volumes_root,
         limits,
         support: limit_support(host),
+        host: view,
     };
     podman_pod(workload, &context)
         .map_err(|error| CommandError::Unsupported { message: error.to_string() })

@@ -1,13 +1,24 @@
 //! The agent's own volume folders on disk.
+//!
+//! The folder with the volumes of all pods is the agent's own. Those of one pod may be another
+//! user's, who may do there what he likes at any moment: the agent makes them out of his sight, and
+//! later does no more than rename them as a whole, and remove them step by step ([`removal`]).
 
 use std::collections::BTreeSet;
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{
-    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, lchown,
-};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 
+use rustix::fs::{
+    AtFlags, Dir, Gid, Mode, OFlags, RenameFlags, Uid, chmodat, chownat, fchmod, fchown, fstat,
+    mkdirat, open, openat, renameat, renameat_with,
+};
+use rustix::io::Errno;
+
+use super::removal;
 use crate::pod_manifest::VolumeFolder;
 use crate::workload::WorkloadId;
 
@@ -15,8 +26,10 @@ use crate::workload::WorkloadId;
 const PRIVATE: u32 = 0o700;
 /// The user of rootless podman may go through to the volumes of his pods.
 const PASSAGE: u32 = 0o711;
-/// Begins the name of a folder that could not be removed and waits for it.
+/// Begins the name of what was set aside to be removed: `.left-N-ID`.
 const LEFT: &str = ".left-";
+/// How a folder is opened: never by a link.
+const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Why the volumes of a pod are not as they should be.
 #[derive(Debug, thiserror::Error)]
@@ -28,21 +41,28 @@ pub(super) struct VolumeError {
     source: io::Error,
 }
 
-/// Writes the volumes of the pod `id` afresh, handed to `owner` if there is one.
+impl VolumeError {
+    /// Returns the error with its cause.
+    pub(super) fn chain(&self) -> String {
+        format!("{self}: {}", self.source)
+    }
+}
+
+/// Writes the volumes of the pod `id`, handed to `owner` if there is one. There are none yet: see
+/// [`set_aside`].
 ///
 /// # Errors
-/// A folder or file cannot be written; what was written is left for [`remove`].
+/// A folder or file cannot be written; what was written is left for [`set_aside`].
 pub(super) fn write(
     root: &Path,
     id: &WorkloadId,
     folders: &[VolumeFolder],
     owner: Option<(u32, u32)>,
 ) -> Result<(), VolumeError> {
-    remove(root, id)?;
+    let path = home(root, id)?;
     if folders.is_empty() {
         return Ok(());
     }
-    let home = home(root, id)?;
     // Whoever could look into the root could look into secrets. Another owner must get through to
     // his own, though, and must not write: a link in the way would lead root's hand elsewhere.
     let mode = owner.map_or(PRIVATE, |_| PASSAGE);
@@ -52,70 +72,153 @@ pub(super) fn write(
         let made = DirBuilder::new().recursive(true).mode(PRIVATE).create(folder);
         failing("create", folder, made)?;
         failing("own", folder, check_own(folder))?;
-        set_mode(folder, mode)?;
+        let permissions = Permissions::from_mode(mode);
+        failing("set the mode of", folder, fs::set_permissions(folder, permissions))?;
     }
-    failing("create", &home, DirBuilder::new().mode(PRIVATE).create(&home))?;
+    let opened = open_root(root)?;
+    let opened = refused("open", root, opened.ok_or(Errno::NOENT))?;
+    refused("create", &path, mkdirat(&opened, id.as_str(), mode_of(PRIVATE)))?;
+    let folder = refused("open", &path, openat(&opened, id.as_str(), FOLDER, Mode::empty()))?;
+    let mut home = Home { path: &path, folder, made: Vec::new() };
     for folder in folders {
-        make_folder(&home, &folder.path, folder.mode)?;
-        for file in &folder.files {
-            let path = folder.path.join(&file.path);
-            if let Some(parent) = path.parent() {
-                make_folder(&folder.path, parent, folder.mode)?;
-            }
-            let mut options = OpenOptions::new();
-            options.write(true).create_new(true).mode(0o600);
-            let mut open: File = failing("create", &path, options.open(&path))?;
-            failing("write", &path, open.write_all(file.content.expose()))?;
-            set_mode(&path, file.mode)?;
-        }
+        home.fill(folder)?;
     }
     // Until here nobody else could get in.
-    owner.map_or(Ok(()), |owner| hand_over(&home, owner))
+    owner.map_or(Ok(()), |owner| home.hand_over(owner))
 }
 
-/// Removes the volumes of the pod `id`; absent ones are a success.
-///
-/// # Errors
-/// The folder can neither be removed nor moved out of the way.
-pub(super) fn remove(root: &Path, id: &WorkloadId) -> Result<(), VolumeError> {
-    let home = home(root, id)?;
-    match fs::remove_dir_all(&home) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        // Files of a container's other users belong to ids that an agent without root cannot touch.
-        Err(_) => {
-            let aside = (0_u32..).map(|n| root.join(format!("{LEFT}{n}-{id}")));
-            let free = aside.into_iter().find(|path| !path.exists());
-            let moved = free.map_or(Ok(()), |free| fs::rename(&home, free));
-            failing("remove", &home, moved)
+/// The folder of a pod that nobody else can enter yet.
+struct Home<'a> {
+    path: &'a Path,
+    folder: OwnedFd,
+    /// What was made in it, by paths within it; folders come before what is in them.
+    made: Vec<PathBuf>,
+}
+
+impl Home<'_> {
+    fn fill(&mut self, folder: &VolumeFolder) -> Result<(), VolumeError> {
+        let inner = folder.path.strip_prefix(self.path).map_err(|_| io::ErrorKind::InvalidInput);
+        let inner = failing("create", &folder.path, inner.map_err(io::Error::from))?;
+        self.make_folders(inner, folder.mode)?;
+        for file in &folder.files {
+            let inner = inner.join(&file.path);
+            if let Some(parent) = inner.parent() {
+                self.make_folders(parent, folder.mode)?;
+            }
+            let path = self.path.join(&inner);
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+            let made = openat(&self.folder, &inner, flags, mode_of(0o600));
+            let mut open = File::from(refused("create", &path, made)?);
+            self.made.push(inner);
+            failing("write", &path, open.write_all(file.content.expose()))?;
+            refused("set the mode of", &path, fchmod(&open, mode_of(file.mode)))?;
         }
+        Ok(())
+    }
+
+    /// Makes `inner` and every folder above it. The umask has no say in their mode.
+    fn make_folders(&mut self, inner: &Path, mode: u32) -> Result<(), VolumeError> {
+        let mut folder = PathBuf::new();
+        for part in inner.components() {
+            folder.push(part);
+            let path = self.path.join(&folder);
+            match mkdirat(&self.folder, &folder, mode_of(PRIVATE)) {
+                Err(Errno::EXIST) => continue,
+                made @ (Ok(()) | Err(_)) => refused("create", &path, made)?,
+            }
+            let set = chmodat(&self.folder, &folder, mode_of(mode), AtFlags::empty());
+            refused("set the mode of", &path, set)?;
+            self.made.push(folder.clone());
+        }
+        Ok(())
+    }
+
+    /// Gives all to `owner`, who gets in only when everything is his.
+    fn hand_over(self, (user, group): (u32, u32)) -> Result<(), VolumeError> {
+        let (user, group) = (Some(Uid::from_raw(user)), Some(Gid::from_raw(group)));
+        for inner in self.made.iter().rev() {
+            let given = chownat(&self.folder, inner, user, group, AtFlags::SYMLINK_NOFOLLOW);
+            refused("hand over", &self.path.join(inner), given)?;
+        }
+        refused("hand over", self.path, fchown(&self.folder, user, group))
     }
 }
 
-/// Removes the volumes of all pods that are not `kept`, and what [`remove`] had to leave.
+/// Sets the volumes of the pod `id` aside, so that they are out of the way at once. Returns the
+/// name under which [`remove_aside`] finds them; there are none without one.
 ///
 /// # Errors
-/// The root cannot be read, or a folder can neither be removed nor moved out of the way.
-pub(super) fn sweep(root: &Path, kept: &BTreeSet<String>) -> Result<(), VolumeError> {
-    let entries = match fs::read_dir(root) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries @ (Ok(_) | Err(_)) => failing("read", root, entries)?,
-    };
+/// They can neither be renamed nor removed.
+pub(super) fn set_aside(root: &Path, id: &WorkloadId) -> Result<Option<String>, VolumeError> {
+    let path = home(root, id)?;
+    let Some(folder) = open_root(root)? else { return Ok(None) };
+    let mut names = (0_u32..).map(|n| format!("{LEFT}{n}-{id}"));
+    let moved = names.find_map(|name| match rename_to_free(folder.as_fd(), id.as_str(), &name) {
+        Ok(()) => Some(Ok(Some(name))),
+        Err(Errno::EXIST | Errno::NOTEMPTY | Errno::NOTDIR | Errno::ISDIR) => None,
+        Err(Errno::NOENT) => Some(Ok(None)),
+        Err(error) => Some(Err(error)),
+    });
+    match moved.unwrap_or(Err(Errno::EXIST)) {
+        // A full disk may have no room for another name.
+        Err(error @ (Errno::NOSPC | Errno::DQUOT)) => {
+            let removed = removal::remove_tree(folder.as_fd(), id.as_str(), &AtomicU64::new(0));
+            refused("remove", &path, removed.map(|()| None).map_err(|_| error))
+        }
+        moved @ (Ok(_) | Err(_)) => refused("remove", &path, moved),
+    }
+}
+
+fn rename_to_free(folder: BorrowedFd<'_>, from: &str, to: &str) -> Result<(), Errno> {
+    match renameat_with(folder, from, folder, to, RenameFlags::NOREPLACE) {
+        // Not every file system knows that; a folder replaces an empty folder at most.
+        Err(Errno::INVAL | Errno::NOSYS) => renameat(folder, from, folder, to),
+        renamed @ (Ok(()) | Err(_)) => renamed,
+    }
+}
+
+/// Sets aside the volumes of all pods that are not `kept`, and adds the names of all that was set
+/// aside, now or before, to `aside`.
+///
+/// # Errors
+/// The root cannot be read, or a folder cannot be set aside; the others are.
+pub(super) fn sweep(
+    root: &Path,
+    kept: &BTreeSet<String>,
+    aside: &mut Vec<String>,
+) -> Result<(), VolumeError> {
+    let Some(folder) = open_root(root)? else { return Ok(()) };
+    let entries = Dir::new(folder).and_then(|folder| folder.collect::<Result<Vec<_>, _>>());
+    let entries = refused("read", root, entries)?;
     let mut swept = Ok(());
-    for entry in entries {
-        let entry = failing("read", root, entry)?;
-        // Names of ours are plain text.
-        let Ok(name) = entry.file_name().into_string() else {
-            continue;
-        };
+    // Names of ours are plain text.
+    for name in entries.iter().filter_map(|entry| entry.file_name().to_str().ok()) {
         if name.starts_with(LEFT) {
-            // It was left because it cannot be removed: that may not have changed.
-            let _still_left = fs::remove_dir_all(entry.path());
-        } else if !kept.contains(&name) {
-            swept = swept.and(remove(root, &WorkloadId::from(name)));
+            aside.push(name.to_owned());
+        } else if !kept.contains(name) && name != "." && name != ".." {
+            match set_aside(root, &WorkloadId::from(name)) {
+                Ok(name) => aside.extend(name),
+                Err(error) => swept = swept.and(Err(error)),
+            }
         }
     }
     swept
+}
+
+/// Removes what was set aside as `name`, and counts the steps. This may take long.
+///
+/// # Errors
+/// Something of it stays.
+pub(super) fn remove_aside(root: &Path, name: &str, steps: &AtomicU64) -> Result<(), VolumeError> {
+    let Some(folder) = open_root(root)? else { return Ok(()) };
+    let removed = removal::remove_tree(folder.as_fd(), name, steps);
+    failing("remove", &root.join(name), removed.map_err(io::Error::other))
+}
+
+/// Returns the pod whose volumes were set aside as `name`.
+pub(super) fn set_aside_for(name: &str) -> Option<&str> {
+    let (number, id) = name.strip_prefix(LEFT)?.split_once('-')?;
+    number.parse::<u32>().ok().map(|_| id)
 }
 
 /// Returns the folder of the pod `id`, which lies below `root` and nowhere else.
@@ -131,24 +234,17 @@ fn home(root: &Path, id: &WorkloadId) -> Result<PathBuf, VolumeError> {
     Ok(home)
 }
 
-/// Makes `folder` and every folder between it and `base`.
-fn make_folder(base: &Path, folder: &Path, mode: u32) -> Result<(), VolumeError> {
-    let inner = folder.strip_prefix(base).unwrap_or(Path::new(""));
-    let mut path = base.to_owned();
-    for part in inner.components() {
-        path.push(part);
-        match fs::create_dir(&path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
-            made @ (Ok(()) | Err(_)) => failing("create", &path, made)?,
-        }
-        set_mode(&path, mode)?;
-    }
-    Ok(())
-}
-
-/// Sets the mode; the umask has no say.
-fn set_mode(path: &Path, mode: u32) -> Result<(), VolumeError> {
-    failing("set the mode of", path, fs::set_permissions(path, Permissions::from_mode(mode)))
+/// Opens the root, if it is there. It must be the agent's own: who could rename what is in it would
+/// lead root's hand elsewhere.
+fn open_root(root: &Path) -> Result<Option<OwnedFd>, VolumeError> {
+    let folder = match open(root, FOLDER, Mode::empty()) {
+        Err(Errno::NOENT) => return Ok(None),
+        opened @ (Ok(_) | Err(_)) => refused("open", root, opened)?,
+    };
+    let owner = refused("look at", root, fstat(&folder))?.st_uid;
+    let is_own = owner == rustix::process::geteuid().as_raw();
+    refused("own", root, if is_own { Ok(()) } else { Err(Errno::PERM) })?;
+    Ok(Some(folder))
 }
 
 /// Checks that `folder` is a folder of the agent's own, and no link to one.
@@ -158,20 +254,20 @@ fn check_own(folder: &Path) -> io::Result<()> {
     if own { Ok(()) } else { Err(io::ErrorKind::PermissionDenied.into()) }
 }
 
-/// Gives `path` with all that is in it to `owner`, who gets in only when everything is his.
-/// Follows no link.
-fn hand_over(path: &Path, owner: (u32, u32)) -> Result<(), VolumeError> {
-    let found = failing("look at", path, fs::symlink_metadata(path))?;
-    if found.is_dir() {
-        for entry in failing("read", path, fs::read_dir(path))? {
-            hand_over(&failing("read", path, entry)?.path(), owner)?;
-        }
-    }
-    failing("hand over", path, lchown(path, Some(owner.0), Some(owner.1)))
+fn mode_of(bits: u32) -> Mode {
+    Mode::from_raw_mode(bits)
 }
 
 fn failing<T>(action: &'static str, path: &Path, result: io::Result<T>) -> Result<T, VolumeError> {
     result.map_err(|source| VolumeError { action, path: path.to_owned(), source })
+}
+
+fn refused<T>(
+    action: &'static str,
+    path: &Path,
+    result: Result<T, Errno>,
+) -> Result<T, VolumeError> {
+    failing(action, path, result.map_err(io::Error::from))
 }
 
 #[cfg(test)]
@@ -218,6 +314,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (root, id) = (dir.path().join("rootless/volumes"), WorkloadId::from("web-1"));
         for _ in 0..2 {
+            set_aside(&root, &id).unwrap();
             write(&root, &id, &[folder(&root, &id)], Some((1234, 1235))).unwrap();
             for (path, owner, expected) in [
                 ("rootless", 0, 0o711),
@@ -234,55 +331,75 @@ mod tests {
     }
 
     #[test]
-    fn links_are_not_followed() {
+    fn a_root_that_is_a_link_or_anothers_is_not_used() {
         let dir = tempfile::tempdir().unwrap();
         let (root, id) = (dir.path().join("volumes"), WorkloadId::from("web-1"));
         let other = dir.path().join("other");
-        fs::create_dir(&other).unwrap();
+        fs::create_dir_all(other.join("web-1")).unwrap();
+        fs::create_dir(other.join(".left-0-web-1")).unwrap();
         let before = mode(&other);
         symlink(&other, &root).unwrap();
-        assert!(write(&root, &id, &[folder(&root, &id)], None).is_err());
-        assert_eq!(mode(&other), before);
+        let is_refused = || {
+            write(&root, &id, &[folder(&root, &id)], None).is_err()
+                && set_aside(&root, &id).is_err()
+                && sweep(&root, &BTreeSet::new(), &mut Vec::new()).is_err()
+                && remove_aside(&root, ".left-0-web-1", &AtomicU64::new(0)).is_err()
+        };
+        assert!(is_refused());
         if rustix::process::geteuid().is_root() {
-            let tree = dir.path().join("tree");
-            fs::create_dir(&tree).unwrap();
-            symlink(&other, tree.join("link")).unwrap();
-            hand_over(&tree, (1234, 1235)).unwrap();
-            assert_eq!(fs::metadata(&other).unwrap().uid(), 0);
+            fs::remove_file(&root).unwrap();
+            fs::rename(&other, &root).unwrap();
+            std::os::unix::fs::chown(&root, Some(1234), None).unwrap();
+            assert!(is_refused());
+            fs::rename(&root, &other).unwrap();
+        }
+        assert_eq!(mode(&other), before);
+        assert!(other.join("web-1").exists() && other.join(".left-0-web-1").exists());
+    }
+
+    #[test]
+    fn what_was_set_aside_is_out_of_the_way_and_made_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let (root, id) = (dir.path(), WorkloadId::from("web-1"));
+        assert_eq!(set_aside(root, &id).unwrap(), None);
+        for n in 0..3 {
+            write(root, &id, &[folder(root, &id)], None).unwrap();
+            assert!(write(root, &id, &[folder(root, &id)], None).is_err(), "nothing is mixed");
+            let name = set_aside(root, &id).unwrap().unwrap();
+            assert_eq!(name, format!(".left-{n}-web-1"));
+            assert_eq!(set_aside_for(&name), Some("web-1"));
+            assert!(root.join(&name).join("settings/deep/er/key").exists());
+            assert!(!root.join("web-1").exists());
+        }
+        remove_aside(root, ".left-1-web-1", &AtomicU64::new(0)).unwrap();
+        fs::create_dir(root.join("web-1")).unwrap();
+        assert_eq!(set_aside(root, &id).unwrap().unwrap(), ".left-1-web-1");
+        for (name, id) in [
+            (".left-0-a", Some("a")),
+            (".left-12-web-1", Some("web-1")),
+            (".left-x-web-1", None),
+            ("web-1", None),
+        ] {
+            assert_eq!(set_aside_for(name), id, "{name}");
         }
     }
 
     #[test]
-    fn a_second_writing_starts_from_nothing() {
-        let dir = tempfile::tempdir().unwrap();
-        let (root, id) = (dir.path(), WorkloadId::from("web-1"));
-        write(root, &id, &[folder(root, &id)], None).unwrap();
-        let stale = root.join("web-1/settings/stale");
-        fs::write(&stale, "x").unwrap();
-        write(root, &id, &[folder(root, &id)], None).unwrap();
-        assert!(!stale.exists());
-    }
-
-    #[test]
-    fn removing_leaves_nothing_and_may_be_repeated() {
-        let dir = tempfile::tempdir().unwrap();
-        let id = WorkloadId::from("web-1");
-        write(dir.path(), &id, &[folder(dir.path(), &id)], None).unwrap();
-        remove(dir.path(), &id).unwrap();
-        remove(dir.path(), &id).unwrap();
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
-    }
-
-    #[test]
-    fn sweeping_leaves_what_is_kept_and_nothing_else() {
+    fn sweeping_sets_aside_what_is_not_kept_and_names_all_that_was() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("volumes");
-        sweep(&root, &BTreeSet::new()).unwrap();
+        let mut aside = Vec::new();
+        sweep(&root, &BTreeSet::new(), &mut aside).unwrap();
         for id in ["web-1", "db-2"].map(WorkloadId::from) {
             write(&root, &id, &[folder(&root, &id)], None).unwrap();
         }
         fs::create_dir(root.join(".left-0-web-0")).unwrap();
-        sweep(&root, &["web-1".to_owned()].into()).unwrap();
+        sweep(&root, &["web-1".to_owned()].into(), &mut aside).unwrap();
+        aside.sort();
+        assert_eq!(aside, [".left-0-db-2", ".left-0-web-0"]);
+        for name in aside {
+            remove_aside(&root, &name, &AtomicU64::new(0)).unwrap();
+        }
         let left = fs::read_dir(&root).unwrap();
         let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left, ["web-1"]);
@@ -296,11 +413,11 @@ mod tests {
         fs::create_dir(&other).unwrap();
         for id in ["../other", "..", ".", "", "/", "web-1/..", "web-1/", "./web-1"] {
             let id = WorkloadId::from(id);
-            assert!(remove(&root, &id).is_err(), "{id}");
+            assert!(set_aside(&root, &id).is_err(), "{id}");
             assert!(write(&root, &id, &[], None).is_err(), "{id}");
         }
         let absolute = WorkloadId::from(other.to_str().unwrap());
-        assert!(remove(&root, &absolute).is_err());
+        assert!(set_aside(&root, &absolute).is_err());
         assert!(other.exists() && root.join("web-1").exists());
     }
 }

@@ -6,17 +6,24 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use super::actor::PodmanDeps;
 use super::api::{PodmanApi, PodmanError};
 use super::disk::PodmanDisk;
 use super::events::{Change, PodmanEvent};
+use super::host_writers::HostWriters;
 use super::image_care::ImageCare;
 use super::libpod::{ContainerRow, HostInfo, PodRow};
 use super::pod_state::is_ours;
 use crate::clock::{Clock, Monotonic};
 use crate::messages::{Action, CommandError};
-use crate::pod_manifest::VolumeFolder;
-use crate::workload::{DeviceId, WorkloadId};
+use crate::pod_manifest::host_paths::{Writable, mounted};
+use crate::pod_manifest::{Trails, VolumeFolder};
+use crate::workload::{DeviceId, Workload, WorkloadId};
+
+/// Time for the disk to say how paths of the host run; past it nobody knows.
+const LOOK_LIMIT: Duration = Duration::from_secs(5);
 
 /// The means of one executor.
 pub(super) struct Workbench {
@@ -35,6 +42,8 @@ pub(super) struct Workbench {
     pub(super) log_max_size: String,
     /// The images that the agent brought to the device.
     pub(super) images: ImageCare,
+    /// What containers can write on the host.
+    pub(super) writers: RefCell<HostWriters>,
     /// podman's facts, read once for each connection.
     host: RefCell<Option<HostInfo>>,
     /// The commands that are under way: for which pod, and what they do to it.
@@ -68,6 +77,7 @@ impl Workbench {
             disk: Rc::clone(&deps.disk),
             log_max_size: deps.log_max_size.clone(),
             images: ImageCare::new(Rc::clone(&deps.disk)),
+            writers: RefCell::default(),
             host: RefCell::default(),
             busy: RefCell::default(),
         }
@@ -148,6 +158,32 @@ impl Workbench {
         is_ours(&pod.labels, &pod.name, &self.device_id)
     }
 
+    /// Returns what others can write on the host while `workload` starts, and how those paths and
+    /// its own run; nothing if it mounts none.
+    pub(super) async fn look_at_host(
+        &self,
+        workload: &Workload,
+    ) -> Result<(Vec<Writable>, Trails), PodmanError> {
+        let mut paths = mounted(workload);
+        if paths.is_empty() {
+            return Ok(Default::default());
+        }
+        if self.writers.borrow().has_former() {
+            let rows = self.api.containers().await?;
+            let there = rows.into_iter().map(|row| WorkloadId::from(row.pod_name)).collect();
+            self.writers.borrow_mut().gone(&there);
+        }
+        let writable = self.writers.borrow().beside(workload);
+        paths.extend(writable.iter().map(|it| it.path.clone()));
+        let looked = timeout(LOOK_LIMIT, self.disk.look_at(paths)).await;
+        Ok((writable, looked.ok().and_then(Result::ok).unwrap_or_default()))
+    }
+
+    /// Tries again to remove volumes that could not be removed.
+    pub(super) fn remove_volumes_again(&self) {
+        self.disk.remove_again();
+    }
+
     /// Writes the volumes of the pod `id`.
     pub(super) async fn write_volumes(
         &self,
@@ -158,6 +194,7 @@ impl Workbench {
         if folders.is_empty() {
             return Ok(());
         }
+        self.disk.volumes_removed(id.clone()).await?;
         let turn = self.disk.turns().next().await;
         self.disk.write_volumes(turn, id.clone(), folders, self.api.owner()).await
     }

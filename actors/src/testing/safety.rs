@@ -4,6 +4,7 @@ use std::path::{Component, Path};
 
 use k8s_openapi::api::core::v1::PodSpec;
 
+use crate::pod_manifest::host_paths::HostView;
 use crate::pod_manifest::{LimitSupport, PodContext, podman_pod};
 use crate::podman_executor::{ContainerRow, doors};
 use crate::workload::{Configuration, DeviceId, Limits, Workload};
@@ -79,6 +80,7 @@ fn check_workload(workload: &Workload) {
         volumes_root: Path::new(ROOT),
         limits: Limits::default(),
         support: LimitSupport { cpu: true, memory: true },
+        host: HostView::default(),
     };
     // What podman cannot be given goes no further.
     let Ok(plan) = podman_pod(workload, &context) else {

@@ -1,5 +1,6 @@
 //! When images are cared for: with each new configuration, and once an hour. With a new
-//! configuration volumes of pods that are gone are removed as well.
+//! configuration volumes of pods that are gone are removed as well; what of them could not be removed
+//! is tried again.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -17,6 +18,8 @@ use crate::workload::WorkloadId;
 const MAX_CARE_PERIOD: Duration = Duration::from_secs(60 * 60);
 /// Shortest one, whatever the setting is.
 const MIN_CARE_PERIOD: Duration = Duration::from_secs(1);
+/// Time to the next try to remove volumes that could not be removed.
+const REMOVAL_PERIOD: Duration = Duration::from_secs(10 * 60);
 
 impl Handler<WorkloadsConfigured> for PodmanExecutor {
     type Result = ();
@@ -31,6 +34,8 @@ impl Handler<WorkloadsConfigured> for PodmanExecutor {
         if self.bench.images.want(wanted) {
             self.prune(ctx);
         }
+        let workloads = configured.workloads.iter().map(AsRef::as_ref);
+        self.bench.writers.borrow_mut().configure(workloads, &self.deps.volumes_root);
         let configured = configured.workloads.iter().map(|workload| workload.id.clone()).collect();
         self.sweep_volumes(configured, ctx);
     }
@@ -45,6 +50,14 @@ impl PodmanExecutor {
         ctx.run_later(after.clamp(MIN_CARE_PERIOD, MAX_CARE_PERIOD), |actor, ctx| {
             actor.prune(ctx);
             actor.care_for_images(ctx);
+        });
+    }
+
+    /// Tries to remove volumes that could not be removed, again and again.
+    pub(super) fn care_for_volumes(&mut self, ctx: &mut Context<Self>) {
+        ctx.run_later(REMOVAL_PERIOD, |actor, ctx| {
+            actor.bench.remove_volumes_again();
+            actor.care_for_volumes(ctx);
         });
     }
 

@@ -1,0 +1,167 @@
+//! Removes the volumes that were set aside, on a thread of its own, as long as there are any.
+//!
+//! Only the setting aside waits for its turn: a volume with millions of files, or a disk that hangs,
+//! holds up nobody but the thread, and the next run of the same pod.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use super::volumes;
+use crate::workload::WorkloadId;
+
+/// How far the thread stands back behind others.
+const NICENESS: i32 = 10;
+/// Said of a removal that does nothing from one look to the next.
+const HANGS: &str = "the disk does not answer";
+
+/// Removes what was set aside below one root. Clones are the same.
+#[derive(Clone)]
+pub(super) struct Remover(Arc<Shared>);
+
+struct Shared {
+    root: PathBuf,
+    /// Entries that were looked at.
+    steps: AtomicU64,
+    state: Mutex<State>,
+    /// Something was removed, or could not be.
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    is_at_work: bool,
+    waiting: BTreeSet<String>,
+    current: Option<String>,
+    /// What stays, and why it does.
+    stays: BTreeMap<String, String>,
+    /// The steps when last looked.
+    looked: u64,
+}
+
+impl State {
+    fn has(&self, id: &WorkloadId) -> bool {
+        let names = self.waiting.iter().chain(&self.current);
+        let mut names = names.filter(|name| !self.stays.contains_key(*name));
+        names.any(|name| volumes::set_aside_for(name) == Some(id.as_str()))
+    }
+}
+
+impl Remover {
+    /// Returns one that has nothing to do.
+    pub(super) fn new(root: PathBuf) -> Self {
+        let (steps, state, changed) = (AtomicU64::new(0), Mutex::default(), Condvar::new());
+        Self(Arc::new(Shared { root, steps, state, changed }))
+    }
+
+    /// Begins to remove what was set aside under these names.
+    pub(super) fn remove(&self, names: impl IntoIterator<Item = String>) {
+        let mut state = self.0.state();
+        state.waiting.extend(names);
+        if state.is_at_work || state.waiting.is_empty() {
+            return;
+        }
+        let work = Work { shared: Arc::clone(&self.0), is_over: false };
+        // Not joined: a disk that hangs must not hold up the agent's exit.
+        let thread = std::thread::Builder::new().name("removal".to_owned());
+        // Without a thread it waits for the next who asks.
+        state.is_at_work = thread.spawn(move || work.run()).is_ok();
+    }
+
+    /// Tries again what could not be removed, and says so when the disk hangs.
+    pub(super) fn try_again(&self) {
+        let mut state = self.0.state();
+        let (steps, current) = (self.0.steps.load(Ordering::Relaxed), state.current.clone());
+        let hangs = mem::replace(&mut state.looked, steps) == steps;
+        if let Some(name) = current.filter(|_| hangs) {
+            self.0.note(&mut state, &name, Err(HANGS.to_owned()));
+        }
+        let is_idle = |name: &&String| state.current.as_ref() != Some(name);
+        let stays: Vec<_> = state.stays.keys().filter(is_idle).cloned().collect();
+        drop(state);
+        self.remove(stays);
+    }
+
+    /// Waits until no volumes of the pod `id` are being removed: a pod that fills its disk must not
+    /// do so again before that is done. What cannot be removed is not waited for.
+    ///
+    /// # Errors
+    /// It takes longer than `limit`.
+    pub(super) fn wait(&self, id: &WorkloadId, limit: Duration) -> Result<(), String> {
+        // There may have been no thread for it.
+        self.remove([]);
+        let state = self.0.state();
+        let waited = self.0.changed.wait_timeout_while(state, limit, |state| state.has(id));
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        match state.has(id) {
+            true => Err("volumes of its last run are still being removed".to_owned()),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what came of a removal; says so when that is news.
+    fn note(&self, state: &mut State, name: &str, removed: Result<(), String>) {
+        let path = self.root.join(name);
+        let path = path.display();
+        match removed {
+            Ok(()) if state.stays.remove(name).is_some() => {
+                info!(%path, "volumes that stayed were removed");
+            }
+            Ok(()) => {}
+            Err(error) if state.stays.get(name) == Some(&error) => {}
+            Err(error) => {
+                warn!(%path, error, "volumes were not removed");
+                state.stays.insert(name.to_owned(), error);
+            }
+        }
+    }
+}
+
+/// What the thread does. A thread that ends in another way than by being done is noticed.
+struct Work {
+    shared: Arc<Shared>,
+    is_over: bool,
+}
+
+impl Work {
+    fn run(mut self) {
+        // What serves somebody goes first.
+        let _ = rustix::process::nice(NICENESS);
+        while let Some(name) = self.next() {
+            let removed = volumes::remove_aside(&self.shared.root, &name, &self.shared.steps);
+            let mut state = self.shared.state();
+            state.current = None;
+            self.shared.note(&mut state, &name, removed.map_err(|error| error.chain()));
+            self.shared.changed.notify_all();
+        }
+    }
+
+    fn next(&mut self) -> Option<String> {
+        let mut state = self.shared.state();
+        state.current = state.waiting.pop_first();
+        state.is_at_work = state.current.is_some();
+        self.is_over = !state.is_at_work;
+        state.current.clone()
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        if !self.is_over {
+            let mut state = self.shared.state();
+            (state.is_at_work, state.current) = (false, None);
+            self.shared.changed.notify_all();
+        }
+    }
+}
