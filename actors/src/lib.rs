@@ -20,7 +20,9 @@
 pub mod messages;
 pub mod workload;
 
+mod blocking;
 mod command_ticket;
+mod digest;
 mod latency;
 mod pod_manifest;
 mod url_path;

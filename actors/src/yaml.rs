@@ -1,9 +1,13 @@
 //! The one place that knows which crate reads YAML, so that another can take its place.
 
+mod budget;
+mod scan;
 mod weight;
 
 use serde::Serialize;
 use serde::de::{Deserialize, DeserializeOwned};
+
+pub use budget::Budget;
 
 /// Why a text is not the YAML that was expected; names line and column.
 #[derive(Debug, thiserror::Error)]
@@ -15,7 +19,7 @@ enum Cause {
     #[error(transparent)]
     Text(#[from] serde_yaml::Error),
     #[error(transparent)]
-    Weight(#[from] weight::TooHeavy),
+    Weight(#[from] budget::TooHeavy),
 }
 
 impl YamlError {
@@ -35,8 +39,8 @@ impl From<serde_yaml::Error> for YamlError {
     }
 }
 
-impl From<weight::TooHeavy> for YamlError {
-    fn from(error: weight::TooHeavy) -> Self {
+impl From<budget::TooHeavy> for YamlError {
+    fn from(error: budget::TooHeavy) -> Self {
         Self(Cause::Weight(error))
     }
 }
@@ -46,7 +50,18 @@ impl From<weight::TooHeavy> for YamlError {
 /// # Errors
 /// The text is not YAML, or does not have the shape of `T`.
 pub fn from_str<T: DeserializeOwned>(text: &str) -> Result<T, YamlError> {
-    weight::check(text)?;
+    from_str_within(text, &mut Budget::of_file())
+}
+
+/// As [`from_str`], for one of several texts.
+///
+/// # Errors
+/// Besides, all of them together are too much to read.
+pub fn from_str_within<T: DeserializeOwned>(
+    text: &str,
+    budget: &mut Budget,
+) -> Result<T, YamlError> {
+    budget.spend(text)?;
     Ok(serde_yaml::from_str(text)?)
 }
 
@@ -55,7 +70,7 @@ pub fn from_str<T: DeserializeOwned>(text: &str) -> Result<T, YamlError> {
 /// # Errors
 /// The text is not YAML, or a document does not have the shape of `T`.
 pub fn documents<T: DeserializeOwned>(text: &str) -> Result<Vec<T>, YamlError> {
-    weight::check(text)?;
+    Budget::of_file().spend(text)?;
     let mut documents = Vec::new();
     for document in serde_yaml::Deserializer::from_str(text) {
         let value = serde_yaml::Value::deserialize(document)?;
@@ -84,7 +99,7 @@ impl Document<'_> {
 pub fn each_document(
     text: &str,
 ) -> impl Iterator<Item = Result<(serde_json::Value, Document<'_>), YamlError>> {
-    let refused = weight::check(text).err().map(|error| Err(YamlError::from(error)));
+    let refused = Budget::of_file().spend(text).err().map(|error| Err(YamlError::from(error)));
     // What is too heavy is not looked at.
     let text = if refused.is_some() { "" } else { text };
     let looks = serde_yaml::Deserializer::from_str(text);
@@ -152,10 +167,11 @@ mod tests {
             let below = format!("*a{},", level - 1).repeat(9);
             laughs += &format!("a{level}: &a{level} [{below}]\n");
         }
+        let open = "more than 128 brackets are open at one time in line 1";
         for (text, words) in [
             (laughs.as_str(), "repetition limit exceeded"),
-            (&"[".repeat(9_000), "recursion limit exceeded"),
-            (&format!("{}{}", "[".repeat(9_000), "]".repeat(9_000)), "recursion limit exceeded"),
+            (&"[".repeat(9_000), open),
+            (&format!("{}{}", "[".repeat(9_000), "]".repeat(9_000)), open),
             (&"- ".repeat(9_000), "recursion limit exceeded"),
             ("a: &a [*a]", "recursion limit exceeded"),
         ] {

@@ -12,6 +12,8 @@
     reason = "a test of real processes, in real time"
 )]
 
+mod control_plane;
+
 #[path = "../real/shared.rs"]
 mod shared;
 

@@ -175,16 +175,17 @@ pub(crate) struct Store {
 }
 
 impl ConfigurationStore for Store {
-    fn load(&self) -> Restored {
+    fn load(&self) -> LocalBoxFuture<'static, Restored> {
         let disk = self.disk.borrow();
         let damaged = disk.torn.then(|| "the newest generation is damaged".to_owned());
         let configuration = if disk.torn { &disk.previous } else { &disk.current };
-        Restored {
+        let restored = Restored {
             configuration: configuration.clone(),
             former: disk.previous.clone().filter(|_| !disk.torn),
             is_outdated: disk.torn,
             problems: damaged.into_iter().collect(),
-        }
+        };
+        Box::pin(async { restored })
     }
 
     fn save(&self, configuration: &Configuration) -> LocalBoxFuture<'static, Result<(), String>> {

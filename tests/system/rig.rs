@@ -341,8 +341,9 @@ impl Handler<ExecutorCommand> for Copier {
 struct Shelf(Rc<RefCell<Option<Configuration>>>);
 
 impl ConfigurationStore for Shelf {
-    fn load(&self) -> Restored {
-        Restored { configuration: self.0.borrow().clone(), ..Restored::default() }
+    fn load(&self) -> LocalBoxFuture<'static, Restored> {
+        let configuration = self.0.borrow().clone();
+        Box::pin(async { Restored { configuration, ..Restored::default() } })
     }
 
     fn save(&self, configuration: &Configuration) -> LocalBoxFuture<'static, Result<(), String>> {

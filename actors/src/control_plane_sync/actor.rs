@@ -27,7 +27,6 @@ use crate::messages::{
     ProfilesConfigured, WorkloadsConfigured,
 };
 use crate::supervisor::Vitals;
-use crate::workload::EventKind;
 
 /// Longer than the client takes for any answer; past it the actor counts as hung.
 const ERRAND_DEADLINE: Duration = Duration::from_secs(120);
@@ -65,6 +64,8 @@ pub struct ControlPlaneSync {
     /// Answers that say that the device was deleted.
     deleted: WipeGuard,
     keeping: Keeping,
+    /// What was on the disk is known: nothing is asked before.
+    has_begun: bool,
     errands: Errands,
     timers: BTreeMap<Errand, SpawnHandle>,
     /// The last failure of each errand, so that it is logged once.
@@ -93,6 +94,7 @@ impl ControlPlaneSync {
             contact: Contact::default(),
             deleted: WipeGuard::default(),
             keeping: Keeping::Idle,
+            has_begun: false,
             errands: Errands::default(),
             timers: BTreeMap::new(),
             failures: BTreeMap::new(),
@@ -106,24 +108,7 @@ impl Actor for ControlPlaneSync {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.restore();
-        self.publish();
-        self.after(PUBLICATION_PERIOD, Errand::Publication, ctx);
-        match &self.source {
-            Source::Server { identity, .. } => {
-                let (membership, findings) = Membership::begin(identity, fastrand::f64());
-                self.membership = Some(membership);
-                for finding in findings {
-                    self.report(EventKind::Warn, "IdentityNeedsAttention", finding);
-                }
-                self.now(Errand::Enrolment, ctx);
-                self.ask_all(ctx);
-            }
-            Source::Folder(_) => {
-                self.now(Errand::Configuration, ctx);
-                self.watch(ctx);
-            }
-        }
+        self.restore(ctx);
     }
 }
 
@@ -142,6 +127,7 @@ impl Supervised for ControlPlaneSync {
         self.errands = Errands::default();
         self.timers = BTreeMap::new();
         self.failures = BTreeMap::new();
+        self.has_begun = false;
     }
 }
 
@@ -229,7 +215,7 @@ impl ControlPlaneSync {
 
     fn run(&mut self, errand: Errand, ctx: &mut Context<Self>) {
         self.timers.remove(&errand);
-        if self.errands.of(errand).is_under_way {
+        if !self.has_begun || self.errands.of(errand).is_under_way {
             return;
         }
         match errand {

@@ -9,14 +9,15 @@ use futures_util::future::{LocalBoxFuture, select};
 use tempfile::TempDir;
 
 use super::*;
+use crate::clock::Monotonic;
 use crate::control_plane_sync::ControlAnswer;
 use crate::control_plane_sync::control_plane_error::{Call, Message};
 use crate::control_plane_sync::{AgentStatus, EnrolmentAnswer, Restored, manifests_in};
 use crate::supervisor::Slot;
 use crate::testing::control_plane::FakeControlPlane;
 use crate::workload::{
-    Configuration, DeviceId, Event, ExecutorKind, JobReport, RejectedWorkload, WorkloadName,
-    WorkloadStatus,
+    Configuration, DeviceId, Event, EventKind, ExecutorKind, JobReport, RejectedWorkload,
+    WorkloadName, WorkloadStatus,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -54,11 +55,17 @@ struct ShelfContents {
     saves: usize,
     is_broken: bool,
     hangs: bool,
+    /// Seconds until it says what it has kept.
+    reads_for: u64,
 }
 
 impl ConfigurationStore for Shelf {
-    fn load(&self) -> Restored {
-        Restored { configuration: self.0.borrow().kept.clone(), ..Restored::default() }
+    fn load(&self) -> LocalBoxFuture<'static, Restored> {
+        let (configuration, seconds) = (self.0.borrow().kept.clone(), self.0.borrow().reads_for);
+        Box::pin(async move {
+            after(seconds).await;
+            Restored { configuration, ..Restored::default() }
+        })
     }
 
     fn save(&self, configuration: &Configuration) -> LocalBoxFuture<'static, Result<(), String>> {
@@ -367,6 +374,27 @@ async fn a_disk_that_hangs_delays_a_configuration_by_seconds_only() {
     bench.shelf.0.borrow_mut().hangs = true;
     let _actor = bench.start();
     after(15).await;
+    assert_eq!(bench.in_force(), Some(vec!["web".to_owned()]));
+}
+
+#[actix::test]
+async fn a_stored_configuration_that_is_long_in_coming_holds_up_nothing_but_the_questions() {
+    let bench = Bench::new();
+    bench.shelf.0.borrow_mut().kept = Some(configuration(&["stored"]));
+    bench.shelf.0.borrow_mut().reads_for = 20;
+    let actor = bench.start();
+    after(10).await;
+    actor.send(event(&bench)).await.unwrap();
+    actor.send(ConfigurationWanted).await.unwrap();
+    after(5).await;
+    assert_eq!(bench.clock.now().monotonic, Monotonic::from_start(Duration::from_secs(15)));
+    assert_eq!((bench.in_force(), bench.api.record().asked), (None, Vec::new()));
+    // What was kept comes into force first, and then what the control plane wants.
+    bench.api.script(|it| it.configuration = Err(unreachable(Call::Configuration)));
+    after(10).await;
+    assert_eq!(bench.in_force(), Some(vec!["stored".to_owned()]));
+    bench.api.script(|it| it.configuration = Ok(configuration(&["web"])));
+    after(120).await;
     assert_eq!(bench.in_force(), Some(vec!["web".to_owned()]));
 }
 

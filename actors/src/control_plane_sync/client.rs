@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::web::Bytes;
 use awc::error::PayloadError;
 use awc::http::{Method, header};
 use awc::{Client, Connector};
@@ -20,7 +21,8 @@ use super::endpoint::Endpoint;
 use super::hardware::Hardware;
 use super::identity_error::described;
 use super::tls;
-use super::wire::{self, ControlCommand, Stamp, WireError};
+use super::wire::{self, ControlCommand, Known, Stamp, WireError};
+use crate::blocking::{self, OneAtATime};
 use crate::clock::Clock;
 use crate::workload::{Configuration, DeviceId, Workload};
 
@@ -30,8 +32,12 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 const REGISTRATION_TIMEOUT: Duration = Duration::from_secs(60);
 /// Time for reading the hardware facts, on a disk that may hang.
 const HARDWARE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Largest answer that is read, in bytes.
-const MAX_ANSWER: usize = 16 * 1024 * 1024;
+/// Time for making sense of a configuration.
+const READING_TIMEOUT: Duration = Duration::from_secs(30);
+/// Largest configuration that is read, in bytes.
+const MAX_CONFIGURATION: usize = 16 * 1024 * 1024;
+/// Largest other answer: one of that size is read within milliseconds.
+const MAX_ANSWER: usize = 256 * 1024;
 
 /// Whom to ask, as whom, and whom to trust.
 #[derive(Clone, Debug)]
@@ -57,6 +63,9 @@ struct Inner {
     clock: Clock,
     /// Made anew with each identity; none before the first.
     client: RefCell<Option<Client>>,
+    /// The last configuration that made sense.
+    known: RefCell<Option<Arc<Known>>>,
+    reading: OneAtATime,
 }
 
 impl HttpsClient {
@@ -67,7 +76,15 @@ impl HttpsClient {
     /// When the URL cannot be asked.
     pub fn new(settings: ServerSettings, clock: Clock) -> Result<Self, ControlPlaneError> {
         let endpoint = Endpoint::new(&settings.url, &settings.device)?;
-        Ok(Self { inner: Rc::new(Inner { endpoint, settings, clock, client: RefCell::default() }) })
+        let inner = Inner {
+            endpoint,
+            settings,
+            clock,
+            client: RefCell::default(),
+            known: RefCell::default(),
+            reading: OneAtATime::default(),
+        };
+        Ok(Self { inner: Rc::new(inner) })
     }
 
     fn roots(&self) -> Result<Arc<RootCertStore>, ControlPlaneError> {
@@ -83,12 +100,12 @@ impl HttpsClient {
         &self,
         call: Call,
         body: Option<Vec<u8>>,
-        read: impl FnOnce(&DeviceId, &[u8]) -> Result<T, ControlPlaneError> + 'static,
+        read: fn(&[u8]) -> Result<T, WireError>,
     ) -> Answer<T> {
         let inner = Rc::clone(&self.inner);
         Box::pin(async move {
             let reply = inner.exchange(call, body).await?;
-            read(&inner.settings.device, &reply.body)
+            read(&reply.body).map_err(|error| senseless(call, &error))
         })
     }
 }
@@ -96,7 +113,7 @@ impl HttpsClient {
 /// A good answer.
 struct Reply {
     status: u16,
-    body: Vec<u8>,
+    body: Bytes,
 }
 
 impl Inner {
@@ -145,16 +162,20 @@ impl Inner {
         let host = &self.endpoint.host;
         let mut response = sent.await.map_err(|error| tls::failure(call, host, &error))?;
         let status = response.status().as_u16();
-        let body = response.body().limit(MAX_ANSWER).await;
-        let body = body.map_err(|error| body_failure(call, &error))?;
-        Ok(Reply { status, body: body.to_vec() })
+        let limit = match call {
+            Call::Configuration => MAX_CONFIGURATION,
+            Call::Enrolment | Call::Registration | Call::Heartbeat | Call::Control => MAX_ANSWER,
+        };
+        let body = response.body().limit(limit).await;
+        let body = body.map_err(|error| body_failure(call, limit, &error))?;
+        Ok(Reply { status, body })
     }
 }
 
 #[allow(clippy::wildcard_enum_match_arm, reason = "the errors of a library, which grow")]
-fn body_failure(call: Call, error: &PayloadError) -> ControlPlaneError {
+fn body_failure(call: Call, limit: usize, error: &PayloadError) -> ControlPlaneError {
     match error {
-        PayloadError::Overflow => ControlPlaneError::TooLarge { call, limit: MAX_ANSWER },
+        PayloadError::Overflow => ControlPlaneError::TooLarge { call, limit },
         other => ControlPlaneError::Unreachable {
             call,
             reason: format!("the answer was cut off: {other}"),
@@ -163,9 +184,22 @@ fn body_failure(call: Call, error: &PayloadError) -> ControlPlaneError {
 }
 
 impl ConfigurationSource for HttpsClient {
-    fn configuration(&self, _: &[Arc<Workload>]) -> Answer<Configuration> {
-        self.ask(Call::Configuration, None, |device, body| {
-            wire::configuration(body, device).map_err(senseless(Call::Configuration))
+    fn configuration(&self, in_force: &[Arc<Workload>]) -> Answer<Configuration> {
+        let call = Call::Configuration;
+        let (inner, in_force) = (Rc::clone(&self.inner), in_force.to_vec());
+        Box::pin(async move {
+            let reply = inner.exchange(call, None).await?;
+            let (device, known) = (inner.settings.device.clone(), inner.known.borrow().clone());
+            let read = move || Known::read(&reply.body, &device, known.as_deref(), &in_force);
+            // Reading an answer of megabytes takes seconds, and no other actor may wait for it.
+            let read =
+                blocking::run("reading the answer", READING_TIMEOUT, &inner.reading, read).await;
+            let known = match read {
+                Ok(read) => Arc::new(read.map_err(|error| senseless(call, &error))?),
+                Err(error) => return Err(senseless(call, &error)),
+            };
+            inner.known.replace(Some(Arc::clone(&known)));
+            Ok(known.configuration.clone())
         })
     }
 }
@@ -203,9 +237,7 @@ impl ControlPlaneApi for HttpsClient {
     fn register(&self, request: String) -> Answer<String> {
         // Without hardware: facts that the server cannot store would spend the only chance.
         let body = wire::registration(self.inner.stamp(&message_id()), &request, None);
-        self.ask(Call::Registration, Some(body), |_, body| {
-            wire::registration_answer(body).map_err(senseless(Call::Registration))
-        })
+        self.ask(Call::Registration, Some(body), wire::registration_answer)
     }
 
     fn heartbeat(&self, heartbeat: Heartbeat) -> Answer<()> {
@@ -229,8 +261,8 @@ impl ControlPlaneApi for HttpsClient {
     }
 
     fn control(&self) -> Answer<ControlAnswer> {
-        self.ask(Call::Control, None, |_, body| {
-            let command = wire::control_command(body).map_err(senseless(Call::Control))?;
+        self.ask(Call::Control, None, |body| {
+            let command = wire::control_command(body)?;
             Ok(match command {
                 Some(ControlCommand::Disconnect) => ControlAnswer::Disconnect,
                 None => ControlAnswer::Nothing,
@@ -240,8 +272,8 @@ impl ControlPlaneApi for HttpsClient {
 }
 
 /// Returns the error for a whole answer that makes no sense.
-fn senseless(call: Call) -> impl FnOnce(WireError) -> ControlPlaneError {
-    move |error| ControlPlaneError::Undecodable { call, reason: described(&error) }
+fn senseless(call: Call, error: &dyn std::error::Error) -> ControlPlaneError {
+    ControlPlaneError::Undecodable { call, reason: described(error) }
 }
 
 /// Returns a random UUID.

@@ -165,6 +165,8 @@ pub struct Message(Option<String>);
 
 /// Longest text of a foreign body that reaches a log.
 const MAX_MESSAGE: usize = 200;
+/// Largest body that is looked at for a message, in bytes.
+const MAX_BODY: usize = 64 * 1024;
 
 impl Message {
     /// Reads the message of a go-openapi error body; of any other body its size only, because a
@@ -178,8 +180,9 @@ impl Message {
         if body.is_empty() {
             return Self(None);
         }
-        let text = serde_json::from_slice::<ErrorBody>(body).map_or_else(
-            |_| format!("a body of {} bytes", body.len()),
+        let read = (body.len() <= MAX_BODY).then(|| serde_json::from_slice::<ErrorBody>(body).ok());
+        let text = read.flatten().map_or_else(
+            || format!("a body of {} bytes", body.len()),
             |body| body.message.chars().take(MAX_MESSAGE).collect(),
         );
         Self(Some(text))

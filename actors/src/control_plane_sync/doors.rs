@@ -1,7 +1,7 @@
 //! What the control plane and files of manifests are read with, for random input from outside.
 
 use super::manifests::{self, Accepted, Files};
-use super::wire;
+use super::{store, wire};
 use crate::workload::{Confidential, Configuration, DeviceId};
 
 /// Reads the control plane's answer to a request for the configuration of `device`.
@@ -9,7 +9,8 @@ use crate::workload::{Confidential, Configuration, DeviceId};
 /// # Errors
 /// The answer is not that; says why.
 pub fn configuration(body: &[u8], device: &DeviceId) -> Result<Configuration, String> {
-    wire::configuration(body, device).map_err(|error| error.to_string())
+    let read = wire::Known::read(body, device, None, &[]);
+    read.map(|read| read.configuration).map_err(|error| error.to_string())
 }
 
 /// Reads the control plane's other answers, and returns what they come to or why they are refused.
@@ -29,4 +30,12 @@ pub fn manifest(text: &str, device: &DeviceId) -> (Configuration, Vec<String>) {
     let files = Files::from([("a.yaml".to_owned(), Ok(Confidential::new(text.to_owned())))]);
     let reading = manifests::read(files, &Accepted::default(), device);
     (reading.configuration, reading.problems.into_iter().map(|it| it.reason).collect())
+}
+
+/// Returns `configuration` as it is read from its stored form.
+///
+/// # Errors
+/// It cannot be written so, or not be read; says why.
+pub fn stored_and_read(configuration: &Configuration) -> Result<Configuration, String> {
+    store::stored_and_read(configuration).map_err(|error| error.to_string())
 }

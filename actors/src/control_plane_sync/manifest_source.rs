@@ -1,24 +1,25 @@
 //! A folder of manifests as a source of configurations.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::Mutex;
-use tokio::time::timeout;
 use tracing::warn;
 
 use super::api::{Answer, Completeness, ConfigurationSource};
 use super::control_plane_error::ControlPlaneError;
 use super::exposure;
+use super::identity_error::described;
 use super::manifest_folder::{FolderWatch, read_folder};
 use super::manifests::{self, Accepted, FileProblem, Files};
+use super::specification;
+use crate::blocking::{self, OneAtATime};
 use crate::workload::{Configuration, DeviceId, Workload};
 
 /// Time for reading the folder; a disk that takes longer is taken for hung.
@@ -28,12 +29,12 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 #[must_use]
 pub fn manifests_in(folder: &Path, device: DeviceId) -> Rc<dyn ConfigurationSource> {
     let watch = Rc::new(Mutex::new(FolderWatch::new(folder.to_owned())));
-    let disk = Disk { read: read_folder, is_busy: Arc::default() };
     Rc::new(ManifestSource {
         folder: folder.to_owned(),
         device,
         watch,
-        disk,
+        read: read_folder,
+        reading: OneAtATime::default(),
         known: Rc::default(),
         warned: Rc::default(),
     })
@@ -74,51 +75,11 @@ struct ManifestSource {
     folder: PathBuf,
     device: DeviceId,
     watch: Rc<Mutex<FolderWatch>>,
-    disk: Disk,
+    read: fn(&Path) -> io::Result<Files>,
+    reading: OneAtATime,
     known: Rc<RefCell<Option<Arc<Known>>>>,
     /// What was warned of, so that it is once.
     warned: Rc<RefCell<Vec<String>>>,
-}
-
-/// Reads a folder on a thread of its own, one at a time.
-#[derive(Clone)]
-struct Disk {
-    read: fn(&Path) -> io::Result<Files>,
-    /// A thread reads, whether its answer is still awaited or not.
-    is_busy: Arc<AtomicBool>,
-}
-
-/// Held by the reading thread; let go even by a panic.
-struct Busy(Arc<AtomicBool>);
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
-    }
-}
-
-impl Disk {
-    /// Reads the files, and hands them to `digest` on the same thread.
-    async fn read<T: Send + 'static>(
-        &self,
-        folder: PathBuf,
-        digest: impl FnOnce(Files) -> T + Send + 'static,
-    ) -> Result<T, String> {
-        let Self { read, is_busy } = self.clone();
-        if is_busy.swap(true, Ordering::AcqRel) {
-            return Err("an earlier reading still hangs".to_owned());
-        }
-        let busy = Busy(is_busy);
-        let reading = tokio::task::spawn_blocking(move || {
-            let _busy = busy;
-            read(&folder).map(digest)
-        });
-        match timeout(READ_TIMEOUT, reading).await {
-            Ok(Ok(digested)) => digested.map_err(|error| error.to_string()),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_elapsed) => Err(format!("the disk gave no answer within {READ_TIMEOUT:?}")),
-        }
-    }
 }
 
 /// What a reading came to.
@@ -144,7 +105,7 @@ fn digest(
         None => &none,
     };
     let mut reading = manifests::read(files, accepted, device);
-    share(&mut reading.configuration.workloads, in_force);
+    specification::share(&mut reading.configuration.workloads, in_force);
     Arc::new(Known {
         accepted: reading.accepted,
         configuration: reading.configuration,
@@ -154,35 +115,29 @@ fn digest(
     })
 }
 
-/// Takes what equals one of `others` from there.
-fn share(workloads: &mut [Arc<Workload>], others: &[Arc<Workload>]) {
-    let others: BTreeMap<_, _> = others.iter().map(|other| (&other.name, other)).collect();
-    for workload in workloads {
-        if let Some(other) = others.get(&workload.name).filter(|other| ***other == *workload) {
-            *workload = Arc::clone(other);
-        }
-    }
-}
-
 impl ConfigurationSource for ManifestSource {
     fn configuration(&self, in_force: &[Arc<Workload>]) -> Answer<Configuration> {
-        let (folder, device, disk, known) =
-            (self.folder.clone(), self.device.clone(), self.disk.clone(), Rc::clone(&self.known));
+        let (folder, device, read) = (self.folder.clone(), self.device.clone(), self.read);
+        let (turn, known) = (self.reading.clone(), Rc::clone(&self.known));
         let (in_force, warned) = (in_force.to_vec(), Rc::clone(&self.warned));
         Box::pin(async move {
             let name = folder.display().to_string();
+            let refused = |reason| ControlPlaneError::Manifests { folder: name, reason };
             let previous = known.borrow().clone();
-            let place = folder.clone();
-            let digest = move |files: Files| {
+            let read = move || {
+                let files = read(&folder)?;
                 let names: Vec<String> = files.keys().cloned().collect();
                 let known = digest(files, previous, &in_force, &device);
-                let exposed = exposure::warnings(&place, names, &known.with_secrets);
-                (known, exposed)
+                let exposed = exposure::warnings(&folder, names, &known.with_secrets);
+                Ok::<_, io::Error>((known, exposed))
             };
             // A disk that hangs must hold up nothing but this answer, and a thousand files nobody.
-            let reading = disk.read(folder, digest).await;
-            let (reading, exposed) =
-                reading.map_err(|reason| ControlPlaneError::Manifests { folder: name, reason })?;
+            let reading = blocking::run("reading the folder", READ_TIMEOUT, &turn, read).await;
+            let (reading, exposed) = match reading {
+                Ok(Ok(reading)) => reading,
+                Ok(Err(error)) => return Err(refused(error.to_string())),
+                Err(error) => return Err(refused(described(&error))),
+            };
             let before = warned.replace(exposed.clone());
             for error in exposed.into_iter().filter(|warning| !before.contains(warning)) {
                 warn!(error, "manifest was open to others");
@@ -230,15 +185,15 @@ mod tests {
             watch: Rc::new(Mutex::new(FolderWatch::new(path.clone()))),
             folder: path,
             device: DeviceId::from("cam-01"),
-            disk: Disk { read: read_through_gate, is_busy: Arc::default() },
+            read: read_through_gate,
+            reading: OneAtATime::default(),
             known: Rc::default(),
             warned: Rc::default(),
         }
     }
 
     fn plain(folder: &TempDir) -> ManifestSource {
-        let disk = Disk { read: read_folder, is_busy: Arc::default() };
-        ManifestSource { disk, ..source(folder) }
+        ManifestSource { read: read_folder, ..source(folder) }
     }
 
     fn workload(name: &str, image: &str) -> String {
@@ -303,12 +258,12 @@ mod tests {
         // Time does not pass by itself while a thread is at work.
         tokio::time::advance(2 * READ_TIMEOUT).await;
         let told = hung.await.unwrap_err().to_string();
-        assert!(told.contains("gave no answer within 30s"), "{told}");
+        assert!(told.contains("failed to end reading the folder within 30s"), "{told}");
         let told = source.configuration(&[]).await.unwrap_err().to_string();
-        assert!(told.contains("an earlier reading still hangs"), "{told}");
+        assert!(told.contains("the one before it has not ended"), "{told}");
 
         std::fs::write(&gate, "").unwrap();
-        while source.disk.is_busy.load(Ordering::Acquire) {
+        while source.reading.is_busy() {
             yield_now().await;
         }
         std::fs::remove_file(&gate).unwrap();

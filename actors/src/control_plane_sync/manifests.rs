@@ -15,7 +15,7 @@ use documents::Document;
 use resources::{Device, EdgeWorkload};
 
 use super::api::Completeness;
-use super::specification::{self, Contents, DEFAULT_NAMESPACE, Draft, UNNAMED};
+use super::specification::{self, Contents, DEFAULT_NAMESPACE, Draft, Supply, UNNAMED};
 use crate::workload::{
     Confidential, ConfigMap, Configuration, DeviceId, RejectedWorkload, Secret, Workload,
 };
@@ -141,13 +141,15 @@ fn compose(
                     workloads.push((name, content));
                     None
                 }
-                Document::ConfigMap { key, content } => {
-                    let name = key.1.clone();
-                    supplies.config_maps.insert(key, content).map(|_| ("config map", name))
+                Document::ConfigMap { key: (namespace, name), content } => {
+                    let content = content.map(Arc::new);
+                    let doubled = supplies.config_maps.add(namespace, name.clone(), content);
+                    doubled.then_some(("config map", name))
                 }
-                Document::Secret { key, content } => {
-                    let name = key.1.clone();
-                    supplies.secrets.insert(key, content).map(|_| ("secret", name))
+                Document::Secret { key: (namespace, name), content } => {
+                    let content = content.map(Arc::new);
+                    let doubled = supplies.secrets.add(namespace, name.clone(), content);
+                    doubled.then_some(("secret", name))
                 }
             };
             problems.extend(doubled.map(|(what, name)| {
@@ -159,8 +161,10 @@ fn compose(
     let device = this_device(&devices, device_id, problems);
     let mut ready = Vec::new();
     let mut rejected = Vec::new();
+    let mut contents_left = specification::MAX_CONTENTS;
     for (name, content) in workloads {
-        match content.and_then(|workload| build(&name, *workload, &device, &supplies)) {
+        let built = content.and_then(|workload| build(&name, *workload, &device, &supplies));
+        match built.and_then(|workload| within(workload, &mut contents_left)) {
             Ok(Some(workload)) => ready.push(workload),
             Ok(None) => debug!(workload = name, "workload was for another device"),
             Err(reason) => {
@@ -218,32 +222,11 @@ fn this_device<'a>(
     }
 }
 
-type Supply<T> = BTreeMap<(Option<String>, String), Result<T, String>>;
-
-/// Config maps and secrets by namespace, where one is given, and name.
+/// Config maps and secrets of all files.
 #[derive(Default)]
 struct Supplies {
     config_maps: Supply<ConfigMap>,
     secrets: Supply<Secret>,
-}
-
-impl Supplies {
-    /// Returns those that a workload of `namespace` sees: its own, and those without a namespace,
-    /// which would be created in any.
-    fn of_namespace(&self, namespace: &str) -> Contents {
-        Contents {
-            config_maps: visible(&self.config_maps, namespace),
-            secrets: visible(&self.secrets, namespace),
-        }
-    }
-}
-
-fn visible<T: Clone>(all: &Supply<T>, namespace: &str) -> BTreeMap<String, Result<T, String>> {
-    // In order of namespace, so that those of the workload's own overwrite those of none.
-    all.iter()
-        .filter(|((of, _), _)| of.as_deref().is_none_or(|of| of == namespace))
-        .map(|((_, name), item)| (name.clone(), item.clone()))
-        .collect()
 }
 
 /// Returns the workload, or `None` when it is for another device.
@@ -262,12 +245,26 @@ fn build(
         return Ok(None);
     }
     let namespace = source.metadata.namespace.clone();
-    let contents = supplies.of_namespace(namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE));
-    let registries = source.registries(&contents)?;
+    let contents = Contents { config_maps: &supplies.config_maps, secrets: &supplies.secrets };
+    let seen_by = namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
+    let registries = source.registries(seen_by, contents.secrets)?;
     let draft = source.draft(name)?;
-    let mut workload = specification::workload(Draft { namespace, ..draft }, &contents)?;
+    let mut workload = specification::workload(Draft { namespace, ..draft }, contents)?;
     workload.registries.extend(registries);
     Ok(Some(workload))
+}
+
+/// Returns the workload if what it refers to is not too much beside that of those before it.
+fn within(workload: Option<Workload>, left: &mut usize) -> Result<Option<Workload>, String> {
+    let size = workload.as_ref().map_or(0, Workload::contents_size);
+    *left = left.checked_sub(size).ok_or_else(|| {
+        let limit = specification::MAX_CONTENTS;
+        format!(
+            "config maps and secrets, counted for each workload that refers to them, are more than \
+             {limit} bytes with this one"
+        )
+    })?;
+    Ok(workload)
 }
 
 fn problem(file: &str, reason: String) -> FileProblem {

@@ -3,15 +3,21 @@
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
-use tokio::sync::oneshot;
 
 use super::api::{ConfigurationSource, ControlPlaneApi};
 use super::identity::IdentityFiles;
 use super::identity_error::described;
 use super::store::Store;
+use crate::blocking::{self, OneAtATime};
 use crate::workload::Configuration;
+
+/// Time for reading what was kept; past it the agent starts without.
+const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time for writing a configuration; past it the agent works on without.
+const SAVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where the desired state comes from.
 pub enum Source {
@@ -37,8 +43,8 @@ impl Source {
 
 /// Keeps the last good configuration over restarts of the agent and of the device.
 pub trait ConfigurationStore {
-    /// Returns what was kept. Called once, when the actor starts.
-    fn load(&self) -> Restored;
+    /// Returns what was kept. Called once, when the actor starts; the answer comes in any case.
+    fn load(&self) -> LocalBoxFuture<'static, Restored>;
 
     /// Keeps `configuration`. On a failure the former one is still kept.
     fn save(&self, configuration: &Configuration) -> LocalBoxFuture<'static, Result<(), String>>;
@@ -60,33 +66,49 @@ pub struct Restored {
 /// Returns a store in the agent's state directory.
 #[must_use]
 pub fn stored_in(state_dir: &Path) -> Box<dyn ConfigurationStore> {
-    Box::new(Arc::new(Store::new(state_dir)))
+    let store = Arc::new(Store::new(state_dir));
+    Box::new(Disk { store, loading: OneAtATime::default(), saving: OneAtATime::default() })
 }
 
-impl ConfigurationStore for Arc<Store> {
-    fn load(&self) -> Restored {
-        let loaded = Store::load(self);
-        Restored {
-            configuration: loaded.configuration,
-            former: loaded.former,
-            is_outdated: !loaded.problems.is_empty(),
-            problems: loaded.problems.iter().map(|it| described(it)).collect(),
-        }
+/// A [`Store`] beside the actors: a disk that hangs must hold up nothing but this answer.
+struct Disk {
+    store: Arc<Store>,
+    loading: OneAtATime,
+    saving: OneAtATime,
+}
+
+impl ConfigurationStore for Disk {
+    fn load(&self) -> LocalBoxFuture<'static, Restored> {
+        let (store, turn) = (Arc::clone(&self.store), self.loading.clone());
+        let what = "reading the stored configuration";
+        Box::pin(async move {
+            match blocking::run(what, LOAD_TIMEOUT, &turn, move || store.load()).await {
+                Ok(loaded) => Restored {
+                    configuration: loaded.configuration,
+                    former: loaded.former,
+                    is_outdated: !loaded.problems.is_empty(),
+                    problems: loaded.problems.iter().map(|it| described(it)).collect(),
+                },
+                // What is there is not known: nothing may go for not being in it.
+                Err(error) => Restored {
+                    is_outdated: true,
+                    problems: vec![described(&error)],
+                    ..Restored::default()
+                },
+            }
+        })
     }
 
     fn save(&self, configuration: &Configuration) -> LocalBoxFuture<'static, Result<(), String>> {
-        let (store, configuration) = (Self::clone(self), configuration.clone());
-        let (sender, receiver) = oneshot::channel();
-        // A thread of its own: a disk that hangs must hold up nothing but this answer.
-        let writer = std::thread::Builder::new().name("store".to_owned());
-        let spawned = writer.spawn(move || {
-            let saved = Store::save(&store, &configuration);
-            drop(sender.send(saved.map(drop).map_err(|error| described(&error))));
-        });
+        let (store, turn) = (Arc::clone(&self.store), self.saving.clone());
+        let configuration = configuration.clone();
+        let what = "writing the configuration";
         Box::pin(async move {
-            spawned.map_err(|error| format!("failed to start a thread: {error}"))?;
-            let answer = receiver.await;
-            answer.unwrap_or_else(|_| Err("the writing thread ended early".to_owned()))
+            match blocking::run(what, SAVE_TIMEOUT, &turn, move || store.save(&configuration)).await
+            {
+                Ok(saved) => saved.map(drop).map_err(|error| described(&error)),
+                Err(error) => Err(described(&error)),
+            }
         })
     }
 }

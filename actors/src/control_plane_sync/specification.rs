@@ -17,10 +17,11 @@ mod retry;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::PodSpec;
 
-pub(crate) use contents::{Contents, config_map, decode_secret};
+pub(crate) use contents::{Contents, Pool, Supply, config_map, decode_secret};
 pub(crate) use decoding::{json, yaml_reason};
 pub(crate) use device::{device_profiles, elements, heartbeat_period};
 pub(crate) use profiles::ProfileDraft;
@@ -38,6 +39,14 @@ pub(crate) const DEFAULT_NAMESPACE: &str = "default";
 /// The name under which a workload is reported whose own could not be read. No workload can have
 /// it: it is not a valid name.
 pub(crate) const UNNAMED: &str = "(unnamed)";
+
+/// Most bytes that the config maps and secrets of all workloads may come to, counted for each workload
+/// that refers to them: all of it is in the workload's identity.
+pub(crate) const MAX_CONTENTS: usize = 64 * 1024 * 1024;
+/// Longest cron expression, in bytes.
+const MAX_CRON: usize = 1_000;
+/// Most workloads that one may wait for.
+const MAX_AFTER: usize = 32;
 
 /// A workload as its author gave it. `Debug` shows no more than its name: a variable of the pod may
 /// be a password.
@@ -68,8 +77,12 @@ impl fmt::Debug for Draft {
 ///
 /// # Errors
 /// The reason, in plain words, why the workload cannot be run as it stands.
-pub(crate) fn workload(mut draft: Draft, contents: &Contents) -> Result<Workload, String> {
-    let after = take_after(&mut draft.annotations);
+pub(crate) fn workload(mut draft: Draft, contents: Contents<'_>) -> Result<Workload, String> {
+    let after = take_after(&mut draft.annotations)?;
+    let cron = filled(draft.cron).map(|cron| cron.trim().to_owned());
+    if cron.as_ref().is_some_and(|cron| cron.len() > MAX_CRON) {
+        return Err(format!("its cron is longer than {MAX_CRON} bytes"));
+    }
     names::check_subdomain("workload name", &draft.name)?;
     let namespace = filled(draft.namespace).unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
     names::check_label("namespace", &namespace)?;
@@ -78,9 +91,8 @@ pub(crate) fn workload(mut draft: Draft, contents: &Contents) -> Result<Workload
     pod::fit(&mut draft.pod);
     let restart_policy = pod::restart_policy(&draft.pod)?;
     let references = references::of_pod(&draft.pod);
-    let config_maps = references.config_maps(contents)?;
-    let secrets = references.secrets(contents)?;
-    let mut registries = references.pull_credentials(contents)?;
+    let (config_maps, secrets) = references.contents(&namespace, contents)?;
+    let mut registries = references.pull_credentials(&namespace, contents.secrets)?;
     registries.extend(credentials(draft.auth_file.as_ref())?);
     let id = workload_id(&PodIdentity {
         name: &draft.name,
@@ -104,7 +116,7 @@ pub(crate) fn workload(mut draft: Draft, contents: &Contents) -> Result<Workload
         secrets,
         registries,
         profiles: profiles::references(draft.profiles)?,
-        cron: filled(draft.cron).map(|cron| cron.trim().to_owned()),
+        cron,
         retry: draft.retry.map_or(Ok(None), RetryDraft::policy)?,
         restart_policy,
         after,
@@ -116,13 +128,13 @@ pub(crate) fn workload(mut draft: Draft, contents: &Contents) -> Result<Workload
 pub(crate) fn each_name_once(
     mut accepted: Vec<Workload>,
     mut rejected: Vec<RejectedWorkload>,
-) -> (Vec<std::sync::Arc<Workload>>, Vec<RejectedWorkload>) {
+) -> (Vec<Arc<Workload>>, Vec<RejectedWorkload>) {
     let order = |workload: &Workload| {
         let rest = serde_json::to_string(workload).unwrap_or_default();
         (workload.name.clone(), workload.id.clone(), rest)
     };
     accepted.sort_by_cached_key(order);
-    let mut workloads: Vec<std::sync::Arc<Workload>> = Vec::new();
+    let mut workloads: Vec<Arc<Workload>> = Vec::new();
     for workload in accepted {
         match workloads.last() {
             Some(last) if last.name != workload.name => workloads.push(workload.into()),
@@ -141,6 +153,16 @@ pub(crate) fn each_name_once(
     rejected.sort_by(|a, b| (&a.name, &a.reason).cmp(&(&b.name, &b.reason)));
     rejected.dedup();
     (workloads, rejected)
+}
+
+/// Takes what equals one of `others` from there, so that it is in memory once.
+pub(crate) fn share(workloads: &mut [Arc<Workload>], others: &[Arc<Workload>]) {
+    let others: BTreeMap<_, _> = others.iter().map(|other| (&other.name, other)).collect();
+    for workload in workloads {
+        if let Some(other) = others.get(&workload.name).filter(|other| ***other == *workload) {
+            *workload = Arc::clone(other);
+        }
+    }
 }
 
 fn executor(kind: Option<&str>, rootless: bool) -> Result<ExecutorKind, String> {
@@ -172,10 +194,18 @@ fn filled(text: Option<String>) -> Option<String> {
 pub(crate) const AFTER: [&str; 2] = ["device-worker-ng/after", "device-worker-ng.after"];
 
 /// Takes the annotation that is meant for the agent and not for the pod.
-fn take_after(annotations: &mut BTreeMap<String, String>) -> Vec<WorkloadName> {
+fn take_after(annotations: &mut BTreeMap<String, String>) -> Result<Vec<WorkloadName>, String> {
     let texts: Vec<String> = AFTER.iter().filter_map(|key| annotations.remove(*key)).collect();
-    let names = texts.iter().flat_map(|text| text.split(','));
-    names.map(str::trim).filter(|name| !name.is_empty()).map(WorkloadName::from).collect()
+    let names = texts.iter().flat_map(|text| text.split(',')).map(str::trim);
+    let names: Vec<&str> = names.filter(|name| !name.is_empty()).take(MAX_AFTER + 1).collect();
+    if names.len() > MAX_AFTER || names.iter().any(|name| name.len() > names::MAX_SUBDOMAIN) {
+        return Err(format!(
+            "its annotation {:?} names more than {MAX_AFTER} workloads, or one by more than {} bytes",
+            AFTER[0],
+            names::MAX_SUBDOMAIN
+        ));
+    }
+    Ok(names.into_iter().map(WorkloadName::from).collect())
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! The folder holds `current`, `previous` and, while one is written, `new`. All calls block on the
 //! disk: make them on a thread of their own, never in a handler.
 
+mod document;
 mod format;
 mod last_good;
 
@@ -13,8 +14,9 @@ use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 pub(crate) use last_good::{with_last_good, with_unnamed};
 
-use format::{Digest, FormatError};
+use format::FormatError;
 
+use crate::digest::Digest;
 use crate::private_file::{self, Kept};
 use crate::workload::Configuration;
 
@@ -63,6 +65,12 @@ pub(crate) enum StoreError {
     /// The configuration could not be put into its stored form.
     #[error("failed to encode the configuration")]
     Encode(#[source] FormatError),
+    /// It would not be read again.
+    #[error("failed to keep the configuration: it has {length} bytes, at most {MAX_FILE} are kept")]
+    TooLarge {
+        /// The length of its stored form.
+        length: usize,
+    },
     /// The new generation could not be written. The older ones are as they were.
     #[error("failed to write the configuration to {}", file.display())]
     Write {
@@ -150,6 +158,9 @@ impl Store {
             return Ok(Saved::Unchanged);
         }
         let bytes = format::encode(configuration).map_err(StoreError::Encode)?;
+        if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_FILE) {
+            return Err(StoreError::TooLarge { length: bytes.len() });
+        }
         self.prepare_folder()?;
         *written = None;
         let temporary = self.folder.join(TEMPORARY);
@@ -196,6 +207,12 @@ impl Store {
         let synced = File::open(&self.folder).and_then(|folder| folder.sync_all());
         synced.map_err(|source| StoreError::Write { file: current, source })
     }
+}
+
+/// Returns `configuration` as it is read from its stored form.
+#[cfg(feature = "testing")]
+pub(super) fn stored_and_read(configuration: &Configuration) -> Result<Configuration, FormatError> {
+    format::decode(&format::encode(configuration)?)
 }
 
 #[cfg(test)]

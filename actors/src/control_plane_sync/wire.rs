@@ -2,10 +2,11 @@
 
 mod answer;
 mod configuration;
+mod known;
 mod request;
 
 pub(crate) use answer::{ControlCommand, control_command, registration_answer};
-pub(crate) use configuration::configuration;
+pub(crate) use known::Known;
 pub use request::AgentStatus;
 pub(crate) use request::{Heartbeat, Stamp, enrolment, heartbeat, registration};
 
@@ -23,6 +24,29 @@ pub(crate) enum WireError {
     /// The body is of a sensible size and would take too much memory all the same.
     #[error("failed to read the answer: it holds more than {limit} values")]
     TooManyValues {
+        /// Most that are read.
+        limit: usize,
+    },
+    /// It has more workloads than any device runs.
+    #[error("failed to read the answer: it holds {found} workloads, at most {limit} are read")]
+    TooManyWorkloads {
+        /// Those in the answer.
+        found: usize,
+        /// Most that are read.
+        limit: usize,
+    },
+    /// No workload by itself is too much, but all are.
+    #[error("failed to read the answer: it holds too many {what}")]
+    TooMuch {
+        /// What there is too much of.
+        what: &'static str,
+    },
+    /// The same for what the workloads refer to.
+    #[error(
+        "failed to read the answer: config maps and secrets, counted for each workload that refers to \
+         them, are more than {limit} bytes"
+    )]
+    TooLarge {
         /// Most that are read.
         limit: usize,
     },
@@ -120,3 +144,5 @@ fn shown(text: &str) -> String {
 mod fixtures;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod too_much_tests;

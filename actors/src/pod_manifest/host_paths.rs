@@ -168,12 +168,12 @@ fn mounts(pod: &PodSpec) -> Result<Vec<Mount<'_>>, ManifestError> {
 }
 
 /// Returns `path` if it says by itself where it leads.
-fn plain(volume: &str, path: &str) -> Result<PathBuf, HostPathError> {
+fn plain(volume: &str, path: &str) -> Result<PathBuf, ManifestError> {
     let plain = Path::new(path);
     let leads_back = plain.components().any(|part| part == Component::ParentDir);
     if !plain.is_absolute() || leads_back || path.contains('\0') {
         let (volume, path) = (volume.to_owned(), path.to_owned());
-        return Err(HostPathError::NotPlain { volume, path });
+        return Err(HostPathError::NotPlain { volume, path }.into());
     }
     Ok(plain.components().collect())
 }

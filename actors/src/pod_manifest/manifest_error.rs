@@ -88,7 +88,7 @@ pub(crate) enum ManifestError {
     },
     /// A path of the host cannot be used as it is.
     #[error(transparent)]
-    HostPath(#[from] HostPathError),
+    HostPath(Box<HostPathError>),
     /// A mount asks for a part of a volume that the agent cannot find.
     #[error("container {container} mounts {path} of volume {volume}, which is not there")]
     SubPath {
@@ -141,4 +141,10 @@ pub(crate) enum ManifestError {
         /// The container's name.
         container: String,
     },
+}
+
+impl From<HostPathError> for ManifestError {
+    fn from(error: HostPathError) -> Self {
+        Self::HostPath(Box::new(error))
+    }
 }

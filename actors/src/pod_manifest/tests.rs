@@ -59,18 +59,24 @@ fn one(extra: Value) -> Workload {
 }
 
 fn configured(mut workload: Workload) -> Workload {
-    workload.config_maps = vec![ConfigMap {
-        name: "settings".to_owned(),
-        data: [("a".to_owned(), b"1".to_vec()), ("b".to_owned(), b"2".to_vec())].into(),
-    }];
-    workload.secrets = vec![Secret {
-        name: "login".to_owned(),
-        data: [
-            ("user".to_owned(), Confidential::new(b"alice".to_vec())),
-            ("binary".to_owned(), Confidential::new(vec![0xff, 0])),
-        ]
+    workload.config_maps = vec![
+        ConfigMap {
+            name: "settings".to_owned(),
+            data: [("a".to_owned(), b"1".to_vec()), ("b".to_owned(), b"2".to_vec())].into(),
+        }
         .into(),
-    }];
+    ];
+    workload.secrets = vec![
+        Secret {
+            name: "login".to_owned(),
+            data: [
+                ("user".to_owned(), Confidential::new(b"alice".to_vec())),
+                ("binary".to_owned(), Confidential::new(vec![0xff, 0])),
+            ]
+            .into(),
+        }
+        .into(),
+    ];
     workload
 }
 
@@ -243,10 +249,13 @@ fn a_plan_shows_no_value_of_a_secret_or_of_a_variable() {
             {"name": "SECRET", "valueFrom": {"secretKeyRef": {"name": "login", "key": "k"}}},
         ],
     }));
-    workload.secrets = vec![Secret {
-        name: "login".to_owned(),
-        data: [("k".to_owned(), Confidential::new(b"planted-hunter2".to_vec()))].into(),
-    }];
+    workload.secrets = vec![
+        Secret {
+            name: "login".to_owned(),
+            data: [("k".to_owned(), Confidential::new(b"planted-hunter2".to_vec()))].into(),
+        }
+        .into(),
+    ];
     let plan = plan(&workload).unwrap();
     assert_eq!(spec(&plan).to_string().matches("planted-hunter2").count(), 2);
     let shown = format!("{plan:?}");

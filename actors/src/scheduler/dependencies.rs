@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::circles::on_circles;
 use crate::workload::WorkloadName;
 
 /// The order of starts, as the workloads' authors wrote it.
@@ -34,8 +35,7 @@ impl Dependencies {
                 }
             }
         }
-        dependencies.circular =
-            dependencies.after.keys().filter(|name| dependencies.reaches(name)).cloned().collect();
+        dependencies.circular = dependencies.find_circular();
         dependencies.after.retain(|name, _| !dependencies.circular.contains(name));
         for (name, others) in &dependencies.after {
             for other in others {
@@ -45,19 +45,14 @@ impl Dependencies {
         dependencies
     }
 
-    /// Returns whether a workload waits, in the end, for itself.
-    fn reaches(&self, start: &WorkloadName) -> bool {
-        let mut seen = BTreeSet::new();
-        let mut ahead: Vec<&WorkloadName> = self.after.get(start).into_iter().flatten().collect();
-        while let Some(name) = ahead.pop() {
-            if name == start {
-                return true;
-            }
-            if seen.insert(name) {
-                ahead.extend(self.after.get(name).into_iter().flatten());
-            }
-        }
-        false
+    /// Returns those that wait, in the end, for themselves.
+    fn find_circular(&self) -> BTreeSet<WorkloadName> {
+        let numbers: BTreeMap<_, _> = self.after.keys().zip(0_usize..).collect();
+        let number = |name: &WorkloadName| numbers.get(name).copied();
+        let edges: Vec<Vec<usize>> =
+            self.after.values().map(|others| others.iter().filter_map(number).collect()).collect();
+        let names = self.after.keys().zip(on_circles(&edges));
+        names.filter(|(_, is_circular)| *is_circular).map(|(name, _)| name.clone()).collect()
     }
 
     /// Returns those that must run before `name` starts.
@@ -75,9 +70,19 @@ impl Dependencies {
         self.circular.iter()
     }
 
-    /// Returns pairs of a workload and one that it names and that is not configured.
-    pub(super) fn unknown(&self) -> impl Iterator<Item = &(WorkloadName, WorkloadName)> {
-        self.unknown.iter()
+    /// Returns each workload that names others which are not configured, and says which.
+    pub(super) fn unknown(&self) -> impl Iterator<Item = (&WorkloadName, String)> {
+        let mut by_name: BTreeMap<_, (_, usize)> = BTreeMap::new();
+        for (name, other) in &self.unknown {
+            by_name.entry(name).and_modify(|(_, more)| *more += 1).or_insert((other, 0));
+        }
+        by_name.into_iter().map(|(name, (other, more))| {
+            let what = match more {
+                0 => format!("{other}, which is not configured"),
+                more => format!("{other} and {more} more that are not configured"),
+            };
+            (name, what)
+        })
     }
 }
 
@@ -122,6 +127,14 @@ mod tests {
     fn workload_that_is_not_configured_is_not_waited_for() {
         let found = dependencies("a:nobody");
         assert!(found.of(&"a".into()).is_empty());
-        assert_eq!(found.unknown().count(), 1);
+        let unknown = |text| {
+            let found = dependencies(text);
+            let told: Vec<_> =
+                found.unknown().map(|(name, what)| format!("{name}: {what}")).collect();
+            told
+        };
+        assert_eq!(unknown("a:nobody"), ["a: nobody, which is not configured"]);
+        let many = "a:nobody,noone,b b:";
+        assert_eq!(unknown(many), ["a: nobody and 1 more that are not configured"]);
     }
 }

@@ -96,8 +96,9 @@ impl Jobs {
         self.outdated = configured.is_outdated;
         self.judge_by(&configured.profiles);
         let names: BTreeSet<_> = configured.workloads.iter().map(|w| w.name.clone()).collect();
+        let former = configured.former.iter().map(|former| (&former.name, former)).collect();
         for workload in &configured.workloads {
-            self.adopt(workload, &configured.former, now);
+            self.adopt(workload, &former, now);
         }
         self.order(configured);
         self.adopt_strangers();
@@ -113,7 +114,12 @@ impl Jobs {
         self.reject(configured);
     }
 
-    fn adopt(&mut self, workload: &Arc<Workload>, former: &[Arc<Workload>], now: Moment) {
+    fn adopt(
+        &mut self,
+        workload: &Arc<Workload>,
+        former: &BTreeMap<&WorkloadName, &Arc<Workload>>,
+        now: Moment,
+    ) {
         let name = &workload.name;
         if self.jobs.get(name).is_some_and(|job| job.desired.as_ref() == Some(workload)) {
             return;
@@ -126,7 +132,7 @@ impl Jobs {
         let job = self.job(name);
         let is_new = job.desired.is_none();
         job.configure(workload, cron, retry, seed, now);
-        if let Some(former) = former.iter().find(|former| is_new && former.name == *name) {
+        if let Some(former) = former.get(name).filter(|_| is_new) {
             job.rollback.recall(former);
         }
         self.agenda.plan_now(name);
@@ -144,9 +150,8 @@ impl Jobs {
             let message = "it waits for itself in a circle, so its order is ignored".to_owned();
             self.notices.warn("DependencyCircle", name, message);
         }
-        for (name, other) in new.unknown() {
-            let message = format!("it waits for {other}, which is not configured: ignored");
-            self.notices.warn("DependencyUnknown", name, message);
+        for (name, what) in new.unknown() {
+            self.notices.warn("DependencyUnknown", name, format!("it waits for {what}: ignored"));
         }
         self.dependencies = new;
         for name in self.jobs.keys() {

@@ -3,6 +3,7 @@
 mod actor;
 mod agenda;
 mod aim;
+mod circles;
 mod clockwork;
 pub mod cron;
 mod dependencies;

@@ -4,6 +4,7 @@ use std::path::{Component, Path};
 
 use k8s_openapi::api::core::v1::PodSpec;
 
+use crate::control_plane_sync::doors as wire_doors;
 use crate::pod_manifest::host_paths::HostView;
 use crate::pod_manifest::{LimitSupport, PodContext, podman_pod};
 use crate::podman_executor::{ContainerRow, doors};
@@ -30,8 +31,7 @@ pub fn check(configuration: &Configuration) {
     for workload in &configuration.workloads {
         check_workload(workload);
     }
-    let stored = serde_json::to_vec(configuration);
-    let read = stored.and_then(|stored| serde_json::from_slice::<Configuration>(&stored));
+    let read = wire_doors::stored_and_read(configuration);
     assert!(read.is_ok_and(|read| read == *configuration), "its stored form is another one");
 }
 

@@ -1,6 +1,7 @@
 //! Values that are never shown.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,12 @@ impl<T: zeroize::Zeroize> Confidential<T> {
     #[must_use]
     pub fn expose(&self) -> &T {
         &self.0
+    }
+}
+
+impl<T: zeroize::Zeroize + Hash> Hash for Confidential<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.expose().hash(state);
     }
 }
 

@@ -20,7 +20,7 @@ const MAX_REASON: usize = 1_024;
 
 /// A Kubernetes ConfigMap that came with a workload. Authors put passwords into those, too: `Debug`
 /// shows no value.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ConfigMap {
     /// Its name, as the pod specification refers to it.
     pub name: String,
@@ -38,7 +38,7 @@ impl fmt::Debug for ConfigMap {
 }
 
 /// A Kubernetes Secret that came with the configuration.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Secret {
     /// Its name, as the pod specification refers to it.
     pub name: String,
@@ -130,12 +130,13 @@ pub struct Workload {
     /// Annotations for the pod, without the prefix `podman/`.
     #[serde(default)]
     pub annotations: BTreeMap<String, String>,
-    /// Config maps that the pod refers to.
-    #[serde(default)]
-    pub config_maps: Vec<ConfigMap>,
-    /// Secrets that the pod refers to.
-    #[serde(default)]
-    pub secrets: Vec<Secret>,
+    /// Config maps that the pod refers to. Those that many workloads refer to are in memory once; they
+    /// are not written with the workload, but beside all of them.
+    #[serde(default, skip_serializing)]
+    pub config_maps: Vec<Arc<ConfigMap>>,
+    /// Secrets that the pod refers to, likewise.
+    #[serde(default, skip_serializing)]
+    pub secrets: Vec<Arc<Secret>>,
     /// Registry credentials, by registry (`quay.io`, `127.0.0.1:5000`, `quay.io/team`).
     #[serde(default)]
     pub registries: BTreeMap<String, RegistryCredentials>,
@@ -160,6 +161,13 @@ impl Workload {
     /// Returns its containers, those that run before the others among them.
     pub(crate) fn containers(&self) -> impl Iterator<Item = &Container> {
         self.pod.init_containers.iter().flatten().chain(&self.pod.containers)
+    }
+
+    /// Returns how many bytes the config maps and secrets hold that it refers to.
+    pub(crate) fn contents_size(&self) -> usize {
+        let maps = self.config_maps.iter().flat_map(|map| map.data.values()).map(Vec::len);
+        let secrets = self.secrets.iter().flat_map(|secret| secret.data.values());
+        maps.chain(secrets.map(|value| value.expose().len())).sum()
     }
 
     /// Returns whether containers run to their end before the others start. A cluster answers
@@ -265,12 +273,12 @@ mod tests {
             "env": [{"name": "PASSWORD", "value": PLANTED}],
         }]}))
         .unwrap();
-        let secret = Secret {
+        let secret = Arc::new(Secret {
             name: "login".to_owned(),
             data: [("key".to_owned(), Confidential::new(PLANTED.into()))].into(),
-        };
-        let map =
-            ConfigMap { name: "map".to_owned(), data: [("key".into(), PLANTED.into())].into() };
+        });
+        let data = [("key".into(), PLANTED.into())].into();
+        let map = Arc::new(ConfigMap { name: "map".to_owned(), data });
         let credentials = RegistryCredentials {
             username: "user".to_owned(),
             password: Confidential::new(PLANTED.to_owned()),

@@ -154,18 +154,24 @@ fn configured_workload(name: &str) -> Workload {
         ],
     });
     let mut workload = workload(name, spec);
-    workload.config_maps = vec![ConfigMap {
-        name: "settings".to_owned(),
-        data: [("mode", "fast"), ("app.conf", "from-config-map\n")]
-            .map(|(key, value)| (key.to_owned(), value.as_bytes().to_vec()))
-            .into(),
-    }];
-    workload.secrets = vec![Secret {
-        name: "login".to_owned(),
-        data: [("user", "alice"), ("password", "hush-hush\n")]
-            .map(|(key, value)| (key.to_owned(), Confidential::new(value.as_bytes().to_vec())))
-            .into(),
-    }];
+    workload.config_maps = vec![
+        ConfigMap {
+            name: "settings".to_owned(),
+            data: [("mode", "fast"), ("app.conf", "from-config-map\n")]
+                .map(|(key, value)| (key.to_owned(), value.as_bytes().to_vec()))
+                .into(),
+        }
+        .into(),
+    ];
+    workload.secrets = vec![
+        Secret {
+            name: "login".to_owned(),
+            data: [("user", "alice"), ("password", "hush-hush\n")]
+                .map(|(key, value)| (key.to_owned(), Confidential::new(value.as_bytes().to_vec())))
+                .into(),
+        }
+        .into(),
+    ];
     workload
 }
 

@@ -160,8 +160,8 @@ impl Handler<ProfilesConfigured> for Sink {
 struct Nowhere;
 
 impl ConfigurationStore for Nowhere {
-    fn load(&self) -> Restored {
-        Restored::default()
+    fn load(&self) -> LocalBoxFuture<'static, Restored> {
+        ready(Restored::default()).boxed_local()
     }
 
     fn save(&self, _: &Configuration) -> LocalBoxFuture<'static, Result<(), String>> {

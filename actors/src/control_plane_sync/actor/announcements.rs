@@ -7,10 +7,12 @@ use actix::prelude::*;
 use tokio::time::error::Elapsed;
 use tracing::{info, warn};
 
-use super::{ControlPlaneSync, Keeping};
+use super::{ControlPlaneSync, ERRAND_DEADLINE, Keeping, PUBLICATION_PERIOD};
 use crate::control_plane_sync::desired::Desired;
 use crate::control_plane_sync::enrolment::Notice;
 use crate::control_plane_sync::errands::Errand;
+use crate::control_plane_sync::membership::Membership;
+use crate::control_plane_sync::source::{Restored, Source};
 use crate::messages::{ProfilesConfigured, WorkloadsConfigured, tell};
 use crate::workload::{Event, EventKind, Profile};
 
@@ -18,16 +20,47 @@ use crate::workload::{Event, EventKind, Profile};
 const STORE_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl ControlPlaneSync {
-    /// Reads what is on the disk, unless a former life of the actor knew better.
-    pub(super) fn restore(&mut self) {
+    /// Reads what is on the disk, unless a former life of the actor knew better; then begins.
+    pub(super) fn restore(&mut self, ctx: &mut Context<Self>) {
         if self.desired.current().is_some() {
-            return;
+            return self.begin(ctx);
         }
-        let restored = self.store.load();
+        let due = self.vitals.due_by(self.clock.now().monotonic + ERRAND_DEADLINE);
+        let loading = self.store.load().into_actor(self).map(move |restored, actor, ctx| {
+            drop(due);
+            actor.restored(restored);
+            actor.begin(ctx);
+        });
+        ctx.spawn(loading);
+    }
+
+    fn restored(&mut self, restored: Restored) {
         self.desired = Desired::restored(restored.configuration, restored.is_outdated)
             .after(restored.former.map(|former| former.workloads).unwrap_or_default());
         for problem in restored.problems {
             self.report(EventKind::Warn, "StoredConfigurationDamaged", problem);
+        }
+    }
+
+    /// Starts all errands, once what was on the disk is known.
+    fn begin(&mut self, ctx: &mut Context<Self>) {
+        self.has_begun = true;
+        self.publish();
+        self.after(PUBLICATION_PERIOD, Errand::Publication, ctx);
+        match &self.source {
+            Source::Server { identity, .. } => {
+                let (membership, findings) = Membership::begin(identity, fastrand::f64());
+                self.membership = Some(membership);
+                for finding in findings {
+                    self.report(EventKind::Warn, "IdentityNeedsAttention", finding);
+                }
+                self.now(Errand::Enrolment, ctx);
+                self.ask_all(ctx);
+            }
+            Source::Folder(_) => {
+                self.now(Errand::Configuration, ctx);
+                self.watch(ctx);
+            }
         }
     }
 

@@ -11,6 +11,9 @@ use crate::control_plane_sync::specification;
 use crate::workload::{Confidential, ConfigMap, Secret};
 use crate::yaml;
 
+/// Most values of an EdgeWorkload: a container of two values in a file takes a kilobyte in memory.
+const MAX_VALUES: usize = 10_000;
+
 /// A config map's or secret's namespace, where it gives one, and name.
 pub(super) type Key = (Option<String>, String);
 
@@ -89,8 +92,13 @@ fn add(documents: &mut Vec<Document>, value: &Value, source: Source<'_>) -> Resu
             let device = device.map_err(|reason| format!("the EdgeDevice: {reason}"))?;
             documents.push(Document::Device(device));
         }
-        "EdgeWorkload" => documents
-            .push(Document::Workload { name: name(), content: source.read().map(Box::new) }),
+        "EdgeWorkload" => {
+            let content = match has_more_than(MAX_VALUES, value) {
+                true => Err(format!("it holds more than {MAX_VALUES} values")),
+                false => source.read().map(Box::new),
+            };
+            documents.push(Document::Workload { name: name(), content });
+        }
         "ConfigMap" => documents.push(Document::ConfigMap {
             key: key(),
             content: source
@@ -114,6 +122,21 @@ fn add(documents: &mut Vec<Document>, value: &Value, source: Source<'_>) -> Resu
         other => debug!(kind = other, "document was ignored"),
     }
     Ok(())
+}
+
+/// Returns whether `value` consists of more values than that.
+fn has_more_than(limit: usize, value: &Value) -> bool {
+    let mut count = 0_usize;
+    let mut ahead = vec![value];
+    while let Some(value) = ahead.pop() {
+        count = count.saturating_add(1);
+        match value {
+            Value::Array(items) => ahead.extend(items),
+            Value::Object(entries) => ahead.extend(entries.values()),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    count > limit
 }
 
 fn unnamed() -> String {

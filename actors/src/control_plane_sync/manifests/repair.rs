@@ -9,6 +9,9 @@ use crate::yaml::{self, YamlError};
 
 /// A TAB in an indentation is tried as this many blanks, up to.
 const MAX_TAB: usize = 8;
+/// Most bytes that are read over again for the sake of slips: a file of a hundred kB may have some
+/// three hundred.
+const MAX_READ_AGAIN: usize = 32 * 1024 * 1024;
 
 /// A text that parses, with its documents and what had to be mended. `Debug` shows the latter only:
 /// documents may be secrets.
@@ -31,7 +34,8 @@ impl fmt::Debug for Parsed {
 /// # Errors
 /// What is wrong and how to mend it.
 pub(super) fn parse(text: &str) -> Result<Parsed, String> {
-    let error = match with_cron_quoted(text) {
+    let mut left = MAX_READ_AGAIN;
+    let error = match with_cron_quoted(text, &mut left) {
         Ok(parsed) => return Ok(parsed),
         Err(error) => error,
     };
@@ -39,8 +43,8 @@ pub(super) fn parse(text: &str) -> Result<Parsed, String> {
         return Err(explained(text, &error));
     };
     let line = tab.saturating_add(1);
-    let mut readings =
-        (1..=MAX_TAB).filter_map(|width| with_cron_quoted(&with_tabs_as_blanks(text, width)).ok());
+    let mut readings = (1..=MAX_TAB)
+        .filter_map(|width| with_cron_quoted(&with_tabs_as_blanks(text, width), &mut left).ok());
     let forbidden = format!("line {line} is indented with a TAB, which YAML forbids; use blanks");
     let Some(mut first) = readings.next() else {
         return Err(format!("{forbidden} ({})", yaml_reason(&error)));
@@ -53,7 +57,7 @@ pub(super) fn parse(text: &str) -> Result<Parsed, String> {
     Ok(first)
 }
 
-fn with_cron_quoted(text: &str) -> Result<Parsed, YamlError> {
+fn with_cron_quoted(text: &str, left: &mut usize) -> Result<Parsed, YamlError> {
     let mut text = text.to_owned();
     let mut notices = Vec::new();
     loop {
@@ -65,8 +69,10 @@ fn with_cron_quoted(text: &str) -> Result<Parsed, YamlError> {
         };
         // Only the very line that stops the parser is touched: the same words within a block of
         // text are none of our business. A quoted line is never quoted again, so this ends.
-        match error.line().and_then(|line| quote_cron(&text, line)) {
-            Some(quoted) => {
+        let quoted = error.line().and_then(|line| quote_cron(&text, line));
+        match quoted.zip(left.checked_sub(text.len())) {
+            Some((quoted, still_left)) => {
+                *left = still_left;
                 notices.extend(error.line().map(|line| {
                     format!("the cron in line {line} starts with *, read as text; quote it")
                 }));
@@ -163,6 +169,13 @@ mod tests {
             json!({"note": "cron: * * * * *\n", "cron": "*/2 * * * *"}),
         ];
         assert_eq!(documents(text), Ok(expected));
+    }
+
+    #[test]
+    fn so_many_crons_that_reading_them_would_never_end_are_left_to_their_author() {
+        let text = "- cron: */1 * * * *\n".repeat(20_000);
+        let reason = documents(&text).unwrap_err();
+        assert!(reason.contains("quote it"), "{reason}");
     }
 
     #[test]

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::selector::LabelSelector;
-use crate::control_plane_sync::specification::{self, Contents, Draft, ProfileDraft, RetryDraft};
-use crate::workload::{Profile, RegistryCredentials};
+use crate::control_plane_sync::specification::{self, Draft, ProfileDraft, RetryDraft, Supply};
+use crate::workload::{Profile, RegistryCredentials, Secret};
 
 /// Keys of labels and annotations that begin so are meant for the pod, without it.
 const POD_PREFIX: &str = "podman/";
@@ -203,13 +203,14 @@ impl EdgeWorkload {
     /// Their secret is missing or cannot be read.
     pub(super) fn registries(
         &self,
-        contents: &Contents,
+        namespace: &str,
+        secrets: &Supply<Secret>,
     ) -> Result<BTreeMap<String, RegistryCredentials>, String> {
         let registries = self.spec.image_registries.as_ref();
         let Some(secret) = registries.and_then(|registries| registries.secret_ref.as_ref()) else {
             return Ok(BTreeMap::new());
         };
-        match contents.secrets.get(&secret.name) {
+        match secrets.find(namespace, &secret.name) {
             Some(Ok(secret)) => specification::registries_of_secret(secret),
             Some(Err(reason)) => Err(reason.clone()),
             None => Err(format!(

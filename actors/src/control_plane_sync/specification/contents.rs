@@ -1,6 +1,8 @@
 //! Config maps and secrets that are at hand for workloads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::hash::Hash;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
@@ -16,12 +18,66 @@ pub(super) const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Config maps and secrets by name, each readable or with the reason why it is not: a broken one
-/// concerns only those workloads that refer to it.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Contents {
-    pub(crate) config_maps: BTreeMap<String, Result<ConfigMap, String>>,
-    pub(crate) secrets: BTreeMap<String, Result<Secret, String>>,
+/// Config maps or secrets by name and, where one is given, namespace; each readable or with the reason
+/// why it is not: a broken one concerns only those workloads that refer to it.
+#[derive(Debug)]
+pub(crate) struct Supply<T>(BTreeMap<String, ByNamespace<T>>);
+
+/// Those of one name.
+type ByNamespace<T> = BTreeMap<Option<String>, Result<Arc<T>, String>>;
+
+impl<T> Default for Supply<T> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<T> Supply<T> {
+    /// Adds one; returns whether there was one in its place.
+    pub(crate) fn add(
+        &mut self,
+        namespace: Option<String>,
+        name: String,
+        item: Result<Arc<T>, String>,
+    ) -> bool {
+        self.0.entry(name).or_default().insert(namespace, item).is_some()
+    }
+
+    /// Returns what a workload of `namespace` sees under `name`: that of its own namespace before one
+    /// without any, which would be created in any.
+    pub(crate) fn find(&self, namespace: &str, name: &str) -> Option<&Result<Arc<T>, String>> {
+        let named = self.0.get(name)?;
+        named.get(&Some(namespace.to_owned())).or_else(|| named.get(&None))
+    }
+}
+
+/// The config maps and secrets that workloads may refer to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Contents<'a> {
+    pub(crate) config_maps: &'a Supply<ConfigMap>,
+    pub(crate) secrets: &'a Supply<Secret>,
+}
+
+/// Config maps or secrets that are in memory: what equals one of them need not be there twice.
+pub(crate) struct Pool<T>(HashSet<Arc<T>>);
+
+impl<T: Eq + Hash> Pool<T> {
+    /// Returns a pool of these.
+    pub(crate) fn of<'a>(items: impl IntoIterator<Item = &'a Arc<T>>) -> Self
+    where
+        T: 'a,
+    {
+        Self(items.into_iter().cloned().collect())
+    }
+
+    /// Returns `item`, or its equal that is there already.
+    pub(crate) fn share(&mut self, item: Arc<T>) -> Arc<T> {
+        if let Some(known) = self.0.get(&item) {
+            return Arc::clone(known);
+        }
+        self.0.insert(Arc::clone(&item));
+        item
+    }
 }
 
 /// Converts a Kubernetes ConfigMap; one without a name cannot be referred to and is `None`.
@@ -81,6 +137,34 @@ fn object(text: &str) -> Option<Option<serde_json::Map<String, Value>>> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_workload_sees_its_own_namespace_before_none_and_no_other() {
+        let secret = |key: &str| {
+            let data = [(key.to_owned(), Confidential::new(Vec::new()))].into();
+            Ok(Arc::new(Secret { name: "s".to_owned(), data }))
+        };
+        let mut supply = Supply::default();
+        assert!(!supply.add(None, "s".to_owned(), secret("of none")));
+        assert!(!supply.add(Some("a".to_owned()), "s".to_owned(), secret("of a")));
+        assert!(supply.add(Some("a".to_owned()), "s".to_owned(), secret("of a again")));
+        assert_eq!(supply.find("a", "s"), Some(&secret("of a again")));
+        assert_eq!(supply.find("b", "s"), Some(&secret("of none")));
+        assert_eq!(supply.find("a", "t"), None);
+    }
+
+    #[test]
+    fn what_equals_something_in_memory_is_not_there_twice() {
+        let secret = |value: &str| {
+            let data = [("k".to_owned(), Confidential::new(value.into()))].into();
+            Arc::new(Secret { name: "s".to_owned(), data })
+        };
+        let (old, other) = (secret("1"), secret("2"));
+        let mut pool = Pool::of([&old]);
+        assert!(Arc::ptr_eq(&pool.share(secret("1")), &old));
+        assert!(Arc::ptr_eq(&pool.share(Arc::clone(&other)), &other));
+        assert!(Arc::ptr_eq(&pool.share(secret("2")), &other));
+    }
 
     #[test]
     fn secret_data_comes_as_text_or_as_an_object() {

@@ -13,6 +13,11 @@ const DEFAULT_HEARTBEAT_PERIOD: Duration = Duration::from_secs(60);
 /// A longer period saturates here: a mistyped one must not silence the device for good.
 const MAX_HEARTBEAT_PERIOD: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Most conditions of a device, and most bytes of all their expressions together: they are parsed, and
+/// evaluated when a metric is posted, on the thread of all actors.
+const MAX_CONDITIONS: usize = 2_000;
+const MAX_EXPRESSIONS: usize = 128 * 1024;
+
 /// Reads a period in seconds; absent, zero and senseless ones are the default.
 pub(crate) fn heartbeat_period(value: Option<&Value>) -> Duration {
     match value.and_then(Value::as_f64) {
@@ -27,7 +32,7 @@ pub(crate) fn heartbeat_period(value: Option<&Value>) -> Duration {
 /// condition once in its profile. What has no name cannot be referred to and is left out.
 ///
 /// # Errors
-/// What should be a list is none.
+/// What should be a list is none, or there are too many conditions.
 pub(crate) fn device_profiles(value: Option<&Value>) -> Result<Vec<Profile>, String> {
     let text = |value: &Value, field| value.get(field).and_then(Value::as_str).map(str::to_owned);
     let named = |value: &Value| text(value, "name").filter(|name| !name.is_empty());
@@ -41,6 +46,16 @@ pub(crate) fn device_profiles(value: Option<&Value>) -> Result<Vec<Profile>, Str
             let expression = text(condition, "expression").unwrap_or_default();
             conditions.extend(named(condition).map(|name| (name.into(), expression)));
         }
+    }
+    let all = profiles.values().flatten();
+    let (count, length) = all.fold((0_usize, 0_usize), |(count, length), (_, expression)| {
+        (count.saturating_add(1), length.saturating_add(expression.len()))
+    });
+    if count > MAX_CONDITIONS || length > MAX_EXPRESSIONS {
+        return Err(format!(
+            "the profiles have {count} conditions, whose expressions have {length} bytes; at most \
+             {MAX_CONDITIONS} of {MAX_EXPRESSIONS} bytes together are read"
+        ));
     }
     let conditions = |all: BTreeSet<(ConditionName, String)>| {
         let mut conditions: Vec<_> = all

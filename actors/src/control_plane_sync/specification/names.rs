@@ -1,7 +1,7 @@
 //! Names as Kubernetes allows them.
 
 /// The longest host name, and so the longest object name.
-const MAX_SUBDOMAIN: usize = 253;
+pub(super) const MAX_SUBDOMAIN: usize = 253;
 
 /// The longest part of a host name between two dots.
 const MAX_LABEL: usize = 63;

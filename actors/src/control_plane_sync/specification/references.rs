@@ -1,12 +1,17 @@
 //! Which config maps and secrets a pod refers to, and their supply.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Container, KeyToPath, PodSpec, Volume};
 
-use super::contents::Contents;
+use super::contents::{Contents, Supply};
 use super::{names, registries};
 use crate::workload::{ConfigMap, RegistryCredentials, Secret};
+
+/// Most bytes that the references of one pod may come to: each is a copy, in a variable or a file,
+/// when the pod starts.
+const MAX_COPIED: usize = 32 * 1024 * 1024;
 
 /// All that a pod needs of one config map or secret.
 #[derive(Debug, Default, PartialEq)]
@@ -15,6 +20,52 @@ struct Need {
     required: bool,
     /// Keys that the pod cannot do without.
     keys: BTreeSet<String>,
+    /// How many references take all keys.
+    whole: usize,
+    /// How many take one key.
+    single: BTreeMap<String, usize>,
+}
+
+impl Need {
+    /// Returns how many bytes the references copy of `item`.
+    fn copied(&self, item: &impl Item) -> usize {
+        let of_keys = self
+            .single
+            .iter()
+            .map(|(key, times)| item.value(key).map_or(0, <[u8]>::len).saturating_mul(*times));
+        of_keys.fold(item.size().saturating_mul(self.whole), usize::saturating_add)
+    }
+}
+
+/// The config maps and the secrets of a pod.
+type Supplied = (Vec<Arc<ConfigMap>>, Vec<Arc<Secret>>);
+
+/// A config map or a secret.
+trait Item {
+    fn value(&self, key: &str) -> Option<&[u8]>;
+
+    /// Returns the length of all values.
+    fn size(&self) -> usize;
+}
+
+impl Item for ConfigMap {
+    fn value(&self, key: &str) -> Option<&[u8]> {
+        self.data.get(key).map(Vec::as_slice)
+    }
+
+    fn size(&self) -> usize {
+        self.data.values().map(Vec::len).sum()
+    }
+}
+
+impl Item for Secret {
+    fn value(&self, key: &str) -> Option<&[u8]> {
+        self.data.get(key).map(|value| value.expose().as_slice())
+    }
+
+    fn size(&self) -> usize {
+        self.data.values().map(|value| value.expose().len()).sum()
+    }
 }
 
 /// What a pod refers to, by name.
@@ -44,18 +95,18 @@ impl References {
         let sources = container.env.iter().flatten();
         for source in sources.filter_map(|variable| variable.value_from.as_ref()) {
             if let Some(of) = &source.config_map_key_ref {
-                need(&mut self.config_maps, &of.name, of.optional, [&of.key]);
+                need(&mut self.config_maps, &of.name, of.optional, Some(vec![&of.key]));
             }
             if let Some(of) = &source.secret_key_ref {
-                need(&mut self.secrets, &of.name, of.optional, [&of.key]);
+                need(&mut self.secrets, &of.name, of.optional, Some(vec![&of.key]));
             }
         }
         for source in container.env_from.iter().flatten() {
             if let Some(of) = &source.config_map_ref {
-                need(&mut self.config_maps, &of.name, of.optional, []);
+                need(&mut self.config_maps, &of.name, of.optional, None);
             }
             if let Some(of) = &source.secret_ref {
-                need(&mut self.secrets, &of.name, of.optional, []);
+                need(&mut self.secrets, &of.name, of.optional, None);
             }
         }
     }
@@ -79,24 +130,21 @@ impl References {
         }
     }
 
-    /// Returns the config maps that the pod refers to, in order of name.
+    /// Returns the config maps and the secrets that the pod refers to, each in order of name.
     ///
     /// # Errors
-    /// The first one that is missing or broken and not optional.
-    pub(super) fn config_maps(&self, contents: &Contents) -> Result<Vec<ConfigMap>, String> {
-        supply("config map", &self.config_maps, &contents.config_maps, |map, key| {
-            map.data.contains_key(key)
-        })
-    }
-
-    /// Returns the secrets that the pod refers to, in order of name.
-    ///
-    /// # Errors
-    /// The first one that is missing or broken and not optional.
-    pub(super) fn secrets(&self, contents: &Contents) -> Result<Vec<Secret>, String> {
-        supply("secret", &self.secrets, &contents.secrets, |secret, key| {
-            secret.data.contains_key(key)
-        })
+    /// The first one that is missing or broken and not optional, or all are too large together.
+    pub(super) fn contents(
+        &self,
+        namespace: &str,
+        contents: Contents<'_>,
+    ) -> Result<Supplied, String> {
+        let mut left = MAX_COPIED;
+        let (maps, secrets) = (&self.config_maps, &self.secrets);
+        Ok((
+            supply("config map", maps, namespace, contents.config_maps, &mut left)?,
+            supply("secret", secrets, namespace, contents.secrets, &mut left)?,
+        ))
     }
 
     /// Returns the credentials in the pod's `imagePullSecrets`. As in Kubernetes, a missing one is
@@ -106,11 +154,12 @@ impl References {
     /// One that is there cannot be read.
     pub(super) fn pull_credentials(
         &self,
-        contents: &Contents,
+        namespace: &str,
+        secrets: &Supply<Secret>,
     ) -> Result<BTreeMap<String, RegistryCredentials>, String> {
         let mut all = BTreeMap::new();
         for name in &self.pull_secrets {
-            match contents.secrets.get(name) {
+            match secrets.find(namespace, name) {
                 Some(Ok(secret)) => all.extend(registries::from_secret(secret)?),
                 Some(Err(reason)) => return Err(reason.clone()),
                 None => {}
@@ -120,41 +169,57 @@ impl References {
     }
 }
 
-fn need<'a>(
+/// Notes one reference: to `keys`, or to all of them.
+fn need(
     needs: &mut BTreeMap<String, Need>,
     name: &str,
     optional: Option<bool>,
-    keys: impl IntoIterator<Item = &'a String>,
+    keys: Option<Vec<&String>>,
 ) {
     let need = needs.entry(name.to_owned()).or_default();
-    if optional != Some(true) {
-        need.required = true;
-        need.keys.extend(keys.into_iter().cloned());
+    need.required |= optional != Some(true);
+    need.whole = need.whole.saturating_add(usize::from(keys.is_none()));
+    for key in keys.into_iter().flatten() {
+        let times = need.single.entry(key.clone()).or_default();
+        *times = times.saturating_add(1);
+        if optional != Some(true) {
+            need.keys.insert(key.clone());
+        }
     }
 }
 
-fn keys(items: Option<&Vec<KeyToPath>>) -> impl Iterator<Item = &String> {
-    items.into_iter().flatten().map(|item| &item.key)
+/// Returns the keys that a volume names, `None` when it takes all.
+fn keys(items: Option<&Vec<KeyToPath>>) -> Option<Vec<&String>> {
+    let items = items.filter(|items| !items.is_empty())?;
+    Some(items.iter().map(|item| &item.key).collect())
 }
 
-fn supply<T: Clone>(
+/// Returns what `needs` name; takes what is copied of it from `left`.
+fn supply<T: Item>(
     what: &str,
     needs: &BTreeMap<String, Need>,
-    stock: &BTreeMap<String, Result<T, String>>,
-    has_key: impl Fn(&T, &str) -> bool,
-) -> Result<Vec<T>, String> {
+    namespace: &str,
+    stock: &Supply<T>,
+    left: &mut usize,
+) -> Result<Vec<Arc<T>>, String> {
     let mut supplied = Vec::new();
     for (name, need) in needs {
-        match stock.get(name) {
+        match stock.find(namespace, name) {
             Some(Ok(item)) => {
-                if let Some(key) = need.keys.iter().find(|key| !has_key(item, key)) {
+                if let Some(key) = need.keys.iter().find(|key| item.value(key).is_none()) {
                     return Err(format!(
                         "its pod needs key {key:?} of {what} {name:?}, which has no such key"
                     ));
                 }
                 // It becomes a part of an address in a cluster: a slash would lead elsewhere.
                 names::check_subdomain(&format!("{what} name"), name)?;
-                supplied.push(item.clone());
+                *left = left.checked_sub(need.copied(&**item)).ok_or_else(|| {
+                    format!(
+                        "its variables and volumes copy more than {MAX_COPIED} bytes of config maps \
+                         and secrets, with {what} {name:?}; name only the keys that it needs"
+                    )
+                })?;
+                supplied.push(Arc::clone(item));
             }
             Some(Err(reason)) if need.required => return Err(reason.clone()),
             None if need.required => {

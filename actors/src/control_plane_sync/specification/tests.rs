@@ -24,11 +24,12 @@ fn with_pod(value: serde_json::Value) -> Draft {
 }
 
 fn build(draft: Draft) -> Result<Workload, String> {
-    workload(draft, &stock())
+    let (config_maps, secrets) = stock();
+    workload(draft, Contents { config_maps: &config_maps, secrets: &secrets })
 }
 
 /// Has config map `settings` and secret `login`, each with a key `k`, and a broken secret.
-fn stock() -> Contents {
+fn stock() -> (Supply<ConfigMap>, Supply<Secret>) {
     let settings =
         ConfigMap { name: "settings".into(), data: [("k".into(), b"v".to_vec())].into() };
     let login = Secret {
@@ -43,15 +44,12 @@ fn stock() -> Contents {
         )]
         .into(),
     };
-    Contents {
-        config_maps: [("settings".into(), Ok(settings))].into(),
-        secrets: [
-            ("login".into(), Ok(login)),
-            ("pull".into(), Ok(pull)),
-            ("broken".into(), Err("secret \"broken\" is broken".into())),
-        ]
-        .into(),
-    }
+    let (mut config_maps, mut secrets) = (Supply::default(), Supply::default());
+    config_maps.add(None, "settings".into(), Ok(settings.into()));
+    secrets.add(None, "login".into(), Ok(login.into()));
+    secrets.add(None, "pull".into(), Ok(pull.into()));
+    secrets.add(None, "broken".into(), Err("secret \"broken\" is broken".into()));
+    (config_maps, secrets)
 }
 
 #[test]

@@ -1,23 +1,22 @@
 //! The stored form of a configuration: one line that says what it is, then JSON.
 //!
 //! ```text
-//! device-worker-ng configuration 1 <SHA-256 of the rest, hex>\n
-//! {"version":…}
+//! device-worker-ng configuration 2 <SHA-256 of the rest, hex>\n
+//! {"configuration":…}
 //! ```
 
-use sha2::{Digest as _, Sha256};
+use std::sync::Arc;
 
+use super::document::Document;
+use crate::control_plane_sync::specification::Pool;
+use crate::digest::{self, Digest};
 use crate::workload::Configuration;
 
 /// The first words of the first line.
 const MAGIC: &str = "device-worker-ng configuration";
 
 /// The version that is written. An older one is brought up to it in [`upgrade`].
-const VERSION: u32 = 1;
-
-/// Tells contents apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Digest([u8; 32]);
+const VERSION: u32 = 2;
 
 /// What is wrong with a stored configuration. No content is quoted: it holds secrets.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,6 +44,9 @@ pub(crate) enum FormatError {
         /// Where in the line.
         column: usize,
     },
+    /// A workload refers to what is not in it, or that is not base64.
+    #[error("a config map or secret of a workload is missing or unreadable")]
+    Incomplete,
 }
 
 impl From<serde_json::Error> for FormatError {
@@ -56,12 +58,12 @@ impl From<serde_json::Error> for FormatError {
 /// Returns the digest of what the configuration wants; the server's word for its version aside.
 pub(super) fn digest(configuration: &Configuration) -> Result<Digest, FormatError> {
     let unversioned = Configuration { version: None, ..configuration.clone() };
-    Ok(Digest(Sha256::digest(serde_json::to_vec(&unversioned)?).into()))
+    Ok(digest::of_json(&Document::of(&unversioned))?)
 }
 
 /// Writes the stored form.
 pub(super) fn encode(configuration: &Configuration) -> Result<Vec<u8>, FormatError> {
-    let content = serde_json::to_vec(configuration)?;
+    let content = serde_json::to_vec(&Document::of(configuration))?;
     let mut bytes = format!("{MAGIC} {VERSION} {}\n", checksum(&content)).into_bytes();
     bytes.extend(content);
     Ok(bytes)
@@ -94,11 +96,29 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Configuration, FormatError> {
 /// into the next.
 fn upgrade(version: u32, content: &[u8]) -> Result<Configuration, FormatError> {
     match version {
-        VERSION => Ok(serde_json::from_slice(content)?),
+        1 => Ok(once_each(serde_json::from_slice(content)?)),
+        VERSION => {
+            let document: Document<Configuration> = serde_json::from_slice(content)?;
+            document.into_configuration().ok_or(FormatError::Incomplete)
+        }
         _ => Err(FormatError::Foreign),
     }
 }
 
-fn checksum(content: &[u8]) -> String {
-    Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
+/// The first version had config maps and secrets within each workload.
+fn once_each(mut configuration: Configuration) -> Configuration {
+    let (mut maps, mut secrets) = (Pool::of([]), Pool::of([]));
+    for workload in configuration.workloads.iter_mut().filter_map(Arc::get_mut) {
+        for map in &mut workload.config_maps {
+            *map = maps.share(Arc::clone(map));
+        }
+        for secret in &mut workload.secrets {
+            *secret = secrets.share(Arc::clone(secret));
+        }
+    }
+    configuration
+}
+
+pub(super) fn checksum(content: &[u8]) -> String {
+    digest::of_bytes(content).iter().map(|byte| format!("{byte:02x}")).collect()
 }

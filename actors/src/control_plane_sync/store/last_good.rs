@@ -1,5 +1,7 @@
 //! What stays in force of a configuration when its successor is partly unusable.
 
+use std::collections::BTreeSet;
+
 use crate::workload::{Configuration, RejectedWorkload};
 
 /// Keeps the last good version of each workload in force whose new one is rejected; it is still
@@ -9,11 +11,12 @@ pub(crate) fn with_last_good(
     previous: Option<&Configuration>,
     mut new: Configuration,
 ) -> Configuration {
+    let good: BTreeSet<_> = new.workloads.iter().map(|workload| &workload.name).collect();
+    let rejected: BTreeSet<_> = new.rejected.iter().map(|rejected| &rejected.name).collect();
     let kept: Vec<_> = previous
         .into_iter()
         .flat_map(|previous| &previous.workloads)
-        .filter(|old| new.rejected.iter().any(|rejected| rejected.name == old.name))
-        .filter(|old| !new.workloads.iter().any(|workload| workload.name == old.name))
+        .filter(|old| rejected.contains(&old.name) && !good.contains(&old.name))
         .cloned()
         .collect();
     new.workloads.extend(kept);
@@ -30,10 +33,10 @@ pub(crate) fn with_unnamed(
     mut new: Configuration,
     unread: &str,
 ) -> Configuration {
+    let good = new.workloads.iter().map(|workload| &workload.name);
+    let named: BTreeSet<_> = good.chain(new.rejected.iter().map(|it| &it.name)).cloned().collect();
     for old in previous.into_iter().flat_map(|previous| &previous.workloads) {
-        let is_named = new.workloads.iter().any(|workload| workload.name == old.name)
-            || new.rejected.iter().any(|rejected| rejected.name == old.name);
-        if !is_named {
+        if !named.contains(&old.name) {
             let reason = format!(
                 "no readable manifest names it; it stays in force because {unread} could not be \
                  read since the agent started: mend or delete what cannot be read"

@@ -4,6 +4,7 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
+use serde_json::json;
 use tempfile::TempDir;
 
 use super::*;
@@ -23,10 +24,13 @@ fn workload(name: &str, image: &str) -> Arc<Workload> {
         labels: [("l".to_owned(), "1".to_owned())].into(),
         annotations: [].into(),
         config_maps: vec![],
-        secrets: vec![Secret {
-            name: "s".into(),
-            data: [("k".to_owned(), Confidential::new(b"hunter2".to_vec()))].into(),
-        }],
+        secrets: vec![
+            Secret {
+                name: "s".into(),
+                data: [("k".to_owned(), Confidential::new(b"hunter2".to_vec()))].into(),
+            }
+            .into(),
+        ],
         registries: [].into(),
         profiles: vec![],
         cron: Some("@daily".into()),
@@ -147,7 +151,7 @@ fn a_generation_with_any_bit_flipped_is_never_taken_for_good() {
 
 #[test]
 fn foreign_newer_and_odd_files_are_named_and_skipped() {
-    let newer = "device-worker-ng configuration 2 00\n{}";
+    let newer = "device-worker-ng configuration 3 00\n{}";
     let wrong_content = {
         let sum = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
         format!("device-worker-ng configuration 1 {sum}\n{{}}")
@@ -158,7 +162,7 @@ fn foreign_newer_and_odd_files_are_named_and_skipped() {
         ("\n", "not a stored"),
         ("device-worker-ng configuration\n", "not a stored"),
         ("device-worker-ng configuration 0 00\n{}", "checksum"),
-        (newer, "format 2"),
+        (newer, "format 3"),
         (&wrong_content, "no configuration"),
     ];
     for (content, expected) in cases {
@@ -168,6 +172,60 @@ fn foreign_newer_and_odd_files_are_named_and_skipped() {
         assert_eq!(loaded.configuration, Some(configuration("old")));
         let source = std::error::Error::source(&loaded.problems[0]).unwrap().to_string();
         assert!(source.contains(expected), "{content}: {source}");
+    }
+}
+
+#[test]
+fn a_configuration_of_the_first_version_is_read() {
+    let secret = json!({"name": "s", "data": {"k": b"hunter2"}});
+    let mut expected = configuration("old");
+    expected.workloads.push(workload("web2", "old"));
+    let mut content = json!(expected);
+    for workload in content["workloads"].as_array_mut().unwrap() {
+        workload["config_maps"] = json!([]);
+        workload["secrets"] = json!([secret]);
+    }
+    let content = content.to_string();
+    let sum = format::checksum(content.as_bytes());
+    let read =
+        format::decode(format!("device-worker-ng configuration 1 {sum}\n{content}").as_bytes())
+            .unwrap();
+    assert_eq!(read, expected);
+    assert!(Arc::ptr_eq(&read.workloads[0].secrets[0], &read.workloads[1].secrets[0]));
+}
+
+#[test]
+fn what_many_workloads_refer_to_is_stored_and_read_once() {
+    let large = Arc::new(Secret {
+        name: "large".into(),
+        data: [("k".to_owned(), Confidential::new(vec![7; 100_000]))].into(),
+    });
+    let many = (0..1_000).map(|number| {
+        let mut workload = Workload::clone(&workload(&format!("w{number:03}"), "i"));
+        workload.secrets = vec![Arc::clone(&large)];
+        Arc::new(workload)
+    });
+    let configuration = Configuration { workloads: many.collect(), ..configuration("i") };
+    let stored = format::encode(&configuration).unwrap();
+    assert!(stored.len() < 1_000_000, "{} bytes", stored.len());
+    let read = format::decode(&stored).unwrap();
+    assert_eq!(read, configuration);
+    let first = &read.workloads[0].secrets[0];
+    assert!(read.workloads.iter().all(|workload| Arc::ptr_eq(&workload.secrets[0], first)));
+}
+
+#[test]
+fn a_reference_that_leads_nowhere_is_damage() {
+    let stored = String::from_utf8(format::encode(&configuration("new")).unwrap()).unwrap();
+    let (_, content) = stored.split_once('\n').unwrap();
+    let lost = content.replace(r#""secrets":[0]"#, r#""secrets":[1]"#);
+    let odd = content.replace("aHVudGVyMg==", "hunter2!");
+    let fewer = content.replace(r#"{"config_maps":[],"secrets":[0]}"#, "");
+    for content in [lost, odd, fewer] {
+        let sum = format::checksum(content.as_bytes());
+        let stored = format!("device-worker-ng configuration 2 {sum}\n{content}");
+        let error = format::decode(stored.as_bytes()).unwrap_err();
+        assert_eq!(error, FormatError::Incomplete, "{content}");
     }
 }
 

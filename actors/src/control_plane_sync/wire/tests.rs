@@ -14,6 +14,10 @@ use crate::workload::{
     WorkloadName, WorkloadStatus,
 };
 
+fn configuration(body: &[u8], device: &DeviceId) -> Result<Configuration, WireError> {
+    Known::read(body, device, None, &[]).map(|known| known.configuration)
+}
+
 fn read(body: &Value) -> Result<Configuration, WireError> {
     configuration(body.to_string().as_bytes(), &DeviceId::from("cam"))
 }

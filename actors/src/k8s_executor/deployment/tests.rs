@@ -91,14 +91,20 @@ fn a_workload_brings_its_config_maps_and_secrets_under_names_of_ours() {
         "containers": [{"name": "c", "envFrom": [{"configMapRef": {"name": "map"}}]}],
         "volumes": [{"name": "s", "secret": {"secretName": "key"}}],
     }));
-    workload.config_maps = vec![workload::ConfigMap {
-        name: "map".into(),
-        data: [("a".into(), b"text".to_vec()), ("b".into(), vec![0xff])].into(),
-    }];
-    workload.secrets = vec![workload::Secret {
-        name: "key".into(),
-        data: [("k".into(), Confidential::new(b"s3cret".to_vec()))].into(),
-    }];
+    workload.config_maps = vec![
+        workload::ConfigMap {
+            name: "map".into(),
+            data: [("a".into(), b"text".to_vec()), ("b".into(), vec![0xff])].into(),
+        }
+        .into(),
+    ];
+    workload.secrets = vec![
+        workload::Secret {
+            name: "key".into(),
+            data: [("k".into(), Confidential::new(b"s3cret".to_vec()))].into(),
+        }
+        .into(),
+    ];
     let objects = made(&workload, Limits::default());
     let map = serde_json::to_value(&objects.config_maps[0]).unwrap();
     assert_eq!(map["metadata"]["name"], "web-0123456789ab-31f7a65e3155-map");
@@ -210,7 +216,8 @@ fn a_long_name_is_whole_in_the_annotation_and_cut_in_the_label() {
 #[test]
 fn two_devices_give_the_same_specification_names_of_their_own() {
     let mut workload = workload(json!({"containers": []}));
-    workload.config_maps = vec![workload::ConfigMap { name: "map".into(), data: BTreeMap::new() }];
+    workload.config_maps =
+        vec![workload::ConfigMap { name: "map".into(), data: BTreeMap::new() }.into()];
     let names = |device: &str| {
         let objects = objects(&workload, Limits::default(), &DeviceId::from(device));
         [objects.deployment.metadata.name, objects.config_maps[0].metadata.name.clone()]
@@ -227,7 +234,7 @@ fn a_name_too_long_for_a_cluster_ends_in_a_hash_of_itself() {
             "containers": [{"name": "c", "envFrom": [{"configMapRef": {"name": name}}]}],
         }));
         let data = BTreeMap::new();
-        workload.config_maps = vec![workload::ConfigMap { name: name.into(), data }];
+        workload.config_maps = vec![workload::ConfigMap { name: name.into(), data }.into()];
         let objects = made(&workload, Limits::default());
         let reference = pod_of(&objects)["containers"][0]["envFrom"][0]["configMapRef"].clone();
         let made = objects.config_maps[0].metadata.name.clone().unwrap();

@@ -4,6 +4,9 @@ use std::fmt::Write;
 
 use super::error::{CronError, Word};
 
+/// Most warnings about one expression.
+const MAX_WARNINGS: usize = 5;
+
 /// A cron expression, understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Expression {
@@ -160,6 +163,13 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// Keeps the first few: a list may repeat one slip a hundred times.
+    fn warn(&mut self, warning: String) {
+        if self.warnings.len() < MAX_WARNINGS && !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
+    }
+
     /// `item ("," item)*`
     fn field(&mut self, rule: &Rule, field: Word<'_>) -> Result<Values, CronError> {
         let mut values = 0;
@@ -178,7 +188,7 @@ impl Reader<'_> {
             Some((separator, step)) => {
                 if separator == '\\' {
                     let (base, step) = (span.text, step.text);
-                    self.warnings.push(format!(
+                    self.warn(format!(
                         "read \"{base}\\{step}\" in the {} as \"{base}/{step}\"",
                         rule.name
                     ));
@@ -187,7 +197,7 @@ impl Reader<'_> {
             }
         };
         if step > last - first && first < last {
-            self.warnings.push(format!(
+            self.warn(format!(
                 "the {} step {step} is longer than {first}-{last}, so only {first} counts",
                 rule.name
             ));

@@ -10,10 +10,13 @@ fn workload() -> Workload {
         "pod": {"containers": [{"name": "c", "image": "i"}]},
     }))
     .unwrap();
-    workload.secrets.push(crate::workload::Secret {
-        name: "key".into(),
-        data: [("k".into(), Confidential::new(b"v".to_vec()))].into(),
-    });
+    workload.secrets.push(
+        crate::workload::Secret {
+            name: "key".into(),
+            data: [("k".into(), Confidential::new(b"v".to_vec()))].into(),
+        }
+        .into(),
+    );
     workload
 }
 
