@@ -36,7 +36,6 @@ const OUTSIDE: &[&str] = &[
     "path_trust",
     "private_file.rs",
     "removal.rs",
-    "remover.rs",
     "store.rs",
     "store",
     "tls.rs",

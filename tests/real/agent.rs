@@ -86,6 +86,12 @@ impl Settings {
         settings
     }
 
+    /// Lets metrics be taken, and the status asked for, at this address.
+    pub fn listen_at(&mut self, address: SocketAddr) -> &mut Self {
+        self.metrics = address;
+        self.set("METRICS_LISTEN", address.to_string())
+    }
+
     /// Sets a key of the configuration file.
     pub fn set(&mut self, key: &'static str, value: impl Into<String>) -> &mut Self {
         self.keys.insert(key, value.into());

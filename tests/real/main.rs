@@ -9,6 +9,7 @@
     reason = "a test of real processes, in real time"
 )]
 
+#[allow(dead_code, reason = "the attacks on the agent use more of it")]
 mod agent;
 mod bad_input;
 mod control_plane;

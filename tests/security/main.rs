@@ -12,17 +12,17 @@
     reason = "a test of real processes, in real time"
 )]
 
-mod control_plane;
-
 #[path = "../real/shared.rs"]
 mod shared;
 
 #[allow(unused_imports, reason = "each module uses what it needs")]
 use shared::{agent, device, pods, secrecy};
 
+mod control_plane;
 mod core_dumps;
 mod deep_folders;
 mod hostile_podman;
+mod listener;
 mod rootless_peer;
 mod stage;
 mod state_dir;

@@ -27,6 +27,8 @@ pub enum Whose {
     Root,
     /// That of a user, used by root's agent.
     User,
+    /// That of a user, used by the user's own agent.
+    UserAlone,
 }
 
 /// A device with a folder that only the owner of its podman may enter.
@@ -65,7 +67,7 @@ impl Stage {
                 device = device.on(&podman);
                 podman
             }
-            Whose::User => {
+            Whose::User | Whose::UserAlone => {
                 let podman = HermeticPodman::rootless();
                 let socket = podman.socket();
                 let runtime_dir = socket.with_file_name("xdg").display().to_string();
@@ -74,14 +76,29 @@ impl Stage {
                 podman
             }
         };
-        let stage = Self { podman, device, whose };
+        let mut stage = Self { podman, device, whose };
         std::fs::create_dir(stage.host_only()).unwrap();
         stage.device.write("host-only/treasure", TREASURE);
         stage.shut("host-only/treasure", 0o600);
         stage.shut("host-only", 0o700);
         std::fs::create_dir(stage.device.path("log")).unwrap();
         stage.shut("log", 0o777);
+        if whose == Whose::UserAlone {
+            stage.be_the_user();
+        }
         stage
+    }
+
+    /// Turns the agent into one of the podman's owner.
+    fn be_the_user(&mut self) {
+        std::fs::create_dir(self.device.path(STATES[0])).unwrap();
+        self.shut(STATES[0], 0o700);
+        let owner = std::fs::metadata(self.podman.socket()).unwrap();
+        let (user, group) = (owner.uid(), owner.gid());
+        let (user, group) = (format!("--reuid={user}"), format!("--regid={group}"));
+        self.device.settings.through(&["setpriv", &user, &group, "--clear-groups"]);
+        // Naming root's socket would say that this agent may use it.
+        self.device.settings.unset("PODMAN_SOCKET");
     }
 
     /// Makes something in the device's folder the property of the owner of the podman.
@@ -102,6 +119,7 @@ impl Stage {
         self.device.path(match self.whose {
             Whose::Root => "state/volumes/rootful",
             Whose::User => "state-rootless/volumes",
+            Whose::UserAlone => "state/volumes/rootless",
         })
     }
 
@@ -117,7 +135,7 @@ impl Stage {
                 mounts.push(json!({"name": "log", "mountPath": "/log"}));
             }
         }
-        let more = json!({"rootless": self.whose == Whose::User});
+        let more = json!({"rootless": self.whose != Whose::Root});
         self.device.apply(name, &manifest(name, &pod, more));
     }
 

@@ -1,6 +1,7 @@
 //! Keeps the local listener open, whatever else uses its address meanwhile.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use actix::prelude::{
@@ -10,7 +11,7 @@ use actix_web::web;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use super::http::{self, Opening, Peers, Service, Socket};
+use super::http::{self, Clients, Opening, Peers, Service, Socket};
 use super::listen::{Bound, Listen, own_addresses};
 use super::status::About;
 use crate::clock::Clock;
@@ -50,6 +51,7 @@ pub struct MetricsIngest {
     clock: Clock,
     listen: Vec<Listen>,
     service: web::Data<Service>,
+    clients: Rc<Clients>,
     bound: watch::Sender<Vec<Bound>>,
     /// Addresses that are not open, and why, as last reported.
     closed: BTreeMap<Listen, Option<String>>,
@@ -69,10 +71,11 @@ impl MetricsIngest {
         let service = Service::new(deps.evaluator, peers, deps.about, clock, own);
         Self {
             events: deps.events,
-            clock: deps.clock,
             closed: all_closed(&deps.listen),
             listen: deps.listen,
             service: web::Data::new(service),
+            clients: Clients::new(deps.clock.clone()),
+            clock: deps.clock,
             bound: watch::Sender::default(),
             retry_delay: MIN_RETRY_DELAY,
             retrying: false,
@@ -128,7 +131,8 @@ impl MetricsIngest {
             info!(%address, "listener opened");
         }
         self.bound.send_modify(|all| all.extend(bound));
-        ctx.spawn(http::serve(sockets, self.service.clone()).into_actor(self));
+        let serving = http::serve(sockets, self.service.clone(), Rc::clone(&self.clients));
+        ctx.spawn(serving.into_actor(self));
     }
 
     fn retry_later(&mut self, ctx: &mut Context<Self>) {
@@ -171,6 +175,7 @@ impl Actor for MetricsIngest {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.spawn(Rc::clone(&self.clients).look_after().into_actor(self));
         self.open(ctx);
     }
 }

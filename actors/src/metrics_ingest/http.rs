@@ -1,6 +1,7 @@
 //! The local HTTP interface: routes, their answers, and the sockets that they are served on.
 
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,17 +10,19 @@ use actix::prelude::Recipient;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use grammar::printable;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use self::abandoned::Abandoned;
-use self::long_answers::{MAX_ANSWERS, Places};
+use self::client::Client;
+pub(super) use self::clients::Clients;
+use self::long_answers::Places;
 pub(super) use self::peers::Peers;
+use self::posts::Share;
 use self::refusal::Refusal;
 pub(super) use self::serving::serve;
 use self::snapshots::{Asking, Snapshots};
 pub(super) use self::sockets::{Opening, Socket, bind};
-use self::stream::MAX_STREAMS;
 use self::timers::Timers;
 use super::report::{Posts, exposition};
 use super::status::{About, Answers, status, written};
@@ -27,10 +30,13 @@ use crate::clock::{Clock, Moment};
 use crate::messages::MetricsReceived;
 
 mod abandoned;
+mod client;
+mod clients;
 mod front;
 mod guard;
 mod long_answers;
 mod page;
+mod peer;
 mod peers;
 mod posts;
 mod refusal;
@@ -46,13 +52,18 @@ const MAX_BODY: usize = 1024 * 1024;
 /// do takes its turns between posts on the same thread: of a thousand waiting ones only so many come
 /// before the next turn.
 const MAX_AT_WORK: usize = 16;
-/// Bytes of bodies that may be in memory at one time, those being received included.
+/// Bytes of bodies that may be in memory at one time, those being received included, beyond the
+/// [`SMALL_BODY`] that each may have.
 const MAX_BYTES: usize = 16 * MAX_BODY;
-/// What each body counts for at least, from its first byte on: a thousand wait for the evaluator at
-/// one time at most, and the bodies of all connections that only begin are a quarter of the memory.
-const MIN_SHARE: usize = MAX_BYTES / 1024;
+/// What each body may take whatever others take: who sends large ones slowly holds up no small ones.
+const SMALL_BODY: usize = 16 * 1024;
+/// Posts that may be there at one time, from the first byte of a body until the evaluator has it. More
+/// than there are connections: what waits for the evaluator, and its client not for that, counts.
+const MAX_POSTS: usize = 1024;
 /// Time for a client to send its request's head, and again its body.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time that an idle connection is kept.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Time for a peer to answer.
 const PEER_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -64,11 +75,11 @@ pub(super) struct Service {
     clock: Clock,
     own_addresses: Vec<IpAddr>,
     answers: Places,
-    streams: Places,
     snapshots: Snapshots,
     turns: Semaphore,
+    waiting: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
-    abandoned: Abandoned<OwnedSemaphorePermit>,
+    abandoned: Abandoned<Share>,
     timers: Timers,
     taken: AtomicU64,
     refused: AtomicU64,
@@ -89,10 +100,10 @@ impl Service {
             about,
             clock,
             own_addresses,
-            answers: Places::new(MAX_ANSWERS),
-            streams: Places::new(MAX_STREAMS),
+            answers: Places::default(),
             snapshots: Snapshots::default(),
             turns: Semaphore::new(MAX_AT_WORK),
+            waiting: Arc::new(Semaphore::new(MAX_POSTS)),
             bytes: Arc::new(Semaphore::new(MAX_BYTES)),
             abandoned: Abandoned::default(),
             timers: Timers::default(),
@@ -161,35 +172,41 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     config.service(scope.default_service(unknown));
 }
 
+/// Who asks; every request has passed [`front::Front`], which says so.
+type Asker = web::ReqData<Rc<Client>>;
+
 async fn post_metrics(
     service: web::Data<Service>,
     request: HttpRequest,
+    client: Asker,
     payload: web::Payload,
 ) -> HttpResponse {
-    service.post(request.headers(), payload.into_inner()).await
+    service.post(request.headers(), payload.into_inner(), &client).await
 }
 
-async fn get_metrics(service: web::Data<Service>) -> Result<HttpResponse, Refusal> {
-    let place = service.answers.place().ok_or(Refusal::Crowded)?;
+async fn get_metrics(service: web::Data<Service>, client: Asker) -> Result<HttpResponse, Refusal> {
+    let place = service.answers.place(&client).await.ok_or(Refusal::Crowded)?;
     let text = service.answer(exposition).await?;
     Ok(HttpResponse::Ok()
         .content_type("text/plain; version=0.0.4; charset=utf-8")
         .body(place.fill(text)))
 }
 
-async fn get_status(service: web::Data<Service>) -> Result<HttpResponse, Refusal> {
-    let place = service.answers.place().ok_or(Refusal::Crowded)?;
+async fn get_status(service: web::Data<Service>, client: Asker) -> Result<HttpResponse, Refusal> {
+    let place = service.answers.place(&client).await.ok_or(Refusal::Crowded)?;
     let status = |about: &_, answers: &_, posts, now| written(&status(about, answers, posts, now));
     let text = service.answer(status).await?;
     Ok(HttpResponse::Ok().content_type("application/json").body(place.fill(text)))
 }
 
-async fn get_events(service: web::Data<Service>) -> Result<HttpResponse, Refusal> {
-    let place = service.streams.place().ok_or(Refusal::TooManyStreams)?;
+async fn get_events(service: web::Data<Service>, client: Asker) -> Result<HttpResponse, Refusal> {
+    if !client.takes_stream() {
+        return Err(Refusal::TooManyStreams);
+    }
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header((header::CACHE_CONTROL, "no-store"))
-        .body(stream::body(service.into_inner(), place)))
+        .body(stream::body(service.into_inner())))
 }
 
 /// One line with the state, then one for each reason. Only an agent that cannot decide is an error:

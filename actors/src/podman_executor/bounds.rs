@@ -18,7 +18,7 @@ const MAX_TEXT: usize = 1024;
 /// Bytes of a path; the kernel allows no more.
 const MAX_PATH: usize = 4096;
 /// Bytes that are kept of what podman says in words; whoever reads it cuts it further.
-const MAX_WORDS: usize = 4096;
+pub(super) const MAX_WORDS: usize = 4096;
 /// Texts in a list of them.
 const MAX_TEXTS: usize = 64;
 
@@ -107,11 +107,16 @@ impl<'de> Deserialize<'de> for Words {
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<Words, E> {
-                Ok(Words(text[..text.floor_char_boundary(MAX_WORDS)].to_owned()))
+                Ok(Words(cut(text, MAX_WORDS).to_owned()))
             }
         }
         deserializer.deserialize_str(Cut)
     }
+}
+
+/// Returns the beginning of `text`, at most so many bytes of whole letters.
+pub(super) fn cut(text: &str, most: usize) -> &str {
+    text.get(..text.floor_char_boundary(most)).unwrap_or_default()
 }
 
 /// Reads a name, an id or the like.

@@ -265,4 +265,44 @@ mod tests {
         let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left, ["rootful"]);
     }
+
+    #[actix::test]
+    async fn a_removal_that_takes_long_holds_up_no_other_pod() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("volumes");
+        let remover = Remover::hanging(root.clone(), ".left-0-web-1");
+        let disk = Files {
+            turns: Turns::default(),
+            volumes_root: root.clone(),
+            remover: remover.clone(),
+            looks: Arc::new(Semaphore::new(MAX_LOOKS)),
+            images: folder.path().join("images.json"),
+        };
+        let volume = |id: &str| {
+            let path = root.join(id).join("data");
+            vec![VolumeFolder { path, mode: 0o755, files: Vec::new() }]
+        };
+        let db = WorkloadId::from("db-2");
+        disk.volumes_removed(db.clone()).await.unwrap();
+        let turn = disk.turns().next().await;
+        disk.write_volumes(turn, db.clone(), volume("db-2"), None).await.unwrap();
+        let turn = disk.turns().next().await;
+        disk.remove_volumes(turn, db).await.unwrap();
+        let turn = disk.turns().next().await;
+        disk.sweep_volumes(turn, BTreeSet::new()).await.unwrap();
+        assert!(root.join(".left-0-db-2").is_dir(), "it waits until the other is removed");
+        remover.come_back();
+        disk.volumes_removed(WorkloadId::from("db-2")).await.unwrap();
+        assert_eq!(std::fs::read_dir(&root).unwrap().count(), 0);
+    }
+
+    #[actix::test]
+    async fn paths_of_the_host_are_looked_at() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = on_disk(folder.path(), folder.path(), ExecutorKind::PodmanRootful);
+        let path = folder.path().join("none");
+        let looked = disk.look_at([path.clone()].into()).await.unwrap();
+        assert!(!looked[&path].is_there);
+        assert_eq!(looked[&path].end.file_name(), path.file_name());
+    }
 }

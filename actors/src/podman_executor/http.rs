@@ -26,7 +26,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::api::PodmanError;
-use super::bounds::Rows;
+use super::bounds::{MAX_WORDS, Rows, cut};
 use super::libpod::ErrorAnswer;
 pub(super) use beneath::{Mounts, open as open_beneath};
 pub(super) use call::{Call, Size};
@@ -44,6 +44,8 @@ const SOCKET_TIMEOUT: Duration = Duration::from_secs(5);
 const PLACES: usize = 64;
 /// The most that is kept of an answer's head, and of what was received and not read yet.
 const MAX_HEAD: usize = 64 * 1024;
+/// Bytes of the reason why an answer is not libpod's.
+const MAX_FAULT: usize = 500;
 /// More than podman's answers have.
 const MAX_HEADERS: usize = 64;
 
@@ -168,7 +170,7 @@ impl LibpodClient {
             return decoded(what, &body);
         }
         let decoding = tokio::task::spawn_blocking(move || {
-            serde_json::from_slice(&body).map_err(|error| error.to_string())
+            serde_json::from_slice(&body).map_err(|error| fault(&error))
         });
         let decoded = decoding.await.unwrap_or_else(|error| Err(error.to_string()));
         decoded.map_err(|reason| PodmanError::Garbled { call: what, source: reason.into() })
@@ -201,7 +203,18 @@ pub(super) fn decoded<T: DeserializeOwned>(
     body: &[u8],
 ) -> Result<T, PodmanError> {
     serde_json::from_slice(body)
-        .map_err(|source| PodmanError::Garbled { call, source: source.into() })
+        .map_err(|error| PodmanError::Garbled { call, source: fault(&error).into() })
+}
+
+/// Says what is wrong with JSON. A text in the place of something else is quoted, and may be as long as the
+/// answer: it is cut.
+fn fault(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    if text.len() <= MAX_FAULT {
+        return text;
+    }
+    let (line, column) = (error.line(), error.column());
+    format!("{}… at line {line} column {column}", cut(&text, MAX_FAULT))
 }
 
 /// Reads an error answer.
@@ -209,7 +222,11 @@ pub(super) fn refused(call: &'static str, status: u16, body: &[u8]) -> PodmanErr
     let answer: ErrorAnswer = serde_json::from_slice(body).unwrap_or_default();
     let fallback = || {
         let text = answer.errs.join("; ");
-        if text.is_empty() { format!("podman answered {status}") } else { text }
+        if text.is_empty() {
+            format!("podman answered {status}")
+        } else {
+            cut(&text, MAX_WORDS).to_owned()
+        }
     };
     let cause = Some(answer.cause.clone()).filter(|cause| !cause.is_empty());
     let cause = cause.unwrap_or_else(fallback);

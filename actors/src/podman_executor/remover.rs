@@ -15,8 +15,6 @@ use tracing::{info, warn};
 use super::volumes;
 use crate::workload::WorkloadId;
 
-/// How far the thread stands back behind others.
-const NICENESS: i32 = 10;
 /// Said of a removal that does nothing from one look to the next.
 const HANGS: &str = "the disk does not answer";
 
@@ -136,8 +134,6 @@ struct Work {
 
 impl Work {
     fn run(mut self) {
-        // What serves somebody goes first.
-        let _ = rustix::process::nice(NICENESS);
         while let Some(name) = self.next() {
             let removed = volumes::remove_aside(&self.shared.root, &name, &self.shared.steps);
             let mut state = self.shared.state();
@@ -163,5 +159,91 @@ impl Drop for Work {
             (state.is_at_work, state.current) = (false, None);
             self.shared.changed.notify_all();
         }
+    }
+}
+
+#[cfg(test)]
+impl Remover {
+    /// Returns one whose thread is at `name` and does not come back, until [`Self::come_back`].
+    pub(super) fn hanging(root: PathBuf, name: &str) -> Self {
+        let remover = Self::new(root);
+        let mut state = remover.0.state();
+        (state.is_at_work, state.current) = (true, Some(name.to_owned()));
+        drop(state);
+        remover
+    }
+
+    /// Lets the thread be done with what it was at.
+    pub(super) fn come_back(&self) {
+        let mut state = self.0.state();
+        (state.is_at_work, state.current) = (false, None);
+        self.0.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+    const SHORT: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn only_the_pod_whose_volumes_are_being_removed_waits() {
+        let dir = tempfile::tempdir().unwrap();
+        let remover = Remover::hanging(dir.path().to_owned(), ".left-0-web-1");
+        let id = WorkloadId::from;
+        remover.remove([".left-1-db-2".to_owned()]);
+        assert_eq!(remover.wait(&id("mail-3"), LONG), Ok(()));
+        for waiting in ["web-1", "db-2"] {
+            let error = remover.wait(&id(waiting), SHORT).unwrap_err();
+            assert!(error.contains("still being removed"), "{error}");
+        }
+        remover.come_back();
+        assert_eq!(remover.wait(&id("web-1"), LONG), Ok(()));
+        assert_eq!(remover.wait(&id("db-2"), LONG), Ok(()), "the rest is taken up again");
+    }
+
+    #[test]
+    fn a_disk_that_hangs_is_noticed_at_the_second_look_and_nobody_waits_any_longer() {
+        let dir = tempfile::tempdir().unwrap();
+        let remover = Remover::hanging(dir.path().to_owned(), ".left-0-web-1");
+        remover.0.steps.store(1, Ordering::Relaxed);
+        remover.try_again();
+        assert!(remover.0.state().stays.is_empty(), "it has made a step");
+        remover.try_again();
+        assert_eq!(remover.0.state().stays[".left-0-web-1"], HANGS);
+        assert_eq!(remover.wait(&WorkloadId::from("web-1"), LONG), Ok(()));
+    }
+
+    #[test]
+    fn what_could_not_be_removed_is_waited_for_by_nobody_and_tried_again() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let (id, name) = (WorkloadId::from("web-1"), ".left-0-web-1");
+        let mounted = dir.path().join(name).join("mounted");
+        std::fs::create_dir_all(&mounted).unwrap();
+        let mount = Command::new("mount").args(["-t", "tmpfs", "tmpfs"]).arg(&mounted).status();
+        assert!(mount.unwrap().success());
+        let remover = Remover::new(dir.path().to_owned());
+        remover.remove([name.to_owned()]);
+        let waited = remover.wait(&id, LONG);
+        let stays = remover.0.state().stays.clone();
+        assert!(Command::new("umount").arg(&mounted).status().unwrap().success());
+        assert_eq!(waited, Ok(()));
+        assert!(stays[name].contains("mounted: another file system is mounted there"), "{stays:?}");
+
+        remover.try_again();
+        let mut state = remover.0.state();
+        while !state.stays.is_empty() {
+            let (later, waited) = remover.0.changed.wait_timeout(state, LONG).unwrap();
+            assert!(!waited.timed_out());
+            state = later;
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 }

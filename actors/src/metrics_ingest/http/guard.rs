@@ -5,18 +5,19 @@ use std::net::IpAddr;
 use actix_http::Request;
 use actix_web::http::{Method, header};
 
-use super::serving::OverUnix;
+use super::peer::{Group, Peer};
 use crate::metrics_ingest::admission::{Asked, Foreign, admit};
 
 /// Who makes a browser send a request.
 const SITE: header::HeaderName = header::HeaderName::from_static("sec-fetch-site");
 
-/// Decides on a request by what [`admit`] wants of it. `own` are the addresses of the listener.
-pub(super) fn is_admitted(request: &Request, own: &[IpAddr]) -> Result<(), Foreign> {
+/// Decides on a request of `peer` by what [`admit`] wants of it. `own` are the addresses of the
+/// listener.
+pub(super) fn is_admitted(request: &Request, peer: Peer, own: &[IpAddr]) -> Result<(), Foreign> {
     let headers = &request.head().headers;
     let values = |name: &header::HeaderName| Values::of(headers, name);
     // Clients of a unix socket name its path, or anything else: no name resolves to it.
-    let is_named = request.conn_data::<OverUnix>().is_none();
+    let is_named = peer.group() != Group::Unix;
     let hosts = if is_named { values(&header::HOST) } else { Values::default() };
     let (origins, sites) = (values(&header::ORIGIN), values(&SITE));
     let asked = Asked {

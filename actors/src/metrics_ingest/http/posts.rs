@@ -10,8 +10,9 @@ use actix_web::{HttpResponse, ResponseError as _};
 use futures_util::StreamExt as _;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::client::{Client, Scarce};
 use super::refusal::Refusal;
-use super::{MAX_BODY, MIN_SHARE, PEER_TIMEOUT, REQUEST_TIMEOUT, Service, beside};
+use super::{MAX_BODY, PEER_TIMEOUT, REQUEST_TIMEOUT, SMALL_BODY, Service, beside};
 use crate::messages::MetricsReceived;
 use crate::metrics_ingest::body;
 use crate::workload::Sample;
@@ -19,10 +20,28 @@ use crate::workload::Sample;
 /// Largest body that is read on the thread of the actors, in bytes: less than half a millisecond.
 const MAX_AT_ONCE: usize = 32 * 1024;
 
+/// What a post has of the memory for bodies.
+pub(super) struct Share {
+    _post: OwnedSemaphorePermit,
+    /// Bytes beyond [`SMALL_BODY`].
+    large: Option<OwnedSemaphorePermit>,
+}
+
+impl Share {
+    fn bytes(&self) -> usize {
+        SMALL_BODY + self.large.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
+    }
+}
+
 impl Service {
     /// Takes a post of metrics, and answers once the evaluator has stored them.
-    pub(super) async fn post(&self, headers: &HeaderMap, payload: Payload) -> HttpResponse {
-        match self.take(headers, payload).await {
+    pub(super) async fn post(
+        &self,
+        headers: &HeaderMap,
+        payload: Payload,
+        client: &Client,
+    ) -> HttpResponse {
+        match self.take(headers, payload, client).await {
             Ok(()) => {
                 self.taken.fetch_add(1, Ordering::Relaxed);
                 HttpResponse::NoContent().finish()
@@ -34,11 +53,18 @@ impl Service {
         }
     }
 
-    async fn take(&self, headers: &HeaderMap, payload: Payload) -> Result<(), Refusal> {
+    async fn take(
+        &self,
+        headers: &HeaderMap,
+        payload: Payload,
+        client: &Client,
+    ) -> Result<(), Refusal> {
         if headers.contains_key(header::CONTENT_ENCODING) {
             return Err(Refusal::Encoded);
         }
-        let received = self.timers.within(REQUEST_TIMEOUT, self.receive(payload)).await;
+        client.sends();
+        let received = self.timers.within(REQUEST_TIMEOUT, self.receive(payload, client)).await;
+        client.has_sent();
         let (body, share) = received.ok_or(Refusal::Slow)??;
         let turn = self.timers.within(PEER_TIMEOUT, self.turns.acquire()).await;
         let _turn = turn.ok_or(Refusal::Busy)?;
@@ -50,8 +76,9 @@ impl Service {
     async fn receive(
         &self,
         mut payload: Payload,
-    ) -> Result<(Bytes, OwnedSemaphorePermit), Refusal> {
-        let (mut body, mut share) = (Bytes::new(), self.share(MIN_SHARE)?);
+        client: &Client,
+    ) -> Result<(Bytes, Share), Refusal> {
+        let (mut body, mut share) = (Bytes::new(), self.share()?);
         // Most bodies are one chunk, which is as good as a copy of it.
         let mut joined = BytesMut::new();
         while let Some(chunk) = payload.next().await {
@@ -60,8 +87,8 @@ impl Service {
             if length > MAX_BODY {
                 return Err(Refusal::TooLarge);
             }
-            if length > share.num_permits() {
-                share.merge(self.share(length - share.num_permits())?);
+            if length > share.bytes() {
+                self.enlarge(&mut share, length, client).await?;
             }
             if body.is_empty() && joined.is_empty() {
                 body = chunk;
@@ -73,25 +100,50 @@ impl Service {
         Ok((if joined.is_empty() { body } else { joined.freeze() }, share))
     }
 
-    /// Returns a share of the memory set aside for bodies.
-    fn share(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Refusal> {
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let share = || Arc::clone(&self.bytes).try_acquire_many_owned(bytes);
+    /// Returns the share of a body that may yet turn out to be small.
+    fn share(&self) -> Result<Share, Refusal> {
+        let post = || Arc::clone(&self.waiting).try_acquire_owned();
         // Only now, as it takes a look at each of them.
         let after_sweep = |_| {
             self.abandoned.sweep();
-            share()
+            post()
         };
-        share().or_else(after_sweep).map_err(|_| Refusal::Busy)
+        let post = post().or_else(after_sweep).map_err(|_| Refusal::Busy)?;
+        Ok(Share { _post: post, large: None })
+    }
+
+    /// Makes a share large enough for `length` bytes. A body that arrives too slowly makes way.
+    async fn enlarge(
+        &self,
+        share: &mut Share,
+        length: usize,
+        client: &Client,
+    ) -> Result<(), Refusal> {
+        let missing = u32::try_from(length.saturating_sub(share.bytes())).unwrap_or(u32::MAX);
+        let more = || Arc::clone(&self.bytes).try_acquire_many_owned(missing).ok();
+        let more = loop {
+            if let Some(more) = more() {
+                break more;
+            }
+            self.abandoned.sweep();
+            if let Some(more) = more() {
+                break more;
+            }
+            if !client.displaces(Scarce::Body).await {
+                return Err(Refusal::Busy);
+            }
+        };
+        client.holds(Scarce::Body);
+        match &mut share.large {
+            Some(large) => large.merge(more),
+            large => *large = Some(more),
+        }
+        Ok(())
     }
 
     /// Returns once the evaluator has stored the samples. `share` is given back when it has, or has
     /// died, not when the client or we lose patience.
-    async fn forward(
-        &self,
-        samples: Vec<Sample>,
-        share: OwnedSemaphorePermit,
-    ) -> Result<(), Refusal> {
+    async fn forward(&self, samples: Vec<Sample>, share: Share) -> Result<(), Refusal> {
         let request = self.evaluator.send(MetricsReceived { samples });
         match self.timers.within(PEER_TIMEOUT, self.abandoned.guard(request, share)).await {
             Some(Ok(stored)) => Ok(stored?),

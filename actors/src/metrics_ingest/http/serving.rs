@@ -6,45 +6,40 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
-use std::sync::Arc;
 use std::time::Duration;
 
-use actix_http::HttpService;
 use actix_http::error::DispatchError;
+use actix_http::{HttpService, Request};
 use actix_service::boxed::{self, BoxService};
 use actix_service::{Service as _, ServiceFactory as _};
-use actix_web::web;
+use actix_web::{ResponseError as _, web};
 use futures_util::future::{LocalBoxFuture, join_all};
-use tokio::net::{TcpStream, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
-use tokio_util::either::Either;
 use tracing::warn;
 
+use super::client::Client;
+use super::clients::Clients;
 use super::front::Front;
-use super::sockets::Socket;
-use super::{REQUEST_TIMEOUT, Service};
+use super::peer::Peer;
+use super::refusal::Refusal;
+use super::sockets::{Connection, Socket, Stream};
+use super::{KEEP_ALIVE, REQUEST_TIMEOUT, Service};
 
-/// Time that an idle connection is kept.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Time for a client to close its side.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Connections at one time; more wait in the backlog.
-const MAX_CONNECTIONS: usize = 256;
 /// Wait after a connection could not be accepted, mostly because the process has no file left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
-/// Marks the connections that came over a unix socket.
-pub(super) struct OverUnix;
-
-/// A connection, and who is at its other end.
-pub(super) type Connection = (Either<TcpStream, UnixStream>, Option<SocketAddr>);
 /// Answers the requests of connections.
-type Answerer = BoxService<Connection, (), DispatchError>;
+type Answerer = BoxService<(Connection, Option<SocketAddr>), (), DispatchError>;
 
 /// Serves `sockets` for as long as it is polled. Dropped, it closes them and ends each connection.
-pub(in crate::metrics_ingest) async fn serve(sockets: Vec<Socket>, service: web::Data<Service>) {
+pub(in crate::metrics_ingest) async fn serve(
+    sockets: Vec<Socket>,
+    service: web::Data<Service>,
+    clients: Rc<Clients>,
+) {
     let Some(front) = Front::new(service).await else { return };
     let front = Rc::new(front);
     let make = move || -> LocalBoxFuture<'static, _> {
@@ -53,39 +48,38 @@ pub(in crate::metrics_ingest) async fn serve(sockets: Vec<Socket>, service: web:
             .keep_alive(KEEP_ALIVE)
             .client_request_timeout(REQUEST_TIMEOUT)
             .client_disconnect_timeout(DISCONNECT_TIMEOUT)
-            .on_connect_ext(|connection: &Either<TcpStream, UnixStream>, data| {
-                if matches!(connection, Either::Right(_)) {
-                    data.insert(OverUnix);
-                }
+            .on_connect_ext(|connection: &Connection, data| {
+                data.insert(Rc::clone(connection.client()));
             })
-            .h1(move |request| {
+            .h1(move |request: Request| {
                 let front = Rc::clone(&front);
-                async move { Ok::<_, Infallible>(front.answer(request).await) }
+                async move {
+                    let client = request.conn_data::<Rc<Client>>().cloned();
+                    Ok::<_, Infallible>(match client {
+                        Some(client) => front.answer(request, &client).await,
+                        None => Refusal::NoAnswer.error_response(),
+                    })
+                }
             });
         Box::pin(async move { service.new_service(()).await.ok().map(boxed::service) })
     };
-    let connections = Connections::new(make);
-    let accepting = sockets.iter().map(|socket| connections.accept(socket));
+    let server = Server::new(make, clients);
+    let accepting = sockets.iter().map(|socket| server.accept(socket));
     join_all(accepting).await;
 }
 
-/// The connections that are served.
-struct Connections<F> {
+/// Accepts connections and serves them.
+struct Server<F> {
     make: F,
     /// Makes the date of answers twice a second, so it is there only while a connection is.
     answerer: RefCell<Weak<Answerer>>,
-    places: Arc<Semaphore>,
+    clients: Rc<Clients>,
     tasks: RefCell<JoinSet<()>>,
 }
 
-impl<F: Fn() -> LocalBoxFuture<'static, Option<Answerer>>> Connections<F> {
-    fn new(make: F) -> Self {
-        Self {
-            make,
-            answerer: RefCell::default(),
-            places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
-            tasks: RefCell::default(),
-        }
+impl<F: Fn() -> LocalBoxFuture<'static, Option<Answerer>>> Server<F> {
+    fn new(make: F, clients: Rc<Clients>) -> Self {
+        Self { make, answerer: RefCell::default(), clients, tasks: RefCell::default() }
     }
 
     /// Accepts connections at one socket and serves them, each by a task of its own: one that
@@ -93,11 +87,10 @@ impl<F: Fn() -> LocalBoxFuture<'static, Option<Answerer>>> Connections<F> {
     async fn accept(&self, socket: &Socket) {
         let mut is_failing = false;
         loop {
-            let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { return };
             match socket.accept().await {
-                Ok(connection) => {
+                Ok((stream, peer)) => {
                     is_failing = false;
-                    self.serve(connection, place).await;
+                    self.serve(stream, peer).await;
                 }
                 // The client changed its mind.
                 Err(error) if is_of_the_client(&error) => {}
@@ -112,15 +105,20 @@ impl<F: Fn() -> LocalBoxFuture<'static, Option<Answerer>>> Connections<F> {
         }
     }
 
-    async fn serve(&self, connection: Connection, place: OwnedSemaphorePermit) {
+    async fn serve(&self, stream: Stream, peer: Peer) {
+        self.clients.room_for(peer).await;
         let Some(answerer) = self.answerer().await else { return };
         let mut tasks = self.tasks.borrow_mut();
         while tasks.try_join_next().is_some() {}
-        tasks.spawn_local(async move {
+        let seat = self.clients.enter(peer);
+        let client = Rc::clone(&seat.client);
+        let connection = Connection::new(stream, Rc::clone(&client));
+        let task = tasks.spawn_local(async move {
+            let _seat = seat;
             // How it ended is the client's business: it has got an answer or has gone.
-            let _ = answerer.call(connection).await;
-            drop(place);
+            let _ = answerer.call((connection, None)).await;
         });
+        client.is_served_by(task);
     }
 
     async fn answerer(&self) -> Option<Rc<Answerer>> {
@@ -145,13 +143,15 @@ mod tests {
 
     use actix_service::fn_service;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
 
-    use super::super::sockets::{Socket, bind};
+    use super::super::sockets::bind;
     use super::*;
+    use crate::clock::Clock;
     use crate::metrics_ingest::listen::{Bound, Listen};
 
     /// Serves a byte for each byte, and panics at a zero.
-    async fn echo((mut stream, _): Connection) -> Result<(), DispatchError> {
+    async fn echo((mut stream, _): (Connection, Option<SocketAddr>)) -> Result<(), DispatchError> {
         while let Ok(byte) = stream.read_u8().await {
             assert_ne!(byte, 0);
             stream.write_u8(byte).await.map_err(DispatchError::Io)?;
@@ -174,10 +174,11 @@ mod tests {
     async fn what_ticks_for_connections_is_there_only_while_there_are_any() {
         let made = Rc::new(Cell::new(0));
         let counting = Rc::clone(&made);
-        let connections = Connections::new(move || -> LocalBoxFuture<'static, _> {
+        let make = move || -> LocalBoxFuture<'static, _> {
             counting.set(counting.get() + 1);
             Box::pin(async { Some(boxed::service(fn_service(echo))) })
-        });
+        };
+        let server = Server::new(make, Clients::new(Clock::system()));
         let (socket, address) = socket().await;
         let clients = async {
             for round in 1..=2 {
@@ -186,22 +187,23 @@ mod tests {
                 assert!(answers(&mut first).await && answers(&mut second).await);
                 assert_eq!(made.get(), round, "both share one");
                 drop((first, second));
-                while connections.answerer.borrow().strong_count() > 0 {
+                while server.answerer.borrow().strong_count() > 0 {
                     tokio::task::yield_now().await;
                 }
             }
         };
         tokio::select! {
-            () = connections.accept(&socket) => unreachable!("it accepts for ever"),
+            () = server.accept(&socket) => unreachable!("it accepts for ever"),
             () = clients => {}
         }
     }
 
     #[actix::test]
     async fn a_connection_whose_handler_panics_ends_no_other() {
-        let connections = Connections::new(|| -> LocalBoxFuture<'static, _> {
+        let make = || -> LocalBoxFuture<'static, _> {
             Box::pin(async { Some(boxed::service(fn_service(echo))) })
-        });
+        };
+        let server = Server::new(make, Clients::new(Clock::system()));
         let (socket, address) = socket().await;
         let clients = async {
             let mut other = TcpStream::connect(address).await.unwrap();
@@ -213,7 +215,7 @@ mod tests {
             assert!(answers(&mut TcpStream::connect(address).await.unwrap()).await);
         };
         tokio::select! {
-            () = connections.accept(&socket) => unreachable!("it accepts for ever"),
+            () = server.accept(&socket) => unreachable!("it accepts for ever"),
             () = clients => {}
         }
     }

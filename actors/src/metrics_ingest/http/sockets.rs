@@ -4,20 +4,29 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixStream};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 use tokio::time::timeout;
 use tokio_util::either::Either;
 
-use super::serving::Connection;
+use super::client::Client;
+use super::peer::Peer;
 use crate::metrics_ingest::listen::{Bound, Listen};
 use crate::path_trust::{self, End};
 
 /// Time for another process to accept a connection at its unix socket.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
-/// Connections that the system may hold for us.
-const BACKLOG: u32 = 256;
+/// Connections that the system may hold for us, if its own limit (net.core.somaxconn) is no lower.
+/// Where they are too many for it, it turns each new one away for a second.
+const BACKLOG: u32 = 4096;
+
+/// What is read from and written to.
+pub(super) type Stream = Either<TcpStream, UnixStream>;
 
 /// A socket that listens.
 pub(in crate::metrics_ingest) enum Socket {
@@ -38,16 +47,67 @@ impl Socket {
     ///
     /// # Errors
     /// As accept(2) says.
-    pub(super) async fn accept(&self) -> io::Result<Connection> {
+    pub(super) async fn accept(&self) -> io::Result<(Stream, Peer)> {
         match self {
             Self::Tcp(socket) => {
                 let (stream, peer) = socket.accept().await?;
                 // An answer goes out whole, so nothing is won by waiting for more of it.
                 stream.set_nodelay(true)?;
-                Ok((Either::Left(stream), Some(peer)))
+                Ok((Either::Left(stream), peer.ip().into()))
             }
-            Self::Unix(socket, _) => Ok((Either::Right(socket.accept().await?.0), None)),
+            Self::Unix(socket, _) => {
+                let stream = socket.accept().await?.0;
+                let other = stream.peer_cred()?;
+                let (user, process) = (other.uid(), other.pid().unwrap_or_default());
+                Ok((Either::Right(stream), Peer::Process { user, process }))
+            }
         }
+    }
+}
+
+/// A connection that knows when its client takes nothing of what is written to it.
+pub(super) struct Connection {
+    stream: Stream,
+    client: Rc<Client>,
+}
+
+impl Connection {
+    pub(super) fn new(stream: Stream, client: Rc<Client>) -> Self {
+        Self { stream, client }
+    }
+
+    pub(super) fn client(&self) -> &Rc<Client> {
+        &self.client
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        task: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(task, buffer)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        task: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(task, bytes);
+        self.client.takes(written.is_ready());
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(task)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(task)
     }
 }
 

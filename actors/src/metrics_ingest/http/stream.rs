@@ -10,10 +10,10 @@ use futures_util::stream::unfold;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::Service;
-use super::long_answers::{PIECE, Place};
+use super::long_answers::PIECE;
 use super::snapshots::Asking;
 
-/// Streams at one time. Fewer than the six connections that a browser opens to one place, so that
+/// Streams at one time, for each group of peers. Fewer than the six connections that a browser opens to one place, so that
 /// pages in many tabs leave it one for the next page.
 pub(super) const MAX_STREAMS: usize = 4;
 /// How often a stream looks at the status, and so the least time between two events.
@@ -27,7 +27,7 @@ const COMMENT: &str = ":\n\n";
 
 /// Returns the body of an answer that ends only with its connection. It looks at the status when
 /// its reader has taken all before: to a slow one the latest is told, and nothing is kept for it.
-pub(super) fn body(service: Arc<Service>, place: Place) -> impl MessageBody {
+pub(super) fn body(service: Arc<Service>) -> impl MessageBody {
     let mut looks = interval(PERIOD);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let stream = Stream {
@@ -36,7 +36,6 @@ pub(super) fn body(service: Arc<Service>, place: Place) -> impl MessageBody {
         quiet: 0,
         told: None,
         left: Bytes::from_static(PREAMBLE.as_bytes()),
-        _place: place,
     };
     let pieces = unfold(stream, async |mut stream| {
         let piece = stream.piece().await;
@@ -55,7 +54,6 @@ struct Stream {
     told: Option<(u64, Asking)>,
     /// What of an event the connection has not taken yet.
     left: Bytes,
-    _place: Place,
 }
 
 impl Stream {

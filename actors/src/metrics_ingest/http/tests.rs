@@ -8,8 +8,10 @@ use actix_web::body::to_bytes;
 use actix_web::http::Method;
 use actix_web::test::TestRequest;
 
+use super::clients::Seat;
 use super::front::Front;
 use super::long_answers::MAX_ANSWERS;
+use super::peer::Peer;
 use super::*;
 use crate::messages::{
     ControlPlaneReport, EvaluatorReport, GetControlPlane, GetJobs, GetProfiles, MetricReport,
@@ -19,6 +21,7 @@ use crate::metrics_ingest::status::without_time;
 use crate::workload::Sample;
 
 mod bodies;
+mod crowds;
 mod streams;
 
 /// Answers as told.
@@ -120,8 +123,23 @@ struct Answer {
     body: String,
 }
 
+/// Returns the place of a connection that nobody else shares.
+fn alone() -> Seat {
+    Clients::new(Clock::system()).enter(Peer::Loopback)
+}
+
+/// Answers a request that comes over this connection.
+async fn answered_over(
+    seat: &Seat,
+    service: &web::Data<Service>,
+    request: TestRequest,
+) -> HttpResponse {
+    let front = Front::new(service.clone()).await.unwrap();
+    front.answer(request.to_request(), &seat.client).await
+}
+
 async fn answered(service: &web::Data<Service>, request: TestRequest) -> HttpResponse {
-    Front::new(service.clone()).await.unwrap().answer(request.to_request()).await
+    answered_over(&alone(), service, request).await
 }
 
 async fn read(response: HttpResponse) -> Answer {
@@ -198,7 +216,7 @@ async fn an_evaluator_that_hangs_costs_the_sender_five_seconds_and_holds_its_pla
     let answer = ask(&service, post(r#"{"name":"x","value":1}"#)).await;
     assert_eq!(answer.status, 503);
     assert_eq!(service.posts().waiting, 1);
-    assert_eq!(service.bytes.available_permits(), MAX_BYTES - MIN_SHARE);
+    assert_eq!(service.waiting.available_permits(), MAX_POSTS - 1);
 }
 
 #[actix::test]
@@ -211,7 +229,7 @@ async fn a_place_is_given_back_when_the_evaluator_comes_to_a_post_that_nobody_wa
         assert_eq!(answer.status, 503);
         assert_eq!(evaluator.stored.borrow().len(), stored);
         assert_eq!(service.posts().waiting, 1);
-        assert_eq!(service.bytes.available_permits(), MAX_BYTES - MIN_SHARE);
+        assert_eq!(service.waiting.available_permits(), MAX_POSTS - 1);
         tokio::time::sleep(PEER_TIMEOUT * 2).await;
     }
 }
@@ -219,21 +237,34 @@ async fn a_place_is_given_back_when_the_evaluator_comes_to_a_post_that_nobody_wa
 #[actix::test]
 async fn too_many_posts_at_one_time_are_sent_away_for_a_second() {
     let service = service(FakeEvaluator::default());
-    let short = format!(r#"{{"name":"x","value":1{}}}"#, " ".repeat(MIN_SHARE / 2));
-    let long = format!(r#"{{"name":"x","value":1{}}}"#, " ".repeat(MIN_SHARE));
-    let others = u32::try_from(MAX_BYTES - MIN_SHARE).unwrap();
+    let small = r#"{"name":"x","value":1}"#;
+    let others = u32::try_from(MAX_POSTS - 1).unwrap();
+    let _others = service.waiting.try_acquire_many(others).unwrap();
+    let last = service.waiting.try_acquire().unwrap();
+    let answer = ask(&service, post(small)).await;
+    assert_eq!(answer.status, 429);
+    assert_eq!(answer.headers.get(header::RETRY_AFTER).unwrap(), "1");
+    drop(last);
+    assert_eq!(ask(&service, post(small)).await.status, 204);
+    assert_eq!(service.waiting.available_permits(), 1);
+}
+
+#[actix::test]
+async fn large_bodies_share_what_is_left_and_small_ones_are_always_taken() {
+    let service = service(FakeEvaluator::default());
+    let sample = r#"{"name":"x","value":1}"#;
+    let body = |length: usize| sample.to_owned() + &" ".repeat(length - sample.len());
+    let others = u32::try_from(MAX_BYTES - SMALL_BODY).unwrap();
     let _others = service.bytes.try_acquire_many(others).unwrap();
     let last = service.bytes.try_acquire().unwrap();
-    for body in [&short, &long] {
-        let answer = ask(&service, post(body)).await;
-        assert_eq!(answer.status, 429);
-        assert_eq!(answer.headers.get(header::RETRY_AFTER).unwrap(), "1");
+    for (length, status) in
+        [(SMALL_BODY, 204), (SMALL_BODY + 1, 204), (SMALL_BODY * 2, 429), (MAX_BODY, 429)]
+    {
+        assert_eq!(ask(&service, post(&body(length))).await.status, status, "{length}");
     }
     drop(last);
-    for (body, status) in [(&short, 204), (&long, 429)] {
-        assert_eq!(ask(&service, post(body)).await.status, status, "{}", body.len());
-    }
-    assert_eq!(service.bytes.available_permits(), MIN_SHARE);
+    assert_eq!(ask(&service, post(&body(SMALL_BODY * 2))).await.status, 204);
+    assert_eq!(service.bytes.available_permits(), SMALL_BODY);
 }
 
 #[actix::test]
@@ -258,7 +289,7 @@ async fn places_are_given_back_when_a_post_is_stored() {
     let service = service(FakeEvaluator::default());
     ask(&service, post(r#"{"name":"x","value":1}"#)).await;
     assert_eq!(service.posts().waiting, 0);
-    assert_eq!(service.bytes.available_permits(), MAX_BYTES);
+    assert_eq!(service.waiting.available_permits(), MAX_POSTS);
 }
 
 #[actix::test]
@@ -332,26 +363,6 @@ async fn the_pages_answer_and_other_paths_and_methods_do_not() {
         assert!(answer.body.contains(words), "{}", answer.body);
         assert_eq!(answer.headers.contains_key(header::ALLOW), status == 405);
     }
-}
-
-#[actix::test]
-async fn readers_over_the_limit_are_sent_away_until_another_is_done() {
-    let service = service(FakeEvaluator::default());
-    let get = |path: &'static str| answered(&service, TestRequest::get().uri(path));
-    let mut unread = Vec::new();
-    for _ in 0..MAX_ANSWERS {
-        let answer = get("/metrics").await;
-        assert_eq!(answer.status(), 200);
-        unread.push(answer);
-    }
-    for path in ["/metrics", "/status"] {
-        let refused = get(path).await;
-        assert_eq!(refused.status(), 429, "{path}");
-        assert!(refused.headers().contains_key(header::RETRY_AFTER), "{path}");
-    }
-    assert_eq!(get("/healthz").await.status(), 200);
-    unread.pop();
-    assert_eq!(get("/status").await.status(), 200);
 }
 
 #[actix::test]

@@ -100,7 +100,7 @@ fn links_files_pipes_and_what_is_absent_are_removed_and_nothing_behind_them() {
     symlink("..", path("tree/up")).unwrap();
     File::create(path("file")).unwrap();
     rustix::fs::mkfifoat(CWD, path("tree/pipe"), Mode::RWXU).unwrap();
-    fs::set_permissions(path("tree/shut"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(path("tree/shut"), fs::Permissions::from_mode(0o000)).unwrap();
     for name in ["link", "tree", "file", "absent"] {
         assert_eq!(remove(dir.path(), name), Ok(()), "{name}");
     }

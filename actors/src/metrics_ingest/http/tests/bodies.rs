@@ -20,7 +20,8 @@ fn sound(parts: &[&str]) -> Payload {
 }
 
 async fn status(service: &Service, payload: Payload) -> u16 {
-    service.post(&header::HeaderMap::new(), payload).await.status().as_u16()
+    let seat = alone();
+    service.post(&header::HeaderMap::new(), payload, &seat.client).await.status().as_u16()
 }
 
 #[actix::test]
@@ -49,8 +50,9 @@ async fn the_limits_hold_for_all_pieces_together() {
     assert_eq!(status(&service, pieces(cut)).await, 400);
     let others = u32::try_from(MAX_BYTES - MAX_BODY / 2).unwrap();
     let _others = service.bytes.try_acquire_many(others).unwrap();
-    assert_eq!(status(&service, sound(&fits)).await, 429, "the second piece is too much");
+    assert_eq!(status(&service, sound(&fits)).await, 429, "the last piece is too much");
     assert_eq!(service.bytes.available_permits(), MAX_BODY / 2);
+    assert_eq!(service.waiting.available_permits(), MAX_POSTS);
 }
 
 /// Gives the evaluator its turn, and then up.
@@ -74,16 +76,16 @@ async fn a_client_that_goes_away_leaves_nothing_behind_but_what_the_evaluator_ha
     let service = service(evaluator.clone());
     let endless: BoxStream<'static, _> = stream::pending().boxed();
     begin(status(&service, Payload::Stream { payload: endless.boxed_local() })).await;
-    assert_eq!((service.bytes.available_permits(), service.posts().waiting), (MAX_BYTES, 0));
+    assert_eq!((service.waiting.available_permits(), service.posts().waiting), (MAX_POSTS, 0));
     let all = service.turns.acquire_many(u32::try_from(MAX_AT_WORK).unwrap()).await.unwrap();
     begin(status(&service, body())).await;
-    assert_eq!(service.bytes.available_permits(), MAX_BYTES);
+    assert_eq!(service.waiting.available_permits(), MAX_POSTS);
     drop(all);
     begin(status(&service, body())).await;
     assert_eq!(service.turns.available_permits(), MAX_AT_WORK);
     assert_eq!(service.posts().waiting, 1);
-    assert_eq!(service.bytes.available_permits(), MAX_BYTES - MIN_SHARE);
+    assert_eq!(service.waiting.available_permits(), MAX_POSTS - 1);
     tokio::time::sleep(PEER_TIMEOUT * 3).await;
     assert_eq!((service.posts().waiting, evaluator.stored.borrow().len()), (0, 1));
-    assert_eq!(service.bytes.available_permits(), MAX_BYTES);
+    assert_eq!(service.waiting.available_permits(), MAX_POSTS);
 }

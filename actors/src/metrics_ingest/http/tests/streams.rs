@@ -11,13 +11,16 @@ use super::*;
 use crate::metrics_ingest::http::long_answers::PIECE;
 use crate::metrics_ingest::http::stream::{MAX_STREAMS, PERIOD};
 
-/// Who reads a stream.
-struct Reader(BoxBody);
+/// Who reads a stream, over a connection of its own.
+struct Reader {
+    body: BoxBody,
+    _seat: Seat,
+}
 
 impl Reader {
     /// Returns the next bytes.
     async fn piece(&mut self) -> String {
-        let piece = poll_fn(|task| Pin::new(&mut self.0).poll_next(task)).await;
+        let piece = poll_fn(|task| Pin::new(&mut self.body).poll_next(task)).await;
         String::from_utf8(piece.unwrap().unwrap().to_vec()).unwrap()
     }
 
@@ -35,20 +38,20 @@ impl Reader {
     }
 }
 
-/// Opens a stream, or says why there is none.
-async fn open(service: &web::Data<Service>) -> Result<Reader, Answer> {
-    let response = answered(service, TestRequest::get().uri("/events")).await;
+/// Opens a stream over this connection, or says why there is none.
+async fn open(seat: Seat, service: &web::Data<Service>) -> Result<Reader, Answer> {
+    let response = answered_over(&seat, service, TestRequest::get().uri("/events")).await;
     if response.status() != 200 {
         return Err(read(response).await);
     }
     let headers = response.headers();
     assert_eq!(headers.get(header::CONTENT_TYPE).unwrap(), "text/event-stream");
     assert_eq!(headers.get(header::CACHE_CONTROL).unwrap(), "no-store");
-    Ok(Reader(response.into_body()))
+    Ok(Reader { body: response.into_body(), _seat: seat })
 }
 
 async fn opened(service: &web::Data<Service>) -> Reader {
-    open(service).await.unwrap_or_else(|answer| panic!("{}", answer.body))
+    open(alone(), service).await.unwrap_or_else(|answer| panic!("{}", answer.body))
 }
 
 async fn post_one(service: &web::Data<Service>) {
@@ -161,15 +164,48 @@ async fn a_long_status_is_handed_over_in_pieces() {
 #[actix::test]
 async fn streams_over_the_limit_are_sent_away_until_another_ends() {
     let service = service(FakeEvaluator::default());
+    let clients = Clients::new(Clock::system());
+    let open = || open(clients.enter(Peer::Loopback), &service);
     let mut readers = Vec::new();
     for _ in 0..MAX_STREAMS {
-        readers.push(opened(&service).await);
+        readers.push(open().await.ok().unwrap());
     }
-    let refused = open(&service).await.err().unwrap();
+    let refused = open().await.err().unwrap();
     assert_eq!(refused.status, 503);
     assert!(refused.body.contains("4 streams are open"), "{}", refused.body);
     assert!(refused.headers.contains_key(header::RETRY_AFTER));
     assert_eq!(ask(&service, TestRequest::get().uri("/status")).await.status, 200);
     readers.pop();
-    assert!(open(&service).await.is_ok());
+    assert!(open().await.is_ok());
+}
+
+#[actix::test]
+async fn no_process_and_no_machine_has_all_streams() {
+    tokio::time::pause();
+    let service = service(FakeEvaluator::default());
+    let clients = Clients::new(Clock::system());
+    let open = |peer| open(clients.enter(peer), &service);
+    let remote = |address: &str| Peer::from(address.parse::<IpAddr>().unwrap());
+    for (greedy, other) in [
+        (Peer::Process { user: 1, process: 1 }, Peer::Process { user: 1, process: 2 }),
+        (remote("192.0.2.1"), remote("192.0.2.2")),
+    ] {
+        let mut readers = Vec::new();
+        for _ in 0..MAX_STREAMS {
+            readers.push(open(greedy).await.ok().unwrap());
+        }
+        assert!(open(greedy).await.is_err(), "{greedy} has all");
+        readers.push(open(other).await.ok().unwrap());
+        readers.push(open(other).await.ok().unwrap());
+        assert!(open(other).await.is_err(), "{other} has its share");
+    }
+    // Programs of this device are one as good as another, and share by time.
+    let mut readers = Vec::new();
+    for _ in 0..MAX_STREAMS {
+        readers.push(open(Peer::Loopback).await.ok().unwrap());
+    }
+    tokio::time::sleep(Duration::from_secs(59)).await;
+    assert!(open(Peer::Loopback).await.is_err());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(open(Peer::Loopback).await.is_ok());
 }

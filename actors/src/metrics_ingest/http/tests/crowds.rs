@@ -1,0 +1,393 @@
+//! More connections than there are places, on real sockets in time that passes when a test says so.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "time is tokio's own here, and passes when a test says so"
+)]
+
+use std::future::{Future, poll_fn};
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::mpsc;
+
+use futures_util::future::{join_all, poll_immediate};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+use tokio::task::yield_now;
+use tokio::time::{Instant, advance};
+
+use super::*;
+use crate::metrics_ingest::http::clients::MAX_CONNECTIONS;
+use crate::metrics_ingest::listen::Listen;
+
+const HALF: &str = "POST /metrics HTTP/1.1\r\nHost: x\r\nX-Half: ";
+const ASK: &str = "GET /status HTTP/1.1\r\nHost: x\r\n\r\n";
+/// Nothing here takes as long.
+const LIMIT: Duration = Duration::from_secs(100);
+const STEP: Duration = Duration::from_millis(10);
+
+fn post_of(body: &str, length: usize) -> String {
+    format!("POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{body}")
+}
+
+fn whole() -> String {
+    let body = r#"{"name":"x","value":1}"#;
+    post_of(body, body.len())
+}
+
+/// A listener at a unix socket, polled together with its clients.
+struct Listening {
+    socket: PathBuf,
+    _folder: TempDir,
+}
+
+impl Listening {
+    /// Runs `story` while the listener of `evaluator` serves.
+    async fn during<F: Future<Output = ()>>(
+        evaluator: FakeEvaluator,
+        story: impl FnOnce(Self, web::Data<Service>) -> F,
+    ) {
+        // While a thread is at work, paused time does not run ahead of the sockets.
+        let (end, at_work) = mpsc::channel::<()>();
+        let frozen = tokio::task::spawn_blocking(move || at_work.recv());
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let sockets = bind(&Listen::Unix(path.clone())).await.opened;
+        let service = service(evaluator);
+        let clients = Clients::new(Clock::system());
+        let serving = serve(sockets, service.clone(), Rc::clone(&clients));
+        let listening = Self { socket: path, _folder: folder };
+        tokio::select! {
+            () = serving => unreachable!("it serves for ever"),
+            () = clients.look_after() => unreachable!("it looks for ever"),
+            () = story(listening, service) => {}
+        }
+        drop(end);
+        frozen.await.unwrap().unwrap_err();
+    }
+
+    async fn connect(&self, text: &str) -> UnixStream {
+        let mut stream = UnixStream::connect(&self.socket).await.unwrap();
+        stream.write_all(text.as_bytes()).await.unwrap();
+        stream
+    }
+
+    async fn connect_many(&self, count: usize, text: &str) -> Vec<UnixStream> {
+        join_all((0..count).map(|_| self.connect(text))).await
+    }
+}
+
+/// Lets everything that has something to do come to its end.
+async fn settle() {
+    for _ in 0..50 {
+        yield_now().await;
+    }
+}
+
+/// Lets time pass, and what is due happen in it.
+async fn pass(time: Duration) {
+    let end = Instant::now() + time;
+    settle().await;
+    while Instant::now() < end {
+        advance(STEP).await;
+        settle().await;
+    }
+}
+
+/// Returns the next bytes, however long they take in real time; nothing when the connection is closed.
+async fn heard(stream: &mut UnixStream) -> String {
+    let mut buffer = vec![0; 64 * 1024];
+    let length = stream.read(&mut buffer).await.unwrap_or(0);
+    String::from_utf8_lossy(&buffer[..length]).into_owned()
+}
+
+/// Returns how long it takes until the connection is closed.
+async fn closed_after(stream: &mut UnixStream) -> Duration {
+    let start = Instant::now();
+    let mut buffer = [0; 1024];
+    while !matches!(poll_immediate(stream.read(&mut buffer)).await, Some(Ok(0) | Err(_))) {
+        assert!(start.elapsed() < LIMIT, "it is not closed");
+        pass(STEP).await;
+    }
+    start.elapsed()
+}
+
+/// Returns whether a connection is closed already.
+async fn is_closed(stream: &mut UnixStream) -> bool {
+    settle().await;
+    let read = poll_immediate(stream.read(&mut [0])).await;
+    read.is_some_and(|read| read.ok().is_none_or(|length| length == 0))
+}
+
+#[actix::test]
+async fn the_longest_waiting_head_makes_way_for_a_whole_one() {
+    tokio::time::pause();
+    for waiting in [HALF.to_owned(), String::new(), whole() + HALF, whole()] {
+        Listening::during(FakeEvaluator::default(), async |listening, _| {
+            let mut first = listening.connect(&waiting).await;
+            if !waiting.is_empty() && waiting != HALF {
+                assert!(heard(&mut first).await.contains("204"));
+            }
+            pass(Duration::from_millis(20)).await;
+            let mut others = listening.connect_many(MAX_CONNECTIONS - 1, HALF).await;
+            pass(Duration::from_millis(20)).await;
+            assert!(!is_closed(&mut first).await);
+            let mut post = listening.connect(&whole()).await;
+            assert!(heard(&mut post).await.contains("204"));
+            assert!(closed_after(&mut first).await.is_zero());
+            for other in &mut others {
+                assert!(!is_closed(other).await);
+            }
+        })
+        .await;
+    }
+}
+
+#[actix::test]
+async fn each_connection_has_a_moment_for_its_head() {
+    tokio::time::pause();
+    Listening::during(FakeEvaluator::default(), async |listening, _| {
+        let mut others = listening.connect_many(MAX_CONNECTIONS, HALF).await;
+        let mut post = listening.connect(&whole()).await;
+        settle().await;
+        assert!(!is_closed(&mut others[0]).await);
+        pass(STEP * 2).await;
+        assert!(heard(&mut post).await.contains("204"));
+        assert!(is_closed(&mut others[0]).await);
+    })
+    .await;
+}
+
+/// Returns how many seconds the first of `count` connections has for its head.
+async fn seconds_for_a_head(count: usize) -> u64 {
+    tokio::time::pause();
+    let took = Rc::new(Cell::default());
+    let result = Rc::clone(&took);
+    Listening::during(FakeEvaluator::default(), async move |listening, _| {
+        let mut half = listening.connect_many(count, HALF).await;
+        result.set(closed_after(&mut half[0]).await);
+    })
+    .await;
+    took.get().as_secs()
+}
+
+#[actix::test]
+async fn a_head_has_five_seconds() {
+    let seconds = seconds_for_a_head(MAX_CONNECTIONS / 2).await;
+    assert!((5..=6).contains(&seconds), "{seconds}");
+}
+
+#[actix::test]
+async fn a_head_has_one_second_while_more_than_half_of_the_places_are_taken() {
+    let seconds = seconds_for_a_head(MAX_CONNECTIONS / 2 + 1).await;
+    assert!((1..=2).contains(&seconds), "{seconds}");
+}
+
+#[actix::test]
+async fn connections_that_are_kept_are_left_alone_while_half_of_the_places_are_taken() {
+    tokio::time::pause();
+    Listening::during(FakeEvaluator::default(), async |listening, _| {
+        let mut kept = listening.connect_many(MAX_CONNECTIONS - 1, &whole()).await;
+        let took = closed_after(&mut kept[0]).await;
+        assert!(took >= Duration::from_secs(14), "{took:?}");
+    })
+    .await;
+}
+
+#[actix::test]
+async fn half_of_a_second_head_does_not_keep_a_connection_for_ever() {
+    tokio::time::pause();
+    Listening::during(FakeEvaluator::default(), async |listening, _| {
+        let mut stream = listening.connect(&(whole() + HALF)).await;
+        let took = closed_after(&mut stream).await;
+        assert!((19..=22).contains(&took.as_secs()), "{took:?}");
+    })
+    .await;
+}
+
+#[actix::test]
+async fn a_body_that_no_path_takes_does_not_keep_a_connection_for_ever() {
+    tokio::time::pause();
+    Listening::during(FakeEvaluator::default(), async |listening, _| {
+        let head = "POST /status HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let mut stream = listening.connect(head).await;
+        let start = Instant::now();
+        while stream.write_all(b"1\r\nx\r\n").await.is_ok() {
+            pass(Duration::from_millis(500)).await;
+            assert!(start.elapsed() < LIMIT);
+        }
+        assert!(start.elapsed() < Duration::from_secs(22), "{:?}", start.elapsed());
+    })
+    .await;
+}
+
+/// Knows so much that its status does not fit into the buffers of a socket.
+fn talkative() -> FakeEvaluator {
+    FakeEvaluator { metrics: 5_000, ..FakeEvaluator::default() }
+}
+
+/// The places for answers of the clients here.
+fn free_answers(service: &Service) -> usize {
+    service.answers.free(Peer::Process { user: 0, process: 0 }.group())
+}
+
+#[actix::test]
+async fn a_reader_that_takes_nothing_is_closed_after_ten_seconds() {
+    tokio::time::pause();
+    Listening::during(talkative(), async |listening, service| {
+        for path in ["/status", "/metrics", "/events"] {
+            let mut reader = listening.connect(&ASK.replace("/status", path)).await;
+            let mut length = 0;
+            while length < 2 * 1024 {
+                // A stream's first look is due at once, which timers take to be the next millisecond.
+                pass(STEP).await;
+                length += heard(&mut reader).await.len();
+            }
+            pass(Duration::from_secs(9)).await;
+            let taken = usize::from(path != "/events");
+            assert_eq!(free_answers(&service), MAX_ANSWERS - taken, "{path}");
+            pass(Duration::from_secs(3)).await;
+            assert_eq!(free_answers(&service), MAX_ANSWERS, "{path}");
+            // What the buffers hold still comes, and then the end before the whole.
+            let mut more = usize::MAX;
+            while more > 0 {
+                more = heard(&mut reader).await.len();
+                length += more;
+            }
+            assert!(length < 400 * 1024, "{path}: {length}");
+        }
+    })
+    .await;
+}
+
+#[actix::test]
+async fn readers_that_take_nothing_make_way_for_one_that_reads() {
+    tokio::time::pause();
+    Listening::during(talkative(), async |listening, service| {
+        let unread = listening.connect_many(MAX_ANSWERS, ASK).await;
+        for reader in &unread {
+            reader.readable().await.unwrap();
+        }
+        pass(Duration::from_millis(20)).await;
+        assert_eq!(free_answers(&service), 0);
+        let mut reader =
+            listening.connect(&ASK.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n")).await;
+        pass(Duration::from_millis(20)).await;
+        let mut text = String::new();
+        loop {
+            match heard(&mut reader).await {
+                more if more.is_empty() => break,
+                more => text += &more,
+            }
+        }
+        let (_, body) = text.split_once("\r\n\r\n").unwrap();
+        let status: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(status["schema"], 1);
+        settle().await;
+        assert_eq!(free_answers(&service), 1, "the reader is done, and only one has made way");
+    })
+    .await;
+}
+
+#[actix::test]
+async fn readers_wait_for_answers_that_are_being_made_and_not_for_ever() {
+    tokio::time::pause();
+    let service = service(FakeEvaluator::default());
+    let clients = Clients::new(Clock::system());
+    let seat = || clients.enter(Peer::Loopback);
+    let mut unread = Vec::new();
+    for _ in 0..MAX_ANSWERS {
+        let seat = seat();
+        let answer = answered_over(&seat, &service, TestRequest::get().uri("/metrics")).await;
+        assert_eq!(answer.status(), 200);
+        unread.push((seat, answer));
+    }
+    for path in ["/metrics", "/status"] {
+        let refused = answered_over(&seat(), &service, TestRequest::get().uri(path)).await;
+        assert_eq!(refused.status(), 429, "{path}");
+        assert!(refused.headers().contains_key(header::RETRY_AFTER), "{path}");
+    }
+    let healthz = TestRequest::get().uri("/healthz");
+    assert_eq!(answered_over(&seat(), &service, healthz).await.status(), 200);
+    // Others are not concerned.
+    let other = clients.enter(Peer::Process { user: 1, process: 1 });
+    let status = TestRequest::get().uri("/status");
+    assert_eq!(answered_over(&other, &service, status).await.status(), 200);
+    let end = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        unread.pop();
+    };
+    let seat = seat();
+    let asking = answered_over(&seat, &service, TestRequest::get().uri("/status"));
+    assert_eq!(tokio::join!(asking, end).0.status(), 200);
+}
+
+#[actix::test]
+async fn a_large_body_that_is_slow_makes_way_for_another_and_small_ones_need_none() {
+    tokio::time::pause();
+    Listening::during(FakeEvaluator::default(), async |listening, service| {
+        let large = post_of(&" ".repeat(MAX_BODY - 1), MAX_BODY);
+        let mut slow = Vec::new();
+        while service.bytes.available_permits() >= MAX_BODY {
+            slow.push(listening.connect(&large).await);
+            settle().await;
+        }
+        let sample = r#"{"name":"x","value":1}"#;
+        let body = sample.to_owned() + &" ".repeat(MAX_BODY - sample.len());
+        let quick = post_of(&body, MAX_BODY);
+        for _ in 0..2 {
+            let mut post = listening.connect(&whole()).await;
+            assert!(heard(&mut post).await.contains("204"));
+        }
+        let refused = heard(&mut listening.connect(&quick).await).await;
+        assert!(refused.contains("429"), "{refused}");
+        pass(Duration::from_secs(1)).await;
+        assert!(!is_closed(&mut slow[0]).await);
+        let taken = heard(&mut listening.connect(&quick).await).await;
+        assert!(taken.contains("204"), "{taken}");
+        assert!(is_closed(&mut slow[0]).await);
+        assert!(!is_closed(&mut slow[1]).await);
+    })
+    .await;
+}
+
+#[actix::test]
+async fn a_request_at_work_is_never_closed_and_its_answer_makes_room() {
+    tokio::time::pause();
+    let evaluator = FakeEvaluator { is_slow: true, ..FakeEvaluator::default() };
+    Listening::during(evaluator.clone(), async |listening, _| {
+        let mut busy = listening.connect_many(MAX_CONNECTIONS, &whole()).await;
+        pass(Duration::from_secs(1)).await;
+        let mut newcomer = listening.connect(&whole()).await;
+        pass(PEER_TIMEOUT * 3).await;
+        let mut answers = Vec::new();
+        for stream in &mut busy {
+            answers.push(heard(stream).await);
+        }
+        assert!(answers.iter().all(|answer| answer.starts_with("HTTP/1.1 ")), "{answers:?}");
+        // The evaluator has the first ones, whose answer would else not be their last.
+        let is_last = |answer: &String| answer.contains("connection: close");
+        assert!(is_last(&answers[0]) && !is_last(&answers[1]), "{:?}", &answers[..2]);
+        assert!(heard(&mut newcomer).await.starts_with("HTTP/1.1 "));
+    })
+    .await;
+}
+
+#[actix::test]
+async fn nothing_is_woken_while_there_is_no_connection() {
+    tokio::time::pause();
+    let clients = Clients::new(Clock::system());
+    let mut looking = pin!(Rc::clone(&clients).look_after());
+    let mut polls = 0;
+    for visits in [0, 1, 0] {
+        drop((0..visits).map(|_| clients.enter(Peer::Loopback)).collect::<Vec<_>>());
+        let before = polls;
+        let watched = poll_fn(|task| {
+            polls += 1;
+            looking.as_mut().poll(task)
+        });
+        assert!(tokio::time::timeout(Duration::from_secs(3600), watched).await.is_err());
+        assert!(polls <= before + 3, "{polls} in an hour");
+    }
+}
