@@ -243,7 +243,7 @@ bench-short:
 	$(CARGO) build --workspace --locked
 	$(TARGET)/debug/bench $(TARGET)/debug/device-worker-ng $(TARGET)/debug/bench-baseline short
 
-## fuzz: random input for conditions, answers, manifests and metrics, FUZZ_SECONDS (60) for each target
+## fuzz: random input for conditions, answers, manifests, metrics and podman, FUZZ_SECONDS (60) for each target
 # What it finds stays in the target folder; the corpus in the tree is the seed.
 fuzz:
 	@$(CARGO) +nightly --version >/dev/null 2>&1 || { \

@@ -1,6 +1,6 @@
 //! Whether anybody but root and the agent's user can change what a path leads to.
 //!
-//! A folder's owner, and whoever may write to it, can put another file, folder or link in the place
+//! A folder's owner, and each user who may write to it, can put another file, folder or link in the place
 //! of what lies in it. So what the agent makes, removes or believes is only as safe as every folder
 //! on the way there: the path is walked from `/`, and each of its parts looked at by the descriptor
 //! that leads to the next one. Once that has succeeded nobody else can replace a part.
@@ -22,7 +22,7 @@ use walk::walk_for;
 const STICKY: u32 = 0o1000;
 /// Everybody may write.
 const OTHERS_WRITE: u32 = 0o002;
-/// The group, or somebody whom an access control list names, may write.
+/// The group, or a user whom an access control list names, may write.
 const GROUP_WRITE: u32 = 0o020;
 /// Where an access control list is kept.
 const ACL: &str = "system.posix_acl_access";

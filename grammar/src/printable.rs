@@ -1,6 +1,6 @@
 //! Texts that others wrote, made fit to be shown: they command no terminal and forge no line.
 //!
-//! Whatever a name, a posted unit or a runtime's words hold, they end on somebody's terminal. Each
+//! Whatever a name, a posted unit or a runtime's words hold, they end on a terminal. Each
 //! way out of the agent (lines of the log, answers of the listener, output of commands) passes its
 //! texts through here.
 

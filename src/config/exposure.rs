@@ -57,7 +57,7 @@ impl Reader<'_> {
 /// Returns who can change what is at `path`, and what comes of it.
 fn changeable(path: &Path, consequence: &str) -> Option<String> {
     match path_trust::walk(path, End::Closed) {
-        // What cannot be read is told of elsewhere.
+        // What cannot be read is reported elsewhere.
         Ok(_) | Err(PathFault::Unknown { .. }) => None,
         Err(fault) => Some(format!(
             "{fault}: {consequence}; give {} to the user who runs the agent, or to root, and chmod \

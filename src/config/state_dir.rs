@@ -34,7 +34,7 @@ pub(super) enum Prepared {
 /// Makes the directory, for its owner only, unless it is there, and checks that it may be written, and
 /// that nobody else can replace it or what is in it. Writes nothing into it.
 pub(super) fn prepare(path: &Path) -> Result<Prepared, ValueError> {
-    // Before anything is made: on the way there may be a link of somebody else's.
+    // Before anything is made: on the way there may be a link of another user's.
     let was_open = match path_trust::walk(path, End::Shared) {
         Err(fault) if is_about_others(&fault) => Some(close(path, fault)?),
         Ok(_) | Err(_) => None,
@@ -45,7 +45,7 @@ pub(super) fn prepare(path: &Path) -> Result<Prepared, ValueError> {
         may_write.map_err(|error| ("written", io::Error::from(error)))
     };
     let told = made.map_err(|error| ("made", error)).and_then(|()| may_write());
-    // In a folder that is open to all somebody may have been faster.
+    // In a folder that is open to all another user may have been faster.
     let told = match told.map(|()| path_trust::walk(path, End::Shared)) {
         Ok(Err(PathFault::Unknown { source, .. })) => Err(("looked at", source)),
         Ok(Err(fault)) => return Err(refused(path, &fault)),

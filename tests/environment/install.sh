@@ -67,9 +67,10 @@ fi
 echo "installing what provides:$missing"
 if command -v apt-get >/dev/null 2>&1; then
   export DEBIAN_FRONTEND=noninteractive
-  apt-get update -qq
+  apt=$(dirname "$0")/apt.sh
+  "$apt" update -qq
   # shellcheck disable=SC2086
-  apt-get install -y -qq --no-install-recommends $debian >/dev/null
+  "$apt" install -y -qq --no-install-recommends $debian >/dev/null
 elif command -v dnf >/dev/null 2>&1; then
   # shellcheck disable=SC2086
   dnf install -y -q $fedora

@@ -22,7 +22,7 @@ fi
 [ "$(id -u)" = 0 ] || { echo "making $root needs root" >&2; exit 1; }
 if ! command -v debootstrap >/dev/null 2>&1 && ! [ -x /usr/sbin/debootstrap ]; then
   command -v apt-get >/dev/null 2>&1 || { echo "debootstrap is missing: install it" >&2; exit 1; }
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends debootstrap >/dev/null
+  DEBIAN_FRONTEND=noninteractive "$(dirname "$0")/apt.sh" install -y -qq --no-install-recommends debootstrap >/dev/null
 fi
 # The mirror that this machine uses itself.
 mirror=$(sed -n 's/^URIs: *\([^ ]*\).*/\1/p; s/^deb  *\(\[[^]]*\] *\)\{0,1\}\([^ ]*\).*/\2/p' \

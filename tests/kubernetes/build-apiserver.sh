@@ -15,6 +15,7 @@ if [ $# -ne 1 ]; then
 fi
 # What the programs are made of and how: another script or release makes others.
 script=$(sha256sum <"$0")
+apt=$(cd "$(dirname "$0")/../environment" && pwd)/apt.sh
 stamp="${script%% *} $(. /etc/os-release && echo "$ID $VERSION_ID")"
 mkdir -p "$1"
 folder=$(cd "$1" && pwd)
@@ -37,9 +38,9 @@ install_packages() {
         echo "install $* first: this machine has no apt-get" >&2
         exit 1
     fi
-    apt-get update -q
+    "$apt" update -q
     # The packages start services of their own, which the tests don't want.
-    RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
+    RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive "$apt" install -q -y --no-install-recommends "$@"
 }
 
 # Runs apt-get with lists of our own, made from the machine's binary sources.

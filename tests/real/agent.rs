@@ -79,7 +79,7 @@ impl Settings {
         settings.set("LOG_LEVEL", LOG_LEVEL);
         settings.set("DEVICE_ID", "cam-01");
         settings.set("GRACEFUL_SHUTDOWN", "2s");
-        settings.set("METRICS_LISTEN", free.to_string());
+        settings.listen_at(free);
         settings.set("STATE_DIR", folder.join("state").display().to_string());
         settings.set("PODMAN_SOCKET", folder.join("absent.sock").display().to_string());
         settings.set("RETRY_PERIOD", "2s");

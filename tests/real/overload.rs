@@ -32,6 +32,13 @@ fn fact(agent: &Agent, name: &str) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
+/// Returns the variables that the packaged unit gives the agent: how the C library keeps memory.
+fn unit_environment() -> Vec<&'static str> {
+    let unit = include_str!("../../packaging/systemd/device-worker-ng.service");
+    let line = unit.lines().find_map(|line| line.strip_prefix("Environment="));
+    line.expect("the unit sets variables").split(' ').collect()
+}
+
 fn open_files(agent: &Agent) -> usize {
     fs::read_dir(format!("/proc/{}/fd", agent.pid())).unwrap().count()
 }
@@ -116,9 +123,12 @@ fn a_metric_moves_pods_while_a_hundred_connections_attack_the_listener() {
         "POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1073741824\r\n\r\n[";
 
     let podman = HermeticPodman::rootful();
-    let device = Device::with_manifests().on(&podman);
+    let mut device = Device::with_manifests().on(&podman);
     device.apply("device", &device_with_condition("cpu < 50"));
     device.apply("web", &manifest("web", &serving(), while_low()));
+    // As on a device: the lines of every read and timer would be most of what is measured.
+    device.settings.set("LOG_LEVEL", "info");
+    device.settings.through(&[vec!["env"], unit_environment()].concat());
     let agent = device.settings.start();
     agent.post("cpu", 20.0);
     one_container(&podman, "web");

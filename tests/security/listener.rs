@@ -9,6 +9,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use actors::metrics_ingest::Listen;
@@ -82,10 +83,12 @@ impl Besieged {
             timed(&format!("post {round} by unix"), &|| posted(unix(&self.unix, patience)));
         }
         for round in 0..QUESTIONS {
-            timed(&format!("status {round} by unix"), &|| self.status_command());
+            let ask = || self.status_command();
+            timed(&format!("status {round} by unix"), &|| patiently(patience, ask));
             for path in ["/", "/status"] {
                 let line = format!("GET {path} HTTP/1.1");
-                timed(&format!("{path} {round} by TCP"), &|| answered(tcp(), &line, "", "200"));
+                let ask = || answered(tcp(), &line, "", "200");
+                timed(&format!("{path} {round} by TCP"), &|| patiently(patience, ask));
             }
         }
         let opened = hostile.end();
@@ -103,6 +106,19 @@ impl Besieged {
             .unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         output.status.success().then_some(()).ok_or(said)
+    }
+}
+
+/// Asks again after a second, as `Retry-After` says, while all places for answers are taken.
+fn patiently(patience: Duration, ask: impl Fn() -> Result<(), String>) -> Result<(), String> {
+    let start = Instant::now();
+    loop {
+        match ask() {
+            Err(error) if error.contains("429") && start.elapsed() < patience => {
+                thread::park_timeout(Duration::from_secs(1));
+            }
+            done => return done,
+        }
     }
 }
 

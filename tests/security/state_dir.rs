@@ -100,7 +100,7 @@ fn an_agent_of_root_keeps_no_state_below_a_folder_of_another_user() {
     let web = one_container(&podman, "web");
     written(&podman, &web, "done");
     drop(agent);
-    // From now on somebody else can put another folder in its place.
+    // From now on another user can put another folder in its place.
     for (owner, mode) in [(OTHER, 0o755), (0, 0o777), (0, 0o757)] {
         chown(&home, Some(owner), None).unwrap();
         set_mode(&home, mode);

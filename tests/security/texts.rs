@@ -97,7 +97,7 @@ fn wait_until_told(agent: &Agent) {
         let told = workloads.iter().filter(|it| it["reason"].is_string()).count();
         (told >= 4 && !status["profiles"].as_array()?.is_empty()).then_some(())
     };
-    eventually_or("the attack is told of", told, || format!("{:?}", agent.status()));
+    eventually_or("the attack is reported", told, || format!("{:?}", agent.status()));
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn no_name_or_word_of_others_reaches_a_terminal_as_it_is() {
         device.settings.set("LOG_FORMAT", format).set("LOG_LEVEL", "debug");
         let agent = device.settings.start();
         wait_until_told(&agent);
-        // Whoever may post a metric names its unit; a refusal repeats the words.
+        // A program that posts a metric names its unit; a refusal repeats the words.
         for body in [
             json!({"name": "cpu", "value": 1, "unit": "\u{202e}B"}),
             json!({"name": ATTACK, "value": 1}),
@@ -143,7 +143,7 @@ fn no_name_or_word_of_others_reaches_a_terminal_as_it_is() {
         let check = ["check", "--config", "config.yaml"];
         assert!(command_is_harmless(&check, &device.path("")).contains(r"\u{1b}[2J"));
         let log = agent.log();
-        assert!(log.iter().any(|line| line.contains("[2J")), "the log tells of it");
+        assert!(log.iter().any(|line| line.contains("[2J")), "the log has it");
         log.iter().for_each(|line| is_harmless("the log", line));
         if format == "pretty" {
             // Dropped, it would be measured by docs/logs.md, which speaks of JSON.

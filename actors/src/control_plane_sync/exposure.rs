@@ -12,7 +12,7 @@ use crate::path_trust::{self, End, PathFault};
 const MAX_NAMED: usize = 10;
 
 /// Returns a warning for each of the files `names` of `folder` that is open to others.
-/// `with_secrets` are those that hold a Secret. What is wrong with the folder itself is told of at
+/// `with_secrets` are those that hold a Secret. What is wrong with the folder itself is reported at
 /// the start, with the setting that names it.
 #[must_use]
 pub(crate) fn warnings(

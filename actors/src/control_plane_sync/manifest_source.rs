@@ -51,7 +51,7 @@ pub struct Manifests {
     pub warnings: Vec<String>,
 }
 
-/// Reads `folder` once, for somebody who only wants to know what its manifests want of `device`.
+/// Reads `folder` once, to find out what its manifests want of `device`.
 /// Blocks on the disk.
 ///
 /// # Errors

@@ -20,7 +20,7 @@ use crate::workload::{
     Confidential, ConfigMap, Configuration, DeviceId, RejectedWorkload, Secret, Workload,
 };
 
-/// Longest reason that is told of a file, in characters: it repeats words of the file.
+/// Longest reason that is reported for a file, in characters: it repeats words of the file.
 const MAX_REASON: usize = 1_024;
 
 /// The texts of a folder's files by file name, or why a file could not be read.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A part of a path that somebody else can change, or that could not be looked at.
+/// A part of a path that another user can change, or that could not be looked at.
 #[derive(Debug, thiserror::Error)]
 pub enum PathFault {
     /// It is another user's.

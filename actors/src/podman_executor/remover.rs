@@ -67,8 +67,11 @@ impl Remover {
         let work = Work { shared: Arc::clone(&self.0), is_over: false };
         // Not joined: a disk that hangs must not hold up the agent's exit.
         let thread = std::thread::Builder::new().name("removal".to_owned());
-        // Without a thread it waits for the next who asks.
-        state.is_at_work = thread.spawn(move || work.run()).is_ok();
+        state.is_at_work = true;
+        // What a thread that cannot be had drops asks for the state as well. Without one, what waits
+        // does so for the next who asks.
+        drop(state);
+        drop(thread.spawn(move || work.run()));
     }
 
     /// Tries again what could not be removed, and says so when the disk hangs.

@@ -13,7 +13,7 @@ use super::{
     ConditionName, Confidential, ExecutorKind, Profile, ProfileName, WorkloadId, WorkloadName,
 };
 
-/// Longest name of a workload that is told of, in characters: a host name's, which no other can have.
+/// Longest name of a workload that is reported, in characters: that of a host name.
 const MAX_NAME: usize = 253;
 /// Longest reason, in characters: that of an event.
 const MAX_REASON: usize = 1_024;

@@ -189,7 +189,7 @@ impl Clients {
     }
 
     pub(super) fn now(&self) -> Monotonic {
-        self.clock.now().monotonic
+        self.clock.monotonic()
     }
 
     fn open(&self, group: Group) -> &RefCell<Open> {
