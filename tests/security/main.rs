@@ -15,7 +15,6 @@
 #[path = "../real/shared.rs"]
 mod shared;
 
-#[allow(unused_imports, reason = "each module uses what it needs")]
 use shared::{agent, device, pods, secrecy};
 
 mod control_plane;
