@@ -25,6 +25,7 @@ mod command_ticket;
 mod digest;
 mod latency;
 mod pod_manifest;
+mod quantity;
 mod url_path;
 mod workload_id;
 

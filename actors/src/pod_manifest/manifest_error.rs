@@ -1,6 +1,7 @@
 //! Why podman cannot be given a workload.
 
 use super::host_paths::HostPathError;
+use crate::quantity::QuantityError;
 
 /// Why podman cannot be given a workload.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -8,6 +9,18 @@ pub(crate) enum ManifestError {
     /// A pod without containers.
     #[error("the pod has no containers")]
     NoContainers,
+    /// An amount that cannot be read.
+    #[error("{field} of {place}: {text:?} {fault}")]
+    Quantity {
+        /// The container, the volume or the pod.
+        place: String,
+        /// The field within it.
+        field: String,
+        /// The text, cut to what can be shown.
+        text: String,
+        /// What is wrong with it.
+        fault: QuantityError,
+    },
     /// A volume of a kind that podman does not know.
     #[error(
         "volume {volume} is of kind {kind}; podman knows emptyDir, configMap, secret, hostPath \

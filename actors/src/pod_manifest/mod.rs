@@ -10,6 +10,7 @@ mod environment;
 pub(crate) mod host_paths;
 mod labels;
 mod manifest_error;
+pub(crate) mod quantities;
 mod resources;
 pub(crate) mod volumes;
 
@@ -92,6 +93,7 @@ pub(crate) fn podman_pod(
     if spec.containers.is_empty() {
         return Err(ManifestError::NoContainers);
     }
+    quantities::check(&spec)?;
     let host_network = spec.host_network.unwrap_or(false);
     let count = spec.containers.len();
     host_paths::check(workload, context)?;

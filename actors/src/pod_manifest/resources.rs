@@ -1,13 +1,14 @@
 //! CPU and memory limits: the author's, narrowed by the conditions that are true.
 
 use k8s_openapi::api::core::v1::{Container, PodSpec};
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use super::PodContext;
+use super::{PodContext, quantities};
 use crate::workload::{Limits, Workload};
 
+/// A thousandth of a core, in microseconds of each 100 ms.
+const MICROS_PER_MILLICORE: u64 = 100;
 /// The kernel takes no shorter CPU quota, in microseconds.
-const MIN_CPU: u64 = 1_000;
+const MIN_CPU: u64 = quantities::MIN_MILLICORES * MICROS_PER_MILLICORE;
 
 /// Which resources a runtime can limit: rootless podman on cgroup v1 none, on v2 those whose
 /// controllers are delegated to it.
@@ -38,30 +39,48 @@ pub(crate) fn container_limits(workload: &Workload, limits: Limits) -> Vec<Conta
     containers
         .map(|container| ContainerLimits {
             container: container.name.clone(),
-            cpu: narrowed(limit(container, "cpu", cpu_micros), cpu_share(limits, count)),
-            memory: narrowed(limit(container, "memory", bytes), share(limits.memory, count)),
+            cpu: narrowed(own_cpu(container), cpu_share(limits, count)),
+            memory: narrowed(
+                quantities::limit(container.resources.as_ref(), "memory"),
+                share(limits.memory, count),
+            ),
         })
         .collect()
 }
 
-/// Writes the limits in force into `spec`, and takes out those that the runtime cannot keep.
+/// Writes every quantity of `spec` as a whole number, narrows its limits to those in force, and takes
+/// out those that the runtime cannot keep. [`quantities::check`] has passed it.
 pub(super) fn apply(
     spec: &mut PodSpec,
     context: &PodContext<'_>,
     count: usize,
     warnings: &mut Vec<String>,
 ) {
+    let own = spec.resources.take().is_some_and(|own| own.limits.is_some());
+    if own || spec.overhead.take().is_some() {
+        warnings.push(
+            "the limits of the pod as a whole are ignored on podman; limit its containers"
+                .to_owned(),
+        );
+    }
     let support = context.support;
     for container in &mut spec.containers {
-        let cpu = limit(container, "cpu", cpu_micros);
-        if let Some(share) = cpu_share(context.limits, count).filter(|_| support.cpu) {
-            // 100 µs in 100 ms are a thousandth of a core.
-            let micros = cpu.unwrap_or(share).min(share);
-            set_limit(container, "cpu", format!("{}m", micros.div_ceil(100)));
+        let limits = [
+            ("cpu", support.cpu, cpu_share(context.limits, count).map(millicores)),
+            ("memory", support.memory, share(context.limits.memory, count)),
+        ];
+        for (resource, _, share) in limits.into_iter().filter(|(_, known, _)| *known) {
+            let own = quantities::limit(container.resources.as_ref(), resource);
+            if let Some(limit) = narrowed(own, share).filter(|_| share.is_some()) {
+                let resources = container.resources.get_or_insert_default();
+                quantities::set(&mut resources.limits, resource, Some(limit));
+            }
         }
-        let memory = limit(container, "memory", bytes);
-        if let Some(share) = share(context.limits.memory, count).filter(|_| support.memory) {
-            set_limit(container, "memory", memory.unwrap_or(share).min(share).to_string());
+    }
+    for container in super::containers(spec) {
+        let name = container.name.clone();
+        if let Some(resources) = &mut container.resources {
+            quantities::make_whole(&name, resources, warnings);
         }
     }
     let unknown = [("cpu", !support.cpu), ("memory", !support.memory)];
@@ -88,67 +107,19 @@ fn cpu_share(limits: Limits, count: usize) -> Option<u64> {
     share(limits.cpu, count).map(|share| share.max(MIN_CPU))
 }
 
+/// Returns the container's own limit, in microseconds in 100 ms.
+fn own_cpu(container: &Container) -> Option<u64> {
+    let millicores = quantities::limit(container.resources.as_ref(), "cpu")?;
+    Some(millicores.saturating_mul(MICROS_PER_MILLICORE))
+}
+
 /// Returns the part of a pod's limit that falls to one of `count` containers.
 fn share(pod: Option<u64>, count: usize) -> Option<u64> {
     let count = u64::try_from(count).unwrap_or(u64::MAX).max(1);
     pod.map(|pod| pod.checked_div(count).unwrap_or(pod).max(1))
 }
 
-fn limit(container: &Container, name: &str, read: fn(&str) -> Option<u64>) -> Option<u64> {
-    let limits = container.resources.as_ref()?.limits.as_ref()?;
-    read(&limits.get(name)?.0)
-}
-
-fn set_limit(container: &mut Container, name: &str, quantity: String) {
-    let resources = container.resources.get_or_insert_default();
-    let limits = resources.limits.get_or_insert_default();
-    limits.insert(name.to_owned(), Quantity(quantity));
-}
-
-/// Reads `500m`, `0.5`, `2` as microseconds in 100 ms.
-fn cpu_micros(quantity: &str) -> Option<u64> {
-    rounded(number(quantity)? * 100_000.0)
-}
-
-/// Reads `64Mi`, `1G`, `1048576` as bytes.
-fn bytes(quantity: &str) -> Option<u64> {
-    rounded(number(quantity)?)
-}
-
-/// Reads a Kubernetes quantity.
-fn number(quantity: &str) -> Option<f64> {
-    let quantity = quantity.trim();
-    // An exponent first: the suffix `E` alone is exa, `1e3` is a number.
-    if let Ok(number) = quantity.parse::<f64>() {
-        return Some(number);
-    }
-    let split = quantity.find(|c: char| c.is_ascii_alphabetic())?;
-    let (digits, suffix) = quantity.split_at_checked(split)?;
-    let factor = match suffix {
-        "n" => 1e-9,
-        "u" => 1e-6,
-        "m" => 1e-3,
-        "k" => 1e3,
-        "M" => 1e6,
-        "G" => 1e9,
-        "T" => 1e12,
-        "P" => 1e15,
-        "E" => 1e18,
-        "Ki" => 1_024.0,
-        "Mi" => 1_048_576.0,
-        "Gi" => 1_073_741_824.0,
-        "Ti" => 1_099_511_627_776.0,
-        "Pi" => 1_125_899_906_842_624.0,
-        _ => return None,
-    };
-    Some(digits.parse::<f64>().ok()? * factor)
-}
-
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a float cast saturates, and only positive numbers come to it"
-)]
-fn rounded(number: f64) -> Option<u64> {
-    (number.is_finite() && number > 0.0).then(|| number.round() as u64)
+/// Returns the thousandths of a core that this many microseconds in 100 ms are.
+fn millicores(micros: u64) -> u64 {
+    micros.div_ceil(MICROS_PER_MILLICORE)
 }

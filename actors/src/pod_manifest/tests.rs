@@ -204,6 +204,114 @@ fn limits_narrow_what_the_author_allows_and_are_parted_among_containers() {
 }
 
 #[test]
+fn podman_is_given_whole_bytes_and_thousandths_of_a_core() {
+    let cases = [
+        (json!({"limits": {"memory": "1.5Gi"}}), json!({"limits": {"memory": "1610612736"}})),
+        (json!({"limits": {"memory": "1.1Gi"}}), json!({"limits": {"memory": "1181116007"}})),
+        (json!({"limits": {"memory": 1e9}}), json!({"limits": {"memory": "1000000000"}})),
+        (
+            json!({"limits": {"memory": "128974848000m"}}),
+            json!({"limits": {"memory": "128974848"}}),
+        ),
+        (json!({"limits": {"cpu": 0.5}}), json!({"limits": {"cpu": "500m"}})),
+        (json!({"limits": {"cpu": "0.0005"}}), json!({"limits": {"cpu": "10m"}})),
+        (json!({"limits": {"cpu": 2}}), json!({"limits": {"cpu": "2000m"}})),
+        (
+            json!({"requests": {"cpu": "1.5", "memory": "0.25Gi"}, "limits": {"memory": "1Gi"}}),
+            json!({"requests": {"cpu": "1500m", "memory": "268435456"},
+                "limits": {"memory": "1073741824"}}),
+        ),
+        (
+            json!({"requests": {"memory": "2Gi", "cpu": "2"}, "limits": {"memory": "1Gi", "cpu": "1"}}),
+            json!({"requests": {"memory": "1073741824", "cpu": "1000m"},
+                "limits": {"memory": "1073741824", "cpu": "1000m"}}),
+        ),
+        (
+            json!({"limits": {"hugepages-2Mi": "0.5Gi", "ephemeral-storage": "1.5k"}}),
+            json!({"limits": {"hugepages-2Mi": "536870912", "ephemeral-storage": "1500"}}),
+        ),
+        (json!({"limits": {"cpu": "0", "memory": 0}}), json!({"limits": {}})),
+    ];
+    for (written, given) in cases {
+        let mut workload = one(json!({"resources": written}));
+        workload.pod.init_containers = Some(workload.pod.containers.clone());
+        let plan = plan(&workload).unwrap();
+        let spec = spec(&plan);
+        assert_eq!(spec["containers"][0]["resources"], given, "{written}");
+        assert_eq!(spec["initContainers"][0]["resources"], given, "{written}");
+        assert_eq!(plan.warnings, Vec::<String>::new(), "{written}");
+    }
+}
+
+#[test]
+fn a_condition_leaves_no_request_above_its_limit() {
+    let own = json!({"limits": {"memory": "1.5Gi"}, "requests": {"memory": "1.5Gi", "cpu": "1"}});
+    let workload = one(json!({"resources": own}));
+    let limits = Limits { cpu: Some(50_000), memory: Some(64 << 20) };
+    let spec = spec(&plan_with(&workload, limits, FULL).unwrap());
+    let narrowed = json!({"cpu": "500m", "memory": (64 << 20).to_string()});
+    assert_eq!(
+        spec["containers"][0]["resources"],
+        json!({"limits": narrowed, "requests": narrowed})
+    );
+}
+
+#[test]
+fn an_amount_that_cannot_be_read_is_named_with_its_place() {
+    let container =
+        |resources: Value| json!({"containers": [main_with(json!({"resources": resources}))]});
+    let free = json!([{"name": "main", "image": "i:1"}]);
+    let init = json!([{"name": "first", "image": "i:1", "resources": {"limits": {"cpu": "half"}}}]);
+    let scratch = json!([{"name": "tmp", "emptyDir": {"sizeLimit": "1GB"}}]);
+    for (pod, place, text) in [
+        (
+            container(json!({"limits": {"memory": "512MiB"}})),
+            "resources.limits.memory of container \"main\"",
+            "\"512MiB\"",
+        ),
+        (
+            container(json!({"requests": {"cpu": "-1"}})),
+            "resources.requests.cpu of container \"main\"",
+            "\"-1\" must not be negative",
+        ),
+        (
+            container(json!({"limits": {"hugepages-2Mi": "two"}})),
+            "resources.limits.hugepages-2Mi of container \"main\"",
+            "as in 0.5, 500m, 512Mi, 1.5Gi or 1e9",
+        ),
+        (
+            json!({"containers": free, "initContainers": init}),
+            "resources.limits.cpu of container \"first\"",
+            "\"half\"",
+        ),
+        (
+            json!({"containers": free, "volumes": scratch}),
+            "emptyDir.sizeLimit of volume \"tmp\"",
+            "no B after the unit",
+        ),
+        (
+            json!({"containers": free, "resources": {"limits": {"cpu": "1 core"}}}),
+            "resources.limits.cpu of the pod",
+            "\"1 core\"",
+        ),
+    ] {
+        let message = plan(&workload(pod)).unwrap_err().to_string();
+        assert!(message.starts_with(place) && message.contains(text), "{message}");
+    }
+}
+
+#[test]
+fn limits_that_podman_has_no_place_for_and_slips_are_warned_of() {
+    let mut workload = one(json!({"resources": {"limits": {"memory": "512m"}}}));
+    workload.pod.resources = serde_json::from_value(json!({"limits": {"memory": "1Gi"}})).unwrap();
+    let plan = plan(&workload).unwrap();
+    assert_eq!(spec(&plan)["resources"], Value::Null);
+    let [whole, slip] = plan.warnings.as_slice() else { panic!("{:?}", plan.warnings) };
+    assert!(whole.contains("limit its containers"), "{whole}");
+    assert!(slip.contains("limits.memory \"512m\" is a fraction of a byte"), "{slip}");
+}
+
+#[test]
 fn limits_are_left_out_with_a_warning_where_podman_knows_none() {
     let own = json!({"cpu": "1", "memory": "64Mi"});
     let workload = one(json!({"resources": {"limits": own, "requests": own}}));

@@ -77,6 +77,70 @@ async fn limits_are_changed_and_lifted_while_the_pod_runs() {
     assert_eq!((desk.reasons(), next.reasons()), (vec![], vec![]));
 }
 
+/// Returns what podman says it was asked for: memory, reserved memory and CPU quota, 0 for none.
+fn asked(podman: &HermeticPodman, container: &str) -> [u64; 3] {
+    let host = &podman.json(&format!("containers/{container}/json"))["HostConfig"];
+    ["Memory", "MemoryReservation", "CpuQuota"].map(|key| host[key].as_u64().unwrap())
+}
+
+#[actix::test]
+async fn amounts_with_a_fraction_reach_the_kernel_as_they_are_meant() {
+    const PAGE: u64 = 4_096;
+    let podman = HermeticPodman::rootful();
+    let mut desk = rootful(&podman);
+    let cases = [
+        // Limits of CPU and memory, the memory asked for; microseconds, bytes, bytes.
+        (json!(0.5), json!("1.5Gi"), json!("0.25Gi"), 50_000, 1_610_612_736, 268_435_456),
+        (json!("1500u"), json!("1.1Gi"), json!("1.1Gi"), 1_000, 1_181_116_007, 1_181_116_007),
+        (json!("1.5"), json!(1e8), json!("64Mi"), 150_000, 100_000_000, 64 * MIB),
+        (json!("100m"), json!("128974848000m"), json!("1e9"), 10_000, 128_974_848, 128_974_848),
+    ];
+    let containers = cases.iter().enumerate().map(|(n, (cpu, memory, request, ..))| {
+        let mut container = container(&format!("c{n}"), &serving("true"));
+        container["resources"] = json!({"limits": {"cpu": cpu, "memory": memory},
+            "requests": {"cpu": cpu, "memory": request}});
+        container
+    });
+    let mut pod = pod(containers.collect());
+    let mut first = container(
+        "first",
+        "cat /sys/fs/cgroup/memory/memory.limit_in_bytes \
+        /sys/fs/cgroup/memory.max 2>/dev/null | grep -qx 50331648",
+    );
+    first["resources"] = json!({"limits": {"memory": "0.046875Gi"}});
+    pod["initContainers"] = json!([first]);
+    let web = Arc::new(workload("web", pod));
+    desk.run_start(&web).await.unwrap();
+    let check = |limited: bool| {
+        for (n, (_, _, _, cpu, memory, reserved)) in cases.iter().enumerate() {
+            let name = container_name(&web, &format!("c{n}"));
+            // The kernel counts memory in pages.
+            let expected = (Some(*cpu), Some(memory / PAGE * PAGE));
+            assert_eq!(in_force(&podman, &name), expected, "container {n}");
+            if !limited {
+                assert_eq!(asked(&podman, &name), [*memory, *reserved, *cpu], "container {n}");
+            }
+        }
+    };
+    check(false);
+    // Nor is anything lost where a condition's limit was in force.
+    desk.run(limit(&web, Some(4_000), Some(64 * MIB))).await.unwrap();
+    desk.run(limit(&web, None, None)).await.unwrap();
+    check(true);
+    assert_eq!(desk.reasons(), Vec::<&str>::new());
+}
+
+#[actix::test]
+async fn a_condition_narrows_a_pod_that_asks_for_more_memory_than_it_leaves() {
+    let podman = HermeticPodman::rootful();
+    let mut desk = rootful(&podman);
+    let mut main = container("main", &serving("true"));
+    main["resources"] = json!({"requests": {"memory": "0.5Gi"}});
+    let web = Arc::new(workload("web", pod(vec![main])));
+    desk.run(start(&web, None, Some(64 * MIB))).await.unwrap();
+    assert_eq!(in_force(&podman, &container_name(&web, "main")).1, Some(64 * MIB));
+}
+
 #[actix::test]
 async fn limits_hold_for_the_next_pod_as_well() {
     let podman = HermeticPodman::rootful();

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::core::v1::PodSpec;
 
 use super::{images, names};
+use crate::pod_manifest::quantities;
 use crate::workload::{ExecutorKind, RestartPolicy};
 
-/// Checks that the pod has containers, each with an image and a name of its own. What a cluster takes for
-/// the name of an image is the cluster's affair.
+/// Checks that the pod has containers, each with an image and a name of its own, and amounts that can be
+/// read. What a cluster takes for the name of an image or for an amount is the cluster's affair.
 pub(super) fn check(pod: &PodSpec, executor: ExecutorKind) -> Result<(), String> {
     if pod.containers.is_empty() {
         return Err("its pod specification has no containers".to_owned());
@@ -31,7 +32,10 @@ pub(super) fn check(pod: &PodSpec, executor: ExecutorKind) -> Result<(), String>
             return Err(format!("two containers of its pod are named {:?}", container.name));
         }
     }
-    Ok(())
+    if executor.is_cluster() {
+        return Ok(());
+    }
+    quantities::check(pod).map_err(|error| error.to_string())
 }
 
 /// Gives back what the lists of the pod's containers were made too large: they are kept for as long

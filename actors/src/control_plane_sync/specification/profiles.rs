@@ -3,10 +3,11 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::quantity;
 use crate::workload::{ConditionName, ConditionRef, ProfileName, ProfileRef};
 
-/// Where the sum of a quantity would leave what a u64 of bytes can hold.
-const MAX_BYTES: f64 = 9.0e18;
+/// So much of a wrong limit is shown.
+const MAX_SHOWN: usize = 60;
 
 /// A profile as a workload names it.
 #[derive(Clone, Debug, Deserialize)]
@@ -77,48 +78,36 @@ fn text(value: Option<&Value>) -> Option<String> {
 
 /// Reads a limit; zero and absent are none.
 fn limit(what: &str, value: Option<&Value>) -> Result<Option<u64>, String> {
-    let wrong = || Err("must be a number that is not negative".to_owned());
     let value = match value {
         Some(Value::Object(object)) => object.get(what),
         other => other,
     };
-    let number = match value {
+    let text = match value {
         None | Some(Value::Null) => return Ok(None),
-        Some(Value::Number(number)) => number.as_f64(),
-        Some(Value::String(text)) => quantity(text),
-        Some(Value::Bool(_) | Value::Array(_) | Value::Object(_)) => None,
-    };
-    match number {
-        #[allow(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "checked to be within range"
-        )]
-        Some(number) if (0.0..MAX_BYTES).contains(&number) => {
-            Ok(Some(number.ceil() as u64).filter(|limit| *limit > 0))
+        Some(Value::Number(number)) => number.to_string(),
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Bool(_) | Value::Array(_) | Value::Object(_)) => {
+            return Err("must be a number that is not negative".to_owned());
         }
-        Some(_) | None => wrong(),
-    }
-}
-
-/// Reads a Kubernetes quantity such as `512Mi`.
-fn quantity(text: &str) -> Option<f64> {
-    let text = text.trim();
-    let split = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
-    let (number, suffix) = text.split_at(split);
-    let factor = match suffix {
-        "" => 1.0,
-        "k" => 1e3,
-        "M" => 1e6,
-        "G" => 1e9,
-        "T" => 1e12,
-        "Ki" => 1024.0,
-        "Mi" => 1024.0 * 1024.0,
-        "Gi" => 1024.0 * 1024.0 * 1024.0,
-        "Ti" => 1024.0 * 1024.0 * 1024.0 * 1024.0,
-        _ => return None,
     };
-    number.parse::<f64>().ok().map(|number| number * factor)
+    let shown: String = text.chars().take(MAX_SHOWN).collect();
+    // As cores or as bytes these are common; what they say here is next to nothing.
+    if quantity::is_fraction_of_bytes(&text) {
+        return Err(match what {
+            "cpu" => format!(
+                "is in microseconds of CPU time in 100 ms, of which {shown:?} is a fraction; write \
+                 50000 for half a core"
+            ),
+            _ => {
+                format!("is in bytes, of which {shown:?} is a fraction; write 512Mi for megabytes")
+            }
+        });
+    }
+    let limit = quantity::whole(&text).map_err(|fault| format!("{fault} ({shown:?})"))?;
+    if limit == quantity::MAX {
+        return Err(format!("is too large ({shown:?}); leave it out for no limit"));
+    }
+    Ok(Some(limit).filter(|limit| *limit > 0))
 }
 
 #[cfg(test)]
@@ -150,6 +139,9 @@ mod tests {
             (json!({"name": "a", "cpu": {"cpu": 50000}}), ("a", Some(50_000), None)),
             (json!({"name": "a", "memory": "2Ki"}), ("a", None, Some(2048))),
             (json!({"name": "a", "memory": 7}), ("a", None, Some(7))),
+            (json!({"name": "a", "memory": "1.1Gi"}), ("a", None, Some(1_181_116_007))),
+            (json!({"name": "a", "memory": "1e9"}), ("a", None, Some(1_000_000_000))),
+            (json!({"name": "a", "cpu": 1000.5}), ("a", Some(1_001), None)),
         ];
         for (condition, (name, cpu, memory)) in cases {
             let expected = (name.to_owned(), cpu, memory);
@@ -167,6 +159,12 @@ mod tests {
             json!({"name": "a", "cpu": 1e300}),
             json!({"name": "a", "cpu": [1]}),
             json!({"name": "a", "memory": "much"}),
+            json!({"name": "a", "memory": "512MiB"}),
+            json!({"name": "a", "memory": "512m"}),
+            json!({"name": "a", "memory": "1u"}),
+            json!({"name": "a", "cpu": "500m"}),
+            json!({"name": "a", "cpu": "-0.5"}),
+            json!({"name": "a", "memory": "8Ei"}),
         ] {
             assert!(only_condition(condition.clone()).is_err(), "{condition}");
         }
