@@ -1,7 +1,9 @@
 //! A pod that ends is started again when its policy says so, after its delay.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use actors::control_plane_sync::manifests_once;
 use actors::testing::fake_podman::Fault;
 use actors::testing::workloads::workload;
 use actors::workload::{RestartPolicy, RetryPolicy, WorkloadStatus};
@@ -41,6 +43,33 @@ fn workload_s_own_retry_counts() {
         rig.until_running(&web).await;
         rig.podman.end_containers(web.id.as_str(), 1);
         let took = rig.until("it is started again", |rig| rig.plays() == 2).await;
+        assert!(period <= took && took <= period + SLACK, "{took:?}");
+    });
+}
+
+#[test]
+fn workload_s_retry_may_be_an_annotation() {
+    const MANIFEST: &str = "\
+apiVersion: management.project-flotta.io/v1alpha1
+kind: EdgeWorkload
+metadata:
+  name: web
+  annotations:
+    podman/device-worker-ng.retry: '{periodSeconds: 90}'
+spec:
+  type: pod
+  pod: {spec: {containers: [{name: main, image: 'localhost/web:1'}]}}
+";
+    in_virtual_time(async {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("web.yaml"), MANIFEST).unwrap();
+        let read = manifests_once(folder.path(), &"cam-01".into()).unwrap();
+        let web = Arc::clone(read.configuration.workloads.first().expect("it is no rejected one"));
+        let rig = Rig::start(read.configuration);
+        rig.until_running(&web).await;
+        rig.podman.end_containers(web.id.as_str(), 1);
+        let took = rig.until("it is started again", |rig| rig.plays() == 2).await;
+        let period = Duration::from_secs(90);
         assert!(period <= took && took <= period + SLACK, "{took:?}");
     });
 }

@@ -4,6 +4,7 @@
 //! Whatever is wrong with a workload comes back as a reason in plain words. A reason never quotes
 //! a value of the specification: it ends in logs and events, and a value may be a secret.
 
+mod annotations;
 mod contents;
 mod decoding;
 mod device;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::PodSpec;
 
+pub(crate) use annotations::is_for_agent;
 pub(crate) use contents::{Contents, Pool, Supply, config_map, decode_secret};
 pub(crate) use decoding::{json, yaml_reason};
 pub(crate) use device::{device_profiles, elements, heartbeat_period};
@@ -45,8 +47,6 @@ pub(crate) const UNNAMED: &str = "(unnamed)";
 pub(crate) const MAX_CONTENTS: usize = 64 * 1024 * 1024;
 /// Longest cron expression, in bytes.
 const MAX_CRON: usize = 1_000;
-/// Most workloads that one may wait for.
-const MAX_AFTER: usize = 32;
 
 /// A workload as its author gave it. `Debug` shows no more than its name: a variable of the pod may
 /// be a password.
@@ -78,7 +78,8 @@ impl fmt::Debug for Draft {
 /// # Errors
 /// The reason, in plain words, why the workload cannot be run as it stands.
 pub(crate) fn workload(mut draft: Draft, contents: Contents<'_>) -> Result<Workload, String> {
-    let after = take_after(&mut draft.annotations)?;
+    let ours = annotations::take(&mut draft.annotations)?;
+    let retry = retry::only(draft.retry.take(), ours.retry)?;
     let cron = filled(draft.cron).map(|cron| cron.trim().to_owned());
     if cron.as_ref().is_some_and(|cron| cron.len() > MAX_CRON) {
         return Err(format!("its cron is longer than {MAX_CRON} bytes"));
@@ -117,9 +118,9 @@ pub(crate) fn workload(mut draft: Draft, contents: Contents<'_>) -> Result<Workl
         registries,
         profiles: profiles::references(draft.profiles)?,
         cron,
-        retry: draft.retry.map_or(Ok(None), RetryDraft::policy)?,
+        retry,
         restart_policy,
-        after,
+        after: ours.after,
     })
 }
 
@@ -187,25 +188,6 @@ fn credentials(
 
 fn filled(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.trim().is_empty())
-}
-
-/// The annotation that names the workloads to start before this one, separated by commas; with the
-/// other spelling it fits behind the operator's prefix `podman/`.
-pub(crate) const AFTER: [&str; 2] = ["device-worker-ng/after", "device-worker-ng.after"];
-
-/// Takes the annotation that is meant for the agent and not for the pod.
-fn take_after(annotations: &mut BTreeMap<String, String>) -> Result<Vec<WorkloadName>, String> {
-    let texts: Vec<String> = AFTER.iter().filter_map(|key| annotations.remove(*key)).collect();
-    let names = texts.iter().flat_map(|text| text.split(',')).map(str::trim);
-    let names: Vec<&str> = names.filter(|name| !name.is_empty()).take(MAX_AFTER + 1).collect();
-    if names.len() > MAX_AFTER || names.iter().any(|name| name.len() > names::MAX_SUBDOMAIN) {
-        return Err(format!(
-            "its annotation {:?} names more than {MAX_AFTER} workloads, or one by more than {} bytes",
-            AFTER[0],
-            names::MAX_SUBDOMAIN
-        ));
-    }
-    Ok(names.into_iter().map(WorkloadName::from).collect())
 }
 
 #[cfg(test)]

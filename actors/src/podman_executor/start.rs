@@ -15,7 +15,7 @@ use super::limits::{apply_limits, limit_support, unsupported};
 use super::notices::Notes;
 use super::pod_state::{Knowledge, Phase, container_name, phase, pod_state};
 use super::stop::remove_gently;
-use super::words::start_reason;
+use super::words::{start_reason, taken};
 use super::workbench::{Workbench, unavailable};
 use crate::clock::Monotonic;
 use crate::messages::CommandError;
@@ -186,7 +186,8 @@ async fn remove_namesake(
     let name = workload.id.as_str();
     let pod = bench.pod(&workload.id).await.map_err(|error| unavailable(&error))?;
     if pod.is_none() {
-        let message = format!("a pod called {name} exists that is not ours");
+        let owner = bench.owner_of(&workload.id).await.map_err(|error| unavailable(&error))?;
+        let message = taken(name, owner.as_deref());
         // Not a start error: nothing of ours is there to be removed.
         return Err(CommandError::Unsupported { message });
     }

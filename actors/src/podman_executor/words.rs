@@ -2,6 +2,7 @@
 
 use super::libpod::ContainerRow;
 use super::pod_state::container_name;
+use crate::pod_manifest::DEVICE;
 
 /// What the kernel says of a full disk.
 const NO_SPACE: &str = "no space left on device";
@@ -28,6 +29,28 @@ pub(super) fn start_reason(text: &str, rows: &[ContainerRow]) -> String {
         Some((_, plain)) => shortened(&format!("{plain}: {}", relevant(&text))),
         None => shortened(relevant(&text)),
     }
+}
+
+/// Returns why the pod `name` cannot be made, which is there and no pod of this device, and the way out.
+pub(super) fn taken(name: &str, owner: Option<&str>) -> String {
+    // Anybody can write labels, and what is shown here is meant to be typed.
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    match owner.filter(|owner| !owner.is_empty() && owner.chars().all(plain)) {
+        Some(owner) => format!(
+            "a pod called {name} exists that is not ours: it belongs to device {owner}; if no agent \
+             of that DEVICE_ID runs any more, remove its pods: {}",
+            removal_of(owner)
+        ),
+        None => format!(
+            "a pod called {name} exists that is not ours; remove it (podman pod rm -f {name}) or give \
+             the workload another name"
+        ),
+    }
+}
+
+/// Returns the command that removes every pod of the device `owner`.
+fn removal_of(owner: &str) -> String {
+    format!("podman pod rm -f $(podman pod ls -q --filter label={DEVICE}={owner})")
 }
 
 /// Returns why a pod was not removed: `text` is all that podman said, `cause` what it blames.
@@ -97,6 +120,24 @@ fn shortened(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_has_a_name_already_is_told_with_the_way_out() {
+        let told = taken("web-1", Some("titi"));
+        assert!(told.contains("it belongs to device titi;"), "{told}");
+        assert!(told.ends_with("--filter label=device-worker-ng/device=titi)"), "{told}");
+        // Nothing that a shell would run.
+        for owner in [None, Some(""), Some("titi); reboot #"), Some("a b")] {
+            let told = taken("web-1", owner);
+            assert!(told.contains("podman pod rm -f web-1") && !told.contains("$("), "{told}");
+        }
+    }
+
+    #[test]
+    fn the_page_on_operations_has_the_same_command() {
+        let page = include_str!("../../../docs/operations.md");
+        assert!(page.contains(&removal_of("OLD")), "{}", removal_of("OLD"));
+    }
 
     #[test]
     fn a_missing_command_is_named_without_the_runtimes_preamble() {

@@ -19,7 +19,7 @@ use super::pod_state::is_ours;
 use crate::clock::{Clock, Monotonic};
 use crate::messages::{Action, CommandError};
 use crate::pod_manifest::host_paths::{Writable, mounted};
-use crate::pod_manifest::{Trails, VolumeFolder};
+use crate::pod_manifest::{DEVICE, Trails, VolumeFolder};
 use crate::workload::{DeviceId, Workload, WorkloadId};
 
 /// Time for the disk to say how paths of the host run; past it nobody knows.
@@ -152,6 +152,12 @@ impl Workbench {
     pub(super) async fn pod(&self, id: &WorkloadId) -> Result<Option<PodRow>, PodmanError> {
         let pod = self.api.pod(id.as_str()).await?;
         Ok(pod.filter(|pod| self.is_ours(pod)))
+    }
+
+    /// Returns the device that the pod `id` says it belongs to; nothing where it is no agent's at all.
+    pub(super) async fn owner_of(&self, id: &WorkloadId) -> Result<Option<String>, PodmanError> {
+        let pod = self.api.pod(id.as_str()).await?;
+        Ok(pod.and_then(|mut pod| pod.labels.remove(DEVICE)))
     }
 
     fn is_ours(&self, pod: &PodRow) -> bool {

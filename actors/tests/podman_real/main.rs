@@ -25,8 +25,8 @@ use actors::testing::podman::{
 };
 use actors::testing::podman_desk::{PodmanDesk, start_of, state_in, stop_of, workload};
 use actors::workload::{
-    Confidential, ConfigMap, ContainerEnd, CurrentState, ExecutorKind, RegistryCredentials, Secret,
-    Workload,
+    Confidential, ConfigMap, ContainerEnd, CurrentState, DeviceId, ExecutorKind,
+    RegistryCredentials, Secret, Workload,
 };
 use serde_json::{Value, json};
 
@@ -36,6 +36,11 @@ fn client(podman: &HermeticPodman) -> Rc<LibpodClient> {
 }
 
 fn desk(podman: &HermeticPodman, kind: ExecutorKind) -> PodmanDesk {
+    desk_as("device-1", podman, kind)
+}
+
+/// Returns the executor of an agent whose `DEVICE_ID` is `device`.
+fn desk_as(device: &str, podman: &HermeticPodman, kind: ExecutorKind) -> PodmanDesk {
     let socket = podman.socket();
     let client = match kind {
         ExecutorKind::PodmanRootless => {
@@ -44,7 +49,9 @@ fn desk(podman: &HermeticPodman, kind: ExecutorKind) -> PodmanDesk {
         }
         _ => client(podman),
     };
-    PodmanDesk::start(kind, client, podman.volumes_root())
+    PodmanDesk::start_with(kind, client, podman.volumes_root(), |deps| {
+        deps.device_id = DeviceId::from(device);
+    })
 }
 
 fn rootful(podman: &HermeticPodman) -> PodmanDesk {
@@ -125,6 +132,39 @@ async fn rootful_pod_starts_is_adopted_and_stops() {
 #[actix::test]
 async fn rootless_pod_starts_is_adopted_and_stops() {
     pod_lives_and_dies(HermeticPodman::rootless(), ExecutorKind::PodmanRootless).await;
+}
+
+#[actix::test]
+async fn a_pod_of_another_device_id_stays_until_the_command_that_is_shown_removes_it() {
+    for (podman, kind) in [
+        (HermeticPodman::rootful(), ExecutorKind::PodmanRootful),
+        (HermeticPodman::rootless(), ExecutorKind::PodmanRootless),
+    ] {
+        let (web, lone) = (serving_workload("web"), serving_workload("lone"));
+        let mut old = desk(&podman, kind);
+        for workload in [&web, &lone] {
+            old.run_start(workload).await.unwrap();
+        }
+        let first = container_id(&podman, &web);
+        drop(old);
+
+        let mut new = desk_as("device-2", &podman, kind);
+        let error = new.run_start(&web).await.unwrap_err().to_string();
+        let (told, command) = error.split_once("remove its pods: ").expect(&error);
+        assert!(told.contains("it belongs to device device-1"), "{error}");
+        assert_eq!(container_id(&podman, &web), first, "it is left alone");
+
+        let remote = format!(
+            "podman() {{ command podman --remote --url unix://{} \"$@\"; }}",
+            podman.socket().display()
+        );
+        let script = format!("{remote}; {command}");
+        let removed = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+        assert!(removed.status.success(), "{script}: {removed:?}");
+        assert_eq!(podman.json("pods/json"), json!([]));
+        new.run_start(&web).await.unwrap();
+        assert_ne!(container_id(&podman, &web), first);
+    }
 }
 
 /// Config map and secret as variables and files, in a pod with its own scratch folder.

@@ -165,12 +165,8 @@ impl EdgeWorkload {
         let spec = self.spec;
         let profiles = spec.profiles.or(misplaced);
         let mut annotations = for_pod(self.metadata.annotations.as_ref());
-        let order = self.metadata.annotations.iter().flatten();
-        annotations.extend(
-            order
-                .filter(|(key, _)| specification::AFTER.contains(&key.as_str()))
-                .map(|(key, value)| (key.clone(), value.clone())),
-        );
+        let ours = self.metadata.annotations.into_iter().flatten();
+        annotations.extend(ours.filter(|(key, _)| specification::is_for_agent(key)));
         Ok(Draft {
             name: name.to_owned(),
             namespace: None,

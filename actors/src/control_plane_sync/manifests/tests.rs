@@ -209,6 +209,23 @@ fn those_to_wait_for_are_named_with_and_without_the_operators_prefix() {
 }
 
 #[test]
+fn a_retry_may_be_an_annotation_with_and_without_the_operators_prefix() {
+    for key in [
+        "device-worker-ng/retry",
+        "device-worker-ng.retry",
+        "podman/device-worker-ng.retry",
+        "podman/device-worker-ng/retry",
+    ] {
+        let metadata = format!("{{name: w, annotations: {{{key}: '{{periodSeconds: 90}}'}}}}");
+        let reading = first(&[("w.yaml", &workload("w", "").replace("{name: w}", &metadata))]);
+        let workload = &reading.configuration.workloads[0];
+        let period = Duration::from_secs(90);
+        assert_eq!(workload.retry, Some(RetryPolicy::Constant { period }), "{key}");
+        assert!(workload.annotations.is_empty(), "{key}");
+    }
+}
+
+#[test]
 fn both_kinds_of_retry_are_read() {
     let retry = |text: &str| only(&format!("  retry: {text}\n")).unwrap().retry;
     let seconds = Duration::from_secs;

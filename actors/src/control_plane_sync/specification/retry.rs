@@ -73,6 +73,24 @@ impl RetryDraft {
     }
 }
 
+/// Returns the retry of a workload that may have one as a field and one as an annotation.
+///
+/// # Errors
+/// The field cannot be meant, or the two contradict each other.
+pub(super) fn only(
+    field: Option<RetryDraft>,
+    annotation: Option<RetryPolicy>,
+) -> Result<Option<RetryPolicy>, String> {
+    let field = field.map_or(Ok(None), RetryDraft::policy)?;
+    match (field, annotation) {
+        (Some(field), Some(annotation)) if field != annotation => {
+            Err("its field retry and its annotation for the retry differ; leave one of them out"
+                .to_owned())
+        }
+        (field, annotation) => Ok(field.or(annotation)),
+    }
+}
+
 fn given(number: Option<f64>) -> Option<f64> {
     number.filter(|number| *number != 0.0)
 }

@@ -1,11 +1,12 @@
 //! Behaviour of the checks that every workload passes, whatever its source.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::json;
 
 use super::*;
-use crate::workload::{ConfigMap, RestartPolicy, Secret};
+use crate::workload::{ConfigMap, RestartPolicy, RetryPolicy, Secret};
 
 fn pod(value: serde_json::Value) -> PodSpec {
     serde_json::from_value(value).unwrap()
@@ -280,7 +281,7 @@ fn blank_optional_texts_count_as_absent() {
 #[test]
 fn an_annotation_names_those_to_wait_for_and_is_no_part_of_the_pod() {
     let plain = build(draft()).unwrap();
-    for key in AFTER {
+    for key in ["device-worker-ng/after", "device-worker-ng.after"] {
         let mut draft = draft();
         draft.annotations = [(key.to_owned(), " db, ,cache".to_owned())].into();
         let workload = build(draft).unwrap();
@@ -288,6 +289,70 @@ fn an_annotation_names_those_to_wait_for_and_is_no_part_of_the_pod() {
         assert_eq!(workload.annotations, BTreeMap::new(), "{key}");
         assert_eq!(workload.id, plain.id, "{key}: another order restarts no pod");
     }
+}
+
+fn annotated(annotations: &[(&str, &str)]) -> Result<Workload, String> {
+    let texts = annotations.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    build(Draft { annotations: texts.collect(), ..draft() })
+}
+
+const RETRIES: [&str; 2] = ["device-worker-ng/retry", "device-worker-ng.retry"];
+
+#[test]
+fn an_annotation_gives_the_retry_in_the_grammar_of_the_field_and_is_no_part_of_the_pod() {
+    let plain = build(draft()).unwrap();
+    let constant = |seconds| RetryPolicy::Constant { period: Duration::from_secs(seconds) };
+    let growing = RetryPolicy::Exponential {
+        initial: Duration::from_secs(2),
+        multiplier: 3.0,
+        randomization: 0.0,
+    };
+    for key in RETRIES {
+        for (text, expected) in [
+            ("{periodSeconds: 90}", constant(90)),
+            ("backoff: constant\nperiodSeconds: 5\n", constant(5)),
+            ("{\"constantBackoff\": {\"periodSeconds\": 7}}", constant(7)),
+            (
+                "{backoff: exponential, initialIntervalSeconds: 2, multiplier: 3, \
+                 randomizationFactor: 0}",
+                growing,
+            ),
+        ] {
+            let workload = annotated(&[(key, text)]).unwrap();
+            assert_eq!(workload.retry, Some(expected), "{key} {text}");
+            assert_eq!(workload.annotations, BTreeMap::new(), "{key}");
+            assert_eq!(workload.id, plain.id, "{key}: another retry restarts no pod");
+        }
+    }
+    let [one, other] = RETRIES;
+    let twice = annotated(&[(one, "{periodSeconds: 9}"), (other, "{periodSeconds: 9}")]);
+    assert_eq!(twice.unwrap().retry, Some(constant(9)));
+}
+
+#[test]
+fn a_retry_that_an_annotation_cannot_mean_is_refused_with_its_key_and_an_example() {
+    let long = format!("{{periodSeconds: 1{}}}", "0".repeat(1_000));
+    for text in ["", "90", "{}", "{periodSecond: 90}", "{backoff: often}", "{", "- 1", &long] {
+        let reason = annotated(&[("device-worker-ng.retry", text)]).unwrap_err();
+        for part in ["its annotation \"device-worker-ng/retry\"", "{periodSeconds: 30}"] {
+            assert!(reason.contains(part), "{text}: {reason}");
+        }
+    }
+    let [one, other] = RETRIES;
+    let reason = annotated(&[(one, "{periodSeconds: 1}"), (other, "{periodSeconds: 2}")]);
+    assert!(reason.unwrap_err().contains("leave one of them out"));
+}
+
+#[test]
+fn a_retry_in_two_places_is_taken_if_they_agree_and_refused_if_not() {
+    let build_with = |text: &str| {
+        let retry = serde_json::from_value(json!({"periodSeconds": 90})).unwrap();
+        let annotations = [("device-worker-ng/retry".to_owned(), text.to_owned())].into();
+        build(Draft { retry: Some(retry), annotations, ..draft() })
+    };
+    assert!(build_with("{periodSeconds: 90}").unwrap().retry.is_some());
+    let reason = build_with("{periodSeconds: 91}").unwrap_err();
+    assert!(reason.contains("field retry") && reason.contains("leave one of them out"), "{reason}");
 }
 
 #[test]

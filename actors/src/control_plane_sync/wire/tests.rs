@@ -10,7 +10,7 @@ use super::fixtures::exchange;
 use super::*;
 use crate::control_plane_sync::hardware::Hardware;
 use crate::workload::{
-    Configuration, Event, EventKind, ExecutorKind, JobReport, RestartPolicy, Workload,
+    Configuration, Event, EventKind, ExecutorKind, JobReport, RestartPolicy, RetryPolicy, Workload,
     WorkloadName, WorkloadStatus,
 };
 
@@ -220,6 +220,15 @@ fn those_to_wait_for_are_named_as_the_operator_passes_it_on() {
     let workload = only(with(simple("web"), "annotations", annotations)).unwrap();
     assert_eq!(workload.after, ["db", "cache"].map(WorkloadName::from));
     assert!(workload.annotations.is_empty());
+}
+
+#[test]
+fn a_retry_comes_as_an_annotation_as_the_operator_passes_it_on() {
+    let annotations = json!({"device-worker-ng.retry": "{periodSeconds: 90}", "note": "x"});
+    let workload = only(with(simple("web"), "annotations", annotations)).unwrap();
+    let period = Duration::from_secs(90);
+    assert_eq!(workload.retry, Some(RetryPolicy::Constant { period }));
+    assert_eq!(workload.annotations, [("note".to_owned(), "x".to_owned())].into());
 }
 
 #[test]
