@@ -3,6 +3,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::path::Path;
+use std::process::Command;
 
 use actors::testing::edge_api::EdgeApi;
 use actors::testing::podman::HermeticPodman;
@@ -274,6 +275,40 @@ fn the_agent_of_a_user_takes_what_is_roots_and_refuses_what_is_another_users() {
         let said = refusal(device.settings.start());
         assert!(said.contains(&format!("{} belongs to user {owner}", home.display())), "{said}");
     }
+}
+
+/// Returns the command by which docs/kubernetes.md makes a volume the agent's own.
+fn shown_command() -> &'static str {
+    let page = include_str!("../../docs/kubernetes.md");
+    let line = page.lines().find(|line| line.contains("command: [sh, -c, \"chown ")).unwrap();
+    line.split('"').nth(1).unwrap()
+}
+
+#[test]
+fn a_volume_of_a_cluster_is_refused_until_the_command_of_the_page_makes_it_the_agents_own() {
+    // Neither podman nor a cluster is needed to see whether it starts.
+    const USER: &str = "65532";
+    let mut device = Device::with_manifests();
+    let user = [format!("--reuid={USER}"), format!("--regid={USER}")];
+    device.settings.through(&["setpriv", &user[0], &user[1], "--clear-groups"]);
+    device.settings.unset("PODMAN_SOCKET");
+    let state = device.path("volume");
+    device.settings.set("STATE_DIR", state.display().to_string());
+    fs::create_dir(&state).unwrap();
+    let group = USER.parse().unwrap();
+    // An emptyDir, the same with an fsGroup, and another volume with one.
+    for (group, mode) in [(0, 0o777), (group, 0o2777), (group, 0o2775)] {
+        chown(&state, Some(0), Some(group)).unwrap();
+        set_mode(&state, mode);
+        let said = refusal(device.settings.start());
+        assert!(said.contains(&format!("{} belongs to user 0", state.display())), "{said}");
+        assert!(said.contains("chown, chmod go-w"), "{said}");
+    }
+    let command = shown_command().replace("/state", &state.display().to_string());
+    assert!(Command::new("sh").args(["-c", &command]).status().unwrap().success(), "{command}");
+    let agent = device.settings.start();
+    eventually("it says that it runs", || agent.has_logged(&["agent started"]).then_some(()));
+    assert!(!agent.has_logged(&["configuration was doubtful"]), "{}", agent.tail());
 }
 
 #[test]

@@ -112,9 +112,7 @@ impl Cluster {
                 "--secure-port=0".to_owned(),
             ],
         );
-        for document in serde_yaml::Deserializer::from_str(RBAC) {
-            cluster.apply(&Value::deserialize(document).unwrap()).await;
-        }
+        cluster.apply_all(RBAC).await;
         cluster.write_agents_kubeconfig().await;
         cluster
     }
@@ -269,6 +267,13 @@ impl Cluster {
         }
     }
 
+    /// Applies a manifest as an administrator does.
+    pub(crate) async fn apply_all(&self, manifest: &str) {
+        for document in serde_yaml::Deserializer::from_str(manifest) {
+            self.apply(&Value::deserialize(document).unwrap()).await;
+        }
+    }
+
     /// Applies an object as an administrator does.
     async fn apply(&self, object: &Value) {
         let object: DynamicObject = serde_json::from_value(object.clone()).unwrap();
@@ -284,12 +289,16 @@ impl Cluster {
     }
 
     pub(crate) fn deployments(&self) -> Api<Deployment> {
-        Api::namespaced(self.client.clone(), NAMESPACE)
+        self.deployments_in(NAMESPACE)
+    }
+
+    pub(crate) fn deployments_in(&self, namespace: &str) -> Api<Deployment> {
+        Api::namespaced(self.client.clone(), namespace)
     }
 
     /// Waits for a Deployment in a namespace.
     pub(crate) async fn deployment_in(&self, namespace: &str) -> Deployment {
-        let deployments = Api::<Deployment>::namespaced(self.client.clone(), namespace);
+        let deployments = self.deployments_in(namespace);
         eventually("the Deployment", async || {
             deployments.list(&ListParams::default()).await.ok()?.items.pop()
         })

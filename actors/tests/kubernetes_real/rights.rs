@@ -7,7 +7,15 @@ use kube::ResourceExt as _;
 use kube::api::ListParams;
 
 use crate::agent::{Agent, workload};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, eventually};
+
+const PAGE: &str = include_str!("../../../docs/kubernetes.md");
+
+/// Returns the manifest that the page shows for the namespace of a Flotta device.
+fn shown_manifest() -> &'static str {
+    let mut blocks = PAGE.split("```yaml\n").skip(1).filter_map(|block| block.split("```").next());
+    blocks.find(|block| block.contains("kind: Role\n")).unwrap()
+}
 
 #[actix::test]
 async fn a_missing_right_is_named_and_once_given_the_workload_starts() {
@@ -55,4 +63,30 @@ async fn a_missing_namespace_is_made_where_that_is_allowed_and_named_where_not()
     let made = cluster.deployment_in("elsewhere").await;
     assert_eq!(made.labels()["device-worker-ng/device"], "other");
     assert_eq!(agent.recorded("WorkloadFailed"), 0);
+}
+
+#[actix::test]
+async fn the_manifest_of_the_page_gives_the_rights_in_the_namespace_of_a_flotta_device() {
+    let cluster = Cluster::start().await;
+    let web = Workload { namespace: "default".into(), ..workload("web", "web-0123456789ab") };
+    let agent = Agent::start("toto", &cluster);
+    agent.configure(std::slice::from_ref(&web));
+    let why = agent.reports_reason("web", Deploying, "403").await;
+    for words in ["cannot patch resource \"deployments\"", "in the namespace \"default\""] {
+        assert!(why.contains(words), "{words}: {why}");
+    }
+
+    cluster.apply_all(shown_manifest()).await;
+    // Once it has its replica, config maps and secrets were written before it.
+    eventually("the Deployment has its replica", async || {
+        let made = cluster.deployment_in("default").await;
+        (made.spec?.replicas == Some(1)).then_some(())
+    })
+    .await;
+    agent.configure(&[]);
+    eventually("the Deployment is deleted", async || {
+        let all = cluster.deployments_in("default").list(&ListParams::default()).await.ok()?;
+        all.items.is_empty().then_some(())
+    })
+    .await;
 }
