@@ -253,3 +253,36 @@ fn posts_without_end_lock_nobody_out() {
 fn readers_of_all_streams_lock_nobody_out() {
     is_held(Attack::Stream);
 }
+
+/// Why an advisory on HTTP/2 concerns the listener as little as `.deny.toml` says.
+#[test]
+fn frames_of_http_2_are_refused_with_the_preface() {
+    /// Empty frames of data of stream 1: what the advisory queues without end.
+    const DATA: [u8; 9] = [0, 0, 0, 0, 0, 0, 0, 0, 1];
+    let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    // GET, http, `/healthz` in plain, localhost in plain.
+    let headers = b"\0\0\x17\x01\x04\0\0\0\x01\x82\x86\x04\x08/healthz\x01\x09localhost";
+    let besieged = Besieged::new();
+    let patience = Duration::from_secs(4);
+    for listener in [besieged.tcp(), besieged.unix()] {
+        let mut stream = match &listener {
+            Listen::Unix(path) => unix(path, patience).unwrap(),
+            _ => tcp(besieged.agent.metrics(), patience).unwrap(),
+        };
+        let mut sent = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+        sent.extend_from_slice(&settings);
+        sent.extend_from_slice(headers);
+        sent.extend(DATA.repeat(1_000));
+        // The listener may have closed before it is all written.
+        let _ = stream.write_all(&sent);
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        let told = String::from_utf8_lossy(&answer).into_owned();
+        assert!(told.is_empty() || told.starts_with("HTTP/1.1 400"), "{told:?}");
+        let after = match &listener {
+            Listen::Unix(path) => unix(path, patience),
+            _ => tcp(besieged.agent.metrics(), patience),
+        };
+        posted(after).unwrap();
+    }
+}

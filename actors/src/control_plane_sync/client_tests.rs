@@ -1,10 +1,17 @@
 //! The real client against the stand-in edge API, in real time.
 
+use std::io::Write as _;
+use std::thread::JoinHandle;
+
 use futures_util::FutureExt;
+use rustls::crypto::ring;
+use rustls::version::TLS13;
+use rustls::{ServerConfig, ServerConnection};
 use tempfile::TempDir;
 
 use super::*;
 use crate::control_plane_sync::{AgentStatus, IdentityFiles};
+use crate::testing::edge_api::authority::Authority;
 use crate::testing::edge_api::{EdgeApi, Fault};
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -272,6 +279,56 @@ async fn a_server_that_is_not_there_is_unreachable() {
     drop(edge);
     let error = client.enrol().await.unwrap_err();
     assert!(matches!(error, ControlPlaneError::Unreachable { .. }), "{error}");
+}
+
+/// Takes one connection, on which it offers the protocols `alpn`, and answers it with the first frame of
+/// HTTP/2. Returns its port, and how the handshake ended.
+fn speak_http_2(authority: &Authority, alpn: &[&str]) -> (u16, JoinHandle<std::io::Result<()>>) {
+    let (certificate, key) = authority.server_pair();
+    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(&[&TLS13])
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let thread = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept()?;
+        stream.set_read_timeout(Some(LIMIT))?;
+        let mut tls = ServerConnection::new(Arc::new(config)).unwrap();
+        while tls.is_handshaking() {
+            tls.complete_io(&mut stream)?;
+        }
+        const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+        tls.writer().write_all(&SETTINGS)?;
+        tls.write_tls(&mut stream)?;
+        // Until the client goes.
+        while tls.read_tls(&mut stream)? > 0 && tls.process_new_packets().is_ok() {}
+        Ok(())
+    });
+    (port, thread)
+}
+
+/// Why an advisory on HTTP/2 concerns the client as little as `.deny.toml` says.
+#[actix::test]
+async fn http_2_is_never_spoken_whatever_the_server_offers() {
+    let bench = Bench::new();
+    let authority = Authority::new();
+    std::fs::write(bench.folder.path().join("ca.pem"), authority.ca_pem()).unwrap();
+    let no_agreement = "it does not speak HTTP/1.1";
+    for (alpn, refused, told) in [(&["h2"][..], true, no_agreement), (&[], false, "")] {
+        let (port, server) = speak_http_2(&authority, alpn);
+        let url = format!("https://127.0.0.1:{port}");
+        let client = HttpsClient::new(settings(&url, &bench.folder), Clock::system()).unwrap();
+        client.present(&bench.files.load().registration.unwrap()).unwrap();
+        let error = client.enrol().await.unwrap_err().to_string();
+        assert!(error.contains(told), "{alpn:?}: {error}");
+        drop(client);
+        let handshake = server.join().unwrap();
+        assert_eq!(handshake.is_err(), refused, "{alpn:?}: {handshake:?}");
+    }
 }
 
 #[actix::test]

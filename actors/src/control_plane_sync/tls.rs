@@ -174,6 +174,7 @@ fn alert_text(alert: AlertDescription) -> String {
             "the device's key does not fit its certificate".to_owned()
         }
         AlertDescription::ProtocolVersion => "it does not speak TLS 1.3".to_owned(),
+        AlertDescription::NoApplicationProtocol => "it does not speak HTTP/1.1".to_owned(),
         other => format!("alert {other:?}"),
     }
 }
