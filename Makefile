@@ -177,7 +177,7 @@ environment:
 deny: $(CARGO_DENY)
 	$(DENY) check --hide-inclusion-graph licenses bans sources
 	@if $(DENY) fetch db; then \
-		$(DENY) check --disable-fetch --hide-inclusion-graph advisories; \
+		$(DENY) --offline check --hide-inclusion-graph advisories; \
 	else \
 		echo "WARNING: known vulnerabilities were NOT checked: the advisory database could not be fetched" >&2; \
 	fi
