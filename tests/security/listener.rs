@@ -264,11 +264,11 @@ fn frames_of_http_2_are_refused_with_the_preface() {
     let headers = b"\0\0\x17\x01\x04\0\0\0\x01\x82\x86\x04\x08/healthz\x01\x09localhost";
     let besieged = Besieged::new();
     let patience = Duration::from_secs(4);
-    for listener in [besieged.tcp(), besieged.unix()] {
-        let mut stream = match &listener {
-            Listen::Unix(path) => unix(path, patience).unwrap(),
-            _ => tcp(besieged.agent.metrics(), patience).unwrap(),
-        };
+    let by_tcp = || tcp(besieged.agent.metrics(), patience);
+    let by_unix = || unix(&besieged.unix, patience);
+    let ways: [&dyn Fn() -> io::Result<Box<dyn Stream>>; 2] = [&by_tcp, &by_unix];
+    for connect in ways {
+        let mut stream = connect().unwrap();
         let mut sent = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
         sent.extend_from_slice(&settings);
         sent.extend_from_slice(headers);
@@ -279,10 +279,6 @@ fn frames_of_http_2_are_refused_with_the_preface() {
         let _ = stream.read_to_end(&mut answer);
         let told = String::from_utf8_lossy(&answer).into_owned();
         assert!(told.is_empty() || told.starts_with("HTTP/1.1 400"), "{told:?}");
-        let after = match &listener {
-            Listen::Unix(path) => unix(path, patience),
-            _ => tcp(besieged.agent.metrics(), patience),
-        };
-        posted(after).unwrap();
+        posted(connect()).unwrap();
     }
 }
