@@ -19,6 +19,7 @@ use tracing::{info, warn};
 use crate::config::{Config, ControlPlane, Origin};
 use crate::logging::LogHandle;
 use crate::notify;
+use crate::passed_sockets::Passed;
 use crate::runtimes::{self, runtimes};
 use crate::signals::{Signal, Signals};
 use crate::state_lock::{StateLock, StateLockError};
@@ -48,14 +49,14 @@ pub enum RunError {
 ///
 /// # Errors
 /// The agent could not start, or lost a supervisor.
-pub fn run(config: Config, logging: LogHandle) -> Result<(), RunError> {
+pub fn run(config: Config, logging: LogHandle, passed: Passed) -> Result<(), RunError> {
     // Never dropped: that waits for threads that block, and a disk or resolver that hangs would hold
     // up the agent's exit. The end of the process ends them.
     let system = ManuallyDrop::new(actix::System::new());
     system.block_on(async {
         let mut signals = Signals::listen().map_err(RunError::Signals)?;
         let _lock = StateLock::guard(&config.state_dir).map_err(RunError::InUse)?;
-        let mut agent = Agent::start(device(&config)?, &Direct);
+        let mut agent = Agent::start(device(&config, passed)?, &Direct);
         info!(device_id = %config.device_id, "agent started");
         notify::ready();
         let mut alive = std::pin::pin!(notify::keep_alive());
@@ -81,7 +82,7 @@ pub fn run(config: Config, logging: LogHandle) -> Result<(), RunError> {
 }
 
 /// Returns the device as `config` describes it.
-fn device(config: &Config) -> Result<Outside, RunError> {
+fn device(config: &Config, passed: Passed) -> Result<Outside, RunError> {
     let clock = Clock::system();
     let (source, place) = source(config, &clock)?;
     let available = runtimes(config);
@@ -100,6 +101,7 @@ fn device(config: &Config) -> Result<Outside, RunError> {
         podmans,
         cluster: available.cluster.map(|access| kubernetes(access, config.device_id.clone())),
         listen: config.metrics_listen.clone(),
+        passed: passed.named(&config.metrics_listen),
         clock,
         boot_id: boot_id().map_err(RunError::BootId)?,
         settings: Settings {

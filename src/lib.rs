@@ -11,6 +11,7 @@ pub mod daemon;
 pub mod logging;
 pub mod notify;
 pub mod oom_score;
+pub mod passed_sockets;
 pub mod runtimes;
 pub mod settings;
 pub mod signals;

@@ -7,6 +7,7 @@ use actors::clock::Clock;
 use device_worker_ng::cli::{self, Command};
 use device_worker_ng::commands::{check, cron, eval, status};
 use device_worker_ng::config::{Config, Loaded, Machine, Sources};
+use device_worker_ng::passed_sockets::Passed;
 use device_worker_ng::{core_dumps, daemon, logging, oom_score};
 use tracing::{error, warn};
 
@@ -16,8 +17,12 @@ const UNUSABLE: u8 = 2;
 fn main() -> ExitCode {
     // Before anything secret is read.
     let forbidden = core_dumps::forbid();
+    // Before anything is opened: they are found by number.
+    let passed = Passed::take();
     match cli::parse(std::env::args_os(), std::env::vars_os()) {
-        Ok(Command::Run(sources)) => with_config(&sources, |loaded| start(loaded, forbidden)),
+        Ok(Command::Run(sources)) => {
+            with_config(&sources, |loaded| start(loaded, forbidden, passed))
+        }
         Ok(Command::Check(sources)) => {
             with_config(&sources, |loaded| check::answer(&loaded).report())
         }
@@ -40,8 +45,8 @@ fn with_config(sources: &Sources, then: impl FnOnce(Loaded) -> ExitCode) -> Exit
     )
 }
 
-fn start(loaded: Loaded, core_dumps: io::Result<()>) -> ExitCode {
-    match run(loaded, core_dumps) {
+fn start(loaded: Loaded, core_dumps: io::Result<()>, passed: Passed) -> ExitCode {
+    match run(loaded, core_dumps, passed) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error!(error = format!("{error:#}"), "agent failed");
@@ -51,7 +56,7 @@ fn start(loaded: Loaded, core_dumps: io::Result<()>) -> ExitCode {
     }
 }
 
-fn run(loaded: Loaded, core_dumps: io::Result<()>) -> anyhow::Result<()> {
+fn run(loaded: Loaded, core_dumps: io::Result<()>, passed: Passed) -> anyhow::Result<()> {
     let config = loaded.config;
     let logging = logging::start(&config.log_level, config.log_format)?;
     for warning in loaded.warnings {
@@ -63,5 +68,5 @@ fn run(loaded: Loaded, core_dumps: io::Result<()>) -> anyhow::Result<()> {
     oom_score::lower();
     // Fails only when there is a provider already, which then is used.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Ok(daemon::run(config, logging)?)
+    Ok(daemon::run(config, logging, passed)?)
 }

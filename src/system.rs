@@ -17,7 +17,7 @@ use actors::messages::{
     ActorHealthChanged, CommandFinished, ConfigurationWanted, Drain, EventRecorded,
     ExecutorCommand, GetJobs, GetProfiles, MetricsReceived, WorkloadsObserved,
 };
-use actors::metrics_ingest::{IngestDeps, Listen, MetricsIngest};
+use actors::metrics_ingest::{IngestDeps, Listen, MetricsIngest, PassedSockets};
 use actors::podman_executor::{PodmanApi, PodmanDeps, PodmanDisk, PodmanExecutor};
 use actors::profile_evaluator::{EvaluatorDeps, ProfileEvaluator, SharedMetrics};
 use actors::scheduler::{Scheduler, SchedulerDeps, SchedulerSettings};
@@ -48,6 +48,8 @@ pub struct Outside {
     pub cluster: Option<Connect>,
     /// Where metrics are posted and the status is asked for.
     pub listen: Vec<Listen>,
+    /// The sockets of these places that a service manager has opened already.
+    pub passed: PassedSockets,
     /// The time.
     pub clock: Clock,
     /// The kernel's id of this boot; see [`actors::podman_executor::boot_id`].
@@ -188,6 +190,7 @@ impl Agent {
 
         let listener = MetricsIngest::new(IngestDeps {
             listen: outside.listen,
+            passed: outside.passed,
             evaluator: evaluator.recipient(),
             profiles: evaluator.recipient(),
             jobs: scheduler.recipient(),

@@ -9,6 +9,7 @@ use grammar::Condition;
 
 const README: &str = include_str!("../README.md");
 const CONFIGURATION: &str = include_str!("../docs/configuration.md");
+const CONTAINERFILE: &str = include_str!("../packaging/container/Containerfile");
 const DEBIAN_CHANGELOG: &str = include_str!("../packaging/deb/changelog");
 const MAKEFILE: &str = include_str!("../Makefile");
 const PROBE: &str = include_str!("../examples/probe/probe.yaml");
@@ -98,4 +99,17 @@ fn the_changelog_of_the_debian_package_is_at_the_version_of_the_program() {
 fn the_image_of_the_probe_is_the_one_that_its_manifest_names() {
     let named = PROBE.lines().find_map(|line| line.trim().strip_prefix("image: ")).unwrap();
     assert!(MAKEFILE.contains(&format!("PROBE_IMAGE ?= {named}\n")), "{named}");
+}
+
+#[test]
+fn the_image_is_built_upon_a_base_that_cannot_change() {
+    let base = |text: &str, start: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(start)).map(str::to_owned);
+        line.unwrap_or_else(|| panic!("no line begins with {start:?}"))
+    };
+    let pinned = base(CONTAINERFILE, "ARG BASE=");
+    assert_eq!(base(MAKEFILE, "BASE ?= "), pinned);
+    let (name, digest) = pinned.split_once("@sha256:").unwrap();
+    assert!(name.starts_with("docker.io/library/debian:"), "{name}");
+    assert!(digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()), "{digest}");
 }

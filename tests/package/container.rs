@@ -42,9 +42,11 @@ fn an_agent_in_a_container_runs_the_pods_beside_it() {
          cp --dereference --parents $(ldd /root/agent/device-worker-ng | grep -o '/[^ ]*') . && \
          tar -c . | podman import --quiet - localhost/base:test",
     );
+    // By digest, as the base that is the default.
     machine.run(
         "cd /root/agent && \
-         podman build --build-arg BASE=localhost/base:test --tag localhost/device-worker-ng .",
+         base=$(podman image inspect --format '{{index .RepoDigests 0}}' localhost/base:test) && \
+         podman build --build-arg BASE=$base --tag localhost/device-worker-ng .",
     );
     let config = "DEVICE_ID: demo\nMANIFESTS: /etc/device-worker-ng/manifests\n";
     machine.write("/etc/device-worker-ng/config.yaml", config.as_bytes());

@@ -22,6 +22,7 @@ mod core_dumps;
 mod deep_folders;
 mod hostile_podman;
 mod listener;
+mod passed_sockets;
 mod rootless_peer;
 mod stage;
 mod state_dir;

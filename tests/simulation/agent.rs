@@ -13,6 +13,7 @@ use actix::prelude::{Actor, Context, Handler, Recipient};
 use actors::clock::{Clock, Monotonic};
 use actors::control_plane_sync::{IdentityFiles, Source};
 use actors::messages::{Action, CommandFinished, CommandId, ExecutorCommand, tell};
+use actors::metrics_ingest::PassedSockets;
 use actors::podman_executor::Turns;
 use actors::scheduler::SchedulerSettings;
 use actors::workload::{DeviceId, ExecutorKind, RetryPolicy};
@@ -103,6 +104,7 @@ impl Site {
             cluster: self.cluster.as_ref().map(Cluster::connect),
             // Virtual time and a real network do not go together.
             listen: Vec::new(),
+            passed: PassedSockets::default(),
             clock,
             boot_id: format!("boot-{}", self.world.boot.get()),
             settings: Settings {

@@ -12,6 +12,7 @@ use actors::control_plane_sync::{ConfigurationStore, Heartbeat, Restored, Source
 use actors::messages::{
     CommandFinished, EvaluatorReport, ExecutorCommand, GetJobs, GetProfiles, MetricsReceived, tell,
 };
+use actors::metrics_ingest::PassedSockets;
 use actors::podman_executor::on_disk;
 use actors::scheduler::SchedulerSettings;
 use actors::testing::control_plane::FakeControlPlane;
@@ -106,6 +107,7 @@ impl Device {
             podmans: [(ExecutorKind::PodmanRootful, podman)].into(),
             cluster: Some(self.cluster.connect()),
             listen: Vec::new(),
+            passed: PassedSockets::default(),
             clock: self.clock.clone(),
             boot_id: "boot-1".to_owned(),
             settings: Settings {

@@ -11,7 +11,7 @@ use actix_web::web;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use super::http::{self, Clients, Opening, Peers, Service, Socket};
+use super::http::{self, Clients, Opening, PassedSockets, Peers, Service, Socket};
 use super::listen::{Bound, Listen, own_addresses};
 use super::status::About;
 use crate::clock::Clock;
@@ -29,6 +29,8 @@ const MAX_RETRY_DELAY: Duration = Duration::from_secs(30);
 pub struct IngestDeps {
     /// Where to listen.
     pub listen: Vec<Listen>,
+    /// The sockets of these places that are open already.
+    pub passed: PassedSockets,
     /// Takes posted samples, and says whether it did.
     pub evaluator: Recipient<MetricsReceived>,
     /// Knows profiles and metrics.
@@ -50,6 +52,7 @@ pub struct MetricsIngest {
     events: Recipient<EventRecorded>,
     clock: Clock,
     listen: Vec<Listen>,
+    passed: Rc<PassedSockets>,
     service: web::Data<Service>,
     clients: Rc<Clients>,
     bound: watch::Sender<Vec<Bound>>,
@@ -73,6 +76,7 @@ impl MetricsIngest {
             events: deps.events,
             closed: all_closed(&deps.listen),
             listen: deps.listen,
+            passed: Rc::new(deps.passed),
             service: web::Data::new(service),
             clients: Clients::new(deps.clock.clone()),
             clock: deps.clock,
@@ -91,10 +95,11 @@ impl MetricsIngest {
     fn open(&mut self, ctx: &mut Context<Self>) {
         self.retrying = true;
         let closed: Vec<Listen> = self.closed.keys().cloned().collect();
+        let passed = Rc::clone(&self.passed);
         let opening = async move {
             let mut opened = Vec::new();
             for listen in closed {
-                let opening = http::bind(&listen).await;
+                let opening = http::bind(&listen, &passed).await;
                 opened.push((listen, opening));
             }
             opened

@@ -44,6 +44,15 @@ impl Listen {
             Self::Unix(_) => Vec::new(),
         }
     }
+
+    /// Returns whether a socket at `place` is, or is one of, what it asks for.
+    pub(super) fn stands_for(&self, place: &Bound) -> bool {
+        match (self, place) {
+            (Self::Unix(path), Bound::Unix(other)) => path == other,
+            (_, Bound::Tcp(address)) => self.addresses().contains(address),
+            _ => false,
+        }
+    }
 }
 
 impl fmt::Display for Listen {

@@ -12,5 +12,6 @@ mod report;
 mod status;
 
 pub use actor::{IngestDeps, MetricsIngest};
+pub use http::{PassedSocket, PassedSockets};
 pub use listen::{Bound, InvalidListen, Listen};
 pub use status::About;

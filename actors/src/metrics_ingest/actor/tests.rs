@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 
 use actix::prelude::{Handler, MessageResult};
 use std::sync::mpsc;
@@ -12,6 +12,7 @@ use super::*;
 use crate::messages::{
     ActorHealthChanged, ControlPlaneReport, EvaluatorReport, MetricsRefused, SchedulerReport,
 };
+use crate::metrics_ingest::PassedSocket;
 use crate::supervisor::Slot;
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -90,12 +91,17 @@ impl Listening {
 }
 
 fn listen(listen: Vec<Listen>) -> Listening {
+    listen_with(listen, PassedSockets::default())
+}
+
+fn listen_with(listen: Vec<Listen>, passed: PassedSockets) -> Listening {
     let clock = Clock::system();
     let (events, recorded) = mpsc::channel();
     let peer = Peer { events }.start();
     let slot = Slot::<MetricsIngest>::new("metrics_ingest", clock.clone());
     let ingest = MetricsIngest::new(IngestDeps {
         listen,
+        passed,
         evaluator: peer.clone().recipient(),
         profiles: peer.clone().recipient(),
         jobs: peer.clone().recipient(),
@@ -251,6 +257,32 @@ async fn an_address_in_use_is_reported_once_and_opened_when_it_is_free() {
     assert_eq!(exchange(stream, SEED).await, "HTTP/1.1 204 No Content");
     assert!(listening.events.recv().unwrap().contains("in use"));
     assert!(listening.events.try_recv().is_err());
+}
+
+#[actix::test]
+async fn a_socket_that_was_passed_is_served_and_stays_open_when_the_actor_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("agent.sock");
+    let (other, unix) =
+        (TcpListener::bind("127.0.0.1:0").unwrap(), UnixListener::bind(&path).unwrap());
+    let address = other.local_addr().unwrap();
+    for _ in 0..2 {
+        let mut passed = PassedSockets::default();
+        passed.add(PassedSocket::Tcp(other.try_clone().unwrap())).unwrap();
+        passed.add(PassedSocket::Unix(unix.try_clone().unwrap())).unwrap();
+        // One that nobody passed is opened beside them.
+        let places = vec![Listen::Tcp(address), Listen::Unix(path.clone()), any_port()];
+        let mut listening = listen_with(places, passed);
+        listening.opened(3).await;
+        let stream = TcpStream::connect(address).unwrap();
+        assert_eq!(exchange(stream, SEED).await, "HTTP/1.1 204 No Content");
+        let stream = UnixStream::connect(&path).unwrap();
+        assert_eq!(exchange(stream, SEED).await, "HTTP/1.1 204 No Content");
+        listening.running.abort();
+        assert!(listening.running.await.unwrap_err().is_cancelled());
+    }
+    assert!(TcpListener::bind(address).is_err());
+    assert!(path.exists());
 }
 
 #[actix::test]

@@ -145,6 +145,7 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpStream;
 
+    use super::super::passed::PassedSockets;
     use super::super::sockets::bind;
     use super::*;
     use crate::clock::Clock;
@@ -160,7 +161,8 @@ mod tests {
     }
 
     async fn socket() -> (Socket, SocketAddr) {
-        let socket = bind(&Listen::Tcp("127.0.0.1:0".parse().unwrap())).await.opened.remove(0);
+        let place = Listen::Tcp("127.0.0.1:0".parse().unwrap());
+        let socket = bind(&place, &PassedSockets::default()).await.opened.remove(0);
         let Some(Bound::Tcp(address)) = socket.bound() else { panic!("it is a TCP socket") };
         (socket, address)
     }

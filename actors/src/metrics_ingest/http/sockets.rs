@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use tokio_util::either::Either;
 
 use super::client::Client;
+use super::passed::{PassedSocket, PassedSockets};
 use super::peer::Peer;
 use crate::metrics_ingest::listen::{Bound, Listen};
 use crate::path_trust::{self, End};
@@ -39,7 +40,7 @@ impl Socket {
     pub(in crate::metrics_ingest) fn bound(&self) -> Option<Bound> {
         match self {
             Self::Tcp(socket) => socket.local_addr().ok().map(Bound::Tcp),
-            Self::Unix(_, file) => Some(Bound::Unix(file.0.clone())),
+            Self::Unix(_, file) => Some(Bound::Unix(file.path.clone())),
         }
     }
 
@@ -111,13 +112,18 @@ impl AsyncWrite for Connection {
     }
 }
 
-/// The file of a unix socket; removed when dropped.
-pub(in crate::metrics_ingest) struct SocketFile(PathBuf);
+/// The file of a unix socket; removed when dropped, if the agent has made it.
+pub(in crate::metrics_ingest) struct SocketFile {
+    path: PathBuf,
+    is_own: bool,
+}
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // One that stays is replaced by the next agent.
-        let _ = std::fs::remove_file(&self.0);
+        if self.is_own {
+            // One that stays is replaced by the next agent.
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -131,15 +137,34 @@ pub(in crate::metrics_ingest) struct Opening {
     pub(in crate::metrics_ingest) failed: Vec<(Listen, io::Error)>,
 }
 
-/// Opens every socket of `listen`. Of the two families of localhost the system may lack one.
-pub(in crate::metrics_ingest) async fn bind(listen: &Listen) -> Opening {
+/// Opens every socket of `listen`, but for those that were passed: these are open already. Of the two
+/// families of localhost the system may lack one.
+pub(in crate::metrics_ingest) async fn bind(listen: &Listen, passed: &PassedSockets) -> Opening {
     match listen {
-        Listen::Unix(path) => opening(listen.clone(), bind_unix(path).await),
-        Listen::Tcp(address) => opening(listen.clone(), bind_tcp(*address)),
+        Listen::Unix(path) => opening(listen.clone(), unix(path, passed).await),
+        Listen::Tcp(address) => opening(listen.clone(), tcp(*address, passed)),
         Listen::Localhost(_) => {
             let families = listen.addresses().into_iter();
-            localhost(listen, families.map(|address| (address, bind_tcp(address))).collect())
+            localhost(listen, families.map(|address| (address, tcp(address, passed))).collect())
         }
+    }
+}
+
+fn tcp(address: SocketAddr, passed: &PassedSockets) -> io::Result<Socket> {
+    match passed.get(&Bound::Tcp(address))? {
+        Some(PassedSocket::Tcp(socket)) => TcpListener::from_std(socket).map(Socket::Tcp),
+        Some(PassedSocket::Unix(_)) | None => bind_tcp(address),
+    }
+}
+
+async fn unix(path: &Path, passed: &PassedSockets) -> io::Result<Socket> {
+    match passed.get(&Bound::Unix(path.to_owned()))? {
+        // Its file belongs to who made it.
+        Some(PassedSocket::Unix(socket)) => {
+            let file = SocketFile { path: path.to_owned(), is_own: false };
+            Ok(Socket::Unix(UnixListener::from_std(socket)?, file))
+        }
+        Some(PassedSocket::Tcp(_)) | None => bind_unix(path).await,
     }
 }
 
@@ -194,7 +219,7 @@ async fn bind_unix(path: &Path) -> io::Result<Socket> {
         std::fs::remove_file(path)?;
     }
     let socket = UnixListener::bind(path)?;
-    Ok(Socket::Unix(socket, SocketFile(path.to_owned())))
+    Ok(Socket::Unix(socket, SocketFile { path: path.to_owned(), is_own: true }))
 }
 
 /// Returns whether another process listens at a unix socket.

@@ -49,7 +49,7 @@ impl Listening {
         let frozen = tokio::task::spawn_blocking(move || at_work.recv());
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
-        let sockets = bind(&Listen::Unix(path.clone())).await.opened;
+        let sockets = bind(&Listen::Unix(path.clone()), &PassedSockets::default()).await.opened;
         let service = service(evaluator);
         let clients = Clients::new(Clock::system());
         let serving = serve(sockets, service.clone(), Rc::clone(&clients));
