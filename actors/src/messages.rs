@@ -212,7 +212,7 @@ impl Action {
 pub struct JobsReported {
     /// In order of name.
     pub jobs: Arc<[JobReport]>,
-    /// The runtimes that a workload needs and that do not answer.
+    /// The runtimes that a workload needs and that do not answer, or too late to serve well.
     pub silent_runtimes: BTreeSet<ExecutorKind>,
 }
 
@@ -229,6 +229,8 @@ pub struct WorkloadsObserved {
     pub observed_at: Moment,
     /// The pods, or why the runtime could not be asked.
     pub pods: Result<Vec<ObservedPod>, RuntimeUnavailable>,
+    /// Why the runtime serves nobody well though it answers: too late.
+    pub slow: Option<String>,
 }
 
 /// The runtime does not answer, or not sensibly.

@@ -49,6 +49,7 @@ pub(crate) fn start(site: &Site) -> Agent {
     let clock = Clock::simulated(world.clock.now().wall);
     *world.agent_clock.borrow_mut() = Some(clock.clone());
     world.note(|| "agent starts".to_owned());
+    world.life.set(world.life.get() + 1);
     let now = world.now();
     world.model.borrow_mut().begins(now);
     Agent::start(site.outside(clock), &Life(Rc::clone(world)))

@@ -12,6 +12,7 @@
 )]
 
 mod agent;
+mod board;
 mod cluster;
 mod control_plane;
 mod disk;
@@ -20,6 +21,7 @@ mod happenings;
 mod model;
 mod podman;
 mod poison;
+mod slow;
 mod story;
 mod workloads;
 mod world;
@@ -88,5 +90,14 @@ fn one_seed_always_tells_the_same_story() {
     for seed in 0..number("PAIRS").unwrap_or(20) {
         let (first, second) = (run(seed, false), run(seed, false));
         assert_eq!(first.trace, second.trace, "SEED={seed}");
+    }
+}
+
+#[test]
+fn all_pods_run_on_a_podman_that_is_thirty_times_slower_in_a_time_that_grows_with_their_number() {
+    let took = [1, 4, 10, 20, 40].map(|pods| (pods, slow::boot(pods, slow::FACTOR)));
+    for (pods, outcome) in &took {
+        println!("{pods} pods: {outcome:?}");
+        assert!(outcome.violations.is_empty(), "{pods} pods: {:#?}", outcome.violations);
     }
 }

@@ -17,14 +17,15 @@ use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::task::spawn_local;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
+use crate::board::{Board, cost_of};
 use crate::faults::Fate;
 use crate::workloads::Behaviour;
 use crate::world::World;
 
-const LIST: Duration = Duration::from_secs(10);
-const REMOVE: Duration = Duration::from_secs(30);
+/// A client hears a call out for so long; how long the agent waits is its own affair.
+const LIST: Duration = Duration::from_secs(300);
 /// The names of labels that the agent gives its pods.
 const ID: &str = "device-worker-ng/id";
 const WORKLOAD: &str = "device-worker-ng/workload";
@@ -46,6 +47,7 @@ pub(crate) struct Podman {
     kind: ExecutorKind,
     world: Rc<World>,
     state: Rc<RefCell<State>>,
+    pub(crate) board: Board,
 }
 
 /// A pod as the world sees it.
@@ -61,7 +63,8 @@ pub(crate) struct Truth {
 
 impl Podman {
     pub(crate) fn new(kind: ExecutorKind, world: &Rc<World>) -> Self {
-        Self { kind, world: Rc::clone(world), state: Rc::default() }
+        let board = Board::of(world, kind);
+        Self { kind, world: Rc::clone(world), state: Rc::default(), board }
     }
 
     /// Returns every pod.
@@ -178,10 +181,15 @@ impl Podman {
                 let source = "connection refused".into();
                 return Err(PodmanError::Connect { socket: "/sim/podman.sock".into(), source });
             }
+            let board = this.board.clone();
             let begin = move |wait: Duration, is_late: bool| {
                 let (sender, receiver) = oneshot::channel();
+                // What nobody knows of any more is not the agent's fault.
+                let asked = (!is_late).then(|| board.asked(method, &key));
                 spawn_local(async move {
                     sleep(wait).await;
+                    board.work(cost_of(method)).await;
+                    drop(asked);
                     let ghost = is_late || sender.is_closed();
                     let _ = sender.send(work(&this, ghost));
                 });
@@ -190,7 +198,10 @@ impl Podman {
             let cut = || PodmanError::Cut { call: method, source: "end of file".into() };
             match fate {
                 Fate::Fine | Fate::Lost | Fate::KillAfter => {
-                    let done = begin(before, false).await;
+                    let done = timeout(limit, begin(before, false));
+                    let Ok(done) = done.await else {
+                        return Err(PodmanError::Timeout { call: method, after: limit });
+                    };
                     sleep(after).await;
                     match fate {
                         Fate::Fine => done.unwrap_or_else(|_| Err(cut())),
@@ -334,6 +345,15 @@ impl PodmanApi for Podman {
         self.call("containers", "", LIST, |this, _| Ok(this.state.borrow().containers.clone()))
     }
 
+    fn containers_of<'a>(&'a self, pod: &'a str) -> Answer<'a, Vec<ContainerRow>> {
+        let name = pod.to_owned();
+        self.call("containers_of", pod, LIST, move |this, _| {
+            let mut rows = this.state.borrow().containers.clone();
+            rows.retain(|row| row.pod_name == name);
+            Ok(rows)
+        })
+    }
+
     fn pods(&self) -> Answer<'_, Vec<PodRow>> {
         self.call("pods", "", LIST, |this, _| {
             Ok(this.state.borrow().pods.values().cloned().collect())
@@ -381,7 +401,7 @@ impl PodmanApi for Podman {
 
     fn remove_pod<'a>(&'a self, name: &'a str) -> Answer<'a, ()> {
         let id = name.to_owned();
-        self.call("remove_pod", name, REMOVE, move |this, is_late| {
+        self.call("remove_pod", name, LIST, move |this, is_late| {
             this.check_stop(&id, is_late);
             this.world.note(|| format!("{} pod {id} removed", this.kind));
             remove(&mut this.state.borrow_mut(), &id);

@@ -20,6 +20,7 @@ use crate::happenings::{configure, happen, post};
 use crate::model::{check_twins, discrepancies};
 use crate::podman::{Podman, Truth};
 use crate::poison;
+use crate::slow;
 use crate::workloads::Behaviour;
 use crate::world::{Start, World};
 
@@ -43,6 +44,19 @@ pub(crate) struct Outcome {
 
 /// Runs one seed.
 pub(crate) fn run(seed: u64, verbose: bool) -> Outcome {
+    let story = async |world: Rc<World>, path| {
+        let site = site(seed, &world, path).await;
+        story(seed, &site).await
+    };
+    tell(seed, verbose, story)
+}
+
+/// Tells one story in a world of its own.
+pub(crate) fn tell(
+    seed: u64,
+    verbose: bool,
+    story: impl AsyncFnOnce(Rc<World>, std::path::PathBuf) -> Duration,
+) -> Outcome {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().to_owned();
     let runtime = || {
@@ -54,8 +68,7 @@ pub(crate) fn run(seed: u64, verbose: bool) -> Outcome {
         let wall = DateTime::from_timestamp(EPOCH, 0).expect("a time");
         let world = World::new(seed, wall, verbose);
         poison::belongs_to(Some(&world));
-        let site = site(seed, &world, path).await;
-        let recovered_after = story(seed, &site).await;
+        let recovered_after = story(Rc::clone(&world), path).await;
         poison::belongs_to(None);
         Outcome {
             violations: world.violations(),
@@ -69,7 +82,7 @@ pub(crate) fn run(seed: u64, verbose: bool) -> Outcome {
     outcome
 }
 
-async fn site(seed: u64, world: &Rc<World>, folder: std::path::PathBuf) -> Site {
+pub(crate) async fn site(seed: u64, world: &Rc<World>, folder: std::path::PathBuf) -> Site {
     let mut rng = fastrand::Rng::with_seed(seed);
     let device = DeviceId::from("sim");
     let configuration = world.configuration.borrow().clone();
@@ -100,6 +113,9 @@ async fn site(seed: u64, world: &Rc<World>, folder: std::path::PathBuf) -> Site 
 async fn story(seed: u64, site: &Site) -> Duration {
     let mut rng = fastrand::Rng::with_seed(seed ^ 0xcafe);
     configure(site, &mut rng);
+    if seed % 8 == 5 {
+        site.world.slowness.set(slow::FACTOR);
+    }
     let minutes = if seed % 250 == 249 { 24 * 60 } else { rng.u64(20..150) };
     let agent = trouble(site, &mut rng, MINUTE * u32::try_from(minutes).expect("small")).await;
     quiet(site, agent).await

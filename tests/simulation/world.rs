@@ -42,6 +42,10 @@ pub(crate) struct World {
     pub(crate) down: RefCell<BTreeMap<ExecutorKind, bool>>,
     pub(crate) control_plane_down: Cell<bool>,
     pub(crate) boot: Cell<u32>,
+    /// How many times slower than usual every podman is; 1 as a rule.
+    pub(crate) slowness: Cell<u32>,
+    /// Lives of the agent so far.
+    pub(crate) life: Cell<u32>,
     /// The latest wall time from which the clock was ever put back.
     pub(crate) latest_wall: Cell<Option<DateTime<Utc>>>,
     violations: RefCell<Vec<String>>,
@@ -73,6 +77,8 @@ impl World {
             down: RefCell::default(),
             control_plane_down: Cell::new(false),
             boot: Cell::new(1),
+            slowness: Cell::new(1),
+            life: Cell::new(0),
             latest_wall: Cell::new(None),
             violations: RefCell::default(),
             trace: Cell::new(0),

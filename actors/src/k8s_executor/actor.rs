@@ -104,6 +104,7 @@ impl K8sExecutor {
             executor: ExecutorKind::K8s,
             observed_at: self.deps.clock.now(),
             pods,
+            slow: None,
         };
         tell(&self.deps.observations, observed);
     }

@@ -19,6 +19,7 @@ use super::disk::PodmanDisk;
 use super::events::PodmanEvent;
 use super::notices::{Notes, Notices};
 use super::observer::Observer;
+use super::paced::Paced;
 use super::workbench::Workbench;
 use crate::clock::{Clock, Monotonic};
 use crate::command_ticket::CommandTicket;
@@ -89,6 +90,8 @@ pub struct PodmanExecutor {
     /// began before.
     touched: BTreeMap<WorkloadId, Monotonic>,
     availability: Availability,
+    /// People were told that podman is too slow.
+    is_slow: bool,
     notices: Notices,
 }
 
@@ -96,7 +99,12 @@ impl PodmanExecutor {
     /// Returns an executor that has not spoken to podman yet.
     #[must_use]
     pub fn new(deps: PodmanDeps) -> Self {
-        let bench = Rc::new(Workbench::new(&deps));
+        let podman = Paced::new(Rc::clone(&deps.api), deps.clock.clone());
+        Self::over(Rc::new(podman), deps)
+    }
+
+    fn over(podman: Rc<Paced>, deps: PodmanDeps) -> Self {
+        let bench = Rc::new(Workbench::new(&deps, podman));
         Self {
             observer: Rc::new(Observer::new(Rc::clone(&bench))),
             bench,
@@ -110,6 +118,7 @@ impl PodmanExecutor {
             told: None,
             touched: BTreeMap::new(),
             availability: Availability::Untold,
+            is_slow: false,
             notices: Notices::default(),
             deps,
         }
@@ -120,6 +129,7 @@ impl Actor for PodmanExecutor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.spawn(Rc::clone(&self.bench.api).hear_out().into_actor(self));
         self.connect(ctx);
         self.look_for_half_made_pods(ctx);
         self.tick(ctx);
@@ -130,10 +140,10 @@ impl Actor for PodmanExecutor {
 
 impl Supervised for PodmanExecutor {
     /// Drops all that was seen: commands in flight were answered, and podman is asked afresh. What
-    /// containers can write on the host nobody would say again.
+    /// podman still works on, and what containers can write on the host, nobody would say again.
     fn restarting(&mut self, _: &mut Self::Context) {
         let writers = self.bench.writers.take();
-        *self = Self::new(self.deps.clone());
+        *self = Self::over(Rc::clone(&self.bench.api), self.deps.clone());
         self.bench.writers.replace(writers);
     }
 }

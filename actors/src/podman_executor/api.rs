@@ -106,6 +106,8 @@ impl PodmanError {
 /// What `play/kube` is given. The manifest holds the values of secrets: `Debug` does not show it.
 #[derive(Clone)]
 pub struct PlayRequest {
+    /// The pod's name.
+    pub pod: String,
     /// The pod as JSON.
     pub manifest: Vec<u8>,
     /// The network; `None` where the manifest decides.
@@ -121,6 +123,7 @@ pub struct PlayRequest {
 impl fmt::Debug for PlayRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PlayRequest")
+            .field("pod", &self.pod)
             .field("network", &self.network)
             .field("log_max_size", &self.log_max_size)
             .field("timeout", &self.timeout)
@@ -141,7 +144,8 @@ pub struct PullRequest {
     pub timeout: Duration,
 }
 
-/// What the executor asks of one podman service. Every call ends by a deadline of its own.
+/// What the executor asks of one podman service. Every call ends by a deadline of its own; how long
+/// its caller waits is the executor's affair, by podman's pace.
 pub trait PodmanApi {
     /// Reads the service's facts.
     fn host(&self) -> Answer<'_, HostInfo>;
@@ -201,6 +205,7 @@ mod tests {
     #[test]
     fn requests_show_neither_the_manifest_nor_a_password() {
         let play = PlayRequest {
+            pod: "web".to_owned(),
             manifest: b"planted-hunter2".to_vec(),
             network: None,
             annotations: [("a".to_owned(), "planted-hunter2".to_owned())].into(),

@@ -17,9 +17,7 @@ use http::Method;
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::api::{
-    Answer, EventStream, PlayRequest, PodmanApi, PodmanError, PullRequest, REMOVE_TIMEOUT,
-};
+use super::api::{Answer, EventStream, PlayRequest, PodmanApi, PodmanError, PullRequest};
 use super::bounds::{MAX_ROWS, MAX_ROWS_OF_ONE};
 use super::events::{Lines, pause_after};
 use super::http::{Call, LIST_TIMEOUT, LibpodClient, Size, decoded};
@@ -30,12 +28,12 @@ use crate::pod_manifest::{AGENT, ID, MANAGED_BY};
 pub(super) use wording::pulled;
 use wording::{auth_header, read_lines};
 
-/// A call that reads or changes one container.
-const SINGLE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long podman is heard out about a call that reads or changes one thing, see [`super::pace`].
+const SINGLE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// Time for what the kernel knows of processes.
 const PROCESSES_TIMEOUT: Duration = Duration::from_secs(2);
-/// podman needs so much longer than the grace period to stop a container.
-const STOP_SLACK: Duration = Duration::from_secs(10);
+/// As much beyond the grace period of a container that is stopped.
+const STOP_SLACK: Duration = Duration::from_secs(15 * 60);
 
 /// The filter for what is ours.
 fn ours() -> String {
@@ -160,7 +158,7 @@ impl PodmanApi for LibpodClient {
             let query = [("force", "true"), ("timeout", "0")];
             let path = ["pods", name, ""];
             let call = Call::of("remove the pod", Method::DELETE, path).query(&query);
-            match self.expect(call, REMOVE_TIMEOUT, &[200, 404]).await {
+            match self.expect(call, SINGLE_TIMEOUT, &[200, 404]).await {
                 Ok(_) => Ok(()),
                 // Another removal was quicker.
                 Err(PodmanError::Refused { cause, .. }) if cause == "no such pod" => Ok(()),
@@ -183,9 +181,9 @@ impl PodmanApi for LibpodClient {
             if self.owner().is_some() {
                 return Err(control_group::refused(control_group::ANOTHER_USERS.to_owned()));
             }
-            let (host, detail) = (self.host().await?, self.inspect(container).await?);
-            let (version, group) = (&host.cgroup_version, &detail.state.cgroup_path);
-            control_group::limit(&self.off_thread, version, group, container, limits).await
+            let detail = self.inspect(container).await?;
+            let group = detail.state.cgroup_path;
+            control_group::limit(&self.off_thread, &group, container, limits).await
         })
     }
 
@@ -201,7 +199,7 @@ impl PodmanApi for LibpodClient {
     fn remove_image<'a>(&'a self, image: &'a str) -> Answer<'a, ()> {
         Box::pin(async move {
             let call = Call::of("remove the image", Method::DELETE, ["images", image, ""]);
-            self.expect(call, REMOVE_TIMEOUT, &[200, 404]).await.map(drop)
+            self.expect(call, SINGLE_TIMEOUT, &[200, 404]).await.map(drop)
         })
     }
 

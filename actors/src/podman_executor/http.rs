@@ -36,12 +36,12 @@ use peer::{Allowed, PeerError};
 pub use peer::{ExpectedPeer, runtime_dir_owner};
 use reply::{Body, Reply, SMALL};
 
-/// Listing never blocks on a lock, but for pods.
-pub(super) const LIST_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long podman is heard out about a listing that was given up, see [`super::pace`].
+pub(super) const LIST_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// Time for the file system to find the socket.
 const SOCKET_TIMEOUT: Duration = Duration::from_secs(5);
 /// Calls that are under way at one time, each with a connection; what is beyond waits for its place.
-const PLACES: usize = 64;
+pub(super) const PLACES: usize = 80;
 /// The most that is kept of an answer's head, and of what was received and not read yet.
 const MAX_HEAD: usize = 64 * 1024;
 /// Bytes of the reason why an answer is not libpod's.

@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
+use super::api::PodmanApi as _;
 use super::disk::{Kept, PodmanDisk};
 use super::image_ledger::ImageLedger;
 use super::workbench::Workbench;

@@ -1,6 +1,6 @@
 //! Changing the limits of a pod while it runs.
 
-use super::api::PodmanError;
+use super::api::{PodmanApi as _, PodmanError};
 use super::libpod::{ContainerRow, HostInfo, UpdateBody, UpdateCpu, UpdateMemory};
 use super::notices::{Limited, Notes};
 use super::pod_state::{Phase, container_name, phase};
@@ -66,7 +66,7 @@ pub(super) async fn apply_limits(
     limits: Limits,
     rows: &[ContainerRow],
 ) -> Result<Limited, CommandError> {
-    let host = bench.host().await.map_err(|error| unavailable(&error))?;
+    let host = bench.api.host().await.map_err(|error| unavailable(&error))?;
     let support = limit_support(&host);
     let mut limited = unsupported(limits, support);
     for wanted in container_limits(workload, limits) {

@@ -1,10 +1,10 @@
 //! Runs workloads on one podman service and reports what it sees there.
 //!
 //! `actor` receives and sends; `http`, `client` and `connector` reach podman, `disk` the disk, with
-//! `volumes` and `store`; `start`, `stop` and `pull` are the sequences of calls that one command comes to, on the
+//! `volumes` and `store`; `paced` asks podman no faster than it answers, by its `queue`; `start`, `stop` and `pull` are the sequences of calls that one command comes to, on the
 //! `workbench` that they share, `limits` for a pod that runs; `observer` keeps what an observation
 //! needs beyond one listing; `image_care` removes images that the agent brought and nobody wants;
-//! `pod_state`, `events`, `libpod`, `bounds`, `image_ledger`, `notices` and `words` only decide.
+//! `pod_state`, `pace`, `events`, `libpod`, `bounds`, `image_ledger`, `notices` and `words` only decide.
 
 mod actor;
 #[cfg(all(test, feature = "testing"))]
@@ -25,8 +25,13 @@ mod libpod;
 mod limits;
 mod notices;
 mod observer;
+mod pace;
+mod paced;
+#[cfg(all(test, feature = "testing"))]
+mod paced_tests;
 mod pod_state;
 mod pull;
+mod queue;
 mod removal;
 mod remover;
 mod start;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::stream::{StreamExt as _, iter};
 use tracing::debug;
 
-use super::api::PodmanError;
+use super::api::{PodmanApi as _, PodmanError};
 use super::libpod::{ContainerRow, PodRow};
 use super::pod_state::{EndKey, Knowledge, Phase, container_name, may_run, observed_pods, phase};
 use super::workbench::Workbench;
@@ -16,7 +16,8 @@ use crate::clock::{Moment, Monotonic};
 use crate::pod_manifest::ID;
 use crate::workload::{ContainerEnd, CurrentState, ObservedPod};
 
-/// podman takes up to 3.3 s to note the end of a process; one gone for longer it will never note.
+/// podman takes up to 3.3 s to note the end of a process; one gone for longer it will never note. A
+/// slow one has more time.
 const UNNOTICED_AFTER: Duration = Duration::from_secs(5);
 /// Ended containers that are looked into at once.
 const INSPECTIONS: usize = 8;
@@ -198,13 +199,14 @@ impl Observer {
         let is_gone =
             |row: &&&ContainerRow| living.as_ref().is_some_and(|it| !it.contains(&row.pid));
         let gone: BTreeSet<_> = running.iter().filter(is_gone).map(|row| row.id.clone()).collect();
+        let unnoticed_after = self.bench.api.patient(UNNOTICED_AFTER);
         let since = &mut self.memory.borrow_mut().gone;
         since.retain(|id, _| gone.contains(id));
         for id in gone {
             since.entry(id).or_insert(now);
         }
         let unnoticed =
-            since.iter().filter(|(_, since)| now.saturating_since(**since) >= UNNOTICED_AFTER);
+            since.iter().filter(|(_, since)| now.saturating_since(**since) >= unnoticed_after);
         unnoticed.map(|(id, _)| id.clone()).collect()
     }
 }

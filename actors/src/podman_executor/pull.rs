@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::api::{PodmanError, PullRequest};
+use super::api::{PodmanApi as _, PodmanError, PullRequest};
 use super::notices::Notes;
 use super::words::{is_unreachable, pull_reason};
 use super::workbench::{Workbench, unavailable};

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
-use super::api::{PlayRequest, PodmanError, REMOVE_TIMEOUT};
+use super::api::{PlayRequest, PodmanApi as _, PodmanError, REMOVE_TIMEOUT};
 use super::libpod::{ContainerRow, HostInfo, PlayReport};
 use super::limits::{apply_limits, limit_support, unsupported};
 use super::notices::Notes;
@@ -27,7 +27,7 @@ use crate::workload::{CurrentState, Limits, Workload};
 const REMOVAL_RESERVE: Duration = REMOVE_TIMEOUT.saturating_add(ANSWER_MARGIN);
 /// Left when a removal that does not end is given up, so that the answer is still why it failed.
 const ANSWER_MARGIN: Duration = Duration::from_secs(1);
-/// Time for containers to leave `created` after `play/kube` has answered.
+/// Time for containers to leave `created` after `play/kube` has answered; a slow podman has more.
 const SETTLING_TIME: Duration = Duration::from_secs(2);
 /// Time to the second look at what is being waited for; doubled with each further one.
 const MIN_POLL_PERIOD: Duration = Duration::from_millis(10);
@@ -49,7 +49,8 @@ pub(super) async fn start(
     is_absent: bool,
 ) -> Result<(Notes, Vec<ContainerRow>), CommandError> {
     let silent = |error: PodmanError| unavailable(&error);
-    let rows = match is_absent {
+    let is_untouched = settle(bench, workload, deadline).await?;
+    let rows = match is_absent && is_untouched {
         true => Vec::new(),
         false => bench.containers_of(&workload.id).await.map_err(silent)?,
     };
@@ -58,7 +59,7 @@ pub(super) async fn start(
         let limited = apply_limits(bench, workload, limits, &rows).await?;
         return Ok((Notes { limited: Some(limited), ..Notes::default() }, rows));
     }
-    let host = bench.host().await.map_err(silent)?;
+    let host = bench.api.host().await.map_err(silent)?;
     let (writable, trails) = bench.look_at_host(workload).await.map_err(silent)?;
     let view = HostView { writable: &writable, trails: Some(&trails) };
     let plan = plan(bench, workload, limits, &host, view)?;
@@ -85,6 +86,23 @@ pub(super) async fn start(
         // Without podman nothing can be removed; the next start does.
         Err(error) => Err(error),
     }
+}
+
+/// Waits until podman has done with the pod what an earlier command gave up: what it made may run, and
+/// what is made beside it may be removed by it. Returns whether there was nothing.
+///
+/// # Errors
+/// podman does not come to an end.
+async fn settle(
+    bench: &Workbench,
+    workload: &Workload,
+    deadline: Monotonic,
+) -> Result<bool, CommandError> {
+    let left = bench.left(deadline).saturating_sub(ANSWER_MARGIN);
+    let settled = timeout(left, bench.api.settled(workload.id.as_str())).await;
+    let timed_out = |_| PodmanError::Timeout { call: "finish an earlier command", after: left };
+    let had_to_wait = settled.map_err(timed_out).map_err(|error| unavailable(&error))?;
+    Ok(!had_to_wait)
 }
 
 fn plan(
@@ -117,6 +135,7 @@ async fn play(
         message: format!("the pod cannot be written as JSON: {error}"),
     })?;
     let request = |left: Duration| PlayRequest {
+        pod: workload.id.to_string(),
         manifest: manifest.clone(),
         network: (!plan.host_network).then(|| network(host)),
         annotations: plan.long_annotations.clone(),
@@ -152,7 +171,12 @@ async fn play(
                 return Ok(rows);
             }
             let message = error.chain();
-            Err(CommandError::Start { message })
+            match workload.has_init_containers() {
+                // The time was theirs, and they are to begin anew.
+                true => Err(CommandError::Start { message }),
+                // What a slow podman is about to finish must not be removed: the next start finds it.
+                false => Err(CommandError::Unavailable { message }),
+            }
         }
         Err(
             error @ (PodmanError::Connect { .. }
@@ -210,10 +234,11 @@ fn network(host: &HostInfo) -> &'static str {
 
 /// Waits until every container of the pod has started, and returns all of them.
 async fn verify(bench: &Workbench, workload: &Workload) -> Result<Vec<ContainerRow>, CommandError> {
-    let until = bench.clock.now().monotonic + SETTLING_TIME;
+    let until = bench.clock.now().monotonic + bench.api.patient(SETTLING_TIME);
     let wanted: BTreeSet<_> = workload.pod.containers.iter().map(|c| c.name.as_str()).collect();
     let mut period = MIN_POLL_PERIOD;
     loop {
+        let asked = bench.clock.now().monotonic;
         let rows = bench.containers_of(&workload.id).await;
         let rows = rows.map_err(|error| unavailable(&error))?;
         let started = rows.iter().filter(|row| match phase(row) {
@@ -230,7 +255,8 @@ async fn verify(bench: &Workbench, workload: &Workload) -> Result<Vec<ContainerR
             let message = format!("podman did not start container {}", missing.join(", "));
             return Err(CommandError::Start { message });
         }
-        tokio::time::sleep(period).await;
+        // No look is worth more of podman's time than all the rest.
+        tokio::time::sleep(period.max(bench.since(asked))).await;
         period = (period * 2).min(MAX_POLL_PERIOD);
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tracing::debug;
 
-use super::api::PodmanError;
+use super::api::{PodmanApi as _, PodmanError};
 use super::pod_state::may_run;
 use super::words::stop_reason;
 use super::workbench::{Workbench, unavailable};
@@ -19,7 +19,7 @@ use crate::workload::WorkloadId;
 const ATTEMPTS: u32 = 3;
 /// Time between two attempts.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
-/// Time for podman to clean up after the last container: removing before costs 3 s.
+/// Time for podman to clean up after the last container: removing before costs 3 s. A slow one has more.
 const CLEANUP_TIME: Duration = Duration::from_secs(3);
 /// Time to the second look at what is being waited for; doubled with each further one.
 const MIN_POLL_PERIOD: Duration = Duration::from_millis(10);
@@ -109,16 +109,18 @@ async fn stop_containers(
 
 /// Waits, not for ever, until podman has cleaned up behind the last container.
 async fn wait_for_end(bench: &Workbench, id: &WorkloadId) -> Result<(), PodmanError> {
-    let until = bench.clock.now().monotonic + CLEANUP_TIME;
+    let until = bench.clock.now().monotonic + bench.api.patient(CLEANUP_TIME);
     let mut period = MIN_POLL_PERIOD;
     while bench.left(until) > Duration::ZERO {
+        let asked = bench.clock.now().monotonic;
         match bench.pod(id).await {
             Ok(Some(pod)) if pod.status == "Running" || pod.status == "Degraded" => {}
             // Blocked on the pod's lock: the removal waits for it as well.
             Ok(_) | Err(PodmanError::Timeout { .. }) => return Ok(()),
             Err(error) => return Err(error),
         }
-        tokio::time::sleep(period).await;
+        // No look is worth more of podman's time than all the rest.
+        tokio::time::sleep(period.max(bench.since(asked))).await;
         period = (period * 2).min(MAX_POLL_PERIOD);
     }
     Ok(())

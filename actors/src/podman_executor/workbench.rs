@@ -9,12 +9,13 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::actor::PodmanDeps;
-use super::api::{PodmanApi, PodmanError};
+use super::api::{PodmanApi as _, PodmanError};
 use super::disk::PodmanDisk;
 use super::events::{Change, PodmanEvent};
 use super::host_writers::HostWriters;
 use super::image_care::ImageCare;
-use super::libpod::{ContainerRow, HostInfo, PodRow};
+use super::libpod::{ContainerRow, PodRow};
+use super::paced::Paced;
 use super::pod_state::is_ours;
 use crate::clock::{Clock, Monotonic};
 use crate::messages::{Action, CommandError};
@@ -27,8 +28,8 @@ const LOOK_LIMIT: Duration = Duration::from_secs(5);
 
 /// The means of one executor.
 pub(super) struct Workbench {
-    /// podman.
-    pub(super) api: Rc<dyn PodmanApi>,
+    /// podman, at its own pace.
+    pub(super) api: Rc<Paced>,
     /// The time.
     pub(super) clock: Clock,
     /// The device's id.
@@ -44,8 +45,6 @@ pub(super) struct Workbench {
     pub(super) images: ImageCare,
     /// What containers can write on the host.
     pub(super) writers: RefCell<HostWriters>,
-    /// podman's facts, read once for each connection.
-    host: RefCell<Option<HostInfo>>,
     /// The commands that are under way: for which pod, and what they do to it.
     busy: RefCell<Vec<(WorkloadId, Option<Change>)>>,
 }
@@ -67,9 +66,9 @@ impl Drop for Busy<'_> {
 
 impl Workbench {
     /// Returns a workbench that has not spoken to podman yet.
-    pub(super) fn new(deps: &PodmanDeps) -> Self {
+    pub(super) fn new(deps: &PodmanDeps, api: Rc<Paced>) -> Self {
         Self {
-            api: Rc::clone(&deps.api),
+            api,
             clock: deps.clock.clone(),
             device_id: deps.device_id.clone(),
             boot_id: deps.boot_id.clone(),
@@ -78,7 +77,6 @@ impl Workbench {
             log_max_size: deps.log_max_size.clone(),
             images: ImageCare::new(Rc::clone(&deps.disk)),
             writers: RefCell::default(),
-            host: RefCell::default(),
             busy: RefCell::default(),
         }
     }
@@ -102,24 +100,14 @@ impl Workbench {
         changing.any(|(id, change)| event.is_of(id.as_str()) && event.comes_of(change))
     }
 
+    /// Returns the time since `earlier`.
+    pub(super) fn since(&self, earlier: Monotonic) -> Duration {
+        self.clock.now().monotonic.saturating_since(earlier)
+    }
+
     /// Returns the time left until `deadline`.
     pub(super) fn left(&self, deadline: Monotonic) -> Duration {
         deadline.saturating_since(self.clock.now().monotonic)
-    }
-
-    /// Returns podman's facts.
-    pub(super) async fn host(&self) -> Result<HostInfo, PodmanError> {
-        if let Some(host) = self.host.borrow().clone() {
-            return Ok(host);
-        }
-        let host = self.api.host().await?;
-        *self.host.borrow_mut() = Some(host.clone());
-        Ok(host)
-    }
-
-    /// Forgets podman's facts: another podman may answer from now on.
-    pub(super) fn forget_host(&self) {
-        self.host.take();
     }
 
     /// Returns the containers of this device's pods.

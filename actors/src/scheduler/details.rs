@@ -98,10 +98,11 @@ impl Runtimes {
             state: match self.of(executor) {
                 Some(Runtime::Unconfigured { .. }) => RuntimeState::Unconfigured,
                 Some(Runtime::Available) => RuntimeState::Available,
+                Some(Runtime::Slow { .. }) => RuntimeState::Slow,
                 Some(Runtime::Unavailable { .. }) => RuntimeState::Unavailable,
                 Some(Runtime::Unheard) | None => RuntimeState::Unheard,
             },
-            reason: self.obstacle(executor),
+            reason: self.obstacle(executor).or_else(|| self.slowness(executor)),
             is_needed: needed.contains(&executor),
         };
         ExecutorKind::ALL.map(report).into()

@@ -277,7 +277,7 @@ impl Jobs {
         reports.into_values().collect()
     }
 
-    /// Returns the runtimes that a workload needs and that do not answer.
+    /// Returns the runtimes that a workload needs and that do not answer, or too late.
     pub(crate) fn silent_runtimes(&self) -> BTreeSet<ExecutorKind> {
         let wanted = self.jobs.values().filter_map(|job| job.desired.as_ref());
         let needed = wanted.map(|workload| workload.executor);

@@ -22,7 +22,8 @@ impl Jobs {
                 return self.stop_waiting_to_hear(had_unheard);
             }
         };
-        if self.runtimes.note(executor, Runtime::Available) {
+        let answers = observed.slow.map_or(Runtime::Available, |message| Runtime::Slow { message });
+        if self.runtimes.note(executor, answers) {
             self.touch_all_on(executor);
         }
         self.stop_waiting_to_hear(had_unheard);

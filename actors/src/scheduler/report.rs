@@ -15,6 +15,12 @@ pub(crate) fn report(job: &Job, runtimes: &Runtimes, now: Moment) -> Option<JobR
     if status != WorkloadStatus::Running && job.target == TargetState::Running {
         reason = runtimes.obstacle(workload.executor).or(reason);
     }
+    if status == WorkloadStatus::Deploying
+        && job.target == TargetState::Running
+        && let Some(slow) = runtimes.slowness(workload.executor)
+    {
+        reason = Some(reason.map_or(slow.clone(), |reason| format!("{reason}; {slow}")));
+    }
     if let Some(other) = &job.waits_for
         && status == WorkloadStatus::Deploying
     {

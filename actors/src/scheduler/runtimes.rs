@@ -13,6 +13,8 @@ pub(crate) enum Runtime {
     Unheard,
     /// It answers.
     Available,
+    /// It answers too late to serve well; says how late.
+    Slow { message: String },
     /// It does not answer; says why.
     Unavailable { message: String },
 }
@@ -45,12 +47,12 @@ impl Runtimes {
 
     /// Returns whether commands to `kind` make sense.
     pub(crate) fn is_available(&self, kind: ExecutorKind) -> bool {
-        self.0.get(&kind) == Some(&Runtime::Available)
+        matches!(self.0.get(&kind), Some(Runtime::Available | Runtime::Slow { .. }))
     }
 
-    /// Returns whether `kind` was asked and did not answer.
+    /// Returns whether `kind` was asked and did not answer, or too late to serve well.
     pub(crate) fn is_silent(&self, kind: ExecutorKind) -> bool {
-        matches!(self.0.get(&kind), Some(Runtime::Unavailable { .. }))
+        matches!(self.0.get(&kind), Some(Runtime::Unavailable { .. } | Runtime::Slow { .. }))
     }
 
     /// Returns whether some podman has not been heard yet, so that nobody knows its pods.
@@ -59,10 +61,20 @@ impl Runtimes {
         podmans.iter().any(|kind| self.0.get(kind) == Some(&Runtime::Unheard))
     }
 
+    /// Returns what is wrong with `kind` though it can be used, in plain words.
+    pub(crate) fn slowness(&self, kind: ExecutorKind) -> Option<String> {
+        match self.0.get(&kind) {
+            Some(Runtime::Slow { message }) => Some(format!("{kind}: {message}")),
+            Some(Runtime::Available)
+            | Some(Runtime::Unconfigured { .. } | Runtime::Unavailable { .. } | Runtime::Unheard)
+            | None => None,
+        }
+    }
+
     /// Returns why `kind` cannot be used, in plain words.
     pub(crate) fn obstacle(&self, kind: ExecutorKind) -> Option<String> {
         match self.0.get(&kind) {
-            Some(Runtime::Available) => None,
+            Some(Runtime::Available | Runtime::Slow { .. }) => None,
             Some(Runtime::Unconfigured { way_out }) => Some(way_out.clone()),
             Some(Runtime::Unavailable { message }) => {
                 Some(format!("{kind} is not available: {message}"))

@@ -91,12 +91,12 @@ impl World {
     fn observe(&mut self, executor: ExecutorKind) {
         let pods = self.pods.iter().filter(|(key, _)| key.executor == executor);
         let pods = Ok(pods.map(|(_, pod)| pod.clone()).collect());
-        self.jobs.observe(WorkloadsObserved { executor, observed_at: self.now, pods });
+        self.jobs.observe(WorkloadsObserved { executor, observed_at: self.now, pods, slow: None });
     }
 
     fn lose(&mut self, executor: ExecutorKind) {
         let pods = Err(RuntimeUnavailable { message: "connection refused".to_owned() });
-        self.jobs.observe(WorkloadsObserved { executor, observed_at: self.now, pods });
+        self.jobs.observe(WorkloadsObserved { executor, observed_at: self.now, pods, slow: None });
     }
 
     /// Sends commands without answering them.

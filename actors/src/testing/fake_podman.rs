@@ -54,6 +54,8 @@ struct State {
     /// How long the next listing of containers takes to arrive once it is made.
     on_the_way: Option<Duration>,
     calls: Vec<String>,
+    /// Calls whose answers are waited for now, and the most there ever were.
+    at_once: (usize, usize),
     streams: Vec<UnboundedSender<PodmanEvent>>,
 }
 
@@ -143,6 +145,12 @@ impl FakePodman {
         calls.iter().filter(|call| call.split(' ').next() == Some(method)).count()
     }
 
+    /// Returns how many calls were under way at once at most.
+    #[must_use]
+    pub fn most_at_once(&self) -> usize {
+        self.0.borrow().at_once.1
+    }
+
     /// Puts an image on the device, as somebody else would.
     pub fn bring_image(&self, image: &str, id: &str) {
         self.0.borrow_mut().images.insert(image.to_owned(), id.to_owned());
@@ -180,9 +188,12 @@ impl FakePodman {
         let fault = {
             let mut state = self.0.borrow_mut();
             state.calls.push(format!("{method} {argument}"));
+            state.at_once.0 += 1;
+            state.at_once.1 = state.at_once.1.max(state.at_once.0);
             let once = state.faults.get_mut(method).and_then(VecDeque::pop_front);
             once.or_else(|| state.lasting.get(method).cloned())
         };
+        let _under_way = UnderWay(Rc::clone(&self.0));
         match fault {
             None => Ok(()),
             Some(Fault::Absent) => Err(PodmanError::Connect {
@@ -240,6 +251,15 @@ impl FakePodman {
         let status = "Running".to_owned();
         state.pods.push(PodRow { name: name.clone(), status, labels });
         name
+    }
+}
+
+/// Ends with a call.
+struct UnderWay(Rc<RefCell<State>>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.borrow_mut().at_once.0 -= 1;
     }
 }
 

@@ -129,6 +129,8 @@ pub enum RuntimeState {
     Unheard,
     /// It answers.
     Available,
+    /// It answers too late to serve well.
+    Slow,
     /// It does not answer.
     Unavailable,
 }
@@ -140,7 +142,7 @@ pub struct RuntimeReport {
     pub executor: ExecutorKind,
     /// Whether it can be used.
     pub state: RuntimeState,
-    /// Why it cannot, in plain words.
+    /// Why it cannot, or not well, in plain words.
     pub reason: Option<String>,
     /// Whether a configured workload needs it.
     pub is_needed: bool,

@@ -37,7 +37,7 @@ impl Paint {
 pub(super) fn tint(word: &str) -> Tint {
     match word {
         "running" | "ok" | "true" | "available" => Tint::Good,
-        "crashed" | "down" | "degraded" | "failed" | "unavailable" => Tint::Bad,
+        "crashed" | "down" | "degraded" | "failed" | "unavailable" | "slow" => Tint::Bad,
         _ => Tint::Plain,
     }
 }

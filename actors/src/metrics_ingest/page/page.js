@@ -23,7 +23,7 @@ const SVG = "http://www.w3.org/2000/svg";
 /** How each word of the status is shown. */
 const TONES = {
   ok: "good", up: "good", available: "good", running: "good", true: "good",
-  degraded: "busy", deploying: "busy", restarting: "busy", unheard: "busy",
+  degraded: "busy", deploying: "busy", restarting: "busy", unheard: "busy", slow: "busy",
   down: "bad", crashed: "bad", unavailable: "bad", silent: "bad", failed: "bad", warn: "bad",
 };
 const SIGNS = { true: "✓", false: "✗", unknown: "?", failed: "!" };

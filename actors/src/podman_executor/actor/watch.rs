@@ -11,18 +11,19 @@ use tracing::{debug, info, warn};
 use super::{Availability, Link, Listing, OBSERVATION_PERIOD, PodmanExecutor};
 use crate::clock::{Moment, Monotonic};
 use crate::messages::{RuntimeUnavailable, WorkloadsObserved, tell};
-use crate::podman_executor::api::{EventStream, PodmanError};
+use crate::podman_executor::api::{EventStream, PodmanApi as _, PodmanError};
 use crate::podman_executor::observer::Observation;
 use crate::workload::{EventKind, ObservedPod, WorkloadId};
 
 /// Shortest time between two observations in a burst of events.
 pub(super) const MIN_OBSERVATION_GAP: Duration = Duration::from_millis(250);
-/// Longest such time.
+/// Longest such time while a look takes less.
 const MAX_OBSERVATION_GAP: Duration = Duration::from_secs(2);
 /// The gap is so many times as long as a look takes: with many pods a burst of events must not
 /// keep podman busy with being looked at.
 const SHARE: u32 = 8;
-/// Time to the next look at a process that is gone and that podman has not noted.
+/// Time to the next look at a process that is gone and that podman has not noted, or at a podman that
+/// did not answer.
 const UNSETTLED_PERIOD: Duration = Duration::from_secs(1);
 /// First wait before a connection is tried again.
 const MIN_RECONNECT_DELAY: Duration = Duration::from_millis(100);
@@ -38,7 +39,7 @@ impl PodmanExecutor {
 
     /// Opens the stream before the first look, so that nothing happens unseen between the two.
     pub(super) fn connect(&mut self, ctx: &mut Context<Self>) {
-        let (api, since) = (Rc::clone(&self.deps.api), self.since);
+        let (api, since) = (Rc::clone(&self.bench.api), self.since);
         let opening = async move { api.events(since).await };
         ctx.spawn(opening.into_actor(self).map(|opened, actor, ctx| match opened {
             Ok(stream) => actor.connected(stream, ctx),
@@ -51,7 +52,6 @@ impl PodmanExecutor {
         if std::mem::take(&mut self.absent) {
             self.reconnects = delays();
         }
-        self.bench.forget_host();
         let stream = ctx.add_stream(stream);
         let since = self.deps.clock.now().monotonic;
         self.link = Link::Up { stream, since };
@@ -75,6 +75,8 @@ impl PodmanExecutor {
             return;
         };
         ctx.cancel_future(stream);
+        // It was restarted, or is about to be.
+        self.bench.api.forget();
         let lived = self.deps.clock.now().monotonic.saturating_since(since);
         if lived >= STEADY_AFTER {
             self.reconnects = delays();
@@ -126,6 +128,13 @@ impl PodmanExecutor {
         }
     }
 
+    /// Looks again at a podman that did not answer; the same question waits for the last one's end.
+    fn observe_later(&mut self, ctx: &mut Context<Self>) {
+        if self.listing == Listing::Idle {
+            self.observe_after(UNSETTLED_PERIOD, ctx);
+        }
+    }
+
     fn observe_after(&mut self, delay: Duration, ctx: &mut Context<Self>) {
         self.listing = Listing::Planned;
         ctx.run_later(delay, |actor, ctx| {
@@ -152,7 +161,9 @@ impl PodmanExecutor {
             Ok(seen) if self.observed_at.is_some_and(|last| last > seen.at.monotonic) => {}
             Ok(seen) => {
                 let took = self.deps.clock.now().monotonic.saturating_since(seen.at.monotonic);
-                self.gap = (took * SHARE).clamp(MIN_OBSERVATION_GAP, MAX_OBSERVATION_GAP);
+                // A slow podman is left alone for as long as it was busy with being looked at.
+                let longest = MAX_OBSERVATION_GAP.max(took * 2);
+                self.gap = (took * SHARE).clamp(MIN_OBSERVATION_GAP, longest);
                 // What a command did since that look began, it does not show, or half of it.
                 self.touched.retain(|_, at| *at > seen.at.monotonic);
                 let is_shown = |pod: &ObservedPod| !self.touched.contains_key(&pod.id);
@@ -164,8 +175,19 @@ impl PodmanExecutor {
             }
             Err(error) => {
                 self.unavailable(&error);
-                // A podman that does not list does not tell events either.
-                self.stream_ended(Some(&error), ctx);
+                match error {
+                    // It may be at work on the list still: the stream tells when it comes to its end.
+                    PodmanError::Timeout { .. } if matches!(self.link, Link::Up { .. }) => {
+                        self.observe_later(ctx);
+                    }
+                    // A podman that does not list does not tell events either.
+                    PodmanError::Timeout { .. }
+                    | PodmanError::Connect { .. }
+                    | PodmanError::Foreign { .. }
+                    | PodmanError::Cut { .. }
+                    | PodmanError::Garbled { .. }
+                    | PodmanError::Refused { .. } => self.stream_ended(Some(&error), ctx),
+                }
             }
         }
     }
@@ -184,11 +206,9 @@ impl PodmanExecutor {
     fn tell_pods(&mut self, at: Moment, pods: Vec<ObservedPod>) {
         self.told = Some(pods.clone());
         self.available();
-        let executor = self.deps.kind;
-        tell(
-            &self.deps.observations,
-            WorkloadsObserved { executor, observed_at: at, pods: Ok(pods) },
-        );
+        let (executor, slow) = (self.deps.kind, self.slowness());
+        let observed = WorkloadsObserved { executor, observed_at: at, pods: Ok(pods), slow };
+        tell(&self.deps.observations, observed);
     }
 
     pub(super) fn look_for_half_made_pods(&mut self, ctx: &mut Context<Self>) {
@@ -214,6 +234,27 @@ impl PodmanExecutor {
                 self.record(EventKind::Normal, "RuntimeAvailable", None, message);
             }
         }
+    }
+
+    /// Returns why podman serves nobody well though it answers; people are told when that begins and
+    /// when it has passed.
+    fn slowness(&mut self) -> Option<String> {
+        let slow = self.bench.api.complaint();
+        if slow.is_some() != self.is_slow {
+            self.is_slow = slow.is_some();
+            match &slow {
+                Some(message) => {
+                    warn!(executor = %self.deps.kind, detail = message, "runtime was too slow");
+                    self.record(EventKind::Warn, "RuntimeSlow", None, message.clone());
+                }
+                None => {
+                    info!(executor = %self.deps.kind, "runtime was quick again");
+                    let message = format!("{} answers in time again", self.deps.kind);
+                    self.record(EventKind::Normal, "RuntimeAvailable", None, message);
+                }
+            }
+        }
+        slow
     }
 
     /// Tells that podman does not answer: at each change, and once a period. A reason that changes
@@ -245,6 +286,7 @@ impl PodmanExecutor {
             executor: self.deps.kind,
             observed_at: now,
             pods: Err(RuntimeUnavailable { message }),
+            slow: None,
         };
         tell(&self.deps.observations, observed);
     }

@@ -48,7 +48,7 @@ pub(super) async fn work(
     is_absent: bool,
 ) -> Done {
     let _busy = bench.busy(&command.action);
-    let reserve = ANSWER_RESERVE.min(left / 4);
+    let reserve = bench.api.patient(ANSWER_RESERVE).min(left / 4);
     let allowed = left.saturating_sub(reserve);
     let until = bench.clock.now().monotonic + allowed;
     let action = command.action;

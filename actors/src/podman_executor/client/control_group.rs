@@ -38,14 +38,14 @@ struct Setting {
 /// Writes `limits` into the control group `group` of `container`.
 pub(super) async fn limit(
     off_thread: &OffThread,
-    version: &str,
     group: &str,
     container: &str,
     limits: UpdateBody,
 ) -> Result<(), PodmanError> {
-    let settings = settings(version, group, container, limits)
-        .ok_or_else(|| refused("podman does not name the container's control group".to_owned()))?;
+    let (group, container) = (group.to_owned(), container.to_owned());
     let writing = move || {
+        let settings = settings(version(), &group, &container, limits)
+            .ok_or("podman does not name the container's control group")?;
         settings.iter().try_for_each(|setting| {
             let shown = setting.root.join(&setting.file);
             write(setting).map_err(|error| format!("{}: {error}", shown.display()))
@@ -54,6 +54,12 @@ pub(super) async fn limit(
     let written = off_thread.run(WRITE_TIMEOUT, writing).await;
     let timed_out = PodmanError::Timeout { call: CALL, after: WRITE_TIMEOUT };
     written.ok_or(timed_out)?.map_err(refused)
+}
+
+/// Returns which generation of control groups is mounted where the limits are written.
+fn version() -> &'static str {
+    // Only the root of a unified hierarchy has it.
+    if Path::new(ROOT).join("cgroup.controllers").exists() { "v2" } else { "v1" }
 }
 
 /// Returns a refusal for this reason.

@@ -1,0 +1,296 @@
+//! The questions that podman works on, those that were given up among them: nothing is asked twice
+//! at the same time, and of each lane only so much.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::future::{FutureExt as _, LocalBoxFuture};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use super::api::PodmanError;
+use super::pace::{Lane, Pace, Question, hearing};
+use crate::clock::{Clock, Monotonic};
+
+/// Time for a place in a lane to fall free. A lane that is full for longer is full of questions that
+/// podman does not answer.
+const LANE_PATIENCE: Duration = Duration::from_secs(180);
+
+/// A question from the moment that it is to be asked until podman has answered.
+#[derive(Debug)]
+struct Asked {
+    id: u64,
+    question: Question,
+    /// The pod, container or image that it is about.
+    of: String,
+    since: Monotonic,
+    given_up: bool,
+}
+
+impl Asked {
+    /// Returns whether this one must be over before `later` is asked.
+    fn is_before(&self, later: &Self) -> bool {
+        let replaced = self.question == Question::Remove && later.question == Question::Play;
+        self.id < later.id && self.of == later.of && (self.question == later.question || replaced)
+    }
+}
+
+/// The questions of one podman service.
+pub(super) struct Queue {
+    clock: Clock,
+    pace: RefCell<Pace>,
+    era: Cell<u64>,
+    lanes: BTreeMap<Lane, Arc<Semaphore>>,
+    /// In the order in which they came.
+    asked: RefCell<Vec<Asked>>,
+    next_id: Cell<u64>,
+    /// Told at each end of a question.
+    ended: Notify,
+    given_up: UnboundedSender<LocalBoxFuture<'static, ()>>,
+}
+
+/// What was given up and is heard out all the same. Polled by whoever has the time for it.
+pub(super) struct Hearing {
+    arriving: UnboundedReceiver<LocalBoxFuture<'static, ()>>,
+    under_way: FuturesUnordered<LocalBoxFuture<'static, ()>>,
+}
+
+impl Hearing {
+    /// Goes on with all of it. Never ends.
+    pub(super) fn poll(&mut self, task: &mut Context<'_>) -> Poll<()> {
+        while let Poll::Ready(Some(arrived)) = self.arriving.poll_recv(task) {
+            self.under_way.push(arrived);
+        }
+        while let Poll::Ready(Some(())) = self.under_way.poll_next_unpin(task) {}
+        Poll::Pending
+    }
+}
+
+/// A place in the queue. Dropped, the question is over.
+pub(super) struct Place {
+    queue: Rc<Queue>,
+    id: u64,
+    question: Question,
+    since: Monotonic,
+    lane: Option<OwnedSemaphorePermit>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        drop(self.lane.take());
+        self.queue.asked.borrow_mut().retain(|asked| asked.id != self.id);
+        self.queue.ended.notify_waiters();
+    }
+}
+
+impl Place {
+    /// Returns how long it has been there.
+    pub(super) fn age(&self) -> Duration {
+        self.queue.clock.now().monotonic.saturating_since(self.since)
+    }
+
+    /// Asks, and waits for the answer within `limit`. podman goes on with what is given up, so its
+    /// place stays taken until the answer is there, or nobody believes in it any more.
+    pub(super) async fn ask<T: 'static>(
+        self,
+        limit: Duration,
+        call: impl Future<Output = Result<T, PodmanError>> + 'static,
+    ) -> Result<T, PodmanError> {
+        let (queue, id, question) = (Rc::clone(&self.queue), self.id, self.question);
+        let began = queue.clock.now().monotonic;
+        let work = async move {
+            let answer = call.await;
+            self.queue.answered(question, began, answer.as_ref().err());
+            drop(self);
+            answer
+        };
+        let work = Some(work.boxed_local());
+        let awaited = Awaited { queue, id, question, began, limit, work, was_sent: false };
+        let timed_out = |_| PodmanError::Timeout { call: question.call(), after: limit };
+        timeout(limit, awaited).await.map_err(timed_out)?
+    }
+}
+
+/// A question while somebody waits for its answer.
+struct Awaited<T: 'static> {
+    queue: Rc<Queue>,
+    id: u64,
+    question: Question,
+    began: Monotonic,
+    limit: Duration,
+    work: Option<LocalBoxFuture<'static, Result<T, PodmanError>>>,
+    was_sent: bool,
+}
+
+impl<T: 'static> Future for Awaited<T> {
+    type Output = Result<T, PodmanError>;
+
+    fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
+        self.was_sent = true;
+        let Some(work) = &mut self.work else { return Poll::Pending };
+        let answer = std::task::ready!(work.poll_unpin(task));
+        self.work = None;
+        Poll::Ready(answer)
+    }
+}
+
+impl<T: 'static> Drop for Awaited<T> {
+    /// Hands the question over to those that are heard out.
+    fn drop(&mut self) {
+        let Some(work) = self.work.take().filter(|_| self.was_sent) else { return };
+        self.queue.give_up(self.id);
+        let (queue, question, began) = (Rc::clone(&self.queue), self.question, self.began);
+        let time = hearing(question, self.limit);
+        let heard = async move {
+            // A fault of the program that nobody waits for harms nobody either.
+            if timeout(time, AssertUnwindSafe(work).catch_unwind()).await.is_err() {
+                queue.took(question, began);
+            }
+        };
+        // Without a receiver the agent ends.
+        let _ = self.queue.given_up.send(heard.boxed_local());
+    }
+}
+
+impl Queue {
+    /// Returns an empty queue, and what hears out those that are given up.
+    pub(super) fn new(clock: Clock) -> (Rc<Self>, Hearing) {
+        let (given_up, arriving) = unbounded_channel();
+        let lanes = Lane::ALL.map(|(lane, room)| (lane, Arc::new(Semaphore::new(room))));
+        let queue = Self {
+            clock,
+            pace: RefCell::default(),
+            era: Cell::default(),
+            lanes: lanes.into(),
+            asked: RefCell::default(),
+            next_id: Cell::new(0),
+            ended: Notify::new(),
+            given_up,
+        };
+        (Rc::new(queue), Hearing { arriving, under_way: FuturesUnordered::new() })
+    }
+
+    /// Waits until `question` about `of` may be asked: the same is not under way, and its lane has
+    /// room. `within` is the time for that; without one it is the queue's.
+    ///
+    /// # Errors
+    /// podman still works on the same, or on too much else.
+    pub(super) async fn enter(
+        self: &Rc<Self>,
+        question: Question,
+        of: &str,
+        within: Option<Duration>,
+    ) -> Result<Place, PodmanError> {
+        let (id, since) = (self.next_id.get(), self.clock.now().monotonic);
+        self.next_id.set(id + 1);
+        let of = of.to_owned();
+        self.asked.borrow_mut().push(Asked { id, question, of, since, given_up: false });
+        let mut place = Place { queue: Rc::clone(self), id, question, since, lane: None };
+        let timed_out = |after| PodmanError::Timeout { call: question.call(), after };
+        let patience = within.unwrap_or_else(|| self.limit(question));
+        let turn = self.until(|asked| is_first(asked, id));
+        timeout(patience, turn).await.map_err(|_| timed_out(patience))?;
+        if let Some(lane) = question.lane().and_then(|lane| self.lanes.get(&lane)) {
+            let patience = within.unwrap_or(LANE_PATIENCE).saturating_sub(place.age());
+            let room = timeout(patience, Arc::clone(lane).acquire_owned()).await;
+            // Nobody closes a lane.
+            place.lane = room.map_err(|_| timed_out(patience))?.ok();
+        }
+        Ok(place)
+    }
+
+    /// Waits until nothing that was given up is being done to `pod`. Returns whether there was
+    /// anything.
+    pub(super) async fn settled(&self, pod: &str) -> bool {
+        let is_over = |asked: &[Asked]| {
+            let changes = |asked: &&Asked| {
+                let changes = matches!(asked.question, Question::Play | Question::Remove);
+                asked.given_up && changes && asked.of == pod
+            };
+            !asked.iter().any(|asked| changes(&asked))
+        };
+        let was_over = is_over(&self.asked.borrow());
+        self.until(is_over).await;
+        !was_over
+    }
+
+    /// Waits until what is under way is as it should be.
+    async fn until(&self, is_so: impl Fn(&[Asked]) -> bool) {
+        loop {
+            let mut ended = pin!(self.ended.notified());
+            ended.as_mut().enable();
+            if is_so(&self.asked.borrow()) {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    /// Returns how long an answer may take.
+    pub(super) fn limit(&self, question: Question) -> Duration {
+        self.pace.borrow().limit(question)
+    }
+
+    /// Returns `usual`, or as much more as this podman needs.
+    pub(super) fn patient(&self, usual: Duration) -> Duration {
+        self.pace.borrow().patient(usual)
+    }
+
+    /// Returns the number of the era: what was learned of podman holds for one.
+    pub(super) fn era(&self) -> u64 {
+        self.era.get()
+    }
+
+    /// Another podman may answer from now on.
+    pub(super) fn begin_era(&self) {
+        self.era.set(self.era.get() + 1);
+        self.pace.take();
+    }
+
+    /// Says what is wrong with a podman that answers late.
+    pub(super) fn complaint(&self) -> Option<String> {
+        let asked = self.asked.borrow();
+        let now = self.clock.now().monotonic;
+        // Others wait for what podman waits for.
+        let mut unanswered =
+            asked.iter().filter(|asked| asked.given_up && asked.question.shows_pace());
+        let oldest = unanswered.next();
+        let oldest = oldest.map(|asked| (asked.question, now.saturating_since(asked.since)));
+        self.pace.borrow().complaint(oldest)
+    }
+
+    fn give_up(&self, id: u64) {
+        let mut asked = self.asked.borrow_mut();
+        asked.iter_mut().filter(|asked| asked.id == id).for_each(|asked| asked.given_up = true);
+    }
+
+    fn answered(&self, question: Question, began: Monotonic, error: Option<&PodmanError>) {
+        match error {
+            None | Some(PodmanError::Refused { .. } | PodmanError::Garbled { .. }) => {
+                self.took(question, began);
+            }
+            Some(
+                PodmanError::Connect { .. } | PodmanError::Foreign { .. } | PodmanError::Cut { .. },
+            ) => self.begin_era(),
+            Some(PodmanError::Timeout { .. }) => {}
+        }
+    }
+
+    fn took(&self, question: Question, began: Monotonic) {
+        let took = self.clock.now().monotonic.saturating_since(began);
+        self.pace.borrow_mut().note(question, took);
+    }
+}
+
+fn is_first(asked: &[Asked], id: u64) -> bool {
+    let own = asked.iter().find(|asked| asked.id == id);
+    own.is_none_or(|own| !asked.iter().any(|asked| asked.is_before(own)))
+}
