@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use actors::control_plane_sync::advice;
 use device_worker_ng::settings;
 use grammar::Condition;
 
@@ -13,6 +14,7 @@ const CONTAINERFILE: &str = include_str!("../packaging/container/Containerfile")
 const DEBIAN_CHANGELOG: &str = include_str!("../packaging/deb/changelog");
 const MAKEFILE: &str = include_str!("../Makefile");
 const PROBE: &str = include_str!("../examples/probe/probe.yaml");
+const OPERATIONS: &str = include_str!("../docs/operations.md");
 const PROFILES: &str = include_str!("../docs/profiles.md");
 
 fn root() -> &'static Path {
@@ -42,6 +44,14 @@ fn the_reference_has_every_setting_as_the_program_knows_it() {
         CONFIGURATION.ends_with(&reference),
         "docs/configuration.md shall end with this\n{reference}"
     );
+}
+
+#[test]
+fn the_operators_guide_says_what_to_do_in_the_words_of_the_log() {
+    let told = OPERATIONS.split_whitespace().collect::<Vec<_>>().join(" ");
+    for advice in advice::ADVICE {
+        assert!(told.contains(advice), "docs/operations.md shall say: {advice}");
+    }
 }
 
 #[test]

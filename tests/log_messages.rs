@@ -98,6 +98,65 @@ fn every_message_of_the_program_is_documented_and_no_other() {
     assert_eq!(document.len(), rows().len(), "each message stands there once");
 }
 
+/// Returns what the documents say that the log says: what is quoted in such a sentence.
+fn quoted() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let documents = folder.chain([root.join("README.md"), root.join("CHANGELOG.md")]);
+    let documents = documents.filter(|path| path.extension().is_some_and(|it| it == "md"));
+    let mut quoted = Vec::new();
+    for path in documents {
+        let text = fs::read_to_string(&path).unwrap();
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        for sentence in text.split(". ").flat_map(|text| text.split("; ")) {
+            let speaks = ["log says", "logs say", "log shows", "in the log"];
+            if speaks.iter().any(|words| sentence.contains(words)) {
+                let quotes = sentence.split('`').skip(1).step_by(2).map(str::to_owned);
+                // Fields, settings and commands are no messages.
+                let is_message = |quote: &String| {
+                    let ours = |c: char| c.is_ascii_lowercase() || " '…-".contains(c);
+                    quote.chars().all(ours) && !["degraded", "ok"].contains(&quote.as_str())
+                };
+                let file = path.file_name().unwrap().to_string_lossy().into_owned();
+                quoted.extend(quotes.filter(is_message).map(|quote| (file.clone(), quote)));
+            }
+        }
+    }
+    quoted
+}
+
+/// Returns whether a text that the program fills in may come to `quote`.
+fn is_filled_in(quote: &str, literal: &str) -> bool {
+    let mut rest = quote;
+    let fixed = literal.split('{').map(|part| part.rsplit('}').next().unwrap_or_default());
+    let fixed: Vec<_> = fixed.filter(|part| !part.is_empty()).collect();
+    fixed.concat().len() > 8
+        && fixed.iter().all(|part| match rest.split_once(part) {
+            Some((_, after)) => {
+                rest = after;
+                true
+            }
+            None => false,
+        })
+}
+
+#[test]
+fn every_message_that_the_documents_quote_is_one_of_the_program() {
+    let known: BTreeSet<_> = rows().into_iter().map(|row| row.message).collect();
+    let sources = sources();
+    let literals: Vec<&str> =
+        sources.iter().flat_map(|source| source.split('"').skip(1).step_by(2)).collect();
+    let quoted = quoted();
+    assert!(quoted.len() >= 4, "{quoted:?}");
+    for (file, quote) in quoted {
+        let is_known = known.contains(&quote)
+            || literals
+                .iter()
+                .any(|literal| literal.contains('{') && is_filled_in(&quote, literal));
+        assert!(is_known, "{file} says that the log says {quote:?}");
+    }
+}
+
 #[test]
 fn messages_are_lower_case_and_hold_no_data() {
     for Row { message, .. } in rows() {

@@ -407,10 +407,16 @@ pub struct ControlPlaneReport {
     pub configuration_version: Option<String>,
     /// When it was last received; `None` while only the one on the disk is known.
     pub configuration_received: Option<DateTime<Utc>>,
+    /// When the one on the disk was written, while it is the only one that is known.
+    pub configuration_stored: Option<DateTime<Utc>>,
+    /// Time since it was received, or else written; `None` where the clock does not tell.
+    pub configuration_age: Option<Duration>,
     /// When it last changed, in the life of this agent.
     pub configuration_changed: Option<DateTime<Utc>>,
     /// The last question that failed.
     pub last_error: Option<CallError>,
+    /// What the control plane has not given for three periods or more, with the way out.
+    pub missing: Vec<String>,
     /// What is wrong with the source, in plain words.
     pub problems: Vec<String>,
     /// Until when the device's certificate holds.

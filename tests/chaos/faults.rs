@@ -18,6 +18,7 @@ pub enum Fault {
     AgentKilled,
     ServiceKilled,
     ServiceHalted,
+    ServiceSlow,
     ContainerKilled,
     ConmonKilled,
     ContainerAndConmonKilled,
@@ -31,10 +32,11 @@ pub enum Fault {
 
 impl Fault {
     /// Each of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::AgentKilled,
         Self::ServiceKilled,
         Self::ServiceHalted,
+        Self::ServiceSlow,
         Self::ContainerKilled,
         Self::ConmonKilled,
         Self::ContainerAndConmonKilled,
@@ -52,6 +54,9 @@ impl Fault {
             Self::AgentKilled => "agent killed (`kill -9`) and started again",
             Self::ServiceKilled => "podman's service killed",
             Self::ServiceHalted => "podman's service halted for 4 s (`SIGSTOP`)",
+            Self::ServiceSlow => {
+                "podman's service 30 times slower until all is right, every workload changed"
+            }
             Self::ContainerKilled => "a container's process killed",
             Self::ConmonKilled => "a container's conmon killed",
             Self::ContainerAndConmonKilled => "conmon, then its container killed",
@@ -70,6 +75,7 @@ impl Fault {
             Self::AgentKilled => world.kill_agent(),
             Self::ServiceKilled => world.podman.kill_service(),
             Self::ServiceHalted => world.podman.hang(),
+            Self::ServiceSlow => world.slow_down(),
             Self::ContainerKilled => world.kill_container(random, false, true),
             Self::ConmonKilled => world.kill_container(random, true, false),
             Self::ContainerAndConmonKilled => world.kill_container(random, true, true),
@@ -110,6 +116,7 @@ impl Fault {
                 world.disk.empty();
             }
             Self::ServiceKilled
+            | Self::ServiceSlow
             | Self::ContainerKilled
             | Self::ConmonKilled
             | Self::ContainerAndConmonKilled

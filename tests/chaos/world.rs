@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use actors::testing::podman::HermeticPodman;
+use actors::testing::podman::{HermeticPodman, Slowness};
 use fastrand::Rng;
 use serde_json::{Value, json};
 
@@ -19,6 +19,9 @@ use crate::small_disk::SmallDisk;
 const STORAGE: u32 = 96;
 /// Longest time from the end of the faults to the wanted state.
 const BOUND: Duration = Duration::from_secs(90);
+/// The same while podman is slow; and how many times slower it is.
+const SLOW_BOUND: Duration = Duration::from_secs(300);
+const SLOWER: u32 = 30;
 /// The state must last for so long to count.
 const STEADY: Duration = Duration::from_secs(1);
 /// Time between two looks.
@@ -54,6 +57,8 @@ pub struct World {
     touched: BTreeSet<String>,
     /// Pods of specifications that were changed.
     outdated: BTreeSet<String>,
+    /// While podman is slow.
+    slowness: Option<Slowness>,
 }
 
 impl World {
@@ -76,6 +81,7 @@ impl World {
             conmons: BTreeMap::new(),
             touched: BTreeSet::new(),
             outdated: BTreeSet::new(),
+            slowness: None,
         };
         while world.wanted.len() < WORKLOADS.0 {
             world.make_workload();
@@ -87,6 +93,7 @@ impl World {
 
     /// Remembers what runs now.
     pub fn begin_round(&mut self) {
+        self.slowness = None;
         self.touched.clear();
         self.before = running(&self.podman).expect("podman answers between two rounds");
         // Asked now: a podman that is killed or halted would not tell.
@@ -145,10 +152,21 @@ impl World {
         self.make_workload();
     }
 
+    /// Makes podman slow, and gives it much to do.
+    pub fn slow_down(&mut self) {
+        for name in self.wanted.keys().cloned().collect::<Vec<_>>() {
+            self.change(name);
+        }
+        self.slowness = Some(self.podman.slow_down(SLOWER));
+    }
+
     pub fn change_workload(&mut self, random: &mut Rng) {
-        let Some(name) = random.choice(self.wanted.keys().cloned().collect::<Vec<_>>()) else {
-            return;
-        };
+        if let Some(name) = random.choice(self.wanted.keys().cloned().collect::<Vec<_>>()) {
+            self.change(name);
+        }
+    }
+
+    fn change(&mut self, name: String) {
         self.made += 1;
         self.outdated.extend(self.before.get(&name).map(|seen| seen.pod.clone()));
         let wanted = self.wanted.get_mut(&name).unwrap();
@@ -205,8 +223,9 @@ impl World {
                 }
                 Some(fault) => {
                     right_since = None;
-                    if start.elapsed() > BOUND {
-                        self.fail(story, &format!("after {BOUND:?} still: {fault}"));
+                    let bound = if self.slowness.is_some() { SLOW_BOUND } else { BOUND };
+                    if start.elapsed() > bound {
+                        self.fail(story, &format!("after {bound:?} still: {fault}"));
                     }
                 }
             }

@@ -1,12 +1,12 @@
 //! A device of a control plane, from its enrolment to the end of its workloads.
 
-use actors::control_plane_sync::Call;
-use actors::testing::edge_api::EdgeApi;
+use actors::control_plane_sync::{Call, advice};
+use actors::testing::edge_api::{EdgeApi, Fault};
 use actors::testing::podman::{HermeticPodman, PrivateRegistry, REGISTRY_PASSWORD};
 use serde_json::json;
 
 use crate::agent::eventually;
-use crate::device::{Device, configuration, event_told, reported};
+use crate::device::{A_WHILE, Device, configuration, event_told, reported};
 use crate::pods::{
     containers, from_registry, no_pod, one_container, pods, running, sent, serving, serving_after,
     written,
@@ -169,4 +169,58 @@ fn a_deleted_device_loses_its_workloads_and_enrols_again() {
         (edge.answered(Call::Registration) > enrolled).then_some(())
     });
     assert_ne!(one_container(&podman, "web").id, first.id);
+}
+
+/// Starts an agent that has no podman: what it is about is the talk with the control plane.
+fn without_podman(edge: &EdgeApi) -> Device {
+    let mut device = Device::of(edge);
+    let nowhere = device.path("nowhere.sock").display().to_string();
+    device.settings.set("PODMAN_SOCKET", nowhere);
+    device
+}
+
+#[test]
+fn a_device_whose_edgedevice_was_made_with_kubectl_waits_its_turn_and_enrols_once_it_is_deleted() {
+    let edge = EdgeApi::start();
+    let device = without_podman(&edge);
+    edge.make_device_by_hand("cam-01");
+    let agent = device.settings.start();
+    agent.wait_for_log(&["DeviceNotEnrolled", advice::MADE_BY_HAND]);
+    let lines = agent.log().len();
+    // Rounds follow each other after 4 s, 8 s and so on, half of it at random.
+    std::thread::park_timeout(A_WHILE * 4);
+    let asked = edge.received().len();
+    assert!(asked <= 14, "{asked} questions in {:?}", A_WHILE * 4);
+    let more = agent.log().iter().skip(lines).filter(|line| line.contains("WARN")).count();
+    assert_eq!(more, 0, "each trouble is told once: {}", agent.tail());
+
+    edge.delete_device("cam-01");
+    eventually("it enrols, registers and is configured", || {
+        (edge.answered(Call::Configuration) > 0).then_some(())
+    });
+    agent.wait_for_log(&["device enrolled"]);
+    agent.wait_for_log(&["device certificate received"]);
+}
+
+#[test]
+fn a_configuration_that_the_server_withholds_degrades_the_health_until_it_comes() {
+    let edge = EdgeApi::start();
+    let device = without_podman(&edge);
+    let agent = device.settings.start();
+    let health = |state: &'static str, part: &'static str| {
+        eventually(&format!("the health is {state}, {part}"), || {
+            let status = agent.status()?;
+            let reasons = status["health"]["reasons"].to_string();
+            (status["health"]["state"] == state && reasons.contains(part)).then_some(status)
+        })
+    };
+    health("ok", "");
+    edge.fault(Call::Configuration, Fault::Status(500));
+    let status = health("degraded", advice::MISSING_OBJECT);
+    let age = status["control_plane"]["configuration"]["age_seconds"].as_u64().unwrap();
+    assert!(age >= 6, "three periods of 2 s: {age}");
+    assert_eq!(agent.http("GET", "/healthz", "").unwrap().0, 503);
+    agent.wait_for_log(&["ControlPlaneWithholds", advice::MISSING_OBJECT]);
+    edge.heal(Call::Configuration);
+    health("ok", "");
 }

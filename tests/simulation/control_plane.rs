@@ -183,6 +183,7 @@ impl ConfigurationStore for Store {
             configuration: configuration.clone(),
             former: disk.previous.clone().filter(|_| !disk.torn),
             is_outdated: disk.torn,
+            stored_at: None,
             problems: damaged.into_iter().collect(),
         };
         Box::pin(async { restored })

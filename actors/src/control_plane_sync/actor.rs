@@ -1,26 +1,29 @@
 //! Keeps the device known to its control plane, and tells the agent what shall run.
 
 mod announcements;
+mod belonging;
 mod deps;
 mod questions;
 mod report;
+mod timing;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use actix::prelude::*;
+use chrono::{DateTime, Utc};
 
 pub use deps::SyncDeps;
 
-use super::api::Answer;
 use super::contact::Contact;
-use super::control_plane_error::ControlPlaneError;
+use super::control_plane_error::Call;
 use super::desired::Desired;
 use super::errands::{Errand, Errands};
 use super::membership::Membership;
 use super::source::{ConfigurationStore, Source};
 use super::status::Status;
-use super::wipe_guard::{RECHECK, WipeGuard};
+use super::wipe_guard::WipeGuard;
+use super::withheld::Withheld;
 use crate::clock::Clock;
 use crate::messages::{
     ActorHealth, ActorHealthChanged, ConfigurationWanted, EventRecorded, JobsReported,
@@ -61,6 +64,9 @@ pub struct ControlPlaneSync {
     desired: Desired,
     status: Status,
     contact: Contact,
+    withheld: Withheld,
+    /// When the configuration on the disk was written, if one was read there.
+    stored_at: Option<DateTime<Utc>>,
     /// Answers that say that the device was deleted.
     deleted: WipeGuard,
     keeping: Keeping,
@@ -68,10 +74,12 @@ pub struct ControlPlaneSync {
     has_begun: bool,
     errands: Errands,
     timers: BTreeMap<Errand, SpawnHandle>,
-    /// The last failure of each errand, so that it is logged once.
-    failures: BTreeMap<Errand, String>,
+    /// The last failure of each question, so that it is logged once.
+    failures: BTreeMap<Call, String>,
     /// The last trouble reported for each errand, so that it is one event.
     troubles: BTreeMap<Errand, String>,
+    /// Why the device cannot show who it is, as it was reported.
+    unusable: Option<String>,
     /// What was wrong with the source when it was last asked.
     problems: Vec<String>,
 }
@@ -92,6 +100,8 @@ impl ControlPlaneSync {
             desired: Desired::default(),
             status: Status::default(),
             contact: Contact::default(),
+            withheld: Withheld::default(),
+            stored_at: None,
             deleted: WipeGuard::default(),
             keeping: Keeping::Idle,
             has_begun: false,
@@ -99,6 +109,7 @@ impl ControlPlaneSync {
             timers: BTreeMap::new(),
             failures: BTreeMap::new(),
             troubles: BTreeMap::new(),
+            unusable: None,
             problems: Vec::new(),
         }
     }
@@ -168,107 +179,6 @@ impl Handler<ActorHealthChanged> for ControlPlaneSync {
             self.publish();
         }
         self.status.actor_health(message.actor, message.health, now);
-    }
-}
-
-// ---- errands: when ----------------------------------------------------------------------------
-
-impl ControlPlaneSync {
-    fn after(&mut self, delay: Duration, errand: Errand, ctx: &mut Context<Self>) {
-        let timer = ctx.run_later(delay, move |actor, ctx| actor.run(errand, ctx));
-        if let Some(former) = self.timers.insert(errand, timer) {
-            ctx.cancel_future(former);
-        }
-    }
-
-    fn now(&mut self, errand: Errand, ctx: &mut Context<Self>) {
-        self.after(Duration::ZERO, errand, ctx);
-    }
-
-    /// Asks for the configuration; once more after an answer that may be of before.
-    fn want_configuration(&mut self, ctx: &mut Context<Self>) {
-        let progress = self.errands.of(Errand::Configuration);
-        progress.is_outdated = progress.is_under_way;
-        self.now(Errand::Configuration, ctx);
-    }
-
-    /// Starts the questions that only a member may ask.
-    fn ask_all(&mut self, ctx: &mut Context<Self>) {
-        if self.is_member() {
-            for errand in [Errand::Configuration, Errand::Heartbeat, Errand::Control] {
-                self.now(errand, ctx);
-            }
-        }
-    }
-
-    /// Sends a changed status early, unless the control plane has trouble enough.
-    fn hurry(&mut self, ctx: &mut Context<Self>) {
-        let heartbeat = self.errands.of(Errand::Heartbeat);
-        let may_hurry = !heartbeat.is_under_way && heartbeat.failures.count() == 0;
-        if let Some(delay) = self.status.early(self.clock.now().monotonic)
-            && may_hurry
-            && self.is_member()
-        {
-            self.after(delay, Errand::Heartbeat, ctx);
-        }
-    }
-
-    fn run(&mut self, errand: Errand, ctx: &mut Context<Self>) {
-        self.timers.remove(&errand);
-        if !self.has_begun || self.errands.of(errand).is_under_way {
-            return;
-        }
-        match errand {
-            Errand::Publication => {
-                self.publish_each_period(ctx);
-                self.after(PUBLICATION_PERIOD, errand, ctx);
-            }
-            Errand::Enrolment => self.pursue_membership(ctx),
-            Errand::Configuration => self.fetch(ctx),
-            Errand::Heartbeat => self.beat(ctx),
-            Errand::Control => self.listen(ctx),
-        }
-    }
-
-    /// Waits for an answer beside everything else.
-    fn await_answer<T: 'static>(
-        &mut self,
-        errand: Errand,
-        answer: Answer<T>,
-        ctx: &mut Context<Self>,
-        take: impl FnOnce(&mut Self, Result<T, ControlPlaneError>, &mut Context<Self>) + 'static,
-    ) {
-        let due = self.vitals.due_by(self.clock.now().monotonic + ERRAND_DEADLINE);
-        self.errands.of(errand).is_under_way = true;
-        let answer = answer.into_actor(self).map(move |answer, actor, ctx| {
-            drop(due);
-            actor.errands.of(errand).is_under_way = false;
-            let now = actor.clock.now().wall;
-            actor.contact.answered(errand, answer.as_ref().err(), now);
-            actor.note(errand, answer.as_ref().err().map(ToString::to_string));
-            if answer.as_ref().is_err_and(ControlPlaneError::is_about_identity) {
-                actor.read_identity_again();
-            }
-            take(actor, answer, ctx);
-            if std::mem::take(&mut actor.errands.of(errand).is_outdated) {
-                actor.now(errand, ctx);
-            }
-        });
-        ctx.spawn(answer);
-    }
-
-    /// Plans the next run of `errand`: after a period, or later with each failure.
-    fn again(&mut self, errand: Errand, is_good: bool, ctx: &mut Context<Self>) {
-        let period = self.desired.period();
-        let progress = self.errands.of(errand);
-        let delay = progress.finished(is_good, period, fastrand::f64());
-        self.after(delay, errand, ctx);
-    }
-
-    /// Plans the next run while something is said that must be repeated to be believed.
-    fn recheck(&mut self, errand: Errand, ctx: &mut Context<Self>) {
-        self.errands.of(errand).failures.reset();
-        self.after(self.desired.period().min(RECHECK), errand, ctx);
     }
 }
 

@@ -9,9 +9,10 @@ use futures_util::future::{LocalBoxFuture, select};
 use tempfile::TempDir;
 
 use super::*;
-use crate::control_plane_sync::ControlAnswer;
-use crate::control_plane_sync::control_plane_error::{Call, Message};
+use crate::control_plane_sync::control_plane_error::{Call, ControlPlaneError, Message};
 use crate::control_plane_sync::{AgentStatus, EnrolmentAnswer, Restored, manifests_in};
+use crate::control_plane_sync::{ControlAnswer, advice};
+use crate::messages::{ControlPlaneReport, GetControlPlane};
 use crate::supervisor::Slot;
 use crate::testing::control_plane::FakeControlPlane;
 use crate::workload::{
@@ -51,6 +52,7 @@ struct Shelf(Rc<RefCell<ShelfContents>>);
 #[derive(Default)]
 struct ShelfContents {
     kept: Option<Configuration>,
+    stored_at: Option<DateTime<Utc>>,
     saves: usize,
     is_broken: bool,
     hangs: bool,
@@ -60,10 +62,12 @@ struct ShelfContents {
 
 impl ConfigurationStore for Shelf {
     fn load(&self) -> LocalBoxFuture<'static, Restored> {
-        let (configuration, seconds) = (self.0.borrow().kept.clone(), self.0.borrow().reads_for);
+        let contents = self.0.borrow();
+        let (configuration, stored_at) = (contents.kept.clone(), contents.stored_at);
+        let seconds = contents.reads_for;
         Box::pin(async move {
             after(seconds).await;
-            Restored { configuration, ..Restored::default() }
+            Restored { configuration, stored_at, ..Restored::default() }
         })
     }
 
@@ -773,4 +777,166 @@ async fn devices_do_not_come_back_together_after_an_outage() {
     assert!(*longest <= Duration::from_secs(301));
     assert!(*shortest >= Duration::from_secs(150));
     assert!(*longest - *shortest > Duration::from_secs(5));
+}
+
+async fn reported(actor: &Addr<ControlPlaneSync>) -> ControlPlaneReport {
+    actor.send(GetControlPlane).await.unwrap()
+}
+
+async fn missing(actor: &Addr<ControlPlaneSync>) -> Vec<String> {
+    reported(actor).await.missing
+}
+
+#[actix::test]
+async fn a_device_whose_edgedevice_was_made_by_hand_asks_ever_more_slowly_and_says_the_way_out() {
+    let bench = Bench::new();
+    bench.api.script(|it| it.registration = Err(failure(Call::Registration, 404)));
+    let actor = bench.start();
+    after(3600).await;
+    let asked = bench.count(Call::Enrolment) + bench.count(Call::Registration);
+    assert!((20..=70).contains(&asked), "{asked} questions in an hour");
+    let told = missing(&actor).await;
+    assert!(told.len() == 1 && told[0].ends_with(advice::MADE_BY_HAND), "{told:?}");
+    bench.api.script(|it| it.registration = Ok(()));
+    after(310).await;
+    assert_eq!(bench.in_force(), Some(vec!["web".to_owned()]));
+    assert_eq!(bench.events(), ["DeviceNotEnrolled"]);
+    assert_eq!(missing(&actor).await, [""; 0]);
+}
+
+#[actix::test]
+async fn a_device_that_is_approved_a_moment_after_its_enrolment_is_no_trouble() {
+    let bench = Bench::new();
+    bench.api.script(|it| it.registration = Err(failure(Call::Registration, 404)));
+    let _actor = bench.start();
+    after(1).await;
+    bench.api.script(|it| it.registration = Ok(()));
+    after(10).await;
+    assert_eq!(bench.in_force(), Some(vec!["web".to_owned()]));
+    assert_eq!(bench.events(), [""; 0]);
+}
+
+#[actix::test]
+async fn a_configuration_that_does_not_come_for_three_periods_degrades_the_health() {
+    let bench = Bench::new();
+    let actor = bench.start();
+    after(5).await;
+    bench.api.script(|it| it.configuration = Err(failure(Call::Configuration, 500)));
+    after(180).await;
+    assert_eq!(missing(&actor).await, [""; 0]);
+    after(600).await;
+    let told = missing(&actor).await;
+    assert!(told.len() == 1 && told[0].ends_with(advice::MISSING_OBJECT), "{told:?}");
+    let age = reported(&actor).await.configuration_age.unwrap();
+    assert!(age > MINUTE * 11, "{age:?}");
+    assert_eq!(bench.in_force(), Some(vec!["web".to_owned()]), "what is known stays in force");
+    assert_eq!(bench.events(), ["ControlPlaneWithholds"]);
+    let last = bench.api.record().heartbeats.pop().unwrap();
+    assert_eq!(last.status, AgentStatus::Degraded);
+    bench.api.script(|it| it.configuration = Ok(configuration(&["web"])));
+    after(400).await;
+    assert_eq!(missing(&actor).await, [""; 0]);
+    let last = bench.api.record().heartbeats.pop().unwrap();
+    assert_eq!(last.status, AgentStatus::Up);
+}
+
+#[actix::test]
+async fn whatever_the_control_plane_withholds_is_told_with_its_likely_cause() {
+    let refused = |call, status| Err(failure(call, status));
+    for (enrolment, registration, expected) in [
+        (Ok(EnrolmentAnswer::Pending), Ok(()), advice::NOT_APPROVED),
+        (refused(Call::Enrolment, 401), Ok(()), advice::OTHER_AUTHORITY),
+        (
+            Ok(EnrolmentAnswer::Approved),
+            Err(failure(Call::Registration, 500)),
+            advice::REGISTERED_BEFORE,
+        ),
+        (
+            Ok(EnrolmentAnswer::Approved),
+            Err(failure(Call::Registration, 401)),
+            advice::OTHER_AUTHORITY,
+        ),
+        (
+            Ok(EnrolmentAnswer::Approved),
+            Err(failure(Call::Registration, 403)),
+            advice::OTHER_DEVICE,
+        ),
+    ] {
+        let bench = Bench::new();
+        bench.api.script(|it| {
+            it.enrolment = enrolment;
+            it.registration = registration;
+        });
+        let actor = bench.start();
+        after(150).await;
+        assert_eq!(missing(&actor).await, [""; 0], "{expected}");
+        after(1800).await;
+        let told = missing(&actor).await;
+        assert!(told.len() == 1 && told[0].ends_with(expected), "{expected}: {told:?}");
+        bench.api.script(|it| {
+            it.enrolment = Ok(EnrolmentAnswer::Approved);
+            it.registration = Ok(());
+        });
+        after(310).await;
+        assert_eq!(missing(&actor).await, [""; 0], "{expected}");
+        assert_eq!(bench.events(), ["ControlPlaneWithholds"], "{expected}");
+    }
+}
+
+#[actix::test]
+async fn an_authority_that_was_rebuilt_is_told_although_the_device_was_registered() {
+    let bench = Bench::new();
+    let actor = bench.start();
+    after(5).await;
+    bench.api.script(|it| {
+        it.configuration = Err(failure(Call::Configuration, 401));
+        it.heartbeat = Err(failure(Call::Heartbeat, 401));
+        it.control = Err(failure(Call::Control, 401));
+        it.registration = Err(failure(Call::Registration, 401));
+        it.enrolment = Err(failure(Call::Enrolment, 401));
+    });
+    after(1800).await;
+    let told = missing(&actor).await;
+    assert!(told.iter().any(|text| text.ends_with(advice::OTHER_AUTHORITY)), "{told:?}");
+    let asked = bench.api.record().asked.len();
+    assert!(asked < 150, "{asked} questions in half an hour");
+}
+
+#[actix::test]
+async fn an_identity_that_cannot_be_shown_is_told_once_whatever_asks() {
+    let bench = Bench::new();
+    let actor = bench.start();
+    after(5).await;
+    let key = bench.folder.path().join("identity/device.key");
+    let kept = std::fs::read(&key).unwrap();
+    std::fs::remove_file(&key).unwrap();
+    actor.send(ConfigurationWanted).await.unwrap();
+    after(1200).await;
+    let told = missing(&actor).await;
+    assert!(!told.is_empty(), "nothing is asked any more");
+    crate::private_file::write_new(&key, &kept).unwrap();
+    after(400).await;
+    assert_eq!(missing(&actor).await, [""; 0]);
+    let told = bench.events().into_iter().filter(|reason| *reason == "IdentityUnusable").count();
+    assert_eq!(told, 1, "{:?}", bench.events());
+}
+
+#[actix::test]
+async fn the_age_of_a_configuration_of_the_disk_is_known_from_the_disk() {
+    let bench = Bench::new();
+    {
+        let mut shelf = bench.shelf.0.borrow_mut();
+        shelf.kept = Some(configuration(&["stored"]));
+        shelf.stored_at = Some("2026-11-21T12:00:00Z".parse().unwrap());
+    }
+    bench.api.script(|it| it.enrolment = Err(unreachable(Call::Enrolment)));
+    let actor = bench.start();
+    after(60).await;
+    let report = reported(&actor).await;
+    assert_eq!(report.configuration_received, None);
+    assert_eq!(report.configuration_stored, Some("2026-11-21T12:00:00Z".parse().unwrap()));
+    assert_eq!(report.configuration_age, Some(MINUTE * (2 * 24 * 60 + 1)));
+    // To a clock that was never set it is of the future.
+    bench.clock.step(chrono::TimeDelta::days(-365 * 50));
+    assert_eq!(reported(&actor).await.configuration_age, None);
 }

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::control_plane_error::ControlPlaneError;
 use super::errands::Errand;
+use crate::clock::Moment;
 use crate::messages::{CallError, Calls};
 
 /// What is remembered of all answers. It outlives the actor's restart.
@@ -14,7 +15,7 @@ pub(crate) struct Contact {
     /// Since when every question got some answer, good or bad.
     pub(crate) connected_since: Option<DateTime<Utc>>,
     pub(crate) last_heartbeat: Option<DateTime<Utc>>,
-    pub(crate) configuration_received: Option<DateTime<Utc>>,
+    pub(crate) configuration_received: Option<Moment>,
     pub(crate) configuration_changed: Option<DateTime<Utc>>,
     pub(crate) last_error: Option<CallError>,
     pub(crate) calls: BTreeMap<&'static str, Calls>,
@@ -26,23 +27,23 @@ impl Contact {
         &mut self,
         errand: Errand,
         failure: Option<&ControlPlaneError>,
-        now: DateTime<Utc>,
+        now: Moment,
     ) {
         let calls = self.calls.entry(errand.as_str()).or_default();
         calls.requests += 1;
         match failure {
             None => match errand {
-                Errand::Heartbeat => self.last_heartbeat = Some(now),
+                Errand::Heartbeat => self.last_heartbeat = Some(now.wall),
                 Errand::Configuration => self.configuration_received = Some(now),
                 Errand::Enrolment | Errand::Control | Errand::Publication => {}
             },
             Some(error) => {
                 calls.errors += 1;
-                self.last_error = Some(CallError { at: now, message: error.to_string() });
+                self.last_error = Some(CallError { at: now.wall, message: error.to_string() });
             }
         }
         if failure.is_none_or(is_an_answer) {
-            self.connected_since.get_or_insert(now);
+            self.connected_since.get_or_insert(now.wall);
         } else {
             self.connected_since = None;
         }
@@ -93,7 +94,8 @@ mod tests {
             (4, Some(&silence), None),
             (5, None, Some(5)),
         ] {
-            contact.answered(Errand::Heartbeat, failure, at(second));
+            let now = Moment { monotonic: crate::clock::Monotonic::default(), wall: at(second) };
+            contact.answered(Errand::Heartbeat, failure, now);
             assert_eq!(contact.connected_since, since.map(at), "after {second} s");
         }
         assert_eq!(contact.last_heartbeat, Some(at(5)));

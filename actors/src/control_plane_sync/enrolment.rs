@@ -3,7 +3,7 @@
 //! ```text
 //!  Unenrolled ──enrol: 208──▶ Enrolled ──register: 200──▶ Registered ──2/3 of life, or 401──▶ renew
 //!      ▲                         │                           │                                  │
-//!      └───── register: 404 ─────┘◀──────── expelled ────────┘◀────────── 401 ──────────────────┘
+//!      └─ register: 404, slower ─┘◀──────── expelled ────────┘◀────────── 401 ──────────────────┘
 //! ```
 
 use std::time::Duration;
@@ -24,6 +24,8 @@ const RENEWAL_JITTER: f64 = 0.05;
 /// Shortest time from one certificate to the renewal of it by age: to a clock that is far ahead
 /// each certificate is old as soon as it comes.
 const MIN_RENEWAL_INTERVAL: Duration = Duration::from_secs(60 * 60);
+/// After so many enrolments without effect people are told.
+const TELLING_ROUNDS: u32 = 3;
 /// The wall clock is looked at so often, because it may jump.
 const CLOCK_CHECK: Duration = Duration::from_secs(60 * 60);
 
@@ -76,6 +78,8 @@ pub(crate) enum Notice {
     RegistrationForbidden,
     /// The control plane no longer accepts the device's own certificate, not even for renewal.
     IdentityRefused,
+    /// The control plane takes the device for enrolled and knows nothing of its enrolment.
+    MadeByHand,
 }
 
 /// The state machine; one call is under way at most.
@@ -91,6 +95,8 @@ pub(crate) struct Enrolment {
     /// Certificates refused in a row.
     refusals: Failures,
     failures: Failures,
+    /// Times in a row that it was enrolled and then unknown: the next enrolment ends no failure.
+    rounds: Failures,
     not_before: Monotonic,
     /// When a certificate came last in this life.
     received: Option<Monotonic>,
@@ -111,6 +117,7 @@ impl Enrolment {
             is_refused: false,
             refusals: Failures::default(),
             failures: Failures::default(),
+            rounds: Failures::default(),
             not_before: Monotonic::default(),
             received: None,
             renewal_share: RENEWAL_SHARE - RENEWAL_JITTER * random.clamp(0.0, 1.0),
@@ -142,13 +149,18 @@ impl Enrolment {
         if wait.is_zero() { Next::Now(step) } else { Next::After(wait) }
     }
 
-    /// Takes the answer to an enrolment.
-    pub(crate) fn enrolled(&mut self, answer: EnrolmentAnswer, now: Moment, random: f64) {
+    /// Takes the answer to an enrolment; returns whether the device is enrolled by it, as far as one
+    /// can tell.
+    pub(crate) fn enrolled(&mut self, answer: EnrolmentAnswer, now: Moment, random: f64) -> bool {
         match answer {
-            EnrolmentAnswer::Pending => self.wait(now, random),
+            EnrolmentAnswer::Pending => {
+                self.wait(now, random);
+                false
+            }
             EnrolmentAnswer::Approved => {
                 self.stage = Stage::Enrolled;
                 self.proceed();
+                self.rounds.count() == 0
             }
         }
     }
@@ -160,6 +172,7 @@ impl Enrolment {
         self.received = Some(now);
         self.registration_unanswered = false;
         self.is_refused = false;
+        self.rounds.reset();
         self.proceed();
     }
 
@@ -178,7 +191,10 @@ impl Enrolment {
         match (step, error) {
             (Step::Register, ControlPlaneError::DeviceUnknown { .. }) => {
                 self.stage = Stage::Unenrolled;
-                None
+                self.rounds.add();
+                self.not_before = self.not_before.max(now.monotonic + self.rounds.delay(random));
+                // Before that an approval may be under way.
+                (self.rounds.count() >= TELLING_ROUNDS).then_some(Notice::MadeByHand)
             }
             (Step::Register, _) if is_forbidden => {
                 self.not_before = now.monotonic + capped(random);

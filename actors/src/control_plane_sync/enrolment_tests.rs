@@ -133,6 +133,43 @@ fn a_registration_that_is_not_approved_yet_enrols_again() {
 }
 
 #[test]
+fn a_device_that_is_enrolled_but_never_known_asks_ever_more_slowly_and_is_told() {
+    let mut enrolment = Enrolment::new(None, false, 0.0);
+    let (mut waits, mut notices) = (Vec::new(), Vec::new());
+    for round in 0..11 {
+        let is_news = enrolment.enrolled(EnrolmentAnswer::Approved, at(0), 0.0);
+        assert_eq!(is_news, round == 0);
+        assert_eq!(enrolment.next(at(0)), Next::Now(Step::Register));
+        let unknown = error(Call::Registration, 404);
+        notices.push(enrolment.failed(Step::Register, &unknown, at(0), 0.0));
+        if let Next::After(wait) = enrolment.next(at(0)) {
+            waits.push(wait.as_secs());
+        }
+    }
+    assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+    assert_eq!(notices[..2], [None, None], "an approval may be under way");
+    assert!(notices[2..].iter().all(|notice| *notice == Some(Notice::MadeByHand)));
+    // Once somebody has mended it, the device is as any other.
+    enrolment.enrolled(EnrolmentAnswer::Approved, at(0), 0.0);
+    enrolment.registered(month(), at(0).monotonic);
+    enrolment.expelled(at(0), 0.0);
+    assert!(enrolment.enrolled(EnrolmentAnswer::Approved, at(1), 0.0));
+}
+
+#[test]
+fn failures_between_two_rounds_do_not_hasten_the_next_one() {
+    let mut enrolment = Enrolment::new(None, false, 0.0);
+    for _ in 0..9 {
+        enrolment.enrolled(EnrolmentAnswer::Approved, at(0), 0.0);
+        enrolment.failed(Step::Register, &error(Call::Registration, 404), at(0), 0.0);
+        enrolment.failed(Step::Enrol, &error(Call::Enrolment, 503), at(0), 0.0);
+    }
+    enrolment.enrolled(EnrolmentAnswer::Approved, at(0), 0.0);
+    enrolment.failed(Step::Register, &error(Call::Registration, 404), at(0), 0.0);
+    assert_eq!(enrolment.next(at(0)), Next::After(Duration::from_secs(300)));
+}
+
+#[test]
 fn a_500_after_a_lost_answer_is_reported_as_forbidden_and_retried_at_the_cap() {
     let mut enrolment = enrolled();
     let lost =

@@ -1,6 +1,7 @@
 //! ControlPlaneSync: what the control plane, or a folder of manifests, wants of this device.
 
 mod actor;
+pub mod advice;
 mod api;
 mod certificate;
 mod client;
@@ -29,6 +30,7 @@ mod store;
 mod tls;
 mod wipe_guard;
 mod wire;
+mod withheld;
 
 pub use actor::{ControlPlaneSync, SyncDeps};
 pub use api::{

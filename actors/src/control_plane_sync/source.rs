@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use futures_util::future::LocalBoxFuture;
 
 use super::api::{ConfigurationSource, ControlPlaneApi};
@@ -59,6 +60,8 @@ pub struct Restored {
     pub former: Option<Configuration>,
     /// Whether a newer one was there and is damaged.
     pub is_outdated: bool,
+    /// When `configuration` was kept, by the wall clock of then.
+    pub stored_at: Option<DateTime<Utc>>,
     /// What is wrong with the files, in plain words.
     pub problems: Vec<String>,
 }
@@ -87,6 +90,7 @@ impl ConfigurationStore for Disk {
                     configuration: loaded.configuration,
                     former: loaded.former,
                     is_outdated: !loaded.problems.is_empty(),
+                    stored_at: loaded.stored_at,
                     problems: loaded.problems.iter().map(|it| described(it)).collect(),
                 },
                 // What is there is not known: nothing may go for not being in it.

@@ -98,17 +98,19 @@ impl Status {
         self.has_news.then_some(wait)
     }
 
-    /// Takes what the next heartbeat says.
+    /// Takes what the next heartbeat says; `lacks` says that something did not come that the control
+    /// plane should have given.
     pub(crate) fn take(
         &mut self,
         configuration: Option<&Configuration>,
+        lacks: bool,
         now: Monotonic,
     ) -> Heartbeat {
         self.has_news = false;
         self.last_sent = Some(now);
         self.under_way = self.events.take();
         Heartbeat {
-            status: if self.is_whole() { AgentStatus::Up } else { AgentStatus::Degraded },
+            status: if self.is_whole() && !lacks { AgentStatus::Up } else { AgentStatus::Degraded },
             configuration_version: configuration.and_then(|it| it.version.clone()),
             jobs: Arc::clone(&self.jobs),
             events: self.under_way.clone(),
@@ -150,7 +152,7 @@ mod tests {
             message: format!("\u{1b}]0;x\u{7}{}", "ü".repeat(2_000)),
             at: DateTime::UNIX_EPOCH,
         });
-        let heartbeat = status.take(None, Monotonic::from_start(Duration::ZERO));
+        let heartbeat = status.take(None, false, Monotonic::from_start(Duration::ZERO));
         for events in [heartbeat.events, status.recent_events()] {
             let message = &events[0].message;
             assert!(message.starts_with(r"\u{1b}]0;x\u{7}ü"), "{message}");

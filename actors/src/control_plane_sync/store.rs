@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 pub(crate) use last_good::{with_last_good, with_unnamed};
 
+use chrono::{DateTime, Utc};
 use format::FormatError;
 
 use crate::digest::Digest;
@@ -89,6 +90,8 @@ pub(crate) struct Loaded {
     pub(crate) configuration: Option<Configuration>,
     /// The generation before it, if it is good.
     pub(crate) former: Option<Configuration>,
+    /// When the newest good one was written, by the wall clock of then.
+    pub(crate) stored_at: Option<DateTime<Utc>>,
     /// What is wrong with the generations that are not; to be logged, no reason to stop.
     pub(crate) problems: Vec<StoreError>,
 }
@@ -132,6 +135,9 @@ impl Store {
                         loaded.former = self.read(GENERATIONS[1]).ok().flatten();
                     }
                     loaded.configuration = Some(configuration);
+                    let modified =
+                        fs::metadata(self.folder.join(name)).and_then(|it| it.modified());
+                    loaded.stored_at = modified.ok().map(DateTime::from);
                     return loaded;
                 }
                 Ok(None) => {}

@@ -72,11 +72,14 @@ impl Answers {
             }
         }
         if let Some(control_plane) = &self.control_plane {
-            if control_plane.connected_since.is_none() {
-                let error = control_plane.last_error.as_ref();
-                let why = error.map_or("nothing was heard yet", |error| error.message.as_str());
+            let error = control_plane.last_error.as_ref();
+            let why = error.map_or("nothing was heard yet", |error| error.message.as_str());
+            // What has been missing for long is told with the way out.
+            let is_told = control_plane.missing.iter().any(|missing| missing.contains(why));
+            if control_plane.connected_since.is_none() && !is_told {
                 reasons.push(format!("the desired state cannot be asked for: {why}"));
             }
+            reasons.extend(control_plane.missing.iter().cloned());
             if control_plane.certificate_expires.is_some_and(|at| at <= now) {
                 reasons.push("the device's certificate has expired".to_owned());
             }
@@ -129,6 +132,7 @@ pub(super) fn without_time(mut status: Value) -> Value {
         ("", "time"),
         ("/agent", "uptime_seconds"),
         ("/control_plane/certificate", "expires_in_seconds"),
+        ("/control_plane/configuration", "age_seconds"),
     ] {
         remove(status.pointer_mut(place), field);
     }
@@ -157,6 +161,8 @@ fn control_plane(about: &About, report: Option<&ControlPlaneReport>, now: Moment
             "version": report.configuration_version,
             "received_at": report.configuration_received.map(time),
             "changed_at": report.configuration_changed.map(time),
+            "stored_at": report.configuration_stored.map(time),
+            "age_seconds": report.configuration_age.map(|age| age.as_secs()),
         })
     });
     let certificate = report.certificate_expires.map(|at| {

@@ -145,7 +145,9 @@ impl<T: 'static> Future for Awaited<T> {
 impl<T: 'static> Drop for Awaited<T> {
     /// Hands the question over to those that are heard out.
     fn drop(&mut self) {
-        let Some(work) = self.work.take().filter(|_| self.was_sent) else { return };
+        // What has just panicked cannot go on.
+        let goes_on = self.was_sent && !std::thread::panicking();
+        let Some(work) = self.work.take().filter(|_| goes_on) else { return };
         self.queue.give_up(self.id);
         let (queue, question, began) = (Rc::clone(&self.queue), self.question, self.began);
         let time = hearing(question, self.limit);

@@ -49,7 +49,8 @@ pub(super) async fn start(
     is_absent: bool,
 ) -> Result<(Notes, Vec<ContainerRow>), CommandError> {
     let silent = |error: PodmanError| unavailable(&error);
-    let is_untouched = settle(bench, workload, deadline).await?;
+    let left = bench.left(deadline).saturating_sub(ANSWER_MARGIN);
+    let is_untouched = bench.settle(&workload.id, left).await.map_err(silent)?;
     let rows = match is_absent && is_untouched {
         true => Vec::new(),
         false => bench.containers_of(&workload.id).await.map_err(silent)?,
@@ -86,23 +87,6 @@ pub(super) async fn start(
         // Without podman nothing can be removed; the next start does.
         Err(error) => Err(error),
     }
-}
-
-/// Waits until podman has done with the pod what an earlier command gave up: what it made may run, and
-/// what is made beside it may be removed by it. Returns whether there was nothing.
-///
-/// # Errors
-/// podman does not come to an end.
-async fn settle(
-    bench: &Workbench,
-    workload: &Workload,
-    deadline: Monotonic,
-) -> Result<bool, CommandError> {
-    let left = bench.left(deadline).saturating_sub(ANSWER_MARGIN);
-    let settled = timeout(left, bench.api.settled(workload.id.as_str())).await;
-    let timed_out = |_| PodmanError::Timeout { call: "finish an earlier command", after: left };
-    let had_to_wait = settled.map_err(timed_out).map_err(|error| unavailable(&error))?;
-    Ok(!had_to_wait)
 }
 
 fn plan(

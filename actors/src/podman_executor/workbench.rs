@@ -110,6 +110,19 @@ impl Workbench {
         deadline.saturating_since(self.clock.now().monotonic)
     }
 
+    /// Waits until podman has done with the pod `id` what an earlier command gave up: what it made may
+    /// run, and what is made beside it may be removed by it. Returns whether there was nothing.
+    pub(super) async fn settle(
+        &self,
+        id: &WorkloadId,
+        within: Duration,
+    ) -> Result<bool, PodmanError> {
+        let settled = timeout(within, self.api.settled(id.as_str())).await;
+        let timed_out =
+            |_| PodmanError::Timeout { call: "finish an earlier command", after: within };
+        Ok(!settled.map_err(timed_out)?)
+    }
+
     /// Returns the containers of this device's pods.
     pub(super) async fn containers(&self) -> Result<Vec<ContainerRow>, PodmanError> {
         let mut rows = self.api.containers().await?;

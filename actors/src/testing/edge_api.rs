@@ -153,6 +153,11 @@ impl EdgeApi {
         self.state.lock().set_workloads(workloads);
     }
 
+    /// Makes a device as `kubectl apply` does, before it has enrolled.
+    pub fn make_device_by_hand(&self, device: &str) {
+        self.state.lock().make_by_hand(device);
+    }
+
     /// Deletes a device as `kubectl delete edgedevice` does.
     pub fn delete_device(&self, device: &str) {
         self.state.lock().delete(device);

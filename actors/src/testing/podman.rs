@@ -22,6 +22,9 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -48,6 +51,8 @@ const REGISTRY: &str = "127.0.0.1:5000";
 const PREFIX: &str = "dw";
 /// Holds the process id of the test that a folder belongs to.
 const OWNER: &str = "owner";
+/// A slow service goes on for so long at a time.
+const AWAKE: Duration = Duration::from_millis(5);
 /// Time for anything here to come up.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Programs and the Debian packages that bring them.
@@ -158,6 +163,28 @@ impl HermeticPodman {
     /// Lets a halted service go on.
     pub fn resume(&self) {
         self.signal_service(Signal::CONT);
+    }
+
+    /// Makes the service so many times slower, until what is returned is dropped: it is halted most
+    /// of the time, and goes on with everything that it was asked.
+    #[must_use]
+    pub fn slow_down(self: &Arc<Self>, times: u32) -> Slowness {
+        let (podman, (stop, stopped)) = (Arc::clone(self), channel());
+        let thread = std::thread::spawn(move || {
+            use std::sync::mpsc::RecvTimeoutError::Timeout;
+            let waits = |time: Duration| stopped.recv_timeout(time) == Err(Timeout);
+            loop {
+                // Looked for each time: it may have been killed meanwhile.
+                let service = podman.service();
+                podman.signal(&service, Signal::CONT);
+                let goes_on = waits(AWAKE);
+                podman.signal(&service, Signal::STOP);
+                if !goes_on || !waits(AWAKE * (times - 1)) {
+                    return podman.resume();
+                }
+            }
+        });
+        Slowness { stop: Some(stop), thread: Some(thread) }
     }
 
     /// Kills the process that the service knows as `pid`: a container's, or its conmon.
@@ -291,12 +318,37 @@ impl HermeticPodman {
     }
 
     fn signal_service(&self, signal: Signal) {
-        for pid in descendants(pid_of(&self.wrapper)) {
+        self.signal(&self.service(), signal);
+    }
+
+    /// Returns the processes of the service.
+    fn service(&self) -> Vec<i32> {
+        let is_service = |pid: &i32| {
             let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             let arguments = String::from_utf8_lossy(&arguments).replace('\0', " ");
-            if arguments.contains("podman system service") && !arguments.contains("while") {
-                let _ = kill_process(Pid::from_raw(pid).unwrap(), signal);
-            }
+            arguments.contains("podman system service") && !arguments.contains("while")
+        };
+        descendants(pid_of(&self.wrapper)).into_iter().filter(is_service).collect()
+    }
+
+    fn signal(&self, processes: &[i32], signal: Signal) {
+        for pid in processes {
+            let _ = kill_process(Pid::from_raw(*pid).unwrap(), signal);
+        }
+    }
+}
+
+/// A service that is slower than usual, while this lives.
+pub struct Slowness {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Slowness {
+    fn drop(&mut self) {
+        self.stop.take();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
         }
     }
 }

@@ -56,6 +56,9 @@ fn control_plane(status: &Value, source: &Value) -> String {
     if let Some(ago) = ago(status, &source["last_heartbeat"]) {
         told.push(format!("heartbeat {ago} ago"));
     }
+    if let Some(age) = source["configuration"]["age_seconds"].as_i64() {
+        told.push(format!("configuration {} old", span(age)));
+    }
     if let Some(left) = source["certificate"]["expires_in_seconds"].as_i64() {
         told.push(match left {
             ..=0 => "certificate has expired".to_owned(),

@@ -16,7 +16,8 @@ fn status() -> Value {
         "control_plane": {
             "kind": "server", "place": "https://edge:8043", "stage": "registered",
             "connected_since": "2027-01-15T07:00:00Z", "last_heartbeat": "2027-01-15T07:59:50Z",
-            "configuration": null, "last_error": null, "problems": ["web.yaml does not parse"],
+            "configuration": { "version": "7", "received_at": null, "changed_at": null,
+                "stored_at": "2027-01-13T08:00:00Z", "age_seconds": 172_800 }, "last_error": null, "problems": ["web.yaml does not parse"],
             "certificate": { "expires_at": "2027-01-18T08:00:00Z", "expires_in_seconds": 259_200 },
         },
         "actors": [],
@@ -98,7 +99,7 @@ fn the_whole_agent_is_shown_as_tables() {
 agent           cam-01, version 1.2.3, up for 2 h
 health          degraded
                 podman_rootless is being restarted: boom
-server          https://edge:8043, registered, answers since 60 min, heartbeat 10 s ago, certificate expires in 3 d
+server          https://edge:8043, registered, answers since 60 min, heartbeat 10 s ago, configuration 2 d old, certificate expires in 3 d
                 web.yaml does not parse
 podman_rootful  available
 

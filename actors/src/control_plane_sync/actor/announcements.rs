@@ -8,9 +8,12 @@ use tokio::time::error::Elapsed;
 use tracing::{info, warn};
 
 use super::{ControlPlaneSync, ERRAND_DEADLINE, Keeping, PUBLICATION_PERIOD};
+use crate::control_plane_sync::advice::{MADE_BY_HAND, REGISTERED_BEFORE};
+use crate::control_plane_sync::control_plane_error::Call;
 use crate::control_plane_sync::desired::Desired;
 use crate::control_plane_sync::enrolment::Notice;
 use crate::control_plane_sync::errands::Errand;
+use crate::control_plane_sync::identity_error::described;
 use crate::control_plane_sync::membership::Membership;
 use crate::control_plane_sync::source::{Restored, Source};
 use crate::messages::{ProfilesConfigured, WorkloadsConfigured, tell};
@@ -35,6 +38,7 @@ impl ControlPlaneSync {
     }
 
     fn restored(&mut self, restored: Restored) {
+        self.stored_at = restored.stored_at;
         self.desired = Desired::restored(restored.configuration, restored.is_outdated)
             .after(restored.former.map(|former| former.workloads).unwrap_or_default());
         for problem in restored.problems {
@@ -87,6 +91,7 @@ impl ControlPlaneSync {
     /// Tells what shall run once more, and keeps it if the disk refused it before.
     pub(super) fn publish_each_period(&mut self, ctx: &mut Context<Self>) {
         self.publish();
+        self.note_missing();
         if self.keeping == Keeping::Missing {
             self.keep_and_publish(ctx);
         }
@@ -142,11 +147,8 @@ impl ControlPlaneSync {
 
     pub(super) fn announce(&mut self, notice: Notice) {
         let (reason, text) = match notice {
-            Notice::RegistrationForbidden => (
-                "RegistrationForbidden",
-                "the control plane gave this device a certificate before and refuses another: \
-                 ask the administrator to delete the EdgeDevice",
-            ),
+            Notice::RegistrationForbidden => ("RegistrationForbidden", REGISTERED_BEFORE),
+            Notice::MadeByHand => ("DeviceNotEnrolled", MADE_BY_HAND),
             Notice::IdentityRefused => (
                 "IdentityRefused",
                 "the control plane no longer accepts the device's certificate: \
@@ -156,21 +158,43 @@ impl ControlPlaneSync {
         self.trouble(Errand::Enrolment, reason, text.to_owned());
     }
 
-    /// Logs how an errand went, once for each change.
-    pub(super) fn note(&mut self, errand: Errand, failure: Option<String>) {
+    /// Logs how a question was answered, once for each change.
+    pub(super) fn note(&mut self, call: Call, failure: Option<String>) {
         match failure {
             None => {
-                self.troubles.remove(&errand);
-                if self.failures.remove(&errand).is_some() {
-                    info!(errand = errand.as_str(), "control plane answered again");
+                if self.failures.remove(&call).is_some() {
+                    info!(errand = %call, "control plane answered again");
                 }
             }
             Some(error) => {
-                if self.failures.get(&errand) != Some(&error) {
-                    warn!(errand = errand.as_str(), %error, "control plane gave no usable answer");
-                    self.failures.insert(errand, error);
+                if self.failures.get(&call) != Some(&error) {
+                    warn!(errand = %call, %error, "control plane gave no usable answer");
+                    self.failures.insert(call, error);
                 }
             }
+        }
+    }
+
+    /// Reports what the control plane has not given for three periods, each thing once.
+    pub(super) fn note_missing(&mut self) {
+        let now = self.clock.now().monotonic;
+        for text in self.withheld.news(self.desired.period(), now) {
+            let is_told = |told: &String| {
+                told.split_once(": ").is_some_and(|(_, advice)| text.ends_with(advice))
+            };
+            if !self.troubles.values().any(is_told) {
+                self.report(EventKind::Warn, "ControlPlaneWithholds", text);
+            }
+        }
+    }
+
+    /// Reports once why the device cannot show who it is, whatever it wants to ask.
+    pub(super) fn identity_trouble(&mut self, call: Call, error: &dyn std::error::Error) {
+        let message = described(error);
+        self.withheld.unable(call, message.clone(), self.clock.now().monotonic);
+        if self.unusable.as_ref() != Some(&message) {
+            self.unusable = Some(message.clone());
+            self.report(EventKind::Warn, "IdentityUnusable", message);
         }
     }
 

@@ -12,15 +12,25 @@ impl Handler<GetControlPlane> for ControlPlaneSync {
     fn handle(&mut self, _: GetControlPlane, _: &mut Self::Context) -> Self::Result {
         let enrolment = self.membership.as_ref().map(|it| &it.enrolment);
         let configuration = self.desired.current();
+        let now = self.clock.now();
+        let received = self.contact.configuration_received;
+        let stored = self.stored_at.filter(|_| received.is_none());
+        let age = match received {
+            Some(received) => Some(now.monotonic.saturating_since(received.monotonic)),
+            None => stored.and_then(|stored| (now.wall - stored).to_std().ok()),
+        };
         ControlPlaneReport {
             stage: enrolment.map(|it| it.stage().as_str()),
             connected_since: self.contact.connected_since,
             last_heartbeat: self.contact.last_heartbeat,
             is_configured: configuration.is_some(),
             configuration_version: configuration.and_then(|it| it.version.clone()),
-            configuration_received: self.contact.configuration_received,
+            configuration_received: received.map(|received| received.wall),
+            configuration_stored: stored,
+            configuration_age: age.filter(|_| configuration.is_some()),
             configuration_changed: self.contact.configuration_changed,
             last_error: self.contact.last_error.clone(),
+            missing: self.withheld.missing(self.desired.period(), now.monotonic),
             problems: self.problems.clone(),
             certificate_expires: enrolment.and_then(Enrolment::certificate_expires),
             calls: self.contact.calls.clone(),

@@ -389,6 +389,13 @@ function renderMetrics() {
   each($("metrics"), shown, (metric) => metric.name, buildMetric, updateMetric);
 }
 
+/** How old the configuration in force is. */
+function receipt(configuration) {
+  const { received_at: received, stored_at: stored } = configuration;
+  if (received) return ago(received);
+  return stored ? `not since the agent started; stored ${ago(stored)}` : "not since the agent started";
+}
+
 function renderSource() {
   const source = status.control_plane;
   write($("source-kind"), source?.kind === "folder" ? "Folder of manifests" : "Control plane");
@@ -401,7 +408,7 @@ function renderSource() {
     ["Answers", source.connected_since ? `since ${since(source.connected_since)}` : "not"],
     ["Heartbeat", ago(source.last_heartbeat)],
     ["Configuration", configuration ? configuration.version ?? "in force" : "none yet"],
-    ["Received", ago(configuration?.received_at)],
+    ["Received", configuration && receipt(configuration)],
     ["Changed", ago(configuration?.changed_at)],
     ["Certificate", certificate && (left > 0 ? `expires in ${span(left)}` : "has expired")],
     ["Last error", error && `${error.message} (${ago(error.at)})`],

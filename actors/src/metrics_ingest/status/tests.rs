@@ -39,6 +39,9 @@ fn control_plane() -> ControlPlaneReport {
         configuration_version: Some("7".to_owned()),
         configuration_received: Some(at(85)),
         configuration_changed: Some(at(2)),
+        configuration_stored: Some(at(0)),
+        configuration_age: Some(Duration::from_secs(5)),
+        missing: Vec::new(),
         last_error: Some(CallError { at: at(0), message: "no route".to_owned() }),
         problems: vec!["web.yaml does not parse".to_owned()],
         certificate_expires: Some(at(1_090)),
@@ -183,6 +186,20 @@ fn health_is_down_only_when_nothing_is_decided() {
             "degraded",
             Some("the device's certificate has expired"),
         ),
+        (
+            with(&|it| it.missing = vec!["configuration has failed".to_owned()]),
+            "degraded",
+            Some("configuration has failed"),
+        ),
+        (
+            with(&|it| {
+                it.connected_since = None;
+                it.missing = vec!["enrolment has failed: no route".to_owned()];
+            }),
+            "degraded",
+            Some("enrolment has failed: no route"),
+        ),
+        (runtime(RuntimeState::Slow, true), "degraded", Some("no socket")),
         (Answers { evaluator: None, ..well() }, "down", Some("profile_evaluator does not answer")),
     ] {
         let health = answers.health(at(90));
@@ -196,6 +213,9 @@ fn time_alone_changes_nothing_that_is_told_again() {
     let asked = |answers: &Answers, posts, now| without_time(status(&about(), answers, posts, now));
     let before = asked(&whole(), Posts::default(), now());
     let mut later = whole();
+    if let Some(control_plane) = &mut later.control_plane {
+        control_plane.configuration_age = Some(Duration::from_secs(12));
+    }
     for metric in later.evaluator.iter_mut().flat_map(|it| &mut it.metrics) {
         metric.age += Duration::from_secs(7);
     }

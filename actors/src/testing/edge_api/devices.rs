@@ -50,6 +50,8 @@ struct Device {
     approved: bool,
     /// The label that allows a registration certificate to register it, once.
     may_register: bool,
+    /// Made with kubectl: known to whoever enrols, and never enrolled.
+    made_by_hand: bool,
 }
 
 impl Default for Devices {
@@ -82,6 +84,10 @@ impl Devices {
     pub(crate) fn set_workloads(&mut self, workloads: Vec<Value>) {
         self.version += 1;
         self.configuration.insert("workloads".to_owned(), Value::Array(workloads));
+    }
+
+    pub(crate) fn make_by_hand(&mut self, device: &str) {
+        self.by_id.entry(device.to_owned()).or_default().made_by_hand = true;
     }
 
     pub(crate) fn delete(&mut self, device: &str) {
@@ -216,7 +222,7 @@ impl Devices {
         let namespace = content.get("target_namespace").and_then(Value::as_str);
         let approval_after = self.approval_after;
         let device = self.by_id.entry(id.to_owned()).or_default();
-        if device.approved {
+        if device.approved || device.made_by_hand {
             return Reply::Empty(208);
         }
         namespace.unwrap_or("default").clone_into(&mut device.namespace);
