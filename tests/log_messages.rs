@@ -115,7 +115,9 @@ fn quoted() -> Vec<(String, String)> {
                 // Fields, settings and commands are no messages.
                 let is_message = |quote: &String| {
                     let ours = |c: char| c.is_ascii_lowercase() || " '…-".contains(c);
-                    quote.chars().all(ours) && !["degraded", "ok"].contains(&quote.as_str())
+                    let is_command = quote.starts_with("device-worker-ng ");
+                    let is_word = ["degraded", "ok"].contains(&quote.as_str());
+                    quote.chars().all(ours) && !is_command && !is_word
                 };
                 let file = path.file_name().unwrap().to_string_lossy().into_owned();
                 quoted.extend(quotes.filter(is_message).map(|quote| (file.clone(), quote)));

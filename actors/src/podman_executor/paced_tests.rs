@@ -53,10 +53,12 @@ async fn answers(
     count: usize,
 ) -> Vec<(CommandId, Result<(), CommandError>)> {
     let mut answers = Vec::new();
-    while answers.len() < count {
-        let finished = desk.finished.recv().await.unwrap();
+    while answers.len() < count
+        && let Some(finished) = desk.finished.recv().await
+    {
         answers.push((finished.id, finished.result));
     }
+    assert_eq!(answers.len(), count, "every command is answered");
     answers
 }
 

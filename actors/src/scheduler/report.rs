@@ -82,7 +82,10 @@ fn status(job: &Job) -> (WorkloadStatus, Option<String>) {
 
 fn without_pod(job: &Job) -> (WorkloadStatus, Option<String>) {
     let first_cron_run = job.cron.is_some() && !job.ever_ran;
+    // A run was due and did not come about.
+    let never_started = first_cron_run && job.run == Run::Finished && job.failure.is_some();
     match job.target {
+        TargetState::Inactive if never_started => (WorkloadStatus::Crashed, why_inactive(job)),
         TargetState::Inactive if first_cron_run => {
             (WorkloadStatus::Deploying, job.inactive_because.clone())
         }

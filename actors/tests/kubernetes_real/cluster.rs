@@ -102,19 +102,26 @@ impl Cluster {
             ],
         );
         cluster.start_api_server().await;
-        cluster.run(
-            "kube-controller-manager",
-            &[
-                format!("--kubeconfig={}", cluster.at("admin")),
-                "--leader-elect=false".to_owned(),
-                "--controllers=deployment,replicaset,garbagecollector".to_owned(),
-                "--port=0".to_owned(),
-                "--secure-port=0".to_owned(),
-            ],
-        );
+        let mut controllers = vec![
+            format!("--kubeconfig={}", cluster.at("admin")),
+            "--leader-elect=false".to_owned(),
+            "--controllers=deployment,replicaset,garbagecollector".to_owned(),
+            "--secure-port=0".to_owned(),
+        ];
+        if cluster.knows_flag("kube-controller-manager", "--port") {
+            // Up to Kubernetes 1.23 it has a port without TLS as well.
+            controllers.push("--port=0".to_owned());
+        }
+        cluster.run("kube-controller-manager", &controllers);
         cluster.apply_all(RBAC).await;
         cluster.write_agents_kubeconfig().await;
         cluster
+    }
+
+    /// Returns whether a program of this version of Kubernetes knows a flag.
+    fn knows_flag(&self, program: &str, flag: &str) -> bool {
+        let help = Command::new(self.assets.join(program)).arg("--help").output().unwrap();
+        is_flag_in(&String::from_utf8_lossy(&help.stdout), flag)
     }
 
     /// Returns the path of a kubeconfig that allows everything.
@@ -495,4 +502,20 @@ pub(crate) async fn eventually<T>(what: &str, look: impl AsyncFn() -> Option<T>)
     };
     let seen = timeout(LIMIT, seen).await;
     seen.unwrap_or_else(|_| panic!("waited in vain for {what}"))
+}
+
+/// Returns whether the text of `--help` lists a flag.
+fn is_flag_in(help: &str, flag: &str) -> bool {
+    let mut words = help.lines().filter_map(|line| line.split_whitespace().next());
+    words.any(|word| word == flag)
+}
+
+#[test]
+fn a_flag_is_known_only_where_the_program_lists_it() {
+    let old = "Insecure serving flags:\n\n      --address ip   DEPRECATED\n      --port int   DEPRECATED\n";
+    let new =
+        "Secure serving flags:\n\n      --bind-address ip\n      --secure-port int   The port\n";
+    assert!(is_flag_in(old, "--port"));
+    assert!(!is_flag_in(new, "--port"));
+    assert!(is_flag_in(new, "--secure-port"));
 }

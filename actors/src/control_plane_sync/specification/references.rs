@@ -12,6 +12,10 @@ use crate::workload::{ConfigMap, RegistryCredentials, Secret};
 /// Most bytes that the references of one pod may come to: each is a copy, in a variable or a file,
 /// when the pod starts.
 const MAX_COPIED: usize = 32 * 1024 * 1024;
+const SECRET: &str = "secret";
+/// Why a secret may be missing although it exists.
+const ONLY_A_VOLUME: &str = "; a Flotta operator sends no secret that only a volume names: let envFrom \
+    of a container name it, too";
 
 /// All that a pod needs of one config map or secret.
 #[derive(Debug, Default, PartialEq)]
@@ -24,6 +28,8 @@ struct Need {
     whole: usize,
     /// How many take one key.
     single: BTreeMap<String, usize>,
+    /// A volume names it, and no variable.
+    by_volume_only: bool,
 }
 
 impl Need {
@@ -95,37 +101,42 @@ impl References {
         let sources = container.env.iter().flatten();
         for source in sources.filter_map(|variable| variable.value_from.as_ref()) {
             if let Some(of) = &source.config_map_key_ref {
-                need(&mut self.config_maps, &of.name, of.optional, Some(vec![&of.key]));
+                let keys = Some(vec![&of.key]);
+                need(&mut self.config_maps, &of.name, of.optional, keys, By::Variable);
             }
             if let Some(of) = &source.secret_key_ref {
-                need(&mut self.secrets, &of.name, of.optional, Some(vec![&of.key]));
+                let keys = Some(vec![&of.key]);
+                need(&mut self.secrets, &of.name, of.optional, keys, By::Variable);
             }
         }
         for source in container.env_from.iter().flatten() {
             if let Some(of) = &source.config_map_ref {
-                need(&mut self.config_maps, &of.name, of.optional, None);
+                need(&mut self.config_maps, &of.name, of.optional, None, By::Variable);
             }
             if let Some(of) = &source.secret_ref {
-                need(&mut self.secrets, &of.name, of.optional, None);
+                need(&mut self.secrets, &of.name, of.optional, None, By::Variable);
             }
         }
     }
 
     fn add_volume(&mut self, volume: &Volume) {
         if let Some(of) = &volume.config_map {
-            need(&mut self.config_maps, &of.name, of.optional, keys(of.items.as_ref()));
+            let keys = keys(of.items.as_ref());
+            need(&mut self.config_maps, &of.name, of.optional, keys, By::Volume);
         }
         if let Some(of) = &volume.secret {
             let name = of.secret_name.as_deref().unwrap_or_default();
-            need(&mut self.secrets, name, of.optional, keys(of.items.as_ref()));
+            need(&mut self.secrets, name, of.optional, keys(of.items.as_ref()), By::Volume);
         }
         let projected = volume.projected.iter();
         for source in projected.flat_map(|projected| projected.sources.iter().flatten()) {
             if let Some(of) = &source.config_map {
-                need(&mut self.config_maps, &of.name, of.optional, keys(of.items.as_ref()));
+                let keys = keys(of.items.as_ref());
+                need(&mut self.config_maps, &of.name, of.optional, keys, By::Volume);
             }
             if let Some(of) = &source.secret {
-                need(&mut self.secrets, &of.name, of.optional, keys(of.items.as_ref()));
+                let keys = keys(of.items.as_ref());
+                need(&mut self.secrets, &of.name, of.optional, keys, By::Volume);
             }
         }
     }
@@ -143,7 +154,7 @@ impl References {
         let (maps, secrets) = (&self.config_maps, &self.secrets);
         Ok((
             supply("config map", maps, namespace, contents.config_maps, &mut left)?,
-            supply("secret", secrets, namespace, contents.secrets, &mut left)?,
+            supply(SECRET, secrets, namespace, contents.secrets, &mut left)?,
         ))
     }
 
@@ -169,14 +180,24 @@ impl References {
     }
 }
 
+/// What names a config map or secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    Variable,
+    Volume,
+}
+
 /// Notes one reference: to `keys`, or to all of them.
 fn need(
     needs: &mut BTreeMap<String, Need>,
     name: &str,
     optional: Option<bool>,
     keys: Option<Vec<&String>>,
+    by: By,
 ) {
-    let need = needs.entry(name.to_owned()).or_default();
+    let fresh = || Need { by_volume_only: true, ..Need::default() };
+    let need = needs.entry(name.to_owned()).or_insert_with(fresh);
+    need.by_volume_only &= by == By::Volume;
     need.required |= optional != Some(true);
     need.whole = need.whole.saturating_add(usize::from(keys.is_none()));
     for key in keys.into_iter().flatten() {
@@ -223,9 +244,10 @@ fn supply<T: Item>(
             }
             Some(Err(reason)) if need.required => return Err(reason.clone()),
             None if need.required => {
+                let hint = if what == SECRET && need.by_volume_only { ONLY_A_VOLUME } else { "" };
                 return Err(format!(
                     "its pod needs {what} {name:?}, which did not come with the configuration; \
-                     create it or mark the reference as optional"
+                     create it or mark the reference as optional{hint}"
                 ));
             }
             Some(Err(_)) | None => {}

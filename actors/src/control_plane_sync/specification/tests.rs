@@ -365,3 +365,24 @@ fn a_draft_shows_no_variable() {
     );
     assert!(shown.contains("web") && !shown.contains("planted-hunter2"), "{shown}");
 }
+
+#[test]
+fn a_missing_secret_that_only_a_volume_names_is_told_with_what_operators_do() {
+    let volume = json!([{"name": "v", "secret": {"secretName": "absent"}}]);
+    let projected = json!([{"name": "v", "projected": {
+        "sources": [{"secret": {"name": "absent"}}],
+    }}]);
+    let import = json!([{"secretRef": {"name": "absent"}}]);
+    for (volumes, env_from, has_hint) in [
+        (volume.clone(), json!([]), true),
+        (projected, json!([]), true),
+        (volume, import.clone(), false),
+        (json!([]), import, false),
+    ] {
+        let container = json!([{"name": "a", "image": "i", "envFrom": env_from}]);
+        let reason = build(with_pod(json!({"containers": container, "volumes": volumes})));
+        let reason = reason.unwrap_err();
+        assert!(reason.contains("did not come with the configuration"), "{reason}");
+        assert_eq!(reason.contains("no secret that only a volume names"), has_hint, "{reason}");
+    }
+}

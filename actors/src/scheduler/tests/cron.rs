@@ -100,6 +100,29 @@ fn workload_that_loses_its_cron_runs_though_the_last_tick_failed() {
 }
 
 #[test]
+fn cron_workload_whose_runs_never_start_says_why_the_last_one_did_not() {
+    let mut world = World::at("2026-11-23T10:59:30Z");
+    let start = || CommandError::Start { message: "a command is not in its image".to_owned() };
+    world.fail("pull job", &[pull_error()]);
+    world.fail("start job", &[start()]);
+    world.configure(&[workload("job").cron("0 * * * *").build()]);
+    let report = world.report("job");
+    assert_eq!(report.status, WorkloadStatus::Deploying, "none was due yet");
+    for (ticks, failure) in [(1, "no such image"), (2, "a command is not in its image")] {
+        world.pass(60 * MINUTE);
+        let report = world.report("job");
+        assert_eq!(report.status, WorkloadStatus::Crashed, "after {ticks}");
+        let reason = report.reason.unwrap();
+        assert!(reason.contains(failure), "after {ticks}: {reason}");
+        assert!(world.events().contains(&"WorkloadFailed"));
+    }
+    world.pass(60 * MINUTE);
+    assert_eq!(world.status("job"), WorkloadStatus::Running);
+    world.end("job", 0);
+    assert_eq!(world.status("job"), WorkloadStatus::Stopped);
+}
+
+#[test]
 fn cron_is_ignored_for_k8s_with_a_warning() {
     let mut world = World::new();
     world.observe(ExecutorKind::K8s);

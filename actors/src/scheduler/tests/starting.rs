@@ -41,6 +41,32 @@ fn nothing_starts_before_the_runtime_was_heard() {
 }
 
 #[test]
+fn slow_runtime_is_used_and_says_that_it_is_slow() {
+    let mut world = World::new();
+    let slow = || Some("it takes 14 s for an answer".to_owned());
+    let observe = |world: &mut World, slow| {
+        let (executor, observed_at) = (ROOTFUL, world.now);
+        world.jobs.observe(WorkloadsObserved { executor, observed_at, pods: Ok(vec![]), slow });
+    };
+    observe(&mut world, slow());
+    let web = workload("web").build();
+    world.jobs.configure(
+        &WorkloadsConfigured { workloads: vec![web], ..WorkloadsConfigured::default() },
+        world.now,
+    );
+    world.plan();
+    assert_eq!(world.log(), ["0s pull web"]);
+    let report = world.report("web");
+    assert_eq!(report.status, WorkloadStatus::Deploying);
+    let reason = report.reason.unwrap();
+    assert_eq!(reason, "pulling images; podman_rootful: it takes 14 s for an answer");
+    assert_eq!(world.jobs.silent_runtimes(), [ROOTFUL].into(), "the heartbeat is degraded");
+    observe(&mut world, None);
+    assert_eq!(world.report("web").reason.unwrap(), "pulling images");
+    assert!(world.jobs.silent_runtimes().is_empty());
+}
+
+#[test]
 fn runtime_without_executor_tells_the_way_out() {
     let mut world = World::new();
     world.configure(&[workload("web").on(ExecutorKind::K8s).build()]);
