@@ -50,7 +50,7 @@ fn the_reference_has_every_setting_as_the_program_knows_it() {
 fn the_operators_guide_says_what_to_do_in_the_words_of_the_log() {
     let told = OPERATIONS.split_whitespace().collect::<Vec<_>>().join(" ");
     for advice in advice::ADVICE {
-        assert!(told.contains(advice), "docs/operations.md shall say: {advice}");
+        assert!(told.contains(advice), "docs/operations.md does not say: {advice}");
     }
 }
 

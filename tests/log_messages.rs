@@ -107,7 +107,10 @@ fn quoted() -> Vec<(String, String)> {
     let mut quoted = Vec::new();
     for path in documents {
         let text = fs::read_to_string(&path).unwrap();
-        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        // Every other part is within fences: commands, not what is said.
+        let prose: Vec<_> = text.split("```").step_by(2).collect();
+        let prose = prose.join(" ");
+        let text = prose.split_whitespace().collect::<Vec<_>>().join(" ");
         for sentence in text.split(". ").flat_map(|text| text.split("; ")) {
             let speaks = ["log says", "logs say", "log shows", "in the log"];
             if speaks.iter().any(|words| sentence.contains(words)) {

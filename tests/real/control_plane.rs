@@ -192,7 +192,7 @@ fn a_device_whose_edgedevice_was_made_with_kubectl_waits_its_turn_and_enrols_onc
     let asked = edge.received().len();
     assert!(asked <= 14, "{asked} questions in {:?}", A_WHILE * 4);
     let more = agent.log().iter().skip(lines).filter(|line| line.contains("WARN")).count();
-    assert_eq!(more, 0, "each trouble is told once: {}", agent.tail());
+    assert_eq!(more, 0, "each trouble is reported once: {}", agent.tail());
 
     edge.delete_device("cam-01");
     eventually("it enrols, registers and is configured", || {

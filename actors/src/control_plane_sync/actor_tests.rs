@@ -840,7 +840,7 @@ async fn a_configuration_that_does_not_come_for_three_periods_degrades_the_healt
     assert_eq!(last.status, AgentStatus::Up);
 }
 
-/// What is answered so for half an hour is told once, with `expected` as the way out.
+/// What is answered so for half an hour is reported once, with `expected` as the way out.
 async fn told_as(
     enrolment: Result<EnrolmentAnswer, ControlPlaneError>,
     registration: Result<(), ControlPlaneError>,

@@ -24,7 +24,7 @@ const RENEWAL_JITTER: f64 = 0.05;
 /// Shortest time from one certificate to the renewal of it by age: to a clock that is far ahead
 /// each certificate is old as soon as it comes.
 const MIN_RENEWAL_INTERVAL: Duration = Duration::from_secs(60 * 60);
-/// After so many enrolments without effect people are told.
+/// After so many enrolments without effect it is reported.
 const TELLING_ROUNDS: u32 = 3;
 /// The wall clock is looked at so often, because it may jump.
 const CLOCK_CHECK: Duration = Duration::from_secs(60 * 60);

@@ -149,7 +149,7 @@ fn a_device_that_is_enrolled_but_never_known_asks_ever_more_slowly_and_is_told()
     assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
     assert_eq!(notices[..2], [None, None], "an approval may be under way");
     assert!(notices[2..].iter().all(|notice| *notice == Some(Notice::MadeByHand)));
-    // Once somebody has mended it, the device is as any other.
+    // Once that is mended, the device is as any other.
     enrolment.enrolled(EnrolmentAnswer::Approved, at(0), 0.0);
     enrolment.registered(month(), at(0).monotonic);
     enrolment.expelled(at(0), 0.0);

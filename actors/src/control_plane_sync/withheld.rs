@@ -17,7 +17,7 @@ struct Want {
     /// Why the last attempt failed.
     reason: String,
     advice: Option<&'static str>,
-    /// What was told of it.
+    /// What was reported of it.
     told: Option<String>,
 }
 

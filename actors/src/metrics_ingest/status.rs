@@ -74,7 +74,7 @@ impl Answers {
         if let Some(control_plane) = &self.control_plane {
             let error = control_plane.last_error.as_ref();
             let why = error.map_or("nothing was heard yet", |error| error.message.as_str());
-            // What has been missing for long is told with the way out.
+            // With the way out.
             let is_told = control_plane.missing.iter().any(|missing| missing.contains(why));
             if control_plane.connected_since.is_none() && !is_told {
                 reasons.push(format!("the desired state cannot be asked for: {why}"));

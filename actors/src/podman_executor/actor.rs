@@ -1,5 +1,6 @@
 //! Receives commands for one podman service, and sends what it sees there.
 
+mod availability;
 mod images;
 mod state;
 mod watch;
@@ -90,7 +91,7 @@ pub struct PodmanExecutor {
     /// began before.
     touched: BTreeMap<WorkloadId, Monotonic>,
     availability: Availability,
-    /// People were told that podman is too slow.
+    /// It was reported that podman is too slow.
     is_slow: bool,
     notices: Notices,
 }

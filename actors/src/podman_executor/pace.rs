@@ -9,6 +9,11 @@ const HEADROOM: u32 = 8;
 const LONGEST: Duration = Duration::from_secs(120);
 /// So many times longer an answer that was given up is heard out. Then it counts as lost.
 const HEARING: u32 = 4;
+/// The same for a podman that is quick: what it has not answered by then it hardly works on.
+const QUICK_HEARING: u32 = 1;
+/// A podman is quick whose answers take less, by so many of them at least.
+const QUICK: Duration = Duration::from_millis(100);
+const ENOUGH: usize = 5;
 /// The same for what takes long by its nature.
 const LONG_HEARING: u32 = 2;
 /// The longest time for that.
@@ -184,6 +189,25 @@ impl Pace {
         (median * HEADROOM).clamp(usual, LONGEST.max(usual))
     }
 
+    /// Returns how long an answer that was given up after `limit` is still waited for.
+    pub(super) fn hearing(&self, question: Question, limit: Duration) -> Duration {
+        let is_quick = self.all.0.len() >= ENOUGH && self.all.median() < Some(QUICK);
+        match question.lane() {
+            None | Some(Lane::Reads | Lane::Locked | Lane::Changes) if is_quick => {
+                limit.saturating_mul(QUICK_HEARING).min(LONGEST)
+            }
+            None
+            | Some(
+                Lane::Reads
+                | Lane::Locked
+                | Lane::Changes
+                | Lane::Starts
+                | Lane::Stops
+                | Lane::Pulls,
+            ) => hearing(question, limit),
+        }
+    }
+
     /// Says what is wrong with a podman that answers late; `unanswered` was given up, so long ago it
     /// was asked.
     pub(super) fn complaint(&self, unanswered: Option<(Question, Duration)>) -> Option<String> {
@@ -200,7 +224,7 @@ impl Pace {
     }
 }
 
-/// Returns how long an answer that was given up after `limit` is still waited for.
+/// Returns how long an answer that was given up after `limit` is waited for at most.
 pub(super) fn hearing(question: Question, limit: Duration) -> Duration {
     let (times, longest) = match question.lane() {
         None | Some(Lane::Reads | Lane::Locked | Lane::Changes) => (HEARING, LONGEST),
@@ -288,6 +312,22 @@ mod tests {
         ] {
             let heard = hearing(question, Duration::from_secs(limit));
             assert_eq!(heard.as_secs(), expected, "{question:?} {limit}");
+        }
+    }
+
+    #[test]
+    fn a_quick_podman_is_asked_again_soon_for_what_it_lost() {
+        let (list, play) = (Duration::from_secs(5), Duration::from_secs(60));
+        for (times, question, limit, expected) in [
+            (&[(Question::Containers, 20); 5][..], Question::Containers, list, 5),
+            (&[(Question::Containers, 20); 5], Question::Remove, list, 5),
+            (&[(Question::Containers, 20); 4], Question::Containers, list, 20),
+            (&[(Question::Containers, 100); 9], Question::Containers, list, 20),
+            // Waiting for init containers and registries says nothing of podman.
+            (&[(Question::Containers, 20); 9], Question::Play, play, 120),
+        ] {
+            let heard = pace(times).hearing(question, limit).as_secs();
+            assert_eq!(heard, expected, "{times:?} {question:?}");
         }
     }
 

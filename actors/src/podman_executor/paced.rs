@@ -1,7 +1,6 @@
 //! podman as the executor asks it: no faster than it answers, and never twice at the same time.
 //!
-//! Whoever asks a slow podman again only makes it slower, as it goes on with what its client gave
-//! up. So an answer may take as long as this podman's answers take, what was given up is under way
+//! To ask a slow podman again only makes it slower, as it goes on with what its client gave up. So an answer may take as long as this podman's answers take, what was given up is under way
 //! until it has ended, and facts are asked for once.
 
 use std::cell::RefCell;

@@ -17,7 +17,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::api::PodmanError;
-use super::pace::{Lane, Pace, Question, hearing};
+use super::pace::{Lane, Pace, Question};
 use crate::clock::{Clock, Monotonic};
 
 /// Time for a place in a lane to fall free. A lane that is full for longer is full of questions that
@@ -57,7 +57,7 @@ pub(super) struct Queue {
     given_up: UnboundedSender<LocalBoxFuture<'static, ()>>,
 }
 
-/// What was given up and is heard out all the same. Polled by whoever has the time for it.
+/// What was given up and is heard out all the same. Polled by the executor.
 pub(super) struct Hearing {
     arriving: UnboundedReceiver<LocalBoxFuture<'static, ()>>,
     under_way: FuturesUnordered<LocalBoxFuture<'static, ()>>,
@@ -119,7 +119,7 @@ impl Place {
     }
 }
 
-/// A question while somebody waits for its answer.
+/// A question while its answer is awaited.
 struct Awaited<T: 'static> {
     queue: Rc<Queue>,
     id: u64,
@@ -150,7 +150,7 @@ impl<T: 'static> Drop for Awaited<T> {
         let Some(work) = self.work.take().filter(|_| goes_on) else { return };
         self.queue.give_up(self.id);
         let (queue, question, began) = (Rc::clone(&self.queue), self.question, self.began);
-        let time = hearing(question, self.limit);
+        let time = self.queue.pace.borrow().hearing(question, self.limit);
         let heard = async move {
             // A fault of the program that nobody waits for harms nobody either.
             if timeout(time, AssertUnwindSafe(work).catch_unwind()).await.is_err() {

@@ -1,19 +1,18 @@
-//! The actor's view of podman: the event stream, the observations that follow it, and whether
-//! podman answers at all.
+//! The actor's view of podman: the event stream and the observations that follow it.
 
 use std::rc::Rc;
 use std::time::Duration;
 
 use actix::prelude::*;
 use exponential_backoff::Backoff;
-use tracing::{debug, info, warn};
+use tracing::debug;
 
-use super::{Availability, Link, Listing, OBSERVATION_PERIOD, PodmanExecutor};
-use crate::clock::{Moment, Monotonic};
-use crate::messages::{RuntimeUnavailable, WorkloadsObserved, tell};
+use super::{Link, Listing, PodmanExecutor};
+use crate::clock::Moment;
+use crate::messages::{WorkloadsObserved, tell};
 use crate::podman_executor::api::{EventStream, PodmanApi as _, PodmanError};
 use crate::podman_executor::observer::Observation;
-use crate::workload::{EventKind, ObservedPod, WorkloadId};
+use crate::workload::{ObservedPod, WorkloadId};
 
 /// Shortest time between two observations in a burst of events.
 pub(super) const MIN_OBSERVATION_GAP: Duration = Duration::from_millis(250);
@@ -219,76 +218,6 @@ impl PodmanExecutor {
             // A pod is being stopped, or podman is away: the next period does.
             Err(error) => debug!(error = error.chain(), "pods were not listed"),
         }));
-    }
-
-    // ---- availability -------------------------------------------------------------------------
-
-    fn available(&mut self) {
-        let before = std::mem::replace(&mut self.availability, Availability::Available);
-        match before {
-            Availability::Available => {}
-            Availability::Untold => info!(executor = %self.deps.kind, "runtime answered"),
-            Availability::Unavailable { .. } => {
-                info!(executor = %self.deps.kind, "runtime answered again");
-                let message = format!("{} answers again", self.deps.kind);
-                self.record(EventKind::Normal, "RuntimeAvailable", None, message);
-            }
-        }
-    }
-
-    /// Returns why podman serves nobody well though it answers; people are told when that begins and
-    /// when it has passed.
-    fn slowness(&mut self) -> Option<String> {
-        let slow = self.bench.api.complaint();
-        if slow.is_some() != self.is_slow {
-            self.is_slow = slow.is_some();
-            match &slow {
-                Some(message) => {
-                    warn!(executor = %self.deps.kind, detail = message, "runtime was too slow");
-                    self.record(EventKind::Warn, "RuntimeSlow", None, message.clone());
-                }
-                None => {
-                    info!(executor = %self.deps.kind, "runtime was quick again");
-                    let message = format!("{} answers in time again", self.deps.kind);
-                    self.record(EventKind::Normal, "RuntimeAvailable", None, message);
-                }
-            }
-        }
-        slow
-    }
-
-    /// Tells that podman does not answer: at each change, and once a period. A reason that changes
-    /// with each attempt is logged once a period.
-    fn unavailable(&mut self, error: &PodmanError) {
-        let now = self.deps.clock.now();
-        let message = error.chain();
-        let fresh = |at: &Monotonic| now.monotonic.saturating_since(*at) < OBSERVATION_PERIOD;
-        let logged_at = match &self.availability {
-            Availability::Unavailable { message: told, told_at, logged_at } if *told == message => {
-                if fresh(told_at) {
-                    return;
-                }
-                Some(*logged_at)
-            }
-            Availability::Unavailable { logged_at, .. } => Some(*logged_at).filter(fresh),
-            Availability::Untold | Availability::Available => None,
-        };
-        if logged_at.is_none() {
-            warn!(executor = %self.deps.kind, error = message, "runtime did not answer");
-            self.record(EventKind::Warn, "RuntimeUnavailable", None, message.clone());
-        }
-        self.availability = Availability::Unavailable {
-            message: message.clone(),
-            told_at: now.monotonic,
-            logged_at: logged_at.unwrap_or(now.monotonic),
-        };
-        let observed = WorkloadsObserved {
-            executor: self.deps.kind,
-            observed_at: now,
-            pods: Err(RuntimeUnavailable { message }),
-            slow: None,
-        };
-        tell(&self.deps.observations, observed);
     }
 }
 

@@ -50,7 +50,7 @@ struct Device {
     approved: bool,
     /// The label that allows a registration certificate to register it, once.
     may_register: bool,
-    /// Made with kubectl: known to whoever enrols, and never enrolled.
+    /// Made with kubectl: found by an enrolment, and never enrolled.
     made_by_hand: bool,
 }
 
