@@ -9,9 +9,10 @@ const HEADROOM: u32 = 8;
 const LONGEST: Duration = Duration::from_secs(120);
 /// So many times longer an answer that was given up is heard out. Then it counts as lost.
 const HEARING: u32 = 4;
-/// The same for a podman that is quick: what it has not answered by then it hardly works on.
+/// The same for a question that podman answers quickly: what it has not answered by then it hardly
+/// works on.
 const QUICK_HEARING: u32 = 1;
-/// A podman is quick whose answers take less, by so many of them at least.
+/// It is quick when its answers take less, by so many of them at least.
 const QUICK: Duration = Duration::from_millis(100);
 const ENOUGH: usize = 5;
 /// The same for what takes long by its nature.
@@ -191,7 +192,9 @@ impl Pace {
 
     /// Returns how long an answer that was given up after `limit` is still waited for.
     pub(super) fn hearing(&self, question: Question, limit: Duration) -> Duration {
-        let is_quick = self.all.0.len() >= ENOUGH && self.all.median() < Some(QUICK);
+        // Its own: facts may take long where lists are quick.
+        let own = self.of.get(&question).filter(|times| times.0.len() >= ENOUGH);
+        let is_quick = own.and_then(Times::median).is_some_and(|median| median < QUICK);
         match question.lane() {
             None | Some(Lane::Reads | Lane::Locked | Lane::Changes) if is_quick => {
                 limit.saturating_mul(QUICK_HEARING).min(LONGEST)
@@ -320,11 +323,11 @@ mod tests {
         let (list, play) = (Duration::from_secs(5), Duration::from_secs(60));
         for (times, question, limit, expected) in [
             (&[(Question::Containers, 20); 5][..], Question::Containers, list, 5),
-            (&[(Question::Containers, 20); 5], Question::Remove, list, 5),
+            (&[(Question::Containers, 20); 9], Question::Facts, list, 20),
             (&[(Question::Containers, 20); 4], Question::Containers, list, 20),
             (&[(Question::Containers, 100); 9], Question::Containers, list, 20),
             // Waiting for init containers and registries says nothing of podman.
-            (&[(Question::Containers, 20); 9], Question::Play, play, 120),
+            (&[(Question::Play, 20); 9], Question::Play, play, 120),
         ] {
             let heard = pace(times).hearing(question, limit).as_secs();
             assert_eq!(heard, expected, "{times:?} {question:?}");
