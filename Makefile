@@ -41,7 +41,7 @@ PODMAN5 := $(or $(PODMAN_ROOT),$(abspath $(TARGET))/podman5)
 .DEFAULT_GOAL := build
 .PHONY: bench bench-short build build-dev chaos check clippy demo deny doc doctest environment explore fmt \
 	fuzz have-nextest help image manual nextest package package-environment packaged probe-image probe-static \
-	simulate test test-kubernetes test-package test-podman5 test-ui unit
+	simulate test test-environment test-kubernetes test-package test-podman5 test-ui unit
 
 ## help: this list
 help:
@@ -117,8 +117,8 @@ image: packaged
 ## test: everything that CI wants of a change; installs what is missing (root)
 # What steps write into the tree when they are run by themselves goes elsewhere. The packages are made
 # of the program that is there: the release takes minutes more, and is not what these tests are about.
-STEPS := environment deny fmt clippy doc doctest bench-short nextest simulate test-kubernetes test-ui \
-	test-package chaos
+STEPS := environment deny fmt clippy doc doctest bench-short nextest simulate test-environment \
+	test-kubernetes test-ui test-package chaos
 STEP_SETTINGS = REPORT=$(TARGET)/reliability.md CHAOS_SEED=1 SCREENSHOTS=$(TARGET)/screenshots \
 	PACKAGE_PROFILE=dev
 test:
@@ -129,6 +129,10 @@ test:
 			echo "make test failed at this step: make $$step $(STEP_SETTINGS)" >&2; exit 1; }; \
 		[ $$step = chaos ] || echo "==== $$step took $$(($$(date +%s) - start)) s"; \
 	done
+
+## test-environment: what this file and its scripts do on other machines, where programs are played
+test-environment: have-nextest $(CARGO_DENY)
+	$(CARGO) nextest run --workspace --locked --test environment -P environment
 
 ## test-kubernetes: the tests on a real API server; builds one first unless KUBEBUILDER_ASSETS is set
 test-kubernetes: have-nextest

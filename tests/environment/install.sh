@@ -5,12 +5,19 @@
 # packages: also what the tests of the packages need
 set -eu
 
+# Fedora has podman's helpers in /usr/libexec, and other names for some commands.
 have() {
-  command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || [ -x "/usr/lib/podman/$1" ] ||
-    [ -n "$(find /usr/share/fonts -name "$1" 2>/dev/null | head -n 1)" ]
+  for name in ${1//|/ }; do
+    command -v "$name" >/dev/null 2>&1 && return
+    for folder in /usr/sbin /usr/lib/podman /usr/libexec/podman; do
+      [ -x "$folder/$name" ] && return
+    done
+    [ -z "$(find /usr/share/fonts -name "$name" 2>/dev/null | head -n 1)" ] || return 0
+  done
+  return 1
 }
 
-# command or font that proves it : package on Debian and Ubuntu : package on Fedora
+# command or font that proves it, or another : package on Debian and Ubuntu : package on Fedora
 needed="
 cc:gcc:gcc
 make:make:make
@@ -29,12 +36,12 @@ unshare:util-linux:util-linux
 setpriv:util-linux:util-linux
 useradd:passwd:shadow-utils
 curl:curl:curl
-docker-registry:docker-registry:docker-distribution
+docker-registry|registry:docker-registry:docker-distribution
 htpasswd:apache2-utils:httpd-tools
 "
 if [ "${1:-}" = ui ]; then
   needed="$needed
-chromium:chromium:chromium
+chromium|chromium-browser:chromium:chromium
 DejaVuSans.ttf:fonts-dejavu-core:dejavu-sans-fonts
 "
 fi
@@ -54,14 +61,14 @@ debian="" fedora="" missing=""
 for entry in $needed; do
   command=${entry%%:*} rest=${entry#*:}
   have "$command" && continue
-  missing="$missing $command"
+  missing="$missing ${command%%|*}"
   debian="$debian ${rest%%:*}"
   fedora="$fedora ${rest#*:}"
 done
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" != 0 ]; then
-  echo "missing:$missing. Run this as root once: $0" >&2
+  echo "missing:$missing. Run this as root once: $0${1:+ $1}" >&2
   exit 1
 fi
 echo "installing what provides:$missing"
@@ -79,5 +86,6 @@ else
   exit 1
 fi
 for entry in $needed; do
-  have "${entry%%:*}" || { echo "still missing: ${entry%%:*}" >&2; exit 1; }
+  command=${entry%%:*}
+  have "$command" || { echo "still missing: ${command%%|*}" >&2; exit 1; }
 done

@@ -45,7 +45,7 @@ install_packages() {
 
 # Runs apt-get with lists of our own, made from the machine's binary sources.
 apt_source() {
-    apt-get -q -o "Dir::Etc::sourcelist=$work/sources.list" -o Dir::Etc::sourceparts=/dev/null \
+    "$apt" -q -o "Dir::Etc::sourcelist=$work/sources.list" -o Dir::Etc::sourceparts=/dev/null \
         -o "Dir::State::lists=$work/lists" -o "Dir::Cache=$work/cache" \
         -o APT::Sandbox::User=root "$@"
 }

@@ -274,7 +274,7 @@ fn a_removal_keeps_what_a_purge_takes() {
     run_the_demo(&machine);
     let pod = machine.container("lamp");
 
-    machine.run(&format!("apt-get remove -y -qq {NAME}"));
+    machine.apt(&format!("remove -y -qq {NAME}"));
     assert!(!machine.can(&format!("systemctl is-active {NAME}")));
     assert!(!machine.can(&format!("test -e /usr/bin/{NAME}")));
     assert_eq!(machine.container("lamp"), pod);
@@ -287,7 +287,7 @@ fn a_removal_keeps_what_a_purge_takes() {
     assert_eq!(machine.container("lamp"), pod);
 
     machine.run(&format!("rm {MANIFESTS}/4-report.yaml"));
-    machine.run(&format!("apt-get purge -y -qq {NAME}"));
+    machine.apt(&format!("purge -y -qq {NAME}"));
     for gone in [CONFIG, "/var/lib/device-worker-ng", "/var/lib/device-worker-ng-rootless"] {
         assert!(!machine.can(&format!("test -e {gone}")), "{gone}");
     }
@@ -298,7 +298,7 @@ fn a_removal_keeps_what_a_purge_takes() {
 #[test]
 fn a_purge_of_an_agent_without_manifests_leaves_nothing() {
     let machine = installed();
-    machine.run(&format!("apt-get purge -y -qq {NAME}"));
+    machine.apt(&format!("purge -y -qq {NAME}"));
     assert_eq!(machine.run(&format!("find / -xdev -name '*{NAME}*'")), "");
 }
 

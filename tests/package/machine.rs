@@ -112,7 +112,12 @@ impl Machine {
     /// Installs a package as an administrator does.
     pub fn install(&self, package: &Path) {
         self.copy(package, "/root/package.deb");
-        self.run("apt-get install -y --no-install-recommends -qq /root/package.deb");
+        self.apt("install -y --no-install-recommends -qq /root/package.deb");
+    }
+
+    /// Runs apt-get in it, once whatever else of the machine holds its locks has ended.
+    pub fn apt(&self, arguments: &str) {
+        self.run(&format!("apt-get -o DPkg::Lock::Timeout=60 {arguments}"));
     }
 
     /// Waits until `condition` holds.

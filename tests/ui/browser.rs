@@ -14,9 +14,11 @@ use tempfile::TempDir;
 
 use crate::agent::{PATIENCE, eventually_or};
 
-/// Chromium speaks on the file descriptors 3 and 4, and says nothing else.
-const ON_PIPE: &str =
-    r#"exec setpriv --pdeathsig KILL chromium "$@" 3<&0 4>&1 </dev/null >/dev/null"#;
+/// Chromium, which Fedora calls chromium-browser, speaks on the file descriptors 3 and 4, and says nothing
+/// else.
+const ON_PIPE: &str = r#"
+chromium=$(command -v chromium || command -v chromium-browser)
+exec setpriv --pdeathsig KILL "$chromium" "$@" 3<&0 4>&1 </dev/null >/dev/null"#;
 const FLAGS: [&str; 8] = [
     "--headless=new",
     // The tests run as root, and the pages are the agent's own.

@@ -377,7 +377,9 @@ impl PrivateRegistry {
     /// Starts the registry beside `podman` and pushes [`IMAGE`] to it as [`Self::image`].
     #[must_use]
     pub fn beside(podman: &HermeticPodman) -> Self {
-        require(&[("docker-registry", "docker-registry")]);
+        // Debian's name for it, and Fedora's.
+        let program = ["docker-registry", "registry"].into_iter().find(|it| find(it).is_some());
+        let program = program.expect("docker-registry is missing: install it");
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
         fs::write(at("htpasswd"), HTPASSWD).unwrap();
@@ -393,7 +395,7 @@ impl PrivateRegistry {
         let log = fs::File::create(at("log")).unwrap();
         let process = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "nsenter"])
-            .args(["-t", &podman.init().to_string(), "-n", "docker-registry", "serve"])
+            .args(["-t", &podman.init().to_string(), "-n", program, "serve"])
             .arg(at("config.yml"))
             .stdout(log.try_clone().unwrap())
             .stderr(log)
