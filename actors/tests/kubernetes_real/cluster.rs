@@ -11,7 +11,7 @@ use http::Request;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::authorization::v1::SelfSubjectAccessReview;
-use k8s_openapi::api::core::v1::{Pod, Secret, ServiceAccount};
+use k8s_openapi::api::core::v1::{Namespace, Pod, Secret, ServiceAccount};
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, GroupVersionKind, TypeMeta};
@@ -272,6 +272,12 @@ impl Cluster {
             })
             .await;
         }
+    }
+
+    /// Waits for a namespace that the API server makes by itself, a moment after it came up.
+    pub(crate) async fn has_namespace(&self, name: &str) {
+        let namespaces = Api::<Namespace>::all(self.client.clone());
+        eventually("the namespace", async || namespaces.get_opt(name).await.ok()?).await;
     }
 
     /// Applies a manifest as an administrator does.

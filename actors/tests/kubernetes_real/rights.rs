@@ -76,6 +76,7 @@ async fn the_manifest_of_the_page_gives_the_rights_in_the_namespace_of_a_flotta_
         assert!(why.contains(words), "{words}: {why}");
     }
 
+    cluster.has_namespace("default").await;
     cluster.apply_all(shown_manifest()).await;
     // Once it has its replica, config maps and secrets were written before it.
     eventually("the Deployment has its replica", async || {
