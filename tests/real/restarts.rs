@@ -50,6 +50,28 @@ fn pods_outlive_a_killed_agent_and_are_adopted() {
     pods_outlive_an_agent_that_is(killed);
 }
 
+#[test]
+fn another_device_id_takes_no_pod_and_says_which_are_left_and_how_they_go() {
+    let podman = HermeticPodman::rootful();
+    let mut device = Device::with_manifests().on(&podman);
+    device.apply("web", &manifest("web", &serving(), json!({})));
+    let mut agent = device.settings.start();
+    let web = one_container(&podman, "web");
+    stopped(&mut agent);
+
+    device.settings.set("DEVICE_ID", "cam-02");
+    let agent = device.settings.start();
+    let filter = "--filter label=device-worker-ng/device=cam-01";
+    agent.wait_for_log(&["INFO", "pods of another device were found", "cam-01", filter]);
+    agent.wait_for_reason("web", filter);
+    assert_eq!(one_container(&podman, "web"), web);
+    assert_eq!(agent.times_logged(&["pods of another device were found"]), 1);
+
+    let gone = podman.ask("DELETE", &format!("pods/{}?force=true", web.pod), &[], &[]).unwrap();
+    assert_eq!(gone.0, 200);
+    agent.wait_for_status("web", "running");
+}
+
 fn a_metric_of_the_former_life_is_not_missed_at_once(ended: fn(&mut Agent)) {
     let podman = HermeticPodman::rootful();
     let device = Device::with_manifests().on(&podman);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::DateTime;
 
 use super::libpod::{ContainerRow, PodRow};
+use super::words::is_device;
 use crate::pod_manifest::{BOOT_ID, CONTAINERS, DEVICE, ID, WORKLOAD, device_label};
 use crate::workload::{
     ContainerEnd, CurrentState, DeviceId, ObservedPod, WorkloadId, WorkloadName,
@@ -70,6 +71,12 @@ pub(super) fn container_name(row: &ContainerRow) -> &str {
 pub(super) fn is_ours(labels: &BTreeMap<String, String>, pod: &str, device: &DeviceId) -> bool {
     let of_this_device = labels.get(DEVICE).is_none_or(|of| of == device_label(device));
     of_this_device && is_pod_name(pod) && labels.get(ID).is_some_and(|id| id == pod)
+}
+
+/// Returns the other devices that pods of `rows` belong to, by their labels.
+pub(super) fn other_devices<'a>(rows: &'a [ContainerRow], own: &DeviceId) -> BTreeSet<&'a str> {
+    let owners = rows.iter().filter_map(|row| row.labels.get(DEVICE));
+    owners.map(String::as_str).filter(|it| *it != device_label(own) && is_device(it)).collect()
 }
 
 /// Returns whether `name` can be the name of a pod of ours.
@@ -248,6 +255,17 @@ mod tests {
             let labels = labels.filter_map(|(k, v)| Some((k.to_owned(), v?.to_owned())));
             assert_eq!(is_ours(&labels.collect(), pod, &device), expected, "{pod} {id:?} {of:?}");
         }
+    }
+
+    #[test]
+    fn other_devices_are_known_by_labels_that_can_be_shown() {
+        let of = |device: &str| {
+            let labels = [(DEVICE.to_owned(), device.to_owned())].into();
+            ContainerRow { labels, ..ContainerRow::default() }
+        };
+        let rows = ["titi", "own", "titi", "$(reboot)", "", "tata"].map(of);
+        let rows = [&rows[..], &[ContainerRow::default()]].concat();
+        assert_eq!(other_devices(&rows, &DeviceId::from("own")), ["tata", "titi"].into());
     }
 
     #[test]

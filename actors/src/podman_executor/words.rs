@@ -33,9 +33,7 @@ pub(super) fn start_reason(text: &str, rows: &[ContainerRow]) -> String {
 
 /// Returns why the pod `name` cannot be made, which is there and no pod of this device, and the way out.
 pub(super) fn taken(name: &str, owner: Option<&str>) -> String {
-    // Anybody can write labels, and what is shown here is meant to be typed.
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    match owner.filter(|owner| !owner.is_empty() && owner.chars().all(plain)) {
+    match owner.filter(|owner| is_device(owner)) {
         Some(owner) => format!(
             "a pod called {name} exists that is not ours: it belongs to device {owner}; if no agent \
              of that DEVICE_ID runs any more, remove its pods: {}",
@@ -48,8 +46,15 @@ pub(super) fn taken(name: &str, owner: Option<&str>) -> String {
     }
 }
 
+/// Returns whether `label` can be the id of a device. Anybody can write labels, and this one is shown in
+/// a command that is meant to be typed.
+pub(super) fn is_device(label: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    !label.is_empty() && label.chars().all(plain)
+}
+
 /// Returns the command that removes every pod of the device `owner`.
-fn removal_of(owner: &str) -> String {
+pub(super) fn removal_of(owner: &str) -> String {
     format!("podman pod rm -f $(podman pod ls -q --filter label={DEVICE}={owner})")
 }
 

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::time::timeout;
+use tracing::info;
 
 use super::actor::PodmanDeps;
 use super::api::{PodmanApi as _, PodmanError};
@@ -16,7 +17,8 @@ use super::host_writers::HostWriters;
 use super::image_care::ImageCare;
 use super::libpod::{ContainerRow, PodRow};
 use super::paced::Paced;
-use super::pod_state::is_ours;
+use super::pod_state::{is_ours, other_devices};
+use super::words::removal_of;
 use crate::clock::{Clock, Monotonic};
 use crate::messages::{Action, CommandError};
 use crate::pod_manifest::host_paths::{Writable, mounted};
@@ -25,6 +27,9 @@ use crate::workload::{DeviceId, Workload, WorkloadId};
 
 /// Time for the disk to say how paths of the host run; past it nobody knows.
 const LOOK_LIMIT: Duration = Duration::from_secs(5);
+
+/// Of so many other devices the log tells: one podman has those of a few agents.
+const MAX_OTHERS: usize = 16;
 
 /// The means of one executor.
 pub(super) struct Workbench {
@@ -45,6 +50,8 @@ pub(super) struct Workbench {
     pub(super) images: ImageCare,
     /// What containers can write on the host.
     pub(super) writers: RefCell<HostWriters>,
+    /// Devices of whose pods the log has told.
+    others: RefCell<BTreeSet<String>>,
     /// The commands that are under way: for which pod, and what they do to it.
     busy: RefCell<Vec<(WorkloadId, Option<Change>)>>,
 }
@@ -77,6 +84,7 @@ impl Workbench {
             log_max_size: deps.log_max_size.clone(),
             images: ImageCare::new(Rc::clone(&deps.disk)),
             writers: RefCell::default(),
+            others: RefCell::default(),
             busy: RefCell::default(),
         }
     }
@@ -126,8 +134,21 @@ impl Workbench {
     /// Returns the containers of this device's pods.
     pub(super) async fn containers(&self) -> Result<Vec<ContainerRow>, PodmanError> {
         let mut rows = self.api.containers().await?;
+        self.tell_of_others(&rows);
         rows.retain(|row| is_ours(&row.labels, &row.pod_name, &self.device_id));
         Ok(rows)
+    }
+
+    /// Logs once of each other device whose pods are on this podman. Beside another agent that is as it
+    /// should be; after a change of `DEVICE_ID` nobody looks after them any more.
+    fn tell_of_others(&self, rows: &[ContainerRow]) {
+        let mut told = self.others.borrow_mut();
+        for owner in other_devices(rows, &self.device_id) {
+            if told.len() < MAX_OTHERS && told.insert(owner.to_owned()) {
+                let command = removal_of(owner);
+                info!(device_id = owner, command, "pods of another device were found");
+            }
+        }
     }
 
     /// Returns the containers of the pod `id`.
