@@ -12,13 +12,13 @@ use tempfile::TempDir;
 const REAL: [&str; 4] = ["/usr/bin", "/bin", "/usr/sbin", "/sbin"];
 
 /// The programs that a script finds, and what the played ones were asked for.
-pub struct Stage {
+pub(crate) struct Stage {
     folder: TempDir,
 }
 
 impl Stage {
     /// Sets one up with these of the machine's own programs.
-    pub fn with(real: &[&str]) -> Self {
+    pub(crate) fn with(real: &[&str]) -> Self {
         let stage = Self { folder: tempfile::tempdir().unwrap() };
         fs::create_dir(stage.programs()).unwrap();
         for program in real {
@@ -31,17 +31,17 @@ impl Stage {
     }
 
     /// The folder that is all of PATH.
-    pub fn programs(&self) -> PathBuf {
+    pub(crate) fn programs(&self) -> PathBuf {
         self.folder.path().join("programs")
     }
 
     /// A path for what a test needs besides.
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Plays a program by a shell script, which finds the stage's folder in `$STAGE`. Each call is noted.
-    pub fn play(&self, program: &str, script: &str) {
+    pub(crate) fn play(&self, program: &str, script: &str) {
         let path = self.programs().join(program);
         let noted = "echo \"${0##*/} $*\" >>\"$STAGE/calls\"";
         // A link to a program of the machine is replaced; nothing is written through it.
@@ -52,13 +52,13 @@ impl Stage {
     }
 
     /// What played programs were called with, in order.
-    pub fn calls(&self) -> Vec<String> {
+    pub(crate) fn calls(&self) -> Vec<String> {
         let calls = fs::read_to_string(self.path("calls")).unwrap_or_default();
         calls.lines().map(str::to_owned).collect()
     }
 
     /// A command that finds nothing but these programs; the project's folder is its own.
-    pub fn command(&self, program: impl AsRef<Path>) -> Command {
+    pub(crate) fn command(&self, program: impl AsRef<Path>) -> Command {
         let mut command = Command::new(program.as_ref());
         command
             .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -72,12 +72,12 @@ impl Stage {
 }
 
 /// All that a program said.
-pub fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     let streams = [&output.stdout, &output.stderr];
     streams.map(|stream| String::from_utf8_lossy(stream).into_owned()).concat()
 }
 
 /// The project's file of this path.
-pub fn project(path: &str) -> PathBuf {
+pub(crate) fn project(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
