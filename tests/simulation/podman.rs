@@ -6,8 +6,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use actors::podman_executor::{
-    Answer, ContainerDetail, ContainerRow, DetailState, EventStream, HostInfo, PlayReport,
-    PlayRequest, PlayedPod, PodRow, PodmanApi, PodmanError, PodmanEvent, PullRequest, UpdateBody,
+    Answer, ContainerDetail, ContainerRow, DetailState, EventStream, HostInfo, Level, PlayReport,
+    PlayRequest, PlayedPod, PodRow, PodmanApi, PodmanError, PodmanEvent, PullRequest, Resource,
+    UpdateBody,
 };
 use actors::workload::{ExecutorKind, WorkloadId};
 use futures_util::FutureExt as _;
@@ -416,6 +417,16 @@ impl PodmanApi for Podman {
 
     fn limit_group<'a>(&'a self, container: &'a str, _: UpdateBody) -> Answer<'a, ()> {
         self.call("limit_group", container, LIST, |_, _| Ok(()))
+    }
+
+    /// The kernel of this world shows nothing.
+    fn limits_in_force<'a>(
+        &'a self,
+        _: &'a str,
+        _: i64,
+        _: Resource,
+    ) -> LocalBoxFuture<'a, Option<Vec<Level>>> {
+        ready(None).boxed_local()
     }
 
     fn image_id<'a>(&'a self, image: &'a str) -> Answer<'a, Option<String>> {

@@ -30,7 +30,7 @@ pub(crate) use labels::{
     AGENT, BOOT_ID, CONTAINERS, DEVICE, ID, MANAGED_BY, WORKLOAD, device_id_env, device_label,
 };
 pub(crate) use manifest_error::ManifestError;
-pub(crate) use resources::{LimitSupport, container_limits};
+pub(crate) use resources::{ContainerLimits, LimitSupport, container_limits};
 pub use volumes::{VolumeFile, VolumeFolder};
 
 /// Longest annotations that travel in a request's address.

@@ -81,6 +81,8 @@ pub struct PodmanExecutor {
     /// Nobody listened when last tried: what comes next is another podman.
     absent: bool,
     listing: Listing,
+    /// Whether podman was ever seen.
+    has_seen: bool,
     /// When the youngest observation that was sent had been made.
     observed_at: Option<Monotonic>,
     /// Time between two observations in a burst of events.
@@ -114,6 +116,7 @@ impl PodmanExecutor {
             reconnects: delays(),
             absent: false,
             listing: Listing::Idle,
+            has_seen: false,
             observed_at: None,
             gap: MIN_OBSERVATION_GAP,
             told: None,

@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::time::{pause, sleep};
 
 use crate::messages::{Action, ActorHealth, CommandError, WorkloadsObserved};
-use crate::podman_executor::PodmanApi as _;
+use crate::podman_executor::{PodmanApi as _, UpdateBody, UpdateCpu};
 use crate::testing::fake_podman::{FakePodman, Fault};
 use crate::testing::podman_desk::{PodmanDesk, start_of, state_in, stop_of, workload};
 use crate::workload::{CurrentState, ExecutorKind, Limits, Workload};
@@ -520,4 +520,88 @@ async fn limit_that_met_a_silent_podman_is_a_failed_command_to_be_tried_again() 
     let answer = desk.run(limit(Some(20_000))).await;
     assert!(matches!(answer, Err(CommandError::Unavailable { .. })), "{answer:?}");
     assert!(desk.reasons().is_empty());
+}
+
+/// Returns the CPU limits on the levels of the one container that runs.
+async fn cpu_in_force(podman: &FakePodman) -> [Option<u64>; 2] {
+    let rows = podman.containers().await.unwrap_or_default();
+    podman.cpu_limits(&rows[0].id)
+}
+
+#[actix::test]
+async fn a_limit_that_is_lifted_leaves_nothing_behind_on_any_level() {
+    pause();
+    for manager in ["systemd", "cgroupfs"] {
+        let podman = FakePodman::new();
+        podman.limit_as_crun_does(manager);
+        let mut desk = desk_in_paused_time(&podman);
+        desk.run(start_with(None)).await.unwrap();
+        for cpu in [Some(20_000), None, Some(30_000), None] {
+            desk.run(limit(cpu)).await.unwrap();
+            assert_eq!(cpu_in_force(&podman).await, [cpu; 2], "{manager}");
+        }
+        assert!(desk.reasons().is_empty(), "{manager}: all is in force");
+    }
+}
+
+#[actix::test]
+async fn a_limit_of_memory_alone_touches_no_cpu_limit() {
+    let podman = FakePodman::new();
+    podman.limit_as_crun_does("systemd");
+    let mut desk = desk(&podman);
+    desk.run(start_with(None)).await.unwrap();
+    for memory in [Some(64 << 20), None] {
+        let limits = Limits { cpu: None, memory };
+        desk.run(Action::Limit { workload: web(), limits }).await.unwrap();
+    }
+    assert_eq!((podman.count("update"), updates(&podman, "update").len()), (2, 0));
+}
+
+#[actix::test]
+async fn an_agent_that_starts_mends_what_an_older_one_left_and_asks_nothing_where_all_is_well() {
+    let podman = FakePodman::new();
+    podman.limit_as_crun_does("systemd");
+    let mut older = desk(&podman);
+    older.run(start_with(None)).await.unwrap();
+    let container = podman.containers().await.unwrap()[0].id.clone();
+    for quota in [20_000, -1] {
+        let cpu = Some(UpdateCpu { quota, period: 100_000 });
+        podman.update(&container, UpdateBody { cpu, memory: None }).await.unwrap();
+    }
+    assert_eq!(cpu_in_force(&podman).await, [Some(1_000), None], "a hundredth of a processor");
+    // Also where podman does not answer at first.
+    podman.fail_once("containers", Fault::Hang(Duration::from_secs(5)));
+    let mut newer = desk_in_paused_time(&podman);
+    newer.observe(|seen| seen.pods.is_ok()).await;
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(cpu_in_force(&podman).await, [None; 2]);
+
+    let mut third = desk_in_paused_time(&podman);
+    third.observe(|seen| seen.pods.is_ok()).await;
+    let calls = ["update", "limit_group", "inspect"].map(|method| podman.count(method));
+    third.run(limit(None)).await.unwrap();
+    let since = ["update", "limit_group", "inspect"].map(|method| podman.count(method));
+    assert_eq!(since, calls);
+    assert_eq!(newer.reasons(), ["RuntimeUnavailable", "RuntimeAvailable"]);
+    assert!(third.reasons().is_empty());
+}
+
+#[actix::test]
+async fn what_the_kernel_does_not_keep_is_told_once_with_the_place() {
+    let podman = FakePodman::new();
+    podman.limit_as_crun_does("cgroupfs");
+    podman.fail("limit_group", Fault::Refused("read-only file system"));
+    let mut desk = desk(&podman);
+    desk.run(start_with(None)).await.unwrap();
+    desk.run(limit(Some(20_000))).await.unwrap();
+    desk.run(limit(None)).await.unwrap();
+    desk.run(limit(None)).await.unwrap();
+    let told: Vec<_> = std::iter::from_fn(|| desk.events.try_recv().ok()).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    let (event, id) = (&told[0].event, &podman.containers().await.unwrap()[0].id);
+    let expected = format!(
+        "the CPU limit of container main: 1000 µs in 100 ms is in force, not none, in control group \
+         /{id}.scope"
+    );
+    assert_eq!((event.reason, event.message.as_str()), ("LimitNotApplied", expected.as_str()));
 }

@@ -11,6 +11,7 @@ use futures_util::future::LocalBoxFuture;
 use futures_util::stream::LocalBoxStream;
 
 use super::events::PodmanEvent;
+use super::in_force::{Level, Resource};
 use super::libpod::{ContainerDetail, ContainerRow, HostInfo, PlayReport, PodRow, UpdateBody};
 use crate::workload::RegistryCredentials;
 
@@ -178,6 +179,14 @@ pub trait PodmanApi {
     fn update<'a>(&'a self, container: &'a str, limits: UpdateBody) -> Answer<'a, ()>;
     /// Changes the limits of a running container past podman, in its control group.
     fn limit_group<'a>(&'a self, container: &'a str, limits: UpdateBody) -> Answer<'a, ()>;
+    /// Returns what limits a running container on each level of its control group, outermost first;
+    /// `process` is one of its processes. `None` when that cannot be seen.
+    fn limits_in_force<'a>(
+        &'a self,
+        container: &'a str,
+        process: i64,
+        resource: Resource,
+    ) -> LocalBoxFuture<'a, Option<Vec<Level>>>;
     /// Returns the id of the image, if it is on the device.
     fn image_id<'a>(&'a self, image: &'a str) -> Answer<'a, Option<String>>;
     /// Brings an image to the device. Returns its id.

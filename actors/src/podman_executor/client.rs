@@ -1,6 +1,7 @@
 //! The libpod calls, as [`PodmanApi`] names them.
 
 mod control_group;
+mod kernel_limits;
 mod oom_score;
 mod procfs;
 mod wording;
@@ -21,6 +22,7 @@ use super::api::{Answer, EventStream, PlayRequest, PodmanApi, PodmanError, PullR
 use super::bounds::{MAX_ROWS, MAX_ROWS_OF_ONE};
 use super::events::{Lines, pause_after};
 use super::http::{Call, LIST_TIMEOUT, LibpodClient, Size, decoded};
+use super::in_force::{Level, Resource};
 use super::libpod::{
     ContainerDetail, ContainerRow, HostInfo, ImageDetail, Info, PlayReport, PodRow, UpdateBody,
 };
@@ -185,6 +187,19 @@ impl PodmanApi for LibpodClient {
             let group = detail.state.cgroup_path;
             control_group::limit(&self.off_thread, &group, container, limits).await
         })
+    }
+
+    fn limits_in_force<'a>(
+        &'a self,
+        container: &'a str,
+        process: i64,
+        resource: Resource,
+    ) -> LocalBoxFuture<'a, Option<Vec<Level>>> {
+        async move {
+            let peer = self.peer()?;
+            kernel_limits::levels(&self.off_thread, peer, process, container, resource).await
+        }
+        .boxed_local()
     }
 
     fn image_id<'a>(&'a self, image: &'a str) -> Answer<'a, Option<String>> {

@@ -109,6 +109,8 @@ pub struct HostInfo {
     /// `v1` or `v2`.
     #[serde(deserialize_with = "text")]
     pub cgroup_version: String,
+    /// Who makes control groups: `systemd` or `cgroupfs`.
+    pub cgroup_manager: String,
     /// The controllers that podman may use.
     #[serde(deserialize_with = "texts")]
     pub cgroup_controllers: Vec<String>,

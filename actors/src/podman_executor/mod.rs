@@ -4,7 +4,7 @@
 //! `volumes` and `store`; `paced` asks podman no faster than it answers, by its `queue`; `start`, `stop` and `pull` are the sequences of calls that one command comes to, on the
 //! `workbench` that they share, `limits` for a pod that runs; `observer` keeps what an observation
 //! needs beyond one listing; `image_care` removes images that the agent brought and nobody wants;
-//! `pod_state`, `pace`, `events`, `libpod`, `bounds`, `image_ledger`, `notices` and `words` only decide.
+//! `pod_state`, `pace`, `events`, `libpod`, `bounds`, `image_ledger`, `in_force`, `notices` and `words` only decide.
 
 mod actor;
 #[cfg(all(test, feature = "testing"))]
@@ -21,6 +21,7 @@ mod image_care;
 mod image_ledger;
 #[cfg(all(test, feature = "testing"))]
 mod image_tests;
+mod in_force;
 mod libpod;
 mod limits;
 mod notices;
@@ -49,6 +50,7 @@ pub use client::boot_id;
 pub use disk::{Kept, PodmanDisk, Turn, Turns, on_disk};
 pub use events::PodmanEvent;
 pub use http::{ExpectedPeer, LibpodClient, runtime_dir_owner};
+pub use in_force::{Level, Resource};
 pub use libpod::{
     ContainerDetail, ContainerRow, DetailHostConfig, DetailState, HostInfo, PlayReport, PlayedPod,
     PodRow, Program, SecurityInfo, UpdateBody, UpdateCpu, UpdateMemory,

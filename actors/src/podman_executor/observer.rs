@@ -58,7 +58,7 @@ struct Memory {
 struct Live {
     /// When podman was asked for them.
     at: Monotonic,
-    ids: Vec<String>,
+    rows: Vec<ContainerRow>,
 }
 
 impl Memory {
@@ -66,12 +66,13 @@ impl Memory {
     fn note_live(&mut self, rows: &[ContainerRow], at: Monotonic) {
         for row in rows.iter().filter(|row| may_run(row)) {
             let live = self.live.entry(row.pod_name.clone());
-            let live = live.or_insert_with(|| Live { at, ids: Vec::new() });
+            let live = live.or_insert_with(|| Live { at, rows: Vec::new() });
             if live.at < at {
-                *live = Live { at, ids: Vec::new() };
+                *live = Live { at, rows: Vec::new() };
             }
             if live.at == at {
-                live.ids.push(row.id.clone());
+                // Its labels are many, and the same for all of them.
+                live.rows.push(ContainerRow { labels: BTreeMap::new(), ..row.clone() });
             }
         }
     }
@@ -114,8 +115,14 @@ impl Observer {
 
     /// Returns the containers of the pod `id` that may run, if the last look, or the command that
     /// made it, showed them.
-    pub(super) fn live_containers(&self, id: &str) -> Option<Vec<String>> {
-        self.memory.borrow().live.get(id).filter(|_| self.sees()).map(|live| live.ids.clone())
+    pub(super) fn live_containers(&self, id: &str) -> Option<Vec<ContainerRow>> {
+        self.memory.borrow().live.get(id).filter(|_| self.sees()).map(|live| live.rows.clone())
+    }
+
+    /// Returns all containers that may run.
+    pub(super) fn all_live_containers(&self) -> Vec<ContainerRow> {
+        let memory = self.memory.borrow();
+        memory.live.values().flat_map(|live| live.rows.iter().cloned()).collect()
     }
 
     /// Returns the pod that `rows`, all its containers, make up, if it runs as it should: what else

@@ -13,6 +13,7 @@ use std::time::Duration;
 use futures_util::future::LocalBoxFuture;
 
 use super::api::{Answer, EventStream, PlayRequest, PodmanApi, PodmanError, PullRequest};
+use super::in_force::{Level, Resource};
 use super::libpod::{ContainerDetail, ContainerRow, HostInfo, PlayReport, PodRow, UpdateBody};
 use super::pace::{Question, hearing};
 use super::queue::{Hearing, Queue};
@@ -186,6 +187,16 @@ impl PodmanApi for Paced {
         self.ask(Question::Group, container, Limit::Pace, async move |api| {
             api.limit_group(&id, limits).await
         })
+    }
+
+    /// Asks the kernel, not podman.
+    fn limits_in_force<'a>(
+        &'a self,
+        container: &'a str,
+        process: i64,
+        resource: Resource,
+    ) -> LocalBoxFuture<'a, Option<Vec<Level>>> {
+        self.api.limits_in_force(container, process, resource)
     }
 
     fn image_id<'a>(&'a self, image: &'a str) -> Answer<'a, Option<String>> {

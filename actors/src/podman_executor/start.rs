@@ -11,7 +11,7 @@ use tracing::{debug, warn};
 
 use super::api::{PlayRequest, PodmanApi as _, PodmanError, REMOVE_TIMEOUT};
 use super::libpod::{ContainerRow, HostInfo, PlayReport};
-use super::limits::{apply_limits, limit_support, unsupported};
+use super::limits::{Unseen, apply_limits, limit_support, unsupported};
 use super::notices::Notes;
 use super::pod_state::{Knowledge, Phase, container_name, phase, pod_state};
 use super::stop::remove_gently;
@@ -57,7 +57,7 @@ pub(super) async fn start(
     };
     if runs(bench, &rows).await {
         offer_to_kernel(bench, workload, &rows).await;
-        let limited = apply_limits(bench, workload, limits, &rows).await?;
+        let limited = apply_limits(bench, workload, limits, &rows, Unseen::Write).await?;
         return Ok((Notes { limited: Some(limited), ..Notes::default() }, rows));
     }
     let host = bench.api.host().await.map_err(silent)?;
@@ -74,7 +74,9 @@ pub(super) async fn start(
     match play(bench, workload, &plan, &host, deadline).await {
         Ok(rows) => {
             offer_to_kernel(bench, workload, &rows).await;
-            let limited = unsupported(limits, limit_support(&host));
+            // What podman made of them is looked at, and put right if need be: the pod runs anyway.
+            let limited = apply_limits(bench, workload, limits, &rows, Unseen::Leave).await;
+            let limited = limited.unwrap_or_else(|_| unsupported(limits, limit_support(&host)));
             Ok((Notes { adjusted: plan.warnings, limited: Some(limited) }, rows))
         }
         Err(error @ CommandError::Start { .. }) => {

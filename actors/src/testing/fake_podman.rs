@@ -14,8 +14,8 @@ use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::podman_executor::{
-    Answer, ContainerDetail, ContainerRow, DetailState, EventStream, HostInfo, PlayReport,
-    PlayRequest, PodRow, PodmanApi, PodmanError, PodmanEvent, PullRequest, UpdateBody,
+    Answer, ContainerDetail, ContainerRow, DetailState, EventStream, HostInfo, Level, PlayReport,
+    PlayRequest, PodRow, PodmanApi, PodmanError, PodmanEvent, PullRequest, Resource, UpdateBody,
 };
 
 /// What a call does instead of its work.
@@ -41,6 +41,13 @@ pub enum Fault {
     Stuck,
 }
 
+/// A container's control group under crun, and the one within it: CPU and memory of each.
+#[derive(Clone, Debug, Default)]
+struct ControlGroup {
+    scope: [Option<u64>; 2],
+    inner: [Option<u64>; 2],
+}
+
 #[derive(Default)]
 struct State {
     containers: Vec<ContainerRow>,
@@ -53,6 +60,9 @@ struct State {
     lasting: BTreeMap<&'static str, Fault>,
     /// How long the next listing of containers takes to arrive once it is made.
     on_the_way: Option<Duration>,
+    cgroup_manager: String,
+    /// What holds each container to its limits, if that can be seen.
+    groups: Option<BTreeMap<String, ControlGroup>>,
     calls: Vec<String>,
     /// Calls whose answers are waited for now, and the most there ever were.
     at_once: (usize, usize),
@@ -84,6 +94,43 @@ impl FakePodman {
     /// Makes every call of `method` fail until [`Self::mend`].
     pub fn fail(&self, method: &'static str, fault: Fault) {
         self.0.borrow_mut().lasting.insert(method, fault);
+    }
+
+    /// Lets limits be seen in control groups as crun and systemd make them, with what they get wrong: a
+    /// CPU quota of -1 lifts the inner one, and makes the shortest possible of the outer one. `manager`
+    /// is who makes them by podman's word.
+    pub fn limit_as_crun_does(&self, manager: &str) {
+        let mut state = self.0.borrow_mut();
+        state.cgroup_manager = manager.to_owned();
+        state.groups = Some(BTreeMap::new());
+    }
+
+    /// Returns the CPU limits of a container, from the outside in.
+    #[must_use]
+    pub fn cpu_limits(&self, container: &str) -> [Option<u64>; 2] {
+        let state = self.0.borrow();
+        let group = state.groups.as_ref().and_then(|groups| groups.get(container));
+        let group = group.cloned().unwrap_or_default();
+        [group.scope[0], group.inner[0]]
+    }
+
+    /// Writes limits into what holds a container; `wrongly`: as crun does.
+    fn write_limits(&self, container: &str, limits: UpdateBody, wrongly: bool) {
+        let mut state = self.0.borrow_mut();
+        let Some(groups) = state.groups.as_mut() else { return };
+        let group = groups.entry(container.to_owned()).or_default();
+        if let Some(cpu) = limits.cpu {
+            let quota = u64::try_from(cpu.quota).ok().filter(|quota| *quota < 100_000_000);
+            let scope = if cpu.quota < 0 && wrongly { Some(1_000) } else { quota };
+            group.scope[0] = scope;
+            if wrongly {
+                group.inner[0] = quota;
+            }
+        }
+        if let Some(memory) = limits.memory {
+            (group.scope[1], group.inner[1]) =
+                (u64::try_from(memory.limit).ok(), u64::try_from(memory.limit).ok());
+        }
     }
 
     /// Ends every fault.
@@ -275,7 +322,8 @@ impl PodmanApi for FakePodman {
     fn host(&self) -> Answer<'_, HostInfo> {
         Box::pin(async move {
             self.enter("host", "").await?;
-            Ok(HostInfo::default())
+            let cgroup_manager = self.0.borrow().cgroup_manager.clone();
+            Ok(HostInfo { cgroup_manager, ..HostInfo::default() })
         })
     }
 
@@ -374,13 +422,40 @@ impl PodmanApi for FakePodman {
     }
 
     fn update<'a>(&'a self, container: &'a str, limits: UpdateBody) -> Answer<'a, ()> {
-        let limits = serde_json::json!(limits);
-        Box::pin(async move { self.enter("update", &format!("{container} {limits}")).await })
+        let told = serde_json::json!(limits);
+        Box::pin(async move {
+            self.enter("update", &format!("{container} {told}")).await?;
+            self.write_limits(container, limits, true);
+            Ok(())
+        })
     }
 
     fn limit_group<'a>(&'a self, container: &'a str, limits: UpdateBody) -> Answer<'a, ()> {
-        let limits = serde_json::json!(limits);
-        Box::pin(async move { self.enter("limit_group", &format!("{container} {limits}")).await })
+        let told = serde_json::json!(limits);
+        Box::pin(async move {
+            self.enter("limit_group", &format!("{container} {told}")).await?;
+            self.write_limits(container, limits, false);
+            Ok(())
+        })
+    }
+
+    fn limits_in_force<'a>(
+        &'a self,
+        container: &'a str,
+        _: i64,
+        resource: Resource,
+    ) -> LocalBoxFuture<'a, Option<Vec<Level>>> {
+        Box::pin(async move {
+            let state = self.0.borrow();
+            let group = state.groups.as_ref()?.get(container).cloned().unwrap_or_default();
+            let of = usize::from(resource == Resource::Memory);
+            let level = |name: &str, limit: [Option<u64>; 2]| Level {
+                group: format!("/{container}.scope{name}"),
+                is_own: true,
+                limit: limit.get(of).copied().flatten(),
+            };
+            Some(vec![level("", group.scope), level("/container", group.inner)])
+        })
     }
 
     fn remove_image<'a>(&'a self, image: &'a str) -> Answer<'a, ()> {

@@ -1,6 +1,6 @@
 //! Limits by condition on pods that run, as the kernel has them.
 
-use actors::podman_executor::{PodmanApi as _, UpdateBody, UpdateCpu, UpdateMemory};
+use actors::podman_executor::{PodmanApi as _, Resource, UpdateBody, UpdateCpu, UpdateMemory};
 use actors::workload::Limits;
 
 use super::*;
@@ -192,5 +192,27 @@ async fn limits_that_rootless_podman_cannot_keep_are_told_once_for_each_change()
         desk.run(start(&web, cpu, None)).await.unwrap();
         desk.observe_state(&web.id, is_running).await;
         assert_eq!(desk.reasons(), vec!["LimitNotApplied"; told], "{cpu:?}");
+    }
+}
+
+#[actix::test]
+async fn what_is_in_force_is_read_from_the_kernel_on_every_level() {
+    let podman = HermeticPodman::rootful();
+    let mut desk = rootful(&podman);
+    let web = serving_workload("web");
+    desk.run(start(&web, Some(25_000), Some(32 * MIB))).await.unwrap();
+    let client = LibpodClient::new(podman.socket(), ExpectedPeer::RootOrOwn);
+    let rows = client.containers_of(web.id.as_str()).await.unwrap();
+    let row = rows.iter().find(|row| row.names[0] == container_name(&web, "main")).unwrap();
+    for (resource, limit) in [(Resource::Cpu, 25_000), (Resource::Memory, 32 * MIB)] {
+        let levels = client.limits_in_force(&row.id, row.pid, resource).await.unwrap();
+        let own = levels.iter().find(|level| level.is_own).unwrap();
+        assert_eq!(own.limit, Some(limit), "{levels:?}");
+        assert!(levels.iter().any(|level| !level.is_own), "its pod's: {levels:?}");
+    }
+    // Somebody else's process, or none, says nothing of it.
+    for process in [1, i64::MAX] {
+        let levels = client.limits_in_force(&row.id, process, Resource::Cpu).await;
+        assert_eq!(levels, None, "{process}");
     }
 }

@@ -11,6 +11,7 @@ use super::{Link, Listing, PodmanExecutor};
 use crate::clock::Moment;
 use crate::messages::{WorkloadsObserved, tell};
 use crate::podman_executor::api::{EventStream, PodmanApi as _, PodmanError};
+use crate::podman_executor::limits::mend_lifted_limits;
 use crate::podman_executor::observer::Observation;
 use crate::workload::{ObservedPod, WorkloadId};
 
@@ -170,6 +171,9 @@ impl PodmanExecutor {
                 let told = self.told.take().unwrap_or_default();
                 pods.extend(told.into_iter().filter(|pod| !is_shown(pod)));
                 self.observed_at = Some(seen.at.monotonic);
+                if !std::mem::replace(&mut self.has_seen, true) {
+                    self.mend_lifted_limits(ctx);
+                }
                 self.tell_pods(seen.at, pods);
             }
             Err(error) => {
@@ -189,6 +193,13 @@ impl PodmanExecutor {
                 }
             }
         }
+    }
+
+    /// Looks once at what an agent before this one left.
+    fn mend_lifted_limits(&self, ctx: &mut Context<Self>) {
+        let (bench, rows) = (Rc::clone(&self.bench), self.observer.all_live_containers());
+        let mending = async move { mend_lifted_limits(&bench, &rows).await };
+        ctx.spawn(mending.into_actor(self));
     }
 
     /// Tells what a command made of its pod; the others are as they were last told.

@@ -97,9 +97,13 @@ async fn execute(
             return start::start(bench, workload, *limits, until, is_absent).await;
         }
         Action::Pull { workload } => pull::pull(bench, workload, until).await?,
-        Action::Limit { workload, limits } => limits::limit(bench, workload, *limits).await?,
+        Action::Limit { workload, limits } => {
+            let known = observer.live_containers(workload.id.as_str());
+            limits::limit(bench, workload, *limits, known).await?
+        }
         Action::Stop { id, grace, .. } | Action::Suspend { id, grace, .. } => {
             let known = observer.live_containers(id.as_str());
+            let known = known.map(|rows| rows.into_iter().map(|row| row.id).collect());
             stop::stop(bench, id, *grace, known, until).await?;
             Notes::default()
         }

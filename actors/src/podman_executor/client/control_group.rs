@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use crate::podman_executor::http::{Mounts, OffThread, open_beneath};
 use crate::podman_executor::libpod::UpdateBody;
 
 /// Where controllers are mounted.
-const ROOT: &str = "/sys/fs/cgroup";
+pub(super) const ROOT: &str = "/sys/fs/cgroup";
 /// What the kernel calls file systems of control groups, of the first version and of the second.
 const MAGIC: [u32; 2] = [0x0027_e0eb, 0x6367_7270];
 /// The length of a container's id.
@@ -71,8 +72,7 @@ pub(super) fn refused(cause: String) -> PodmanError {
 fn write(setting: &Setting) -> io::Result<()> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = rustix::fs::open(&setting.root, flags, Mode::empty())?;
-    let magic = u32::try_from(fstatfs(&root)?.f_type).ok();
-    if !magic.is_some_and(|magic| MAGIC.contains(&magic)) {
+    if !is_control_groups(&root)? {
         return Err(io::Error::other("no control groups are mounted there"));
     }
     let flags = OFlags::WRONLY | OFlags::NOCTTY | OFlags::NONBLOCK;
@@ -81,6 +81,12 @@ fn write(setting: &Setting) -> io::Result<()> {
         return Err(io::Error::other("it is no plain file"));
     }
     File::from(file).write_all(setting.value.as_bytes())
+}
+
+/// Returns whether `folder` is of a file system of control groups.
+pub(super) fn is_control_groups(folder: &OwnedFd) -> io::Result<bool> {
+    let magic = u32::try_from(fstatfs(folder)?.f_type).ok();
+    Ok(magic.is_some_and(|magic| MAGIC.contains(&magic)))
 }
 
 /// Returns files and what belongs in them; `None` unless the group is surely the container's own:
