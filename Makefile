@@ -33,6 +33,7 @@ IS_RELEASE := $(filter release,$(PACKAGE_PROFILE))
 $(if $(filter release dev,$(PACKAGE_PROFILE)),,$(error PACKAGE_PROFILE is release or dev, not $(PACKAGE_PROFILE)))
 PACKAGE_ROOT := $(abspath $(TARGET))/package-root
 PACKAGE_NEEDS := systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,procps,curl,zsh,fish
+MACHINE := $(abspath $(TARGET))/machine
 # The same wherever it is built: by digest, of 2026-08-04. Raise it here and in the Containerfile.
 BASE ?= docker.io/library/debian:bookworm-slim@sha256:abd67ffcfa541b485a3dff59865ab629aa048a6c613e639d36e7456b0b229241
 IMAGE ?= localhost/device-worker-ng:latest
@@ -40,8 +41,8 @@ PODMAN5 := $(or $(PODMAN_ROOT),$(abspath $(TARGET))/podman5)
 
 .DEFAULT_GOAL := build
 .PHONY: bench bench-short build build-dev chaos check clippy demo deny doc doctest environment explore fmt \
-	fuzz have-nextest help image manual nextest package package-environment packaged probe-image probe-static \
-	simulate test test-environment test-kubernetes test-package test-podman5 test-ui unit
+	fuzz have-nextest help image machine-environment manual nextest package package-environment packaged probe-image probe-static \
+	simulate test test-environment test-kubernetes test-machine test-package test-podman5 test-ui unit
 
 ## help: this list
 help:
@@ -157,6 +158,18 @@ test-package: have-nextest package-environment package probe-static
 	rm -rf $(TARGET)/package-test && mkdir -p $(TARGET)/package-test
 	$(DATED) $(CARGO_DEB) $(AS_PACKAGED) --fast --quiet --deb-version 99 --output $(TARGET)/package-test/
 	PACKAGE_ROOT=$(PACKAGE_ROOT) $(CARGO) nextest run --workspace --locked --test package -P package
+
+## test-machine: the package on a virtual machine: systemd, cgroup v2, crun, a power cut (root)
+# The machine is made once, in MACHINE. It is emulated, so that it needs no rights to the processor.
+test-machine: have-nextest machine-environment packaged manual $(CARGO_DEB)
+	tests/environment/machine.sh $(MACHINE)
+	rm -rf $(TARGET)/machine-deb && mkdir -p $(TARGET)/machine-deb
+	$(DATED) $(CARGO_DEB) $(AS_PACKAGED) --fast --quiet --output $(TARGET)/machine-deb/
+	MACHINE=$(MACHINE) MACHINE_DEB=$$(echo $(abspath $(TARGET))/machine-deb/*.deb) \
+		$(CARGO) nextest run --workspace --locked --test machine -P machine
+
+machine-environment:
+	@tests/environment/install.sh machine
 
 # The tools that make packages need some of it, too.
 package-environment:

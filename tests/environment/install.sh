@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the tests and the demo need of the system: podman with its parts, a registry, busybox.
 # Idempotent: asks the package manager only for what is missing. Needs root when anything is.
-# usage: install.sh [ui|packages]    ui: also a browser, with a font, for the tests of the status page;
-# packages: also what the tests of the packages need
+# usage: install.sh [ui|packages|machine]    ui: also a browser, with a font, for the tests of the status
+# page; packages, machine: also what the tests of the packages or those on a virtual machine need
 set -eu
 
 # Fedora has podman's helpers in /usr/libexec, and other names for some commands.
@@ -54,6 +54,18 @@ dpkg-shlibdeps:dpkg-dev:dpkg-dev
 lintian:lintian:lintian
 rpm:rpm:rpm
 rpmlint:rpmlint:rpmlint
+"
+fi
+
+if [ "${1:-}" = machine ]; then
+  needed="$needed
+qemu-system-x86_64:qemu-system-x86:qemu-system-x86-core
+qemu-img:qemu-utils:qemu-img
+debootstrap:debootstrap:debootstrap
+dpkg-shlibdeps:dpkg-dev:dpkg-dev
+mkfs.ext4:e2fsprogs:e2fsprogs
+xz:xz-utils:xz
+zstd:zstd:zstd
 "
 fi
 
