@@ -56,8 +56,8 @@ pub(super) fn apply(
     count: usize,
     warnings: &mut Vec<String>,
 ) {
-    let own = spec.resources.take().is_some_and(|own| own.limits.is_some());
-    if own || spec.overhead.take().is_some() {
+    spec.overhead = None;
+    if spec.resources.take().is_some_and(|own| own.limits.is_some()) {
         warnings.push(
             "the limits of the pod as a whole are ignored on podman; limit its containers"
                 .to_owned(),

@@ -304,8 +304,11 @@ fn an_amount_that_cannot_be_read_is_named_with_its_place() {
 fn limits_that_podman_has_no_place_for_and_slips_are_warned_of() {
     let mut workload = one(json!({"resources": {"limits": {"memory": "512m"}}}));
     workload.pod.resources = serde_json::from_value(json!({"limits": {"memory": "1Gi"}})).unwrap();
+    workload.pod.overhead = serde_json::from_value(json!({"memory": "0.5Gi"})).unwrap();
     let plan = plan(&workload).unwrap();
-    assert_eq!(spec(&plan)["resources"], Value::Null);
+    for field in ["resources", "overhead"] {
+        assert_eq!(spec(&plan)[field], Value::Null, "{field}");
+    }
     let [whole, slip] = plan.warnings.as_slice() else { panic!("{:?}", plan.warnings) };
     assert!(whole.contains("limit its containers"), "{whole}");
     assert!(slip.contains("limits.memory \"512m\" is a fraction of a byte"), "{slip}");

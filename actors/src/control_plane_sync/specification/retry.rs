@@ -21,7 +21,7 @@ const MAX_MULTIPLIER: f64 = 100.0;
 
 /// A retry as its author wrote it: flat as the protocol has it, or nested as the resource has it.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "the fields of a retry")]
 pub(crate) struct RetryDraft {
     backoff: Option<String>,
     period_seconds: Option<f64>,
@@ -33,13 +33,13 @@ pub(crate) struct RetryDraft {
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "the fields of a back-off")]
 struct Constant {
     period_seconds: Option<f64>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "the fields of a back-off")]
 struct Exponential {
     initial_interval_seconds: Option<f64>,
     randomization_factor: Option<f64>,

@@ -337,6 +337,7 @@ fn a_retry_that_an_annotation_cannot_mean_is_refused_with_its_key_and_an_example
         for part in ["its annotation \"device-worker-ng/retry\"", "{periodSeconds: 30}"] {
             assert!(reason.contains(part), "{text}: {reason}");
         }
+        assert!(!reason.contains("Draft"), "{text}: {reason}");
     }
     let [one, other] = RETRIES;
     let reason = annotated(&[(one, "{periodSeconds: 1}"), (other, "{periodSeconds: 2}")]);
