@@ -88,7 +88,7 @@ pub(super) fn limit(resources: Option<&ResourceRequirements>, resource: &str) ->
 }
 
 /// Writes every quantity of a container that [`check`] passed as a whole number. No more is asked for
-/// than the limit allows: podman refuses that.
+/// than the limit, which a condition may have narrowed, allows: podman 5 refuses that.
 pub(super) fn make_whole(
     container: &str,
     resources: &mut ResourceRequirements,

@@ -131,14 +131,16 @@ async fn amounts_with_a_fraction_reach_the_kernel_as_they_are_meant() {
 }
 
 #[actix::test]
-async fn a_condition_narrows_a_pod_that_asks_for_more_memory_than_it_leaves() {
+async fn a_pod_asks_for_no_more_memory_than_a_condition_leaves_it() {
     let podman = HermeticPodman::rootful();
     let mut desk = rootful(&podman);
     let mut main = container("main", &serving("true"));
     main["resources"] = json!({"requests": {"memory": "0.5Gi"}});
     let web = Arc::new(workload("web", pod(vec![main])));
     desk.run(start(&web, None, Some(64 * MIB))).await.unwrap();
-    assert_eq!(in_force(&podman, &container_name(&web, "main")).1, Some(64 * MIB));
+    let name = container_name(&web, "main");
+    assert_eq!(in_force(&podman, &name).1, Some(64 * MIB));
+    assert_eq!(asked(&podman, &name), [64 * MIB, 64 * MIB, 0]);
 }
 
 #[actix::test]
