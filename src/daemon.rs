@@ -6,6 +6,7 @@ use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
 use actors::clock::Clock;
+use actors::clock_witness::MachineWitness;
 use actors::control_plane_sync::{
     ControlPlaneError, HttpsClient, IdentityFiles, ServerSettings, Source, manifests_in, stored_in,
 };
@@ -103,6 +104,7 @@ fn device(config: &Config, passed: Passed) -> Result<Outside, RunError> {
         listen: config.metrics_listen.clone(),
         passed: passed.named(&config.metrics_listen),
         clock,
+        clock_witness: Rc::new(MachineWitness::new(&config.state_dir)),
         boot_id: boot_id().map_err(RunError::BootId)?,
         settings: Settings {
             image_prune_after: config.image_prune_after,
@@ -111,6 +113,7 @@ fn device(config: &Config, passed: Passed) -> Result<Outside, RunError> {
             scheduler: SchedulerSettings {
                 retry: config.retry,
                 start_budget: config.start_budget,
+                cron_clock: config.cron_clock,
                 unconfigured: available.unconfigured,
             },
         },

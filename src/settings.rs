@@ -106,6 +106,8 @@ pub enum Group {
     Runtimes,
     /// When a failed workload runs again.
     Retry,
+    /// When workloads run by the clock.
+    Cron,
     /// Posted metrics.
     Metrics,
     /// The agent itself.
@@ -121,6 +123,7 @@ impl Group {
             Self::Device => "The device",
             Self::Runtimes => "What runs the workloads",
             Self::Retry => "When a failed workload runs again",
+            Self::Cron => "When workloads run by the clock",
             Self::Metrics => "Metrics",
             Self::Agent => "The agent",
         }
@@ -186,7 +189,7 @@ const fn setting(
 }
 
 use Fallback::{Found, Nothing, Text as Is};
-use Group::{Agent, DesiredState, Device, Metrics, Retry, Runtimes};
+use Group::{Agent, Cron, DesiredState, Device, Metrics, Retry, Runtimes};
 
 /// Every setting, in the order in which people meet them.
 #[rustfmt::skip]
@@ -235,6 +238,11 @@ pub static ALL: &[Setting] = &[
         "The factor from one delay to the next, 1 to 100, when exponential"),
     setting("RETRY_RANDOMIZATION", Kind::Number, Is("0.2"), Retry,
         "The share by which a delay varies at random, 0 to 1, when exponential"),
+
+    setting("CRON_CLOCK", Kind::Choice(&["synchronized", "plausible", "any"]), Is("plausible"), Cron,
+        "The clock that cron follows: synchronized, plausible (later than what is on disk) or any"),
+    setting("CRON_CLOCK_GRACE", Kind::Duration, Is("5m"), Cron,
+        "Time since boot after which a plausible clock is followed without being synchronized"),
 
     setting("METRICS_LISTEN", Kind::Addresses, Is("localhost:8080"), Metrics,
         "Where metrics are taken: localhost:port, address:port or unix:/path; a list, or commas"),
@@ -286,7 +294,7 @@ mod tests {
         assert_eq!(rows.len(), ALL.len());
         assert!(rows.iter().all(|row| row.matches('|').count() == 5), "{reference}");
         assert!(reference.contains("| `START_BUDGET` | `--start-budget NUMBER` | `4` | How many"));
-        assert_eq!(reference.matches("\n## ").count(), 6);
+        assert_eq!(reference.matches("\n## ").count(), 7);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use actors::messages::{
 use actors::metrics_ingest::{IngestDeps, Listen, MetricsIngest, PassedSockets};
 use actors::podman_executor::{PodmanApi, PodmanDeps, PodmanDisk, PodmanExecutor};
 use actors::profile_evaluator::{EvaluatorDeps, ProfileEvaluator, SharedMetrics};
-use actors::scheduler::{Scheduler, SchedulerDeps, SchedulerSettings};
+use actors::scheduler::{ClockWitness, Scheduler, SchedulerDeps, SchedulerSettings};
 use actors::supervisor::Slot;
 use actors::workload::{DeviceId, ExecutorKind};
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
@@ -52,6 +52,8 @@ pub struct Outside {
     pub passed: PassedSockets,
     /// The time.
     pub clock: Clock,
+    /// Says how far the wall clock may be trusted.
+    pub clock_witness: Rc<dyn ClockWitness>,
     /// The kernel's id of this boot; see [`actors::podman_executor::boot_id`].
     pub boot_id: String,
     /// How actors behave where neither a workload nor a manifest says it.
@@ -219,6 +221,7 @@ impl Agent {
             reports: control_plane.recipient(),
             events,
             clock,
+            clock_witness: outside.clock_witness,
             settings: settings.scheduler,
         });
         agent.run(hooks, ingest, listener, &health);

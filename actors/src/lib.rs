@@ -30,6 +30,7 @@ mod url_path;
 mod workload_id;
 
 pub mod clock;
+pub mod clock_witness;
 pub mod path_trust;
 pub mod private_file;
 pub mod supervisor;

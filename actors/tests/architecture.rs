@@ -24,6 +24,7 @@ const ACTIX: &[&str] = &[
 const OUTSIDE: &[&str] = &[
     "client.rs",
     "client",
+    "clock_witness.rs",
     "http.rs",
     "http",
     "identity.rs",

@@ -35,6 +35,8 @@ impl Agent {
             .args(["--manifests", MANIFESTS, "--device-id", "demo"])
             // Any free port: the log says which.
             .args(["--metrics-listen", "127.0.0.1:0"])
+            // The machine may have just booted.
+            .args(["--cron-clock", "any"])
             .arg("--state-dir")
             .arg(folder.join("state"))
             .arg("--podman-socket")

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use actors::k8s_executor::ClusterAccess;
 use actors::metrics_ingest::Listen;
+use actors::scheduler::CronClock;
 use actors::workload::{DeviceId, RetryPolicy};
 
 pub use addresses::ServerUrl;
@@ -81,6 +82,8 @@ pub struct Config {
     pub container_log_size: String,
     /// Retry of workloads that bring none of their own.
     pub retry: RetryPolicy,
+    /// When cron follows the wall clock.
+    pub cron_clock: CronClock,
     /// Where metrics are taken; at least one.
     pub metrics_listen: Vec<Listen>,
     /// Life of a metric that brings none of its own; `None` is for ever.

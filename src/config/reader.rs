@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use actors::k8s_executor::ClusterAccess;
 use actors::metrics_ingest::Listen;
+use actors::scheduler::CronClock;
 use actors::workload::{DeviceId, RetryPolicy};
 
 use super::problems::{ConfigErrors, Problem, Source, Warning};
@@ -81,6 +82,7 @@ impl<'a> Reader<'a> {
         let image_prune_after = self.read("IMAGE_PRUNE_AFTER", values::duration_or_never);
         let container_log_size = self.read("CONTAINER_LOG_SIZE", values::log_size);
         let retry = self.retry();
+        let cron_clock = self.cron_clock();
         let metrics_listen = self.metrics_listen();
         let metric_ttl = self.read("METRIC_TTL", values::positive_duration);
         let log_level = self.read("LOG_LEVEL", LogLevel::from_str);
@@ -104,6 +106,7 @@ impl<'a> Reader<'a> {
             image_prune_after: image_prune_after?,
             container_log_size: container_log_size?,
             retry: retry?,
+            cron_clock: cron_clock?,
             metrics_listen: metrics_listen?,
             metric_ttl,
             log_level: log_level?,
@@ -268,6 +271,12 @@ impl<'a> Reader<'a> {
             multiplier: multiplier?,
             randomization: randomization?,
         })
+    }
+
+    fn cron_clock(&mut self) -> Option<CronClock> {
+        let grace = self.read("CRON_CLOCK_GRACE", values::duration);
+        let word = self.choice("CRON_CLOCK")?;
+        Some(values::cron_clock(word, grace?))
     }
 
     fn metrics_listen(&mut self) -> Option<Vec<Listen>> {

@@ -494,6 +494,21 @@ fn retry_can_grow() {
 }
 
 #[test]
+fn cron_follows_the_clock_that_the_settings_name() {
+    let plausible = |seconds| CronClock::Plausible { grace: Duration::from_secs(seconds) };
+    for (file, expected) in [
+        ("", plausible(300)),
+        ("CRON_CLOCK: plausible\nCRON_CLOCK_GRACE: 1h\n", plausible(3_600)),
+        ("CRON_CLOCK_GRACE: 0s\n", plausible(0)),
+        ("CRON_CLOCK: Synchronized\n", CronClock::Synchronized),
+        ("CRON_CLOCK: any\n", CronClock::Any),
+    ] {
+        let config = device().with_server().file(file).config();
+        assert_eq!(config.cron_clock, expected, "{file}");
+    }
+}
+
+#[test]
 fn the_log_level_is_read_again_from_the_file_as_it_is_now() {
     let device = device().with_server();
     let config = device.config();

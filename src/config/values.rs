@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use actors::k8s_executor::ClusterAccess;
+use actors::scheduler::CronClock;
 use actors::workload::DeviceId;
 
 /// Longest time that a setting may ask for: a year.
@@ -114,6 +115,15 @@ pub(super) fn count(text: &str) -> Result<usize, ValueError> {
     match text.parse() {
         Ok(count @ 1..=1000) => Ok(count),
         Ok(_) | Err(_) => refuse(&format!("\"{text}\" is not a whole number from 1 to 1000")),
+    }
+}
+
+/// Returns which wall clock cron follows by this word, and when.
+pub(super) fn cron_clock(word: &str, grace: Duration) -> CronClock {
+    match word {
+        "synchronized" => CronClock::Synchronized,
+        "any" => CronClock::Any,
+        _ => CronClock::Plausible { grace },
     }
 }
 

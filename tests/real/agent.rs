@@ -79,6 +79,8 @@ impl Settings {
         settings.set("LOG_LEVEL", LOG_LEVEL);
         settings.set("DEVICE_ID", "cam-01");
         settings.set("GRACEFUL_SHUTDOWN", "2s");
+        // The machine may have just booted, and have no time service.
+        settings.set("CRON_CLOCK", "any");
         settings.listen_at(free);
         settings.set("STATE_DIR", folder.join("state").display().to_string());
         settings.set("PODMAN_SOCKET", folder.join("absent.sock").display().to_string());

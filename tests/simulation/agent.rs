@@ -15,8 +15,8 @@ use actors::control_plane_sync::{IdentityFiles, Source};
 use actors::messages::{Action, CommandFinished, CommandId, ExecutorCommand, tell};
 use actors::metrics_ingest::PassedSockets;
 use actors::podman_executor::Turns;
-use actors::scheduler::SchedulerSettings;
-use actors::workload::{DeviceId, ExecutorKind, RetryPolicy};
+use actors::scheduler::{CronClock, SchedulerSettings};
+use actors::workload::{DeviceId, ExecutorKind, RestartPolicy, RetryPolicy};
 use device_worker_ng::system::{self, Agent, Hooks, Outside, Settings};
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
 
@@ -25,6 +25,7 @@ use crate::control_plane::{ControlPlane, Disk, Store};
 use crate::disk::{Files, LocalDisk};
 use crate::faults::Mortality;
 use crate::podman::Podman;
+use crate::witness::{GRACE, Witness};
 use crate::world::World;
 
 /// A job gives a command up so long after its deadline.
@@ -50,6 +51,7 @@ pub(crate) fn start(site: &Site) -> Agent {
     *world.agent_clock.borrow_mut() = Some(clock.clone());
     world.note(|| "agent starts".to_owned());
     world.life.set(world.life.get() + 1);
+    world.may_follow_clock.set(false);
     let now = world.now();
     world.model.borrow_mut().begins(now);
     Agent::start(site.outside(clock), &Life(Rc::clone(world)))
@@ -107,6 +109,7 @@ impl Site {
             listen: Vec::new(),
             passed: PassedSockets::default(),
             clock,
+            clock_witness: Rc::new(Witness(Rc::clone(&self.world))),
             boot_id: format!("boot-{}", self.world.boot.get()),
             settings: Settings {
                 image_prune_after: None,
@@ -115,6 +118,7 @@ impl Site {
                 scheduler: SchedulerSettings {
                     retry: RetryPolicy::Constant { period: Duration::from_secs(20) },
                     start_budget: 4,
+                    cron_clock: CronClock::Plausible { grace: GRACE },
                     unconfigured,
                 },
             },
@@ -159,6 +163,21 @@ async fn mortal(world: Rc<World>, name: &'static str, actor: impl Future<Output 
     .await;
 }
 
+impl Tap {
+    /// Cron starts nothing before this life of the agent knows that it may follow the clock. A run of
+    /// a former life may be tried again.
+    fn check_clock(&self, action: &Action) {
+        if let Action::Start { workload, .. } = action
+            && self.kind != ExecutorKind::K8s
+            && workload.cron.is_some()
+            && workload.restart_policy != RestartPolicy::OnFailure
+            && !self.world.may_follow_clock.get()
+        {
+            self.world.violated(format!("cron starts {} by a clock in doubt", workload.name));
+        }
+    }
+}
+
 /// Sits between the scheduler and one executor, and watches.
 struct Tap {
     kind: ExecutorKind,
@@ -190,6 +209,7 @@ impl Handler<ExecutorCommand> for Tap {
         let (kind, name) = (self.kind, command.action.workload_name().to_string());
         let what = command.action.as_str();
         self.world.note(|| format!("{kind} commanded to {what} {}", command.action.workload_id()));
+        self.check_clock(&command.action);
         let changes_pods = match command.action {
             // A pull may be given up while it is under way.
             Action::Pull { .. } => false,

@@ -163,4 +163,11 @@ fn reboot(site: &Site) {
     site.world.note(|| "the device reboots".to_owned());
     site.world.boot.set(site.world.boot.get() + 1);
     site.podmans.values().for_each(crate::podman::Podman::reboot);
+    let mut rng = site.world.chooser.rng("boot");
+    let service = match rng.u8(0..3) {
+        0 => Some(Duration::ZERO),
+        1 => Some(Duration::from_secs(rng.u64(1..900))),
+        _ => None,
+    };
+    crate::witness::boot(&site.world, service);
 }

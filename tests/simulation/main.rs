@@ -23,6 +23,7 @@ mod podman;
 mod poison;
 mod slow;
 mod story;
+mod witness;
 mod workloads;
 mod world;
 

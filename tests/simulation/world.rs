@@ -46,8 +46,11 @@ pub(crate) struct World {
     pub(crate) slowness: Cell<u32>,
     /// Lives of the agent so far.
     pub(crate) life: Cell<u32>,
-    /// The latest wall time from which the clock was ever put back.
-    pub(crate) latest_wall: Cell<Option<DateTime<Utc>>>,
+    /// When the device was booted, and whether a time service has set its clock since.
+    pub(crate) booted: Cell<Monotonic>,
+    pub(crate) is_synchronized: Cell<bool>,
+    /// This life of the agent has seen what lets it follow the wall clock.
+    pub(crate) may_follow_clock: Cell<bool>,
     violations: RefCell<Vec<String>>,
     trace: Cell<u64>,
     pub(crate) verbose: bool,
@@ -79,7 +82,9 @@ impl World {
             boot: Cell::new(1),
             slowness: Cell::new(1),
             life: Cell::new(0),
-            latest_wall: Cell::new(None),
+            booted: Cell::default(),
+            is_synchronized: Cell::new(true),
+            may_follow_clock: Cell::new(false),
             violations: RefCell::default(),
             trace: Cell::new(0),
             verbose,
@@ -131,9 +136,6 @@ impl World {
 
     /// Moves the wall clock of the world and of the agent.
     pub(crate) fn step(&self, step: TimeDelta) {
-        if step < TimeDelta::zero() {
-            self.latest_wall.set(self.latest_wall.get().max(Some(self.clock.now().wall)));
-        }
         self.clock.step(step);
         if let Some(clock) = &*self.agent_clock.borrow() {
             clock.step(step);

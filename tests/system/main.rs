@@ -10,6 +10,7 @@ mod actor_survives_panic;
 mod boots_offline;
 mod configuration_starts_pod;
 mod crash_restarts_pod;
+mod cron_waits_for_clock;
 mod metric_stops_pod;
 mod rig;
 mod runtime_is_away;

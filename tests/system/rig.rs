@@ -14,8 +14,9 @@ use actors::messages::{
 };
 use actors::metrics_ingest::PassedSockets;
 use actors::podman_executor::on_disk;
-use actors::scheduler::SchedulerSettings;
+use actors::scheduler::{CronClock, SchedulerSettings};
 use actors::testing::control_plane::FakeControlPlane;
+use actors::testing::fake_clock_witness::FakeClockWitness;
 use actors::testing::fake_cluster::FakeCluster;
 use actors::testing::fake_podman::FakePodman;
 use actors::testing::probe::Probe;
@@ -55,6 +56,7 @@ pub(crate) struct Rig {
     pub(crate) podman: FakePodman,
     pub(crate) cluster: FakeCluster,
     pub(crate) clock: Clock,
+    pub(crate) witness: FakeClockWitness,
     agent: Agent,
     device: Device,
 }
@@ -62,6 +64,7 @@ pub(crate) struct Rig {
 /// What outlives a power cut, and what the device talks to.
 struct Device {
     clock: Clock,
+    witness: FakeClockWitness,
     folder: TempDir,
     shelf: Shelf,
     podman: FakePodman,
@@ -77,6 +80,7 @@ impl Device {
         let clock = Clock::simulated("2026-11-23T12:00:00Z".parse().expect("a time"));
         let server = FakeControlPlane::new(DEVICE.into(), configuration, clock.clone());
         Self {
+            witness: FakeClockWitness::new(clock.clone()),
             clock,
             folder: TempDir::new().expect("a folder"),
             shelf: Shelf::default(),
@@ -109,6 +113,7 @@ impl Device {
             listen: Vec::new(),
             passed: PassedSockets::default(),
             clock: self.clock.clone(),
+            clock_witness: Rc::new(self.witness.clone()),
             boot_id: "boot-1".to_owned(),
             settings: Settings {
                 image_prune_after: None,
@@ -155,6 +160,7 @@ impl Rig {
             podman: device.podman.clone(),
             cluster: device.cluster.clone(),
             clock: device.clock.clone(),
+            witness: device.witness.clone(),
             agent,
             device,
         }
@@ -281,7 +287,8 @@ fn scheduler_settings() -> SchedulerSettings {
     let retry = RetryPolicy::Constant { period: RETRY };
     // No rootless podman here: nobody shall wait to hear of its pods.
     let unconfigured = [(ExecutorKind::PodmanRootless, "not here".to_owned())].into();
-    SchedulerSettings { retry, start_budget: 4, unconfigured }
+    let cron_clock = CronClock::Plausible { grace: Duration::from_secs(300) };
+    SchedulerSettings { retry, start_budget: 4, cron_clock, unconfigured }
 }
 
 /// Returns a configuration of these workloads and profiles, asked for every few seconds.

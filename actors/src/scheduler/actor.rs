@@ -1,14 +1,17 @@
 //! Scheduler: feeds what happens to the jobs, sends the commands that they plan.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 use std::time::Duration;
 
 use actix::prelude::{
-    Actor, AsyncContext, Context, Handler, MessageResult, Recipient, SpawnHandle, Supervised,
+    Actor, ActorFutureExt as _, AsyncContext, Context, Handler, MessageResult, Recipient,
+    SpawnHandle, Supervised, WrapFuture as _,
 };
 use chrono::Local;
 use tracing::{debug, info, warn};
 
+use super::clock_trust::{ClockTrust, ClockWitness, CronClock, judge};
 use super::jobs::Jobs;
 use super::settings::SchedulerSettings;
 use super::tally::Tally;
@@ -21,6 +24,8 @@ use crate::workload::{Event, EventKind, ExecutorKind};
 
 /// Reports are sent again so often though nothing changed, for a receiver that was restarted.
 const REPORT_PERIOD: Duration = Duration::from_secs(60);
+/// Time between two looks at a clock that is not trusted yet.
+const CLOCK_PERIOD: Duration = Duration::from_secs(30);
 /// Changes within this span make one report.
 const REPORT_DELAY: Duration = Duration::from_millis(100);
 
@@ -35,6 +40,8 @@ pub struct SchedulerDeps {
     pub events: Recipient<EventRecorded>,
     /// The time.
     pub clock: Clock,
+    /// Says how far the wall clock may be trusted.
+    pub clock_witness: Rc<dyn ClockWitness>,
     /// Settings.
     pub settings: SchedulerSettings,
 }
@@ -51,13 +58,19 @@ pub struct Scheduler {
     report_pending: bool,
     last_report: JobsReported,
     tally: Tally,
+    clock: ClockTrust,
 }
 
 impl Scheduler {
     /// Returns a scheduler without jobs.
     #[must_use]
     pub fn new(deps: SchedulerDeps) -> Self {
-        let jobs = Jobs::new(deps.settings.clone(), fastrand::u64(..));
+        let mut jobs = Jobs::new(deps.settings.clone(), fastrand::u64(..));
+        let clock = match deps.settings.cron_clock {
+            CronClock::Any => ClockTrust::Trusted,
+            CronClock::Synchronized | CronClock::Plausible { .. } => ClockTrust::Unknown,
+        };
+        jobs.trust_clock(clock.clone());
         Self {
             deps,
             jobs,
@@ -66,6 +79,7 @@ impl Scheduler {
             report_pending: false,
             last_report: JobsReported::default(),
             tally: Tally::default(),
+            clock,
         }
     }
 
@@ -103,6 +117,26 @@ impl Scheduler {
                 tell(recipient, command);
             }
         }
+    }
+
+    /// Looks whether cron may follow the wall clock, until it may. One that was trusted once stays so:
+    /// what sets it from then on knows better.
+    fn look_at_clock(&mut self, ctx: &mut Context<Self>) {
+        if self.clock == ClockTrust::Trusted {
+            return;
+        }
+        let looking = self.deps.clock_witness.look().into_actor(self);
+        ctx.spawn(looking.map(|evidence, scheduler, ctx| {
+            let wall = scheduler.deps.clock.now().wall;
+            let clock = judge(scheduler.deps.settings.cron_clock, evidence.as_ref(), wall);
+            if clock != scheduler.clock {
+                log_clock(&clock, &scheduler.clock);
+                scheduler.clock = clock;
+                scheduler.jobs.trust_clock(scheduler.clock.clone());
+                scheduler.act(None, ctx);
+            }
+            ctx.run_later(CLOCK_PERIOD, Self::look_at_clock);
+        }));
     }
 
     fn set_alarm(&mut self, ctx: &mut Context<Self>) {
@@ -165,6 +199,14 @@ fn log(event: &Event) {
     }
 }
 
+fn log_clock(clock: &ClockTrust, former: &ClockTrust) {
+    match (clock, former) {
+        (ClockTrust::Doubted(why), _) => warn!(detail = &**why, "clock was not trusted"),
+        (ClockTrust::Trusted, ClockTrust::Doubted(_)) => info!("clock was trusted"),
+        (ClockTrust::Trusted | ClockTrust::Unknown, _) => {}
+    }
+}
+
 impl Actor for Scheduler {
     type Context = Context<Self>;
 
@@ -172,6 +214,7 @@ impl Actor for Scheduler {
         // What a panic kept from being sent, if this is not the first start.
         self.send_all(None);
         ctx.run_later(REPORT_PERIOD, Self::report_period);
+        self.look_at_clock(ctx);
     }
 }
 

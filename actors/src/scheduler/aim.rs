@@ -42,11 +42,7 @@ impl Job {
             self.run_requested &= verdicts.is_none();
             (TargetState::Inactive, Some(because))
         } else if waits_for_cron {
-            let why = if self.clock_is_unset {
-                "waits until the device's clock is set"
-            } else {
-                self.cron.why_it_waits()
-            };
+            let why = self.awaited_clock.as_deref().unwrap_or_else(|| self.cron.why_it_waits());
             (TargetState::Inactive, Some(why.to_owned()))
         } else {
             (TargetState::Running, None)

@@ -1,6 +1,7 @@
 //! One job: what is wanted of a workload, what exists of it, and the command in flight. Pure.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,8 +64,8 @@ pub(crate) struct Job {
     pub(crate) cron: Cron,
     /// The next cron tick, for people.
     pub(crate) next_tick: Option<DateTime<Utc>>,
-    /// The wall clock was never set, so that no tick is known.
-    pub(crate) clock_is_unset: bool,
+    /// What has to come of the wall clock before a tick is known.
+    pub(crate) awaited_clock: Option<Rc<str>>,
     /// A cron tick asked for a run that has not ended yet.
     pub(crate) run_requested: bool,
     pub(super) retry: Retry,
@@ -104,7 +105,7 @@ impl Job {
             graces: Vec::new(),
             cron: Cron::None,
             next_tick: None,
-            clock_is_unset: false,
+            awaited_clock: None,
             run_requested: false,
             retry: Retry::new(default_retry, 0),
             failed_stops: 0,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::agenda::Agenda;
+use super::clock_trust::ClockTrust;
 use super::clockwork::Cron;
 use super::cron::{CronSchedule, CronTicks};
 use super::dependencies::Dependencies;
@@ -46,6 +47,7 @@ pub(crate) struct Jobs {
     pub(super) next_command: u64,
     random: fastrand::Rng,
     pub(super) notices: Notices,
+    pub(super) clock: ClockTrust,
 }
 
 impl Jobs {
@@ -67,6 +69,7 @@ impl Jobs {
             next_command: 1,
             random: fastrand::Rng::with_seed(seed),
             notices: Notices::default(),
+            clock: ClockTrust::Trusted,
         }
     }
 
@@ -76,6 +79,7 @@ impl Jobs {
         let mut fresh = Self::new(self.settings.clone(), self.random.u64(..));
         fresh.next_command = self.next_command;
         fresh.draining = self.draining;
+        fresh.clock = self.clock.clone();
         fresh.judgement = std::mem::take(&mut self.judgement);
         fresh.seen = std::mem::take(&mut self.seen);
         std::mem::swap(&mut fresh.runtimes, &mut self.runtimes);

@@ -2,21 +2,44 @@
 
 use chrono::TimeZone;
 
+use super::clock_trust::ClockTrust;
+use super::cron::is_set;
 use super::job::Job;
 use super::notices::Notices;
 use super::run::{Doing, InFlight, Run};
 use crate::clock::Moment;
 use crate::workload::{ContainerEnd, CurrentState, RestartPolicy, TargetState};
 
+/// What is waited for while the wall clock reads a year before 2020.
+const NEVER_SET: &str = "waits until the device's clock is set";
+
 impl Job {
-    /// Follows the wall clock: a tick that it passed asks for a run.
-    pub(super) fn pass_ticks<Z: TimeZone>(&mut self, now: Moment, zone: &Z, notices: &mut Notices) {
-        let tick = self.cron.ticks_mut().map(|ticks| ticks.advance(now, zone)).unwrap_or_default();
+    /// Follows the wall clock as far as it is trusted: a tick that it passed asks for a run.
+    pub(super) fn pass_ticks<Z: TimeZone>(
+        &mut self,
+        clock: &ClockTrust,
+        now: Moment,
+        zone: &Z,
+        notices: &mut Notices,
+    ) {
+        let Some(ticks) = self.cron.ticks_mut() else {
+            (self.next_tick, self.awaited_clock) = (None, None);
+            return;
+        };
+        let tick = ticks.advance(now, *clock == ClockTrust::Trusted, zone);
         if tick.due.is_some() {
             self.cron_due(notices);
         }
         self.next_tick = tick.next;
-        self.clock_is_unset = tick.waiting_for_clock;
+        let awaited = tick.waiting_for_clock.then(|| {
+            let doubt = clock.awaited().filter(|_| is_set(now.wall));
+            doubt.unwrap_or_else(|| NEVER_SET.into())
+        });
+        let is_news = awaited != self.awaited_clock && *clock != ClockTrust::Unknown;
+        if let Some(why) = awaited.as_deref().filter(|_| is_news) {
+            notices.warn("CronWaitsForClock", &self.name, why.to_owned());
+        }
+        self.awaited_clock = awaited;
     }
 
     /// Notes a cron tick.

@@ -4,6 +4,7 @@ mod actor;
 mod agenda;
 mod aim;
 mod circles;
+mod clock_trust;
 mod clockwork;
 pub mod cron;
 mod dependencies;
@@ -33,4 +34,5 @@ mod upkeep;
 mod tests;
 
 pub use actor::{Scheduler, SchedulerDeps};
+pub use clock_trust::{ClockEvidence, ClockWitness, CronClock, Written};
 pub use settings::SchedulerSettings;

@@ -2,12 +2,23 @@
 
 use std::collections::BTreeMap;
 
+use super::clock_trust::ClockTrust;
 use super::jobs::{Jobs, pods_by_key};
 use super::runtimes::Runtime;
 use crate::messages::WorkloadsObserved;
 use crate::workload::{ExecutorKind, ObservedPod, WorkloadName};
 
 impl Jobs {
+    /// Takes over whether cron may follow the wall clock.
+    pub(crate) fn trust_clock(&mut self, clock: ClockTrust) {
+        if clock == self.clock {
+            return;
+        }
+        self.clock = clock;
+        let by_clock = self.jobs.iter().filter(|(_, job)| job.cron.is_some());
+        by_clock.for_each(|(name, _)| self.agenda.plan_now(name));
+    }
+
     /// Adopts what an executor saw.
     pub(crate) fn observe(&mut self, observed: WorkloadsObserved) {
         let executor = observed.executor;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeZone, Utc};
 
 use super::aim::ADOPTION_GRACE;
+use super::clock_trust::ClockTrust;
 use super::job::Job;
 use super::jobs::Jobs;
 use super::notices::Notices;
@@ -89,7 +90,8 @@ impl Jobs {
         let verdicts = self.judgement.in_force();
         let job = self.jobs.get_mut(name)?;
         job.waits_for = waits_for;
-        job.catch_up(verdicts, &self.runtimes, now, zone, &mut self.notices);
+        let (runtimes, clock) = (&self.runtimes, &self.clock);
+        job.catch_up(verdicts, runtimes, clock, now, zone, &mut self.notices);
         let ran = std::mem::replace(&mut job.ran_when_planned, job.ever_ran);
         if job.ever_ran && !ran {
             for waiting in self.dependencies.waiting_for(name) {
@@ -172,6 +174,7 @@ impl Job {
         &mut self,
         verdicts: Option<&Verdicts>,
         runtimes: &Runtimes,
+        clock: &ClockTrust,
         now: Moment,
         zone: &Z,
         notices: &mut Notices,
@@ -179,7 +182,7 @@ impl Job {
         self.expire(now, notices);
         self.remember_former();
         self.end_rollback(now);
-        self.pass_ticks(now, zone, notices);
+        self.pass_ticks(clock, now, zone, notices);
         self.aim(verdicts, now);
         if self.wanted().is_some_and(|key| runtimes.is_available(key.executor)) {
             self.settle(now, notices);

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::clock_trust::CronClock;
 use super::jobs::Jobs;
 use super::run::PodKey;
 use super::settings::SchedulerSettings;
@@ -261,6 +262,7 @@ fn settings() -> SchedulerSettings {
     SchedulerSettings {
         retry: RetryPolicy::Constant { period: RETRY },
         start_budget: 4,
+        cron_clock: CronClock::Any,
         unconfigured: [(ExecutorKind::K8s, "set KUBECONFIG".to_owned())].into(),
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod control_plane;
 pub mod edge_api;
+pub mod fake_clock_witness;
 pub mod fake_cluster;
 pub mod fake_podman;
 pub mod log_table;

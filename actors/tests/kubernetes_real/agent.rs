@@ -12,8 +12,9 @@ use actors::k8s_executor::{ClusterAccess, K8sDeps, K8sExecutor, kubernetes};
 use actors::messages::{
     ActorHealthChanged, EventRecorded, JobsReported, ProfilesEvaluated, WorkloadsConfigured, tell,
 };
-use actors::scheduler::{Scheduler, SchedulerDeps, SchedulerSettings};
+use actors::scheduler::{CronClock, Scheduler, SchedulerDeps, SchedulerSettings};
 use actors::supervisor::Slot;
+use actors::testing::fake_clock_witness::FakeClockWitness;
 use actors::workload::{
     Event, ExecutorKind, JobReport, RetryPolicy, Verdict, Workload, WorkloadStatus,
 };
@@ -55,10 +56,12 @@ impl Agent {
             executors: [(ExecutorKind::K8s, executor_slot.recipient())].into(),
             reports: address.clone().recipient(),
             events: address.clone().recipient(),
+            clock_witness: Rc::new(FakeClockWitness::new(clock.clone())),
             clock,
             settings: SchedulerSettings {
                 retry: RetryPolicy::Constant { period: Duration::from_secs(1) },
                 start_budget: 4,
+                cron_clock: CronClock::Any,
                 unconfigured: BTreeMap::new(),
             },
         });

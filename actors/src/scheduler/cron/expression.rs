@@ -14,6 +14,8 @@ pub(super) struct Expression {
     pub(super) for_the_crate: Vec<String>,
     /// The hour may be any.
     pub(super) every_hour: bool,
+    /// The minute or the hour begins with a star.
+    pub(super) is_wildcard: bool,
     /// What its author probably did not mean.
     pub(super) warnings: Vec<String>,
 }
@@ -117,6 +119,7 @@ pub(super) fn parse(text: &str) -> Result<Expression, CronError> {
             Ok(Expression {
                 for_the_crate,
                 every_hour: hours.is_all(&HOUR),
+                is_wildcard: is_open(*minute) || is_open(*hour),
                 warnings: reader.warnings,
             })
         }

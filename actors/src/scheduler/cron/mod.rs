@@ -17,7 +17,9 @@ use ::cron::Schedule;
 use chrono::{DateTime, Datelike, NaiveDateTime, TimeDelta, TimeZone, Utc};
 
 pub use self::error::CronError;
+use self::expression::Expression;
 use self::local_time::Occurrence;
+pub(crate) use self::ticks::is_set;
 pub use self::ticks::{CronTicks, Tick};
 
 /// The crate `cron` knows the years 1970 to 2100.
@@ -30,6 +32,8 @@ pub struct CronSchedule {
     schedules: Vec<Schedule>,
     /// The hour is a wildcard: the job means elapsed time, not a time of day.
     every_hour: bool,
+    /// The minute or the hour begins with a star: a clock that is put back is followed at once.
+    is_wildcard: bool,
     warning: Option<String>,
 }
 
@@ -54,7 +58,8 @@ impl CronSchedule {
                 fields.parse().map_err(|error| CronError::untranslatable(text, fields, &error))
             })
             .collect::<Result<_, _>>()?;
-        let mut schedule = Self { schedules, every_hour: expression.every_hour, warning: None };
+        let Expression { every_hour, is_wildcard, .. } = expression;
+        let mut schedule = Self { schedules, every_hour, is_wildcard, warning: None };
         if schedule.never_runs() {
             warnings.push("no year has such a day, so it never runs".to_owned());
         }

@@ -3,6 +3,7 @@
 use chrono::TimeDelta;
 
 use super::*;
+use crate::scheduler::clock_trust::ClockTrust;
 
 #[test]
 fn cron_workload_runs_at_each_tick() {
@@ -169,9 +170,9 @@ fn clock_that_jumps_over_a_tick_runs_it_within_a_minute() {
 }
 
 #[test]
-fn clock_that_is_set_back_runs_no_tick_twice() {
+fn clock_that_is_set_back_runs_no_time_of_day_twice() {
     let mut world = World::at("2026-11-23T10:29:30Z");
-    world.configure(&[workload("job").cron("30 * * * *").build()]);
+    world.configure(&[workload("job").cron("30 10,11 * * *").build()]);
     world.pass(MINUTE);
     world.end("job", 0);
     world.log();
@@ -180,6 +181,52 @@ fn clock_that_is_set_back_runs_no_tick_twice() {
     assert!(world.log().is_empty(), "10:30 has run, 11:30 is still to come");
     world.pass(MINUTE);
     assert_eq!(world.log(), ["4830s start job"]);
+}
+
+#[test]
+fn job_of_every_minute_runs_on_after_the_clock_was_set_back_by_a_day() {
+    let mut world = World::at("2026-11-23T10:29:30Z");
+    world.configure(&[workload("job").cron("* * * * *").build()]);
+    world.pass(MINUTE);
+    world.end("job", 0);
+    world.log();
+    world.now.wall -= TimeDelta::days(1);
+    world.pass(2 * MINUTE);
+    assert_eq!(world.log(), ["90s start job"]);
+}
+
+#[test]
+fn cron_waits_for_a_clock_that_is_trusted_and_says_why_once() {
+    let mut world = World::at("2026-11-23T10:00:30Z");
+    world.configure(&[workload("job").cron("* * * * *").build(), workload("web").build()]);
+    world.log();
+    world.events();
+    world.jobs.trust_clock(ClockTrust::Unknown);
+    world.pass(5 * MINUTE);
+    assert_eq!(world.events(), [""; 0], "nobody has looked yet");
+    for why in ["waits for a time service", "waits for a time service", "waits for another"] {
+        world.jobs.trust_clock(ClockTrust::Doubted(why.into()));
+        world.pass(5 * MINUTE);
+        assert_eq!(world.report("job").reason.as_deref(), Some(why));
+    }
+    assert_eq!(world.events(), ["CronWaitsForClock"; 2]);
+    assert!(world.log().is_empty());
+    assert_eq!(world.running(), ["web"], "the others need no clock");
+    world.jobs.trust_clock(ClockTrust::Trusted);
+    world.run();
+    assert!(world.log().is_empty(), "none is made up");
+    world.pass(MINUTE);
+    assert_eq!(world.log(), ["1230s pull job", "1230s start job"]);
+}
+
+#[test]
+fn clock_that_was_never_set_is_reported() {
+    let mut world = World::at("1970-01-01T00:00:30Z");
+    world.configure(&[workload("job").cron("* * * * *").build()]);
+    world.pass(5 * MINUTE);
+    assert_eq!(world.events(), ["CronWaitsForClock"]);
+    let reason = world.report("job").reason.unwrap();
+    assert_eq!(reason, "waits until the device's clock is set");
 }
 
 #[test]
