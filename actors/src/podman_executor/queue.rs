@@ -150,15 +150,18 @@ impl<T: 'static> Drop for Awaited<T> {
         let Some(work) = self.work.take().filter(|_| goes_on) else { return };
         self.queue.give_up(self.id);
         let (queue, question, began) = (Rc::clone(&self.queue), self.question, self.began);
-        let time = self.queue.pace.borrow().hearing(question, self.limit);
-        let heard = async move {
+        // Counted from when it was asked: its asker may have gone long before the limit.
+        let until = began + self.limit + queue.pace.borrow().hearing(question, self.limit);
+        let left = until.saturating_since(queue.clock.now().monotonic);
+        let hearing = async move {
             // A fault of the program that nobody waits for harms nobody either.
-            if timeout(time, AssertUnwindSafe(work).catch_unwind()).await.is_err() {
+            let heard = timeout(left, AssertUnwindSafe(work).catch_unwind()).await;
+            if heard.is_err() {
                 queue.took(question, began);
             }
         };
         // Without a receiver the agent ends.
-        let _ = self.queue.given_up.send(heard.boxed_local());
+        let _ = self.queue.given_up.send(hearing.boxed_local());
     }
 }
 
@@ -262,9 +265,7 @@ impl Queue {
         let asked = self.asked.borrow();
         let now = self.clock.now().monotonic;
         // Others wait for what podman waits for.
-        let mut unanswered =
-            asked.iter().filter(|asked| asked.given_up && asked.question.shows_pace());
-        let oldest = unanswered.next();
+        let oldest = asked.iter().find(|asked| asked.given_up && asked.question.shows_pace());
         let oldest = oldest.map(|asked| (asked.question, now.saturating_since(asked.since)));
         self.pace.borrow().complaint(oldest)
     }
@@ -295,4 +296,36 @@ impl Queue {
 fn is_first(asked: &[Asked], id: u64) -> bool {
     let own = asked.iter().find(|asked| asked.id == id);
     own.is_none_or(|own| !asked.iter().any(|asked| asked.is_before(own)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, poll_fn};
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(5);
+
+    #[tokio::test(start_paused = true)]
+    async fn question_whose_asker_left_at_once_is_under_way_as_long_as_any_other() {
+        for patience in [Duration::from_millis(1), LIMIT] {
+            let clock = Clock::simulated("2026-05-04T10:00:00Z".parse().unwrap());
+            let (queue, mut hearing) = Queue::new(clock.clone());
+            let within = Some(Duration::from_secs(60));
+            // It has shown to be quick.
+            for _ in 0..5 {
+                let place = queue.enter(Question::Containers, "", within).await.unwrap();
+                place.ask(LIMIT, async { Ok(()) }).await.unwrap();
+            }
+            let place = queue.enter(Question::Containers, "", within).await.unwrap();
+            let asked = place.ask(LIMIT, pending::<Result<(), PodmanError>>());
+            assert!(timeout(patience, asked).await.map_or(true, |answer| answer.is_err()));
+            tokio::select! {
+                () = poll_fn(|task| hearing.poll(task)) => unreachable!("it never ends"),
+                again = queue.enter(Question::Containers, "", within) => drop(again.unwrap()),
+            }
+            let elapsed = clock.now().monotonic.since_start();
+            assert_eq!(elapsed.as_secs(), 2 * LIMIT.as_secs(), "{patience:?}");
+        }
+    }
 }
