@@ -140,6 +140,7 @@ impl fmt::Debug for Clock {
 }
 
 /// Returns the moment after `wait`, as tokio's timers count, which in tests is virtual time.
+#[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "this is the one place that reads a clock")]
 pub(crate) fn after(wait: Duration) -> Instant {
     Instant::now() + wait

@@ -12,6 +12,7 @@ use std::time::Duration;
 use actix::prelude::{Message, MessageResponse, Recipient};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use tokio::sync::OwnedSemaphorePermit;
 use tracing::warn;
 
 use crate::clock::{Moment, Monotonic};
@@ -68,12 +69,16 @@ pub struct ProfilesConfigured {
 // ---- MetricsIngest --------------------------------------------------------------------------
 
 /// MetricsIngest → ProfileEvaluator, for each posted body. Answered, because its sender must
-/// hear whether the samples were taken: all of them or none.
-#[derive(Clone, Debug, PartialEq, Message)]
+/// hear whether the samples were taken: all of them or none. One whose sender has stopped waiting is
+/// dropped unread, so what was answered with an error is never taken later.
+#[derive(Debug, Message)]
 #[rtype(result = "Result<(), MetricsRefused>")]
 pub struct MetricsReceived {
     /// The samples of one body, in its order.
     pub samples: Vec<Sample>,
+    /// What bounds the messages in the mailbox: given back once this one is handled or dropped, not
+    /// when its sender stops waiting.
+    pub permits: Vec<OwnedSemaphorePermit>,
 }
 
 /// Why the samples of one body were not taken.

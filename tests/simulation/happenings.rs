@@ -43,7 +43,7 @@ fn post_any(site: &Site, agent: &Agent, rng: &mut fastrand::Rng) {
 /// Posts a metric as the listener does; what is answered Ok is known to the model.
 pub(crate) fn post(site: &Site, agent: &Agent, metric: &'static str, value: f64) {
     let sample = Sample { name: metric.into(), value, unit: None, ttl: None };
-    let answer = agent.metrics.send(MetricsReceived { samples: vec![sample] });
+    let answer = agent.metrics.send(MetricsReceived { samples: vec![sample], permits: Vec::new() });
     let world = Rc::clone(&site.world);
     world.model.borrow_mut().doubt(metric);
     spawn_local(async move {

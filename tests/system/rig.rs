@@ -179,7 +179,11 @@ impl Rig {
     /// As [`Self::post`], with a time to live.
     pub(crate) async fn post_for(&self, name: &str, value: f64, ttl: Option<Duration>) {
         let sample = Sample { name: name.into(), value, unit: None, ttl };
-        let posted = self.agent.metrics.send(MetricsReceived { samples: vec![sample] }).await;
+        let posted = self
+            .agent
+            .metrics
+            .send(MetricsReceived { samples: vec![sample], permits: Vec::new() })
+            .await;
         posted.expect("the evaluator answers").expect("it takes the sample");
     }
 

@@ -13,24 +13,20 @@ use grammar::printable;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-use self::abandoned::Abandoned;
 use self::client::Client;
 pub(super) use self::clients::Clients;
 use self::long_answers::Places;
 pub use self::passed::{PassedSocket, PassedSockets};
 pub(super) use self::peers::Peers;
-use self::posts::Share;
 use self::refusal::Refusal;
 pub(super) use self::serving::serve;
 use self::snapshots::{Asking, Snapshots};
 pub(super) use self::sockets::{Opening, Socket, bind};
-use self::timers::Timers;
 use super::report::{Posts, exposition};
 use super::status::{About, Answers, status, written};
 use crate::clock::{Clock, Moment};
 use crate::messages::MetricsReceived;
 
-mod abandoned;
 mod client;
 mod clients;
 mod front;
@@ -46,7 +42,6 @@ mod serving;
 mod snapshots;
 mod sockets;
 mod stream;
-mod timers;
 
 /// Largest body of a post, in bytes.
 const MAX_BODY: usize = 1024 * 1024;
@@ -59,8 +54,8 @@ const MAX_AT_WORK: usize = 16;
 const MAX_BYTES: usize = 16 * MAX_BODY;
 /// What each body may take whatever others take: who sends large ones slowly holds up no small ones.
 const SMALL_BODY: usize = 16 * 1024;
-/// Posts that may be there at one time, from the first byte of a body until the evaluator has it. More
-/// than there are connections: what waits for the evaluator, and its client not for that, counts.
+/// Posts that may be there at one time, from the first byte of a body until the evaluator has it, or
+/// has dropped it because its client was answered before. More than there are connections.
 const MAX_POSTS: usize = 1024;
 /// Time for a client to send its request's head, and again its body.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -78,11 +73,9 @@ pub(super) struct Service {
     own_addresses: Vec<IpAddr>,
     answers: Places,
     snapshots: Snapshots,
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
-    abandoned: Abandoned<Share>,
-    timers: Timers,
     taken: AtomicU64,
     refused: AtomicU64,
 }
@@ -104,11 +97,9 @@ impl Service {
             own_addresses,
             answers: Places::default(),
             snapshots: Snapshots::default(),
-            turns: Semaphore::new(MAX_AT_WORK),
+            turns: Arc::new(Semaphore::new(MAX_AT_WORK)),
             waiting: Arc::new(Semaphore::new(MAX_POSTS)),
             bytes: Arc::new(Semaphore::new(MAX_BYTES)),
-            abandoned: Abandoned::default(),
-            timers: Timers::default(),
             taken: AtomicU64::new(0),
             refused: AtomicU64::new(0),
         }
@@ -137,8 +128,7 @@ impl Service {
         Posts {
             taken: self.taken.load(Ordering::Relaxed),
             refused: self.refused.load(Ordering::Relaxed),
-            waiting: MAX_AT_WORK.saturating_sub(self.turns.available_permits())
-                + self.abandoned.sweep(),
+            waiting: MAX_AT_WORK.saturating_sub(self.turns.available_permits()),
         }
     }
 }

@@ -9,6 +9,7 @@ use actix_web::web::{Bytes, BytesMut};
 use actix_web::{HttpResponse, ResponseError as _};
 use futures_util::StreamExt as _;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
 
 use super::client::{Client, Scarce};
 use super::refusal::Refusal;
@@ -22,7 +23,7 @@ const MAX_AT_ONCE: usize = 32 * 1024;
 
 /// What a post has of the memory for bodies.
 pub(super) struct Share {
-    _post: OwnedSemaphorePermit,
+    post: OwnedSemaphorePermit,
     /// Bytes beyond [`SMALL_BODY`].
     large: Option<OwnedSemaphorePermit>,
 }
@@ -30,6 +31,10 @@ pub(super) struct Share {
 impl Share {
     fn bytes(&self) -> usize {
         SMALL_BODY + self.large.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
+    }
+
+    fn permits(self) -> impl Iterator<Item = OwnedSemaphorePermit> {
+        [self.post].into_iter().chain(self.large)
     }
 }
 
@@ -63,13 +68,14 @@ impl Service {
             return Err(Refusal::Encoded);
         }
         client.sends();
-        let received = self.timers.within(REQUEST_TIMEOUT, self.receive(payload, client)).await;
+        let received = timeout(REQUEST_TIMEOUT, self.receive(payload, client)).await;
         client.has_sent();
-        let (body, share) = received.ok_or(Refusal::Slow)??;
-        let turn = self.timers.within(PEER_TIMEOUT, self.turns.acquire()).await;
-        let _turn = turn.ok_or(Refusal::Busy)?;
+        let (body, share) = received.map_err(|_| Refusal::Slow)??;
+        let turn = timeout(PEER_TIMEOUT, Arc::clone(&self.turns).acquire_owned()).await;
+        let turn = turn.ok().and_then(Result::ok).ok_or(Refusal::Busy)?;
         let samples = parsed(body).await?;
-        self.forward(samples, share).await
+        let permits = share.permits().chain([turn]).collect();
+        self.forward(MetricsReceived { samples, permits }).await
     }
 
     /// Reads a body, and a share of the memory set aside for bodies with it.
@@ -102,14 +108,8 @@ impl Service {
 
     /// Returns the share of a body that may yet turn out to be small.
     fn share(&self) -> Result<Share, Refusal> {
-        let post = || Arc::clone(&self.waiting).try_acquire_owned();
-        // Only now, as it takes a look at each of them.
-        let after_sweep = |_| {
-            self.abandoned.sweep();
-            post()
-        };
-        let post = post().or_else(after_sweep).map_err(|_| Refusal::Busy)?;
-        Ok(Share { _post: post, large: None })
+        let post = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| Refusal::Busy)?;
+        Ok(Share { post, large: None })
     }
 
     /// Makes a share large enough for `length` bytes. A body that arrives too slowly makes way.
@@ -125,10 +125,6 @@ impl Service {
             if let Some(more) = more() {
                 break more;
             }
-            self.abandoned.sweep();
-            if let Some(more) = more() {
-                break more;
-            }
             if !client.displaces(Scarce::Body).await {
                 return Err(Refusal::Busy);
             }
@@ -141,13 +137,12 @@ impl Service {
         Ok(())
     }
 
-    /// Returns once the evaluator has stored the samples. `share` is given back when it has, or has
-    /// died, not when the client or we lose patience.
-    async fn forward(&self, samples: Vec<Sample>, share: Share) -> Result<(), Refusal> {
-        let request = self.evaluator.send(MetricsReceived { samples });
-        match self.timers.within(PEER_TIMEOUT, self.abandoned.guard(request, share)).await {
-            Some(Ok(stored)) => Ok(stored?),
-            Some(Err(_)) | None => Err(Refusal::NoAnswer),
+    /// Returns once the evaluator has stored the samples. Past the time for that they are never stored:
+    /// the mailbox drops a message whose answer is no longer awaited, with its permits.
+    async fn forward(&self, message: MetricsReceived) -> Result<(), Refusal> {
+        match timeout(PEER_TIMEOUT, self.evaluator.send(message)).await {
+            Ok(Ok(stored)) => Ok(stored?),
+            Ok(Err(_)) | Err(_) => Err(Refusal::NoAnswer),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use actix::prelude::{Actor, Context, Handler, MessageResult, ResponseFuture};
+use actix::prelude::{Actor, AsyncContext as _, Context, Handler, MessageResult, WrapFuture as _};
 use actix_web::body::to_bytes;
 use actix_web::http::Method;
 use actix_web::test::TestRequest;
@@ -29,9 +29,8 @@ mod streams;
 struct FakeEvaluator {
     stored: Rc<RefCell<Vec<Sample>>>,
     refuses: bool,
-    hangs: bool,
-    /// Takes longer than anybody waits.
-    is_slow: bool,
+    /// Comes to what is in its mailbox only after this.
+    comes_after: Option<Duration>,
     /// Metrics that it knows.
     metrics: usize,
     /// How often it was asked for them.
@@ -40,26 +39,24 @@ struct FakeEvaluator {
 
 impl Actor for FakeEvaluator {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        if let Some(delay) = self.comes_after {
+            #[allow(clippy::disallowed_methods, reason = "plays an actor that is at work")]
+            ctx.wait(tokio::time::sleep(delay).into_actor(self));
+        }
+    }
 }
 
 impl Handler<MetricsReceived> for FakeEvaluator {
-    type Result = ResponseFuture<Result<(), MetricsRefused>>;
+    type Result = Result<(), MetricsRefused>;
 
     fn handle(&mut self, message: MetricsReceived, _: &mut Self::Context) -> Self::Result {
-        let this = self.clone();
-        Box::pin(async move {
-            if this.hangs {
-                std::future::pending::<()>().await;
-            }
-            if this.is_slow {
-                tokio::time::sleep(PEER_TIMEOUT * 2).await;
-            }
-            if this.refuses {
-                return Err(MetricsRefused::TooManyNames { name: "x".into(), limit: 10_000 });
-            }
-            this.stored.borrow_mut().extend(message.samples);
-            Ok(())
-        })
+        if self.refuses {
+            return Err(MetricsRefused::TooManyNames { name: "x".into(), limit: 10_000 });
+        }
+        self.stored.borrow_mut().extend(message.samples);
+        Ok(())
     }
 }
 
@@ -211,27 +208,43 @@ async fn the_bound_on_names_reaches_the_sender() {
 #[actix::test]
 async fn an_evaluator_that_hangs_costs_the_sender_five_seconds_and_holds_its_place() {
     tokio::time::pause();
-    let evaluator = FakeEvaluator { hangs: true, ..FakeEvaluator::default() };
-    let service = service(evaluator);
+    let comes_after = Some(Duration::from_secs(3_600));
+    let service = service(FakeEvaluator { comes_after, ..FakeEvaluator::default() });
     let answer = ask(&service, post(r#"{"name":"x","value":1}"#)).await;
     assert_eq!(answer.status, 503);
     assert_eq!(service.posts().waiting, 1);
     assert_eq!(service.waiting.available_permits(), MAX_POSTS - 1);
 }
 
+/// Else a client that sends it again would be counted twice.
 #[actix::test]
-async fn a_place_is_given_back_when_the_evaluator_comes_to_a_post_that_nobody_waits_for() {
+async fn a_post_that_was_answered_with_an_error_is_never_stored() {
     tokio::time::pause();
-    let evaluator = FakeEvaluator { is_slow: true, ..FakeEvaluator::default() };
+    let comes_after = Some(PEER_TIMEOUT * 3);
+    let evaluator = FakeEvaluator { comes_after, ..FakeEvaluator::default() };
     let service = service(evaluator.clone());
-    for stored in 0..3 {
-        let answer = ask(&service, post(r#"{"name":"x","value":1}"#)).await;
-        assert_eq!(answer.status, 503);
-        assert_eq!(evaluator.stored.borrow().len(), stored);
-        assert_eq!(service.posts().waiting, 1);
-        assert_eq!(service.waiting.available_permits(), MAX_POSTS - 1);
-        tokio::time::sleep(PEER_TIMEOUT * 2).await;
+    // One of each size: what a large body holds comes back as well.
+    let sample = r#"{"name":"x","value":1}"#;
+    for body in [sample.to_owned(), " ".repeat(SMALL_BODY) + sample] {
+        assert_eq!(ask(&service, post(&body)).await.status, 503);
     }
+    tokio::time::sleep(PEER_TIMEOUT * 2).await;
+    assert!(evaluator.stored.borrow().is_empty());
+    let free = (service.waiting.available_permits(), service.bytes.available_permits());
+    assert_eq!((service.posts().waiting, free), (0, (MAX_POSTS, MAX_BYTES)));
+    assert_eq!(ask(&service, post(r#"{"name":"y","value":1}"#)).await.status, 204);
+    assert_eq!(evaluator.stored.borrow().len(), 1);
+}
+
+#[actix::test]
+async fn an_evaluator_that_hangs_is_sent_no_more_than_it_may_have_at_work() {
+    tokio::time::pause();
+    let comes_after = Some(Duration::from_secs(3_600));
+    let service = service(FakeEvaluator { comes_after, ..FakeEvaluator::default() });
+    let posts = (0..MAX_AT_WORK + 4).map(|_| ask(&service, post(r#"{"name":"x","value":1}"#)));
+    let answers = futures_util::future::join_all(posts).await;
+    let with = |status| answers.iter().filter(|answer| answer.status == status).count();
+    assert_eq!((with(503), with(429)), (MAX_AT_WORK, 4));
 }
 
 #[actix::test]

@@ -102,7 +102,8 @@ fn configured(conditions: &[(&str, &str)]) -> ProfilesConfigured {
 }
 
 fn posted(name: &str, value: f64) -> MetricsReceived {
-    MetricsReceived { samples: vec![Sample { name: name.into(), value, unit: None, ttl: None }] }
+    let samples = vec![Sample { name: name.into(), value, unit: None, ttl: None }];
+    MetricsReceived { samples, permits: Vec::new() }
 }
 
 fn words(verdicts: &Verdicts) -> Vec<String> {
@@ -294,7 +295,11 @@ fn a_refused_body_changes_nothing() {
         let names = (0..=10_000).map(|index| posted(&format!("m{index}"), 1.0));
         let mut samples: Vec<Sample> = names.flat_map(|message| message.samples).collect();
         samples.insert(0, posted("x", 5.0).samples.remove(0));
-        let refused = scene.evaluator.send(MetricsReceived { samples }).await.expect("alive");
+        let refused = scene
+            .evaluator
+            .send(MetricsReceived { samples, permits: Vec::new() })
+            .await
+            .expect("alive");
         assert!(refused.is_err());
         settle().await;
         assert!(scene.told().is_empty());
