@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use actors::control_plane_sync::advice;
+use actors::testing::actions;
 use device_worker_ng::settings;
 use grammar::Condition;
 
@@ -12,10 +13,13 @@ const README: &str = include_str!("../README.md");
 const CONFIGURATION: &str = include_str!("../docs/configuration.md");
 const CONTAINERFILE: &str = include_str!("../packaging/container/Containerfile");
 const DEBIAN_CHANGELOG: &str = include_str!("../packaging/deb/changelog");
+const LOGS: &str = include_str!("../docs/logs.md");
 const MAKEFILE: &str = include_str!("../Makefile");
 const PROBE: &str = include_str!("../examples/probe/probe.yaml");
 const OPERATIONS: &str = include_str!("../docs/operations.md");
 const PROFILES: &str = include_str!("../docs/profiles.md");
+const PROMETHEUS: &str = include_str!("../docs/prometheus.md");
+const STATUS: &str = include_str!("../docs/status.md");
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -51,6 +55,26 @@ fn the_operators_guide_says_what_to_do_in_the_words_of_the_log() {
     let told = OPERATIONS.split_whitespace().collect::<Vec<_>>().join(" ");
     for advice in advice::ADVICE {
         assert!(told.contains(advice), "docs/operations.md does not say: {advice}");
+    }
+}
+
+#[test]
+fn every_document_that_lists_the_actions_of_an_executor_has_each_of_them() {
+    let words = actions::words();
+    for (name, document, subject) in [
+        ("logs.md", LOGS, "step"),
+        ("status.md", STATUS, "workloads[].command"),
+        ("prometheus.md", PROMETHEUS, "device_worker_commands_total"),
+    ] {
+        let row = document.lines().find(|line| line.starts_with(&format!("| `{subject}` |")));
+        let row = row.unwrap_or_else(|| panic!("docs/{name} has no row for {subject}"));
+        // What stands before the last column says nothing of actions.
+        let meaning = row.trim_end_matches([' ', '|']).rsplit(" | ").next().unwrap();
+        let listed = meaning.rsplit(": ").next().unwrap().replace(" or ", " ");
+        let listed = listed.split_whitespace().map(|word| word.trim_matches(['`', ',']));
+        let listed: Vec<_> = listed.collect();
+        let missing: Vec<_> = words.iter().filter(|word| !listed.contains(word)).collect();
+        assert!(missing.is_empty(), "docs/{name}, {subject}: {missing:?} missing in {listed:?}");
     }
 }
 

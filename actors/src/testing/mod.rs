@@ -1,5 +1,6 @@
 //! Fakes, builders and stand-ins for tests; compiled only with the feature `testing`.
 
+pub mod actions;
 pub mod control_plane;
 pub mod edge_api;
 pub mod fake_clock_witness;

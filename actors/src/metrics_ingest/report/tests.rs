@@ -9,6 +9,7 @@ use super::*;
 use crate::latency::Latencies;
 use crate::messages::{Calls, ConditionReport, MetricReport};
 use crate::metrics_ingest::status::tests::{about, at, now, whole};
+use crate::testing::actions;
 use crate::workload::{ExecutorKind, Verdict};
 
 const DASHBOARD: &str = include_str!("../../../../packaging/grafana/device-worker-ng.json");
@@ -229,6 +230,16 @@ fn the_scrape_stands_before_a_strict_reader() {
     }
     let stale = value(&families, "device_worker_metric", &[("name", "old"), ("unit", "%")]);
     assert_eq!(stale, None, "what is too old counts as nil");
+}
+
+#[test]
+fn the_help_of_the_counted_commands_names_every_action() {
+    let text = scrape();
+    let help =
+        text.lines().find_map(|line| line.strip_prefix("# HELP device_worker_commands_total "));
+    let listed = help.unwrap().trim_end_matches('.').rsplit(": ").next().unwrap();
+    let listed: Vec<_> = listed.split(", ").collect();
+    assert_eq!(listed, actions::words());
 }
 
 #[test]
