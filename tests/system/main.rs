@@ -8,6 +8,7 @@
 
 mod actor_survives_panic;
 mod boots_offline;
+mod command_fails;
 mod configuration_starts_pod;
 mod crash_restarts_pod;
 mod cron_waits_for_clock;

@@ -1,6 +1,6 @@
 //! Keeps Deployments as commanded, and reports what the cluster makes of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::future::ready;
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,11 +10,12 @@ use actix::prelude::{
     WrapFuture,
 };
 use futures_util::future::FutureExt as _;
-use tracing::{Instrument, info_span};
+use tracing::{Instrument as _, info_span};
 
 use self::connection::reconnect_delays;
+use self::telling::log_result;
 use super::client::{ClusterApi, Connect};
-use super::command::{self, Working, in_time};
+use super::command::{self, Failed, Working, in_time};
 use super::deployment::objects;
 use super::mirror::{Mirror, View};
 use crate::clock::{Clock, Monotonic};
@@ -65,8 +66,6 @@ pub struct K8sExecutor {
     report_planned: bool,
     /// Specifications whose restart policy was reported as ignored.
     told_of_policy: BTreeSet<WorkloadId>,
-    /// How the last command for each specification failed; without those that succeeded.
-    failures: BTreeMap<WorkloadId, String>,
 }
 
 impl K8sExecutor {
@@ -84,7 +83,6 @@ impl K8sExecutor {
             quiet_until: Monotonic::default(),
             report_planned: false,
             told_of_policy: BTreeSet::new(),
-            failures: BTreeMap::new(),
         }
     }
 
@@ -148,12 +146,20 @@ impl K8sExecutor {
         }
     }
 
-    fn start(&mut self, workload: &Workload, limits: Limits) -> Working {
+    fn apply(&mut self, workload: &Workload, limits: Limits) -> Working {
         self.tell_of_policy(workload);
         let objects = objects(workload, limits, &self.deps.device_id);
         self.working(workload.id.clone(), |api, view| {
             command::start(api, view, objects).boxed_local()
         })
+    }
+
+    /// Answers a command after what it came to was observed, so that the scheduler decides on it.
+    fn answer(&mut self, ticket: CommandTicket, action: &Action, result: Result<(), Failed>) {
+        log_result(action, result.as_ref().err());
+        self.leave_alone(result.as_ref().err().and_then(|failed| failed.retry_after));
+        self.report();
+        ticket.finish(result.map_err(|failed| failed.error));
     }
 }
 
@@ -197,27 +203,24 @@ impl Handler<ExecutorCommand> for K8sExecutor {
             workload = %command.action.workload_name(),
             executor = %ExecutorKind::K8s,
         );
-        let (log, id) = (span.clone(), command.action.workload_id().clone());
-        let working = match command.action {
+        let id = command.action.workload_id().clone();
+        let working = match &command.action {
             // The nodes of the cluster pull for themselves.
             Action::Pull { workload: _ } => return ticket.finish(Ok(())),
             Action::Start { workload, limits } | Action::Limit { workload, limits } => {
-                self.start(&workload, limits)
+                self.apply(workload, *limits)
             }
             // The grace period of a Deployment's pods is that of their specification.
-            Action::Stop { id, .. } => {
+            Action::Stop { .. } => {
                 self.working(id.clone(), |api, view| command::stop(api, view, id).boxed_local())
             }
-            Action::Suspend { id, .. } => {
+            Action::Suspend { .. } => {
                 self.working(id.clone(), |api, view| command::suspend(api, view, id).boxed_local())
             }
         };
         let working = in_time(working, left).instrument(span).into_actor(self);
         ctx.spawn(working.map(move |result, actor, _| {
-            log.in_scope(|| actor.log_failure(id, result.as_ref().err()));
-            actor.leave_alone(result.as_ref().err().and_then(|failed| failed.retry_after));
-            actor.report();
-            ticket.finish(result.map_err(|failed| failed.error));
+            actor.answer(ticket, &command.action, result);
         }));
     }
 }

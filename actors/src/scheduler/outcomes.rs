@@ -150,10 +150,11 @@ impl Job {
             .min(MAX_STOP_RETRY_DELAY);
         self.failed_stops = self.failed_stops.saturating_add(1);
         self.not_before = now.monotonic + delay;
-        if self.failed_stops == 1 {
-            notices.warn("StopFailed", &self.name, error.to_string());
+        let message = error.to_string();
+        if self.failed_stops == 1 || self.failure.as_ref() != Some(&message) {
+            notices.warn("StopFailed", &self.name, message.clone());
         }
-        self.failure = Some(error.to_string());
+        self.failure = Some(message);
     }
 
     /// Gives up a command whose executor let its deadline pass.

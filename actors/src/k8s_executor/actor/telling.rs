@@ -1,11 +1,11 @@
 //! What people are told, in the log and by events, once for each change.
 
-use tracing::{debug, warn};
+use tracing::{debug, info};
 
 use super::super::command::Failed;
 use super::K8sExecutor;
-use crate::messages::{EventRecorded, tell};
-use crate::workload::{Event, EventKind, RestartPolicy, Workload, WorkloadId, WorkloadName};
+use crate::messages::{Action, EventRecorded, tell};
+use crate::workload::{Event, EventKind, ExecutorKind, RestartPolicy, Workload, WorkloadName};
 
 impl K8sExecutor {
     /// Says once that the cluster restarts a pod against its specification's wish.
@@ -21,20 +21,6 @@ impl K8sExecutor {
         self.record(EventKind::Warn, "RestartPolicyIgnored", name, message.into());
     }
 
-    /// Warns of a failed command, once until it fails in another way or succeeds.
-    pub(super) fn log_failure(&mut self, id: WorkloadId, failed: Option<&Failed>) {
-        let Some(error) = failed.map(|failed| failed.error.to_string()) else {
-            self.failures.remove(&id);
-            return;
-        };
-        if self.failures.get(&id) == Some(&error) {
-            debug!(error, "command failed again");
-        } else {
-            warn!(error, "command failed");
-            self.failures.insert(id, error);
-        }
-    }
-
     pub(super) fn record(
         &self,
         kind: EventKind,
@@ -44,5 +30,15 @@ impl K8sExecutor {
     ) {
         let event = Event { kind, reason, workload, message, at: self.deps.clock.now().wall };
         tell(&self.deps.events, EventRecorded { event });
+    }
+}
+
+/// Logs what became of a command, as podman's executors do. The scheduler warns of a failure.
+pub(super) fn log_result(action: &Action, failed: Option<&Failed>) {
+    let (job_id, workload) = (action.workload_id().as_str(), action.workload_name());
+    let (executor, step) = (ExecutorKind::K8s.as_str(), action.as_str());
+    match failed.map(|failed| &failed.error) {
+        None => info!(job_id, %workload, executor, step, "command finished"),
+        Some(error) => debug!(job_id, %workload, executor, step, %error, "command failed"),
     }
 }

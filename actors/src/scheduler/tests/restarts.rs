@@ -217,6 +217,18 @@ fn pod_that_does_not_stop_is_tried_again_with_growing_waits() {
 }
 
 #[test]
+fn pod_that_fails_to_stop_in_another_way_is_warned_of_again() {
+    let mut world = World::new();
+    world.configure(&[workload("web").build()]);
+    let [busy, denied] = ["device busy", "permission denied"]
+        .map(|message| CommandError::Stop { message: message.to_owned() });
+    world.fail("stop web", &[busy.clone(), busy, denied.clone(), denied]);
+    world.configure(&[]);
+    world.pass(MINUTE);
+    assert_eq!(world.events().iter().filter(|reason| **reason == "StopFailed").count(), 2);
+}
+
+#[test]
 fn shorter_retry_shortens_the_wait_under_way() {
     let of = |seconds| {
         let retry = RetryPolicy::Constant { period: Duration::from_secs(seconds) };
