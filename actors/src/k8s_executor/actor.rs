@@ -64,7 +64,7 @@ pub struct K8sExecutor {
     /// The cluster wants to be left alone until then.
     quiet_until: Monotonic,
     report_planned: bool,
-    /// Specifications whose restart policy was reported as ignored.
+    /// Specifications whose restart policy was reported as ignored, as long as the cluster holds them.
     told_of_policy: BTreeSet<WorkloadId>,
 }
 
@@ -92,12 +92,15 @@ impl K8sExecutor {
         ctx.run_later(OBSERVE_PERIOD, Self::tick);
     }
 
-    fn report(&self) {
+    fn report(&mut self) {
         let pods = if self.api.is_some() && self.mirror.is_complete() {
             Ok(self.mirror.observed())
         } else {
             Err(RuntimeUnavailable { message: self.unavailable() })
         };
+        if let Ok(pods) = &pods {
+            self.told_of_policy.retain(|id| pods.iter().any(|pod| pod.id == *id));
+        }
         let observed = WorkloadsObserved {
             executor: ExecutorKind::K8s,
             observed_at: self.deps.clock.now(),
@@ -146,8 +149,7 @@ impl K8sExecutor {
         }
     }
 
-    fn apply(&mut self, workload: &Workload, limits: Limits) -> Working {
-        self.tell_of_policy(workload);
+    fn apply(&self, workload: &Workload, limits: Limits) -> Working {
         let objects = objects(workload, limits, &self.deps.device_id);
         self.working(workload.id.clone(), |api, view| {
             command::start(api, view, objects).boxed_local()
@@ -157,6 +159,11 @@ impl K8sExecutor {
     /// Answers a command after what it came to was observed, so that the scheduler decides on it.
     fn answer(&mut self, ticket: CommandTicket, action: &Action, result: Result<(), Failed>) {
         log_result(action, result.as_ref().err());
+        if let (Action::Start { workload, .. } | Action::Limit { workload, .. }, Ok(())) =
+            (action, &result)
+        {
+            self.tell_of_policy(workload);
+        }
         self.leave_alone(result.as_ref().err().and_then(|failed| failed.retry_after));
         self.report();
         ticket.finish(result.map_err(|failed| failed.error));

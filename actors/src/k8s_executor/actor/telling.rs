@@ -8,7 +8,7 @@ use crate::messages::{Action, EventRecorded, tell};
 use crate::workload::{Event, EventKind, ExecutorKind, RestartPolicy, Workload, WorkloadName};
 
 impl K8sExecutor {
-    /// Says once that the cluster restarts a pod against its specification's wish.
+    /// Says once, of what the cluster has taken, that it restarts a pod against its specification's wish.
     pub(super) fn tell_of_policy(&mut self, workload: &Workload) {
         if workload.restart_policy == RestartPolicy::Always
             || !self.told_of_policy.insert(workload.id.clone())

@@ -89,6 +89,7 @@ struct Scene {
     said: Rc<RefCell<Vec<Said>>>,
     is_changed: Rc<Cell<bool>>,
     commands: Recipient<ExecutorCommand>,
+    remembered: Recipient<Remembered>,
     clock: Clock,
     _running: tokio::task::JoinHandle<()>,
 }
@@ -112,10 +113,10 @@ impl Scene {
             vitals: slot.vitals(),
             connect: cluster.connect(),
         });
-        let commands = slot.recipient();
+        let (commands, remembered) = (slot.recipient(), slot.recipient());
         #[allow(clippy::disallowed_methods, reason = "stands for the agent's main task")]
         let running = actix::spawn(slot.supervise(executor, peer.recipient()));
-        Self { cluster, said, is_changed, commands, clock, _running: running }
+        Self { cluster, said, is_changed, commands, remembered, clock, _running: running }
     }
 
     fn command(&self, id: u64, deadline: Monotonic, action: Action) {
@@ -506,4 +507,71 @@ async fn a_replaced_access_is_used_without_a_break_once_it_can_be() {
     assert_eq!(scene.cluster.watchers(), 1);
     scene.cluster.set_available(&"web-1".into(), 1);
     assert_eq!(scene.hear(1).await, [holds(CurrentState::Running)]);
+}
+
+/// Asks how much the executor keeps of specifications beside what the cluster holds.
+#[derive(actix::Message)]
+#[rtype(usize)]
+struct Remembered;
+
+impl Handler<Remembered> for K8sExecutor {
+    type Result = usize;
+
+    fn handle(&mut self, _: Remembered, _: &mut Self::Context) -> usize {
+        self.told_of_policy.len()
+    }
+}
+
+impl Scene {
+    async fn remembered(&self) -> usize {
+        self.remembered.send(Remembered).await.unwrap()
+    }
+
+    /// Starts a specification whose restart policy a Deployment lacks.
+    fn start_once(&self, id: u64, specification: &str) {
+        let workload = Workload { id: specification.into(), ..workload("Never") };
+        let (workload, limits) = (Arc::new(workload), Limits::default());
+        self.command(id, self.within(60), Action::Start { workload, limits });
+    }
+}
+
+#[actix::test]
+async fn what_is_remembered_of_specifications_goes_with_their_deployments() {
+    let scene = Scene::on(FakeCluster::default());
+    scene.hear(1).await;
+    let forbidden = Mood::Refusing(Refusal::Forbidden("cannot patch".into()));
+    let (mut told, mut most) = (0, 0);
+    for version in 0..1_000_u64 {
+        let id = format!("web-{version}");
+        // Every other one never comes to be.
+        let is_refused = version % 2 == 1;
+        scene.cluster.become_(if is_refused { forbidden.clone() } else { Mood::Well });
+        scene.start_once(2 * version, &id);
+        let said = scene.hear(1).await;
+        told += said.iter().filter(|said| **said == Said::Event("RestartPolicyIgnored")).count();
+        most = most.max(scene.remembered().await);
+        let (id, workload) = (id.as_str().into(), "web".into());
+        let stop = Action::Stop { id, workload, grace: Duration::ZERO };
+        scene.command(2 * version + 1, scene.within(60), stop);
+        scene.hear(1).await;
+    }
+    assert_eq!((told, most, scene.remembered().await), (500, 1, 0));
+}
+
+#[actix::test]
+async fn a_restart_policy_is_not_told_again_after_an_outage_or_a_suspension() {
+    let scene = Scene::on(FakeCluster::default());
+    scene.hear(1).await;
+    scene.start_once(1, "web-1");
+    assert!(scene.hear(1).await.contains(&Said::Event("RestartPolicyIgnored")));
+    scene.cluster.become_(Mood::Unreachable);
+    scene.hear(60).await;
+    scene.cluster.become_(Mood::Well);
+    scene.hear(60).await;
+    scene.suspend(2);
+    scene.hear(60).await;
+    scene.start_once(3, "web-1");
+    let said = scene.hear(60).await;
+    assert!(said.contains(&Said::Finished(3, Ok(()))), "{said:?}");
+    assert!(!said.contains(&Said::Event("RestartPolicyIgnored")), "{said:?}");
 }
