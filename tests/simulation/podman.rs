@@ -436,6 +436,14 @@ impl PodmanApi for Podman {
         })
     }
 
+    fn unnamed_twins<'a>(&'a self, _: &'a str) -> Answer<'a, Vec<String>> {
+        ready(Ok(Vec::new())).boxed_local()
+    }
+
+    fn image_fault<'a>(&'a self, _: &'a str) -> Answer<'a, Option<String>> {
+        ready(Ok(None)).boxed_local()
+    }
+
     fn pull(&self, request: PullRequest) -> Answer<'_, String> {
         let image = request.image.clone();
         self.call("pull", &image, request.timeout, move |this, _| {

@@ -89,6 +89,7 @@ impl Answers {
                 reasons.extend(runtime.reason.clone());
             }
         }
+        reasons.extend(self.scheduler.iter().flat_map(|it| it.damages.iter().cloned()));
         let state = match (silent.is_empty(), reasons.is_empty()) {
             (false, _) => "down",
             (true, false) => "degraded",

@@ -189,6 +189,12 @@ pub trait PodmanApi {
     ) -> LocalBoxFuture<'a, Option<Vec<Level>>>;
     /// Returns the id of the image, if it is on the device.
     fn image_id<'a>(&'a self, image: &'a str) -> Answer<'a, Option<String>>;
+    /// Returns what is wrong with the layers of an image, as far as the agent can see them: podman
+    /// itself may find nothing amiss. `None` when all is well, or cannot be seen.
+    fn image_fault<'a>(&'a self, image: &'a str) -> Answer<'a, Option<String>>;
+    /// Returns the ids of images without a name that were made like `image`, and beside it: of two pods
+    /// that make podman's pause image at the same time, one leaves such an image, with the same layer.
+    fn unnamed_twins<'a>(&'a self, image: &'a str) -> Answer<'a, Vec<String>>;
     /// Brings an image to the device. Returns its id.
     fn pull(&self, request: PullRequest) -> Answer<'_, String>;
     /// Removes an image, or the one name of an image that has several. One that does not exist is

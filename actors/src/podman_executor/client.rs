@@ -1,6 +1,7 @@
 //! The libpod calls, as [`PodmanApi`] names them.
 
 mod control_group;
+mod image_layers;
 mod kernel_limits;
 mod oom_score;
 mod procfs;
@@ -22,6 +23,7 @@ use super::api::{Answer, EventStream, PlayRequest, PodmanApi, PodmanError, PullR
 use super::bounds::{MAX_ROWS, MAX_ROWS_OF_ONE};
 use super::events::{Lines, pause_after};
 use super::http::{Call, LIST_TIMEOUT, LibpodClient, Size, decoded};
+use super::image_rows::{ImageRow, unnamed_twins};
 use super::in_force::{Level, Resource};
 use super::libpod::{
     ContainerDetail, ContainerRow, HostInfo, ImageDetail, Info, PlayReport, PodRow, UpdateBody,
@@ -34,6 +36,8 @@ use wording::{auth_header, read_lines};
 const SINGLE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// Time for what the kernel knows of processes.
 const PROCESSES_TIMEOUT: Duration = Duration::from_secs(2);
+/// Time for the disk to show the layers of an image.
+const LAYERS_TIMEOUT: Duration = Duration::from_secs(5);
 /// As much beyond the grace period of a container that is stopped.
 const STOP_SLACK: Duration = Duration::from_secs(15 * 60);
 
@@ -52,7 +56,7 @@ impl PodmanApi for LibpodClient {
         Box::pin(async move {
             let call = Call::new("read podman's facts", Method::GET, "info").size(Size::One);
             let info: Info = self.read(call, SINGLE_TIMEOUT).await?;
-            Ok(info.host)
+            Ok(info.facts())
         })
     }
 
@@ -208,6 +212,28 @@ impl PodmanApi for LibpodClient {
             let call = Call::of(what, Method::GET, ["images", image, "json"]).size(Size::One);
             let (status, body) = self.expect(call, SINGLE_TIMEOUT, &[200, 404]).await?;
             (status == 200).then(|| Ok(decoded::<ImageDetail>(what, &body)?.id)).transpose()
+        })
+    }
+
+    fn image_fault<'a>(&'a self, image: &'a str) -> Answer<'a, Option<String>> {
+        Box::pin(async move {
+            let call = Call::of("look at the image", Method::GET, ["images", image, "json"]);
+            let detail: ImageDetail = self.read(call.size(Size::One), SINGLE_TIMEOUT).await?;
+            // Paths that another user's podman names are not looked at.
+            if self.owner().is_some() {
+                return Ok(None);
+            }
+            let layers = image_layers::folders(&detail.graph_driver);
+            let look = move || image_layers::fault(&layers);
+            Ok(self.off_thread.run(LAYERS_TIMEOUT, look).await.flatten())
+        })
+    }
+
+    fn unnamed_twins<'a>(&'a self, image: &'a str) -> Answer<'a, Vec<String>> {
+        Box::pin(async move {
+            let call = Call::new("list images", Method::GET, "images/json").size(Size::All);
+            let rows = self.list::<ImageRow, MAX_ROWS>(call, &json!({})).await?;
+            Ok(unnamed_twins(&rows, image))
         })
     }
 

@@ -53,6 +53,16 @@ impl ImageCare {
         self.change(|ledger| ledger.pulled(image, now, before)).await;
     }
 
+    /// Notes that `image` is on the device.
+    pub(super) async fn seen(&self, image: &str) {
+        self.change(|ledger| ledger.seen(image)).await;
+    }
+
+    /// Returns whether `image` was on the device when a workload last asked for it.
+    pub(super) async fn was_here(&self, image: &str) -> bool {
+        self.change(|ledger| ledger.was_here(image)).await
+    }
+
     /// Removes the images that the agent brought and that were not wanted for `after`. What fails
     /// is tried again next time.
     pub(super) async fn prune(&self, bench: &Workbench, after: Duration) {

@@ -11,6 +11,9 @@ use crate::clock::{Moment, Monotonic};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ImageLedger {
     images: BTreeMap<String, Pulled>,
+    /// Images that were on the device when a workload asked for them, whoever brought them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    here: BTreeSet<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,8 +28,21 @@ struct Pulled {
 }
 
 impl ImageLedger {
+    /// Notes that `image` is on the device.
+    pub(super) fn seen(&mut self, image: &str) {
+        if !self.here.contains(image) {
+            self.here.insert(image.to_owned());
+        }
+    }
+
+    /// Returns whether `image` was on the device when a workload last asked for it.
+    pub(super) fn was_here(&self, image: &str) -> bool {
+        self.here.contains(image)
+    }
+
     /// Notes that `image` was pulled and is `now`; `before` is what the device had under that name.
     pub(super) fn pulled(&mut self, image: &str, now: &str, before: Option<&str>) {
+        self.seen(image);
         let ours = self.images.remove(image);
         match (before, ours) {
             (None, _) => {}
@@ -47,6 +63,7 @@ impl ImageLedger {
     /// Notes which images are wanted now.
     pub(super) fn mark(&mut self, wanted: &BTreeSet<String>, now: Moment) {
         let wall = now.wall.timestamp();
+        self.here.retain(|image| wanted.contains(image));
         for (image, pulled) in &mut self.images {
             if wanted.contains(image) {
                 (pulled.unused_since, pulled.unused_from) = (None, None);
@@ -73,6 +90,7 @@ impl ImageLedger {
     /// Forgets an image that is gone, or that is not the agent's.
     pub(super) fn forget(&mut self, image: &str) {
         self.images.remove(image);
+        self.here.remove(image);
     }
 }
 

@@ -92,6 +92,31 @@ pub(super) struct ImageDetail {
     /// The image's id.
     #[serde(deserialize_with = "text")]
     pub(super) id: String,
+    /// Where its layers are.
+    pub(super) graph_driver: GraphDriver,
+}
+
+/// Where the layers of an image are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct GraphDriver {
+    /// How layers are kept, `overlay`.
+    #[serde(deserialize_with = "text")]
+    pub(super) name: String,
+    /// What that driver knows.
+    pub(super) data: GraphData,
+}
+
+/// What the driver overlay knows of an image.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct GraphData {
+    /// The contents of the lower layers, separated by colons.
+    #[serde(deserialize_with = "path")]
+    pub(super) lower_dir: String,
+    /// The content of the uppermost layer.
+    #[serde(deserialize_with = "path")]
+    pub(super) upper_dir: String,
 }
 
 /// The answer of `info`.
@@ -100,6 +125,30 @@ pub(super) struct ImageDetail {
 pub(super) struct Info {
     /// The host as podman sees it.
     pub(super) host: HostInfo,
+    /// podman's version.
+    pub(super) version: Version,
+}
+
+/// podman's version within `Info`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct Version {
+    /// `5.4.2`.
+    #[serde(deserialize_with = "text")]
+    pub(super) version: String,
+    /// When it was built, in Unix seconds; 0 where nobody says.
+    pub(super) built: i64,
+}
+
+impl Info {
+    /// Returns what is known of the host.
+    pub(super) fn facts(self) -> HostInfo {
+        let Version { version, built } = self.version;
+        let is_plain = !version.is_empty()
+            && version.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-+".contains(&byte));
+        let pause = is_plain.then(|| format!("localhost/podman-pause:{version}-{built}"));
+        HostInfo { pause_image: pause, ..self.host }
+    }
 }
 
 /// The host within `Info`.
@@ -120,6 +169,9 @@ pub struct HostInfo {
     pub slirp4netns: Program,
     /// A newer program for rootless networks.
     pub pasta: Program,
+    /// The image of podman's own that keeps the namespaces of pods.
+    #[serde(skip)]
+    pub pause_image: Option<String>,
 }
 
 /// Privileges within [`HostInfo`].

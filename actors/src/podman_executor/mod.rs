@@ -3,8 +3,9 @@
 //! `actor` receives and sends; `http`, `client` and `connector` reach podman, `disk` the disk, with
 //! `volumes` and `store`; `paced` asks podman no faster than it answers, by its `queue`; `start`, `stop` and `pull` are the sequences of calls that one command comes to, on the
 //! `workbench` that they share, `limits` for a pod that runs; `observer` keeps what an observation
-//! needs beyond one listing; `image_care` removes images that the agent brought and nobody wants;
-//! `pod_state`, `pace`, `events`, `libpod`, `bounds`, `image_ledger`, `in_force`, `notices` and `words` only decide.
+//! needs beyond one listing; `image_care` removes images that the agent brought and nobody wants, `mending`
+//! those that a power cut damaged; `pod_state`, `pace`, `events`, `libpod`, `bounds`, `image_ledger`, `image_rows`, `in_force`,
+//! `damage`, `notices` and `words` only decide.
 
 mod actor;
 #[cfg(all(test, feature = "testing"))]
@@ -12,6 +13,7 @@ mod actor_tests;
 mod api;
 mod bounds;
 mod client;
+mod damage;
 mod disk;
 pub mod doors;
 mod events;
@@ -19,11 +21,13 @@ mod host_writers;
 mod http;
 mod image_care;
 mod image_ledger;
+mod image_rows;
 #[cfg(all(test, feature = "testing"))]
 mod image_tests;
 mod in_force;
 mod libpod;
 mod limits;
+mod mending;
 mod notices;
 mod observer;
 mod pace;

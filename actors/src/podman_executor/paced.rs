@@ -204,6 +204,16 @@ impl PodmanApi for Paced {
         self.ask(Question::Image, image, Limit::Pace, async move |api| api.image_id(&name).await)
     }
 
+    fn image_fault<'a>(&'a self, image: &'a str) -> Answer<'a, Option<String>> {
+        let name = image.to_owned();
+        self.ask(Question::Image, image, Limit::Pace, async move |api| api.image_fault(&name).await)
+    }
+
+    fn unnamed_twins<'a>(&'a self, image: &'a str) -> Answer<'a, Vec<String>> {
+        let name = image.to_owned();
+        self.ask(Question::Image, "", Limit::Pace, async move |api| api.unnamed_twins(&name).await)
+    }
+
     fn pull(&self, request: PullRequest) -> Answer<'_, String> {
         let (image, time) = (request.image.clone(), request.timeout);
         let timeout = time.saturating_add(hearing(Question::Pull, time));

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::api::{PodmanApi as _, PodmanError, PullRequest};
+use super::damage::{Damage, damage};
+use super::mending::{Step, by_hand};
 use super::notices::Notes;
 use super::words::{is_unreachable, pull_reason};
 use super::workbench::{Workbench, unavailable};
@@ -28,21 +30,28 @@ pub(super) async fn pull(
     deadline: Monotonic,
 ) -> Result<Notes, CommandError> {
     let mut warnings = Vec::new();
+    let step = bench.mending.step(&workload.id);
+    let mut is_step_done = true;
     for (image, policy) in images(workload)? {
-        let before = bench.api.image_id(&image).await;
-        let before = before.map_err(|error| match error {
-            PodmanError::Refused { cause, .. } => failed(image.clone(), pull_reason(&cause)),
-            PodmanError::Connect { .. }
-            | PodmanError::Foreign { .. }
-            | PodmanError::Timeout { .. }
-            | PodmanError::Cut { .. }
-            | PodmanError::Garbled { .. } => unavailable(&error),
-        })?;
+        let (before, damage) = look(bench, &image).await?;
+        let mut hindered = |why: &str| {
+            bench.mending.hindered(&workload.id, format!("{image}: {why}"));
+            is_step_done = false;
+        };
         match policy {
-            PullPolicy::Never | PullPolicy::IfNotPresent if before.is_some() => continue,
+            PullPolicy::Never | PullPolicy::IfNotPresent
+                if before.is_some() && step == Step::Leave =>
+            {
+                bench.images.seen(&image).await;
+                continue;
+            }
+            PullPolicy::Never if before.is_some() => {
+                hindered("its pull policy is Never");
+                continue;
+            }
             PullPolicy::Never => {
                 let message = "the image is not on the device, and its pull policy is Never";
-                return Err(failed(image, message.to_owned()));
+                return Err(lost(bench, image, damage, message.to_owned()).await);
             }
             PullPolicy::IfNotPresent | PullPolicy::Fresh | PullPolicy::Always => {}
         }
@@ -52,22 +61,90 @@ pub(super) async fn pull(
             registries: workload.registries.clone(),
             timeout: patience(policy, before.is_some(), bench.left(deadline)),
         };
-        let error = match bench.api.pull(request).await {
+        // It may not be this image that is damaged, and the pod is tried with what is there.
+        let mut is_usable = before.is_some() && policy != PullPolicy::Always;
+        let mut pulled = bench.api.pull(request.clone()).await;
+        if step == Step::Replace && pulled.is_ok() {
+            match bench.api.remove_image(&image).await {
+                Ok(()) => {
+                    is_usable = false;
+                    pulled = bench.api.pull(request).await;
+                }
+                // A container uses it: what runs is not touched.
+                Err(error) => hindered(&error.chain()),
+            }
+        }
+        let error = match pulled {
             Ok(now) => {
                 bench.images.pulled(&image, &now, before.as_deref()).await;
                 continue;
             }
             Err(error) => pull_error(&error),
         };
+        if step != Step::Leave && is_usable && !error.runtime {
+            hindered(&error.message);
+            continue;
+        }
         // Not with an explicit Always: there the author would rather have no pod than an old one.
         if policy == PullPolicy::Fresh && before.is_some() && error.unreachable {
             let why = error.message;
             warnings.push(format!("image {image}: the copy on the device is used, as {why}"));
             continue;
         }
-        return Err(error.of(image));
+        return Err(match error.runtime {
+            true => CommandError::Unavailable { message: error.message },
+            false => lost(bench, image, damage, error.message).await,
+        });
+    }
+    if is_step_done {
+        bench.mending.done(&workload.id);
     }
     Ok(Notes::adjusted(warnings))
+}
+
+/// Returns the id of an image that is on the device, or the damage for which podman cannot say.
+async fn look(
+    bench: &Workbench,
+    image: &str,
+) -> Result<(Option<String>, Option<Damage>), CommandError> {
+    match bench.api.image_id(image).await {
+        Ok(before) => Ok((before, None)),
+        Err(PodmanError::Refused { cause, message, .. }) => match damage(&message) {
+            Some(damage) => Ok((None, Some(damage))),
+            None => Err(failed(image.to_owned(), pull_reason(&cause))),
+        },
+        Err(
+            error @ (PodmanError::Connect { .. }
+            | PodmanError::Foreign { .. }
+            | PodmanError::Timeout { .. }
+            | PodmanError::Cut { .. }
+            | PodmanError::Garbled { .. }),
+        ) => Err(unavailable(&error)),
+    }
+}
+
+/// Returns the error for an image that does not come for this reason: damage, where the device had it.
+async fn lost(
+    bench: &Workbench,
+    image: String,
+    damage: Option<Damage>,
+    why: String,
+) -> CommandError {
+    let what = match damage {
+        Some(damage @ (Damage::List | Damage::Database)) => {
+            let what = damage.as_str();
+            let message = format!("{what}: podman has to be repaired, see docs/operations.md");
+            return CommandError::Damaged { message };
+        }
+        Some(damage) => format!("{} ({image})", damage.as_str()),
+        None if bench.images.was_here(&image).await => {
+            format!("image {image} was on the device, and podman no longer has it")
+        }
+        None => return failed(image, why),
+    };
+    let by_hand = by_hand(&image);
+    let message = format!("{what}; it could not be pulled again: {why}; by hand: {by_hand}");
+    CommandError::Damaged { message }
 }
 
 /// Returns how long an image may take to come when the command has `left`.
@@ -86,13 +163,6 @@ struct PullFailure {
     message: String,
     unreachable: bool,
     runtime: bool,
-}
-
-impl PullFailure {
-    fn of(self, image: String) -> CommandError {
-        let message = self.message;
-        if self.runtime { CommandError::Unavailable { message } } else { failed(image, message) }
-    }
 }
 
 fn pull_error(error: &PodmanError) -> PullFailure {

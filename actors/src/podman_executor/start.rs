@@ -12,10 +12,11 @@ use tracing::{debug, warn};
 use super::api::{PlayRequest, PodmanApi as _, PodmanError, REMOVE_TIMEOUT};
 use super::libpod::{ContainerRow, HostInfo, PlayReport};
 use super::limits::{Unseen, apply_limits, limit_support, unsupported};
+use super::mending::{failed, mend_after};
 use super::notices::Notes;
 use super::pod_state::{Knowledge, Phase, container_name, phase, pod_state};
 use super::stop::remove_gently;
-use super::words::{start_reason, taken};
+use super::words::taken;
 use super::workbench::{Workbench, unavailable};
 use crate::clock::Monotonic;
 use crate::messages::CommandError;
@@ -58,6 +59,7 @@ pub(super) async fn start(
     if runs(bench, &rows).await {
         offer_to_kernel(bench, workload, &rows).await;
         let limited = apply_limits(bench, workload, limits, &rows, Unseen::Write).await?;
+        bench.mending.healed(&workload.id);
         return Ok((Notes { limited: Some(limited), ..Notes::default() }, rows));
     }
     let host = bench.api.host().await.map_err(silent)?;
@@ -73,17 +75,20 @@ pub(super) async fn start(
 
     match play(bench, workload, &plan, &host, deadline).await {
         Ok(rows) => {
+            bench.mending.healed(&workload.id);
             offer_to_kernel(bench, workload, &rows).await;
             // What podman made of them is looked at, and put right if need be: the pod runs anyway.
             let limited = apply_limits(bench, workload, limits, &rows, Unseen::Leave).await;
             let limited = limited.unwrap_or_else(|_| unsupported(limits, limit_support(&host)));
             Ok((Notes { adjusted: plan.warnings, limited: Some(limited) }, rows))
         }
-        Err(error @ CommandError::Start { .. }) => {
+        Err(error @ (CommandError::Start { .. } | CommandError::Damaged { .. })) => {
             let left = bench.left(deadline).saturating_sub(ANSWER_MARGIN);
             if timeout(left, clean_up(bench, workload)).await.is_err() {
                 warn!(job_id = workload.id.as_str(), "failed pod was not removed in time");
             }
+            let left = bench.left(deadline).saturating_sub(ANSWER_MARGIN);
+            let _ = timeout(left, mend_after(bench, workload, &error)).await;
             Err(error)
         }
         // Without podman nothing can be removed; the next start does.
@@ -140,15 +145,16 @@ async fn play(
     }
     match played {
         Ok(report) => {
-            let mut errors = report.pods.into_iter().flat_map(|pod| pod.container_errors);
-            match errors.next() {
+            let errors = report.pods.into_iter().flat_map(|pod| pod.container_errors);
+            let errors: Vec<_> = errors.collect();
+            match errors.first() {
                 None => verify(bench, workload).await,
-                Some(error) => Err(failed(bench, workload, &error).await),
+                Some(error) => Err(failed(bench, workload, error, &errors.join("; ")).await),
             }
         }
         Err(PodmanError::Refused { message, cause, .. }) => {
             let text = if message.contains(&cause) { message } else { cause };
-            Err(failed(bench, workload, &text).await)
+            Err(failed(bench, workload, &text, &text).await)
         }
         // podman goes on without us: what counts is what it came to.
         Err(error @ PodmanError::Timeout { .. }) => {
@@ -272,12 +278,6 @@ async fn runs(bench: &Workbench, rows: &[ContainerRow]) -> bool {
     let all = pids.iter().copied().collect();
     // What cannot be seen is taken to be as podman says.
     bench.api.living(pids).await.is_none_or(|living| living == all)
-}
-
-async fn failed(bench: &Workbench, workload: &Workload, text: &str) -> CommandError {
-    let rows = bench.containers_of(&workload.id).await.unwrap_or_default();
-    let message = start_reason(text, &rows);
-    CommandError::Start { message }
 }
 
 async fn clean_up(bench: &Workbench, workload: &Workload) {

@@ -118,7 +118,7 @@ fn relevant(text: &str) -> &str {
     start.and_then(|start| text.get(start..)).unwrap_or(text)
 }
 
-fn shortened(text: &str) -> String {
+pub(super) fn shortened(text: &str) -> String {
     text.chars().take(MAX_REASON).collect()
 }
 

@@ -16,6 +16,7 @@ use super::events::{Change, PodmanEvent};
 use super::host_writers::HostWriters;
 use super::image_care::ImageCare;
 use super::libpod::{ContainerRow, PodRow};
+use super::mending::Mending;
 use super::paced::Paced;
 use super::pod_state::{is_ours, other_devices};
 use super::words::removal_of;
@@ -52,6 +53,8 @@ pub(super) struct Workbench {
     pub(super) writers: RefCell<HostWriters>,
     /// Devices of whose pods the log has told.
     others: RefCell<BTreeSet<String>>,
+    /// The workloads whose pods do not start for damage in podman's storage.
+    pub(super) mending: Mending,
     /// The commands that are under way: for which pod, and what they do to it.
     busy: RefCell<Vec<(WorkloadId, Option<Change>)>>,
 }
@@ -85,6 +88,7 @@ impl Workbench {
             images: ImageCare::new(Rc::clone(&deps.disk)),
             writers: RefCell::default(),
             others: RefCell::default(),
+            mending: Mending::default(),
             busy: RefCell::default(),
         }
     }

@@ -484,6 +484,14 @@ impl PodmanApi for FakePodman {
         })
     }
 
+    fn unnamed_twins<'a>(&'a self, _: &'a str) -> Answer<'a, Vec<String>> {
+        ready(Ok(Vec::new())).boxed_local()
+    }
+
+    fn image_fault<'a>(&'a self, _: &'a str) -> Answer<'a, Option<String>> {
+        ready(Ok(None)).boxed_local()
+    }
+
     fn pull(&self, request: PullRequest) -> Answer<'_, String> {
         Box::pin(async move {
             self.enter("pull", &request.image).await?;

@@ -122,7 +122,7 @@ impl HermeticPodman {
             .expect("setpriv starts");
         let podman = Self { wrapper, directory };
         podman.wait_until_ready();
-        podman.import_image();
+        podman.import(IMAGE);
         podman
     }
 
@@ -136,6 +136,12 @@ impl HermeticPodman {
     #[must_use]
     pub fn volumes_root(&self) -> PathBuf {
         self.directory.path().join("volumes")
+    }
+
+    /// Returns the folder of images and layers.
+    #[must_use]
+    pub fn storage(&self) -> PathBuf {
+        self.directory.path().join("d/graph")
     }
 
     /// Kills the service, not its containers; another one takes its place at once.
@@ -289,7 +295,9 @@ impl HermeticPodman {
         wait_for("podman's socket", || matches!(self.ask("GET", "_ping", &[], &[]), Ok((200, _))));
     }
 
-    fn import_image(&self) {
+    /// Brings an image with a shell under this name, `localhost/busybox:test`; of each name there is
+    /// another one.
+    pub fn import(&self, reference: &str) {
         let root = self.directory.path().join("rootfs");
         for folder in ["bin", "tmp", "etc"] {
             fs::create_dir_all(root.join(folder)).unwrap();
@@ -299,14 +307,15 @@ impl HermeticPodman {
         let applets = String::from_utf8_lossy(&applets).into_owned();
         for applet in applets.lines().filter(|applet| *applet != "busybox") {
             let link = root.join("bin").join(applet);
-            std::os::unix::fs::symlink("busybox", link).unwrap();
+            let _ = std::os::unix::fs::symlink("busybox", link);
         }
+        fs::write(root.join("etc/image"), reference).unwrap();
         let mut tar = Command::new("tar");
         let tar = tar.arg("-C").arg(&root).args(["--owner=0", "--group=0", "-cf", "-", "."]);
         let tar = run(tar);
         let changes =
             "changes=CMD%20%5B%22sleep%22%2C%22infinity%22%5D&changes=ENV%20PATH%3D%2Fbin";
-        let path = format!("images/import?reference={IMAGE}&{changes}");
+        let path = format!("images/import?reference={reference}&{changes}");
         let kind = [("Content-Type", "application/x-tar")];
         let (status, body) = self.ask("POST", &path, &kind, &tar).unwrap();
         assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
@@ -377,6 +386,12 @@ impl PrivateRegistry {
     /// Starts the registry beside `podman` and pushes [`IMAGE`] to it as [`Self::image`].
     #[must_use]
     pub fn beside(podman: &HermeticPodman) -> Self {
+        Self::of_image(podman, IMAGE)
+    }
+
+    /// Does the same with another image than [`IMAGE`].
+    #[must_use]
+    pub fn of_image(podman: &HermeticPodman, image: &str) -> Self {
         // Debian's name for it, and Fedora's.
         let program = ["docker-registry", "registry"].into_iter().find(|it| find(it).is_some());
         let program = program.expect("docker-registry is missing: install it");
@@ -402,7 +417,7 @@ impl PrivateRegistry {
             .spawn()
             .expect("setpriv starts");
         let registry = Self { process, _directory: directory };
-        wait_for("the registry", || registry.push(podman));
+        wait_for("the registry", || registry.push(podman, image));
         registry
     }
 
@@ -418,13 +433,13 @@ impl PrivateRegistry {
         REGISTRY
     }
 
-    fn push(&self, podman: &HermeticPodman) -> bool {
+    fn push(&self, podman: &HermeticPodman, image: &str) -> bool {
         let credentials = json!({REGISTRY: {
             "username": REGISTRY_USER,
             "password": REGISTRY_PASSWORD,
         }});
         let credentials = URL_SAFE.encode(credentials.to_string());
-        let path = format!("images/{IMAGE}/push?destination={}&tlsVerify=false", self.image());
+        let path = format!("images/{image}/push?destination={}&tlsVerify=false", self.image());
         let header = [("X-Registry-Auth", credentials.as_str())];
         let pushed = podman.ask("POST", &path, &header, &[]);
         pushed.is_ok_and(|(status, body)| {

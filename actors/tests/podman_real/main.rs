@@ -8,6 +8,7 @@
     reason = "a test"
 )]
 
+mod damage;
 mod images;
 mod limits;
 mod sickness;

@@ -171,6 +171,10 @@ fn health_is_down_only_when_nothing_is_decided() {
     };
     let runtime =
         |state, is_needed| Answers { scheduler: Some(scheduler(state, is_needed)), ..well() };
+    let mut damaged = well();
+    if let Some(scheduler) = &mut damaged.scheduler {
+        scheduler.damages = vec!["workload web: a layer is damaged".to_owned()];
+    }
     for (answers, state, reason) in [
         (well(), "ok", None),
         (whole(), "degraded", Some("podman_rootful is being restarted: panicked: boom")),
@@ -200,6 +204,7 @@ fn health_is_down_only_when_nothing_is_decided() {
             Some("enrolment has failed: no route"),
         ),
         (runtime(RuntimeState::Slow, true), "degraded", Some("no socket")),
+        (damaged, "degraded", Some("workload web: a layer is damaged")),
         (Answers { evaluator: None, ..well() }, "down", Some("profile_evaluator does not answer")),
     ] {
         let health = answers.health(at(90));

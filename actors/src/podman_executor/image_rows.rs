@@ -1,0 +1,70 @@
+//! What podman lists of its images. Pure.
+
+use serde::Deserialize;
+
+use super::bounds::{text, texts};
+
+/// One row of `images/json`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct ImageRow {
+    /// The image's id.
+    #[serde(deserialize_with = "text")]
+    pub(super) id: String,
+    /// Its names.
+    #[serde(deserialize_with = "texts")]
+    pub(super) names: Vec<String>,
+    /// Its size in bytes.
+    pub(super) size: i64,
+    /// Its labels.
+    pub(super) labels: Option<ImageLabels>,
+}
+
+/// What labels say of an image.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub(super) struct ImageLabels {
+    /// The version of what podman makes images with; empty for those that came from elsewhere.
+    #[serde(rename = "io.buildah.version", deserialize_with = "text")]
+    maker: String,
+}
+
+/// Returns the ids of those of `rows` that have no name, and the size and the maker of `image`.
+pub(super) fn unnamed_twins(rows: &[ImageRow], image: &str) -> Vec<String> {
+    let is_made_here = |row: &ImageRow| row.labels.as_ref().is_some_and(|it| !it.maker.is_empty());
+    let named = rows.iter().find(|row| row.names.iter().any(|name| name == image));
+    let Some(named) = named.filter(|row| is_made_here(row)) else { return Vec::new() };
+    let is_twin = |row: &&ImageRow| {
+        row.names.is_empty() && row.size == named.size && row.labels == named.labels
+    };
+    rows.iter().filter(is_twin).map(|row| row.id.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_images_without_a_name_of_the_same_making_are_twins() {
+        let row = |id: &str, names: &[&str], size: i64, maker: Option<&str>| {
+            let labels = maker.map(|maker| json!({"io.buildah.version": maker, "other": "x"}));
+            let row = json!({"Id": id, "Names": names, "Size": size, "Labels": labels});
+            serde_json::from_value::<ImageRow>(row).unwrap()
+        };
+        let pause = "localhost/podman-pause:5.4.2-1";
+        let rows = [
+            row("pause", &[pause], 737, Some("1.39.3")),
+            row("twin", &[], 737, Some("1.39.3")),
+            row("named", &["localhost/built:1"], 737, Some("1.39.3")),
+            row("larger", &[], 738, Some("1.39.3")),
+            row("older", &[], 737, Some("1.28.2")),
+            row("pulled", &[], 737, None),
+        ];
+        assert_eq!(unnamed_twins(&rows, pause), ["twin"]);
+        assert!(unnamed_twins(&rows, "localhost/absent:1").is_empty());
+        let pulled = [row("image", &["quay.io/a:1"], 9, None), row("unnamed", &[], 9, None)];
+        assert!(unnamed_twins(&pulled, "quay.io/a:1").is_empty());
+    }
+}
