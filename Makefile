@@ -159,7 +159,7 @@ test-package: have-nextest package-environment package probe-static
 	$(DATED) $(CARGO_DEB) $(AS_PACKAGED) --fast --quiet --deb-version 99 --output $(TARGET)/package-test/
 	PACKAGE_ROOT=$(PACKAGE_ROOT) $(CARGO) nextest run --workspace --locked --test package -P package
 
-## test-machine: the package on a virtual machine: systemd, cgroup v2, crun, a power cut (root)
+## test-machine: the package on a virtual machine: systemd, cgroup v2, crun, a power cut, a reboot (root)
 # The machine is made once, in MACHINE. It is emulated, so that it needs no rights to the processor.
 test-machine: have-nextest machine-environment packaged manual $(CARGO_DEB)
 	tests/environment/machine.sh $(MACHINE)

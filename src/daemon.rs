@@ -22,6 +22,7 @@ use crate::logging::LogHandle;
 use crate::notify;
 use crate::passed_sockets::Passed;
 use crate::runtimes::{self, runtimes};
+use crate::shutdown;
 use crate::signals::{Signal, Signals};
 use crate::state_lock::{StateLock, StateLockError};
 use crate::system::{Agent, Direct, Outside, Podman, Settings};
@@ -76,6 +77,9 @@ pub fn run(config: Config, logging: LogHandle, passed: Passed) -> Result<(), Run
             }
         }
         notify::stopping();
+        if shutdown::ends_all().await {
+            agent.halt_pods(notify::needs_time).await;
+        }
         agent.stop(config.graceful_shutdown).await;
         info!("agent stopped");
         Ok(())

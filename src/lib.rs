@@ -14,6 +14,7 @@ pub mod oom_score;
 pub mod passed_sockets;
 pub mod runtimes;
 pub mod settings;
+pub mod shutdown;
 pub mod signals;
 pub mod state_lock;
 pub mod system;

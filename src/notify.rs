@@ -2,6 +2,8 @@
 //!
 //! Without `NOTIFY_SOCKET` nothing here does anything.
 
+use std::time::Duration;
+
 use sd_notify::NotifyState;
 use tracing::debug;
 
@@ -13,6 +15,11 @@ pub fn ready() {
 /// Tells that the agent is about to stop.
 pub fn stopping() {
     send(&NotifyState::Stopping);
+}
+
+/// Asks for so much more time to stop.
+pub fn needs_time(time: Duration) {
+    send(&NotifyState::ExtendTimeoutUsec(u32::try_from(time.as_micros()).unwrap_or(u32::MAX)));
 }
 
 /// Tells in plain words, in one line, how the agent does.

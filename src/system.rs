@@ -15,7 +15,7 @@ use actors::control_plane_sync::{ConfigurationStore, ControlPlaneSync, Source, S
 use actors::k8s_executor::{Connect, K8sDeps, K8sExecutor};
 use actors::messages::{
     ActorHealthChanged, CommandFinished, ConfigurationWanted, Drain, EventRecorded,
-    ExecutorCommand, GetJobs, GetProfiles, MetricsReceived, WorkloadsObserved,
+    ExecutorCommand, GetJobs, GetProfiles, HaltPods, MetricsReceived, WorkloadsObserved,
 };
 use actors::metrics_ingest::{IngestDeps, Listen, MetricsIngest, PassedSockets};
 use actors::podman_executor::{PodmanApi, PodmanDeps, PodmanDisk, PodmanExecutor};
@@ -31,6 +31,11 @@ use crate::about::about;
 
 /// How often a stopping agent looks whether commands are still in flight.
 const DRAIN_CHECK: Duration = Duration::from_millis(20);
+
+/// How often it looks whether pods still run when the machine goes down.
+const HALT_CHECK: Duration = Duration::from_millis(100);
+/// Longest time until it does that again.
+const HALT_PATIENCE: Duration = Duration::from_secs(15);
 
 /// Everything that an agent reaches beyond its own memory, and what it is told to be.
 pub struct Outside {
@@ -122,6 +127,7 @@ pub struct Agent {
     /// Says which jobs there are, and how they do.
     pub jobs: Recipient<GetJobs>,
     scheduler: Recipient<Drain>,
+    halter: Recipient<HaltPods>,
     actors: JoinSet<()>,
 }
 
@@ -144,6 +150,7 @@ impl Agent {
             profiles: evaluator.recipient(),
             jobs: scheduler.recipient(),
             scheduler: scheduler.recipient(),
+            halter: scheduler.recipient(),
             actors: JoinSet::new(),
         };
         let mut executors = BTreeMap::new();
@@ -248,6 +255,19 @@ impl Agent {
     /// Waits until a supervisor ends, which none should.
     pub async fn unsupervised(&mut self) {
         self.actors.join_next().await;
+    }
+
+    /// Ends all pods of this machine, each in its grace period and before those that it started after;
+    /// `needs_time` is called again and again with the time that may pass until its next call.
+    pub async fn halt_pods(&self, needs_time: impl Fn(Duration)) {
+        loop {
+            needs_time(HALT_PATIENCE);
+            match tokio::time::timeout(HALT_PATIENCE, self.halter.send(HaltPods)).await {
+                Ok(Ok(0)) => return,
+                Ok(Ok(_)) => tokio::time::sleep(HALT_CHECK).await,
+                Ok(Err(_)) | Err(_) => return warn!("pods were not ended in order"),
+            }
+        }
     }
 
     /// Sends no more commands, lets those in flight end within `limit`, and ends all actors.

@@ -172,6 +172,16 @@ pub enum Action {
         /// Time between SIGTERM and SIGKILL.
         grace: Duration,
     },
+    /// End the containers of the pod, in their grace period, and leave all else of it: the machine goes
+    /// down. A cluster's pods are not of this machine, and stay.
+    Halt {
+        /// The pod.
+        id: WorkloadId,
+        /// Of which workload.
+        workload: WorkloadName,
+        /// Time between SIGTERM and SIGKILL.
+        grace: Duration,
+    },
 }
 
 impl Action {
@@ -184,6 +194,7 @@ impl Action {
             Self::Limit { .. } => "limit",
             Self::Stop { .. } => "stop",
             Self::Suspend { .. } => "suspend",
+            Self::Halt { .. } => "halt",
         }
     }
 
@@ -194,7 +205,7 @@ impl Action {
             Self::Pull { workload }
             | Self::Start { workload, .. }
             | Self::Limit { workload, .. } => &workload.id,
-            Self::Stop { id, .. } | Self::Suspend { id, .. } => id,
+            Self::Stop { id, .. } | Self::Suspend { id, .. } | Self::Halt { id, .. } => id,
         }
     }
 
@@ -205,7 +216,9 @@ impl Action {
             Self::Pull { workload }
             | Self::Start { workload, .. }
             | Self::Limit { workload, .. } => &workload.name,
-            Self::Stop { workload, .. } | Self::Suspend { workload, .. } => workload,
+            Self::Stop { workload, .. }
+            | Self::Suspend { workload, .. }
+            | Self::Halt { workload, .. } => workload,
         }
     }
 }
@@ -280,6 +293,12 @@ pub enum CommandError {
         /// What the runtime said.
         message: String,
     },
+    /// What the runtime has stored is damaged. Nothing of the pod is left.
+    #[error("the pod does not start: {message}")]
+    Damaged {
+        /// What is damaged, what is done about it, and the way out.
+        message: String,
+    },
     /// The pod could not be stopped or removed.
     #[error("failed to stop the pod: {message}")]
     Stop {
@@ -314,6 +333,7 @@ impl CommandError {
             Self::Unavailable { .. } | Self::Abandoned | Self::Expired => true,
             Self::Pull { .. }
             | Self::Start { .. }
+            | Self::Damaged { .. }
             | Self::Stop { .. }
             | Self::Unsupported { .. } => false,
         }
@@ -343,6 +363,12 @@ pub struct ConfigurationWanted;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Message)]
 #[rtype(result = "usize")]
 pub struct Drain;
+
+/// The wiring → Scheduler, again and again when the machine goes down: end all pods, those first for which
+/// others do not wait, and send nothing else. Answers how many workloads still have some.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Message)]
+#[rtype(result = "usize")]
+pub struct HaltPods;
 
 // ---- Supervisor -----------------------------------------------------------------------------
 
@@ -388,6 +414,8 @@ pub struct SchedulerReport {
     pub commands: BTreeMap<(ExecutorKind, &'static str), u64>,
     /// Commands that failed, by executor and cause.
     pub failures: BTreeMap<(ExecutorKind, &'static str), u64>,
+    /// What wanted workloads cannot run for, as what the runtime has stored is damaged.
+    pub damages: Vec<String>,
     /// Time from a post to the commands that it led to at once.
     pub reactions: Latencies,
 }

@@ -19,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(400);
 const LOOK: Duration = Duration::from_secs(1);
 /// Follows what a command wrote, with its exit code.
 const END: &str = "__ended_with=";
+/// The image that root's podman has.
+pub const IMAGE: &str = "localhost/busybox:test";
 /// The package's name, and its unit's.
 pub const NAME: &str = "device-worker-ng";
 
@@ -119,6 +121,26 @@ impl Machine {
         qemu.wait().unwrap();
     }
 
+    /// Lets systemd reboot, and waits for the next boot. Returns how long the shutdown took, from
+    /// the order to the moment when the shell was gone.
+    pub fn reboot(&mut self) -> Duration {
+        let boot = self.boot_id().expect("it runs");
+        self.try_run("systemctl reboot --no-block");
+        let start = Instant::now();
+        while self.boot_id().as_ref() == Some(&boot) {
+            assert!(start.elapsed() < PATIENCE, "it does not shut down{}", self.journal());
+            thread::park_timeout(LOOK);
+        }
+        let took = start.elapsed();
+        self.wait_until_up(&boot);
+        took
+    }
+
+    /// What was said of the shutdown before this boot, for a message.
+    pub fn last_shutdown(&self) -> String {
+        self.try_run("journalctl -b -1 --no-pager --lines 60 --output short-monotonic").text
+    }
+
     fn boot_id(&mut self) -> Option<String> {
         let ended = self.ask("cat /proc/sys/kernel/random/boot_id", Duration::from_secs(4));
         ended.is_success().then_some(ended.text)
@@ -207,13 +229,14 @@ impl Machine {
         self.write(to, &fs::read(from).unwrap_or_else(|error| panic!("{from:?}: {error}")));
     }
 
-    /// Gives root's podman an image with a shell, `localhost/busybox:test`.
-    fn import_busybox(&self) {
-        self.run(
-            "mkdir -p /root/image/bin && cp /bin/busybox /root/image/bin && cd /root/image && \
+    /// Gives root's podman an image with a shell under this name; of each name there is another one.
+    pub fn import_image(&self, name: &str) {
+        self.run(&format!(
+            "rm -rf /root/image && mkdir -p /root/image/bin && cp /bin/busybox /root/image/bin && \
+             cd /root/image && echo {name} >name && \
              for name in sh sleep echo date cat; do ln -s busybox bin/$name; done && \
-             tar -c . | podman import --quiet --change 'ENV PATH=/bin' - localhost/busybox:test",
-        );
+             tar -c . | podman import --quiet --change 'ENV PATH=/bin' - {name}",
+        ));
     }
 
     /// Waits until `condition` holds.
@@ -282,7 +305,7 @@ fn installed() -> PathBuf {
     machine.copy(&deb, "/root/package.deb");
     machine.run("dpkg --install /root/package.deb && rm /root/package.deb");
     machine.status("the agent answers", |_| true);
-    machine.import_busybox();
+    machine.import_image(IMAGE);
     let partial = part("installed.partial");
     machine.keep_as(&partial);
     fs::rename(partial, &disk).unwrap();

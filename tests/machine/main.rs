@@ -9,7 +9,9 @@
     reason = "a test of real processes, in real time"
 )]
 
+mod damage;
 mod first_workload;
 mod limits;
 mod machine;
+mod shutdown;
 mod workloads;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::machine::{Machine, NAME};
+use crate::machine::{IMAGE, Machine, NAME};
 
 /// Where root's agent finds its manifests.
 pub const MANIFESTS: &str = "/etc/device-worker-ng/manifests";
@@ -35,12 +35,22 @@ pub struct Sleeper {
     pub at_end: &'static str,
     /// Its grace period, in seconds.
     pub grace: u32,
+    /// Its image.
+    pub image: &'static str,
+    /// What must run before it starts, and is ended after it.
+    pub after: &'static str,
 }
 
 impl Sleeper {
     pub fn new(name: &'static str, seconds: u32) -> Self {
         let (spec, container) = (String::new(), String::new());
-        Self { name, seconds, spec, container, at_end: "exit 0", grace: 5 }
+        Self { name, seconds, spec, container, at_end: "exit 0", grace: 5, image: IMAGE, after: "" }
+    }
+
+    /// Gives it another image.
+    pub fn with_image(mut self, image: &'static str) -> Self {
+        self.image = image;
+        self
     }
 
     /// Adds to its `spec`.
@@ -56,18 +66,18 @@ impl Sleeper {
     }
 
     pub fn manifest(&self) -> String {
-        let Self { name, seconds, spec, container, at_end, grace } = self;
+        let Self { name, seconds, spec, container, at_end, grace, image, after } = self;
         let program = format!("trap '{at_end}' TERM; while :; do sleep {seconds} & wait; done");
         let program = serde_json::to_string(&program).unwrap();
         let mut text = format!(
             "apiVersion: management.project-flotta.io/v1alpha1\nkind: EdgeWorkload\n\
-             metadata: {{name: {name}}}\nspec:\n  deviceSelector: {{matchLabels: {{app: camera}}}}\n\
+             metadata: {{name: {name}, annotations: {{device-worker-ng/after: \"{after}\"}}}}\nspec:\n  deviceSelector: {{matchLabels: {{app: camera}}}}\n\
              \x20 type: pod\n{spec}  pod:\n    spec:\n      hostNetwork: true\n"
         );
         write!(
             text,
             "      terminationGracePeriodSeconds: {grace}\n      containers:\n        - name: main\n\
-             \x20         image: localhost/busybox:test\n\
+             \x20         image: {image}\n\
              \x20         command: [sh, -c, {program}]\n{container}"
         )
         .unwrap();

@@ -216,7 +216,8 @@ impl Handler<ExecutorCommand> for Tap {
             Action::Start { .. }
             | Action::Limit { .. }
             | Action::Stop { .. }
-            | Action::Suspend { .. } => true,
+            | Action::Suspend { .. }
+            | Action::Halt { .. } => true,
         };
         let now = self.world.agent_clock.borrow().as_ref().map(|clock| clock.now().monotonic);
         if let (true, Some(now)) = (changes_pods, now) {

@@ -214,6 +214,7 @@ impl Handler<ExecutorCommand> for K8sExecutor {
         let working = match &command.action {
             // The nodes of the cluster pull for themselves.
             Action::Pull { workload: _ } => return ticket.finish(Ok(())),
+            Action::Halt { .. } => return ticket.finish(Ok(())),
             Action::Start { workload, limits } | Action::Limit { workload, limits } => {
                 self.apply(workload, *limits)
             }

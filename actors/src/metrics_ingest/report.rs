@@ -125,7 +125,7 @@ fn scheduler(text: &mut Exposition, report: &SchedulerReport) {
     text.family(
         "device_worker_commands_total",
         Kind::Counter,
-        "Commands to executors: pull, start, limit, stop, suspend.",
+        "Commands to executors: pull, start, limit, stop, suspend, halt.",
     );
     for ((executor, action), count) in &report.commands {
         text.sample(&[("executor", executor.as_str()), ("action", action)], count);

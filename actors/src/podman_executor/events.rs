@@ -73,7 +73,7 @@ impl Change {
     pub(super) const fn of(action: &Action) -> Option<Self> {
         match action {
             Action::Start { .. } => Some(Self::Start),
-            Action::Stop { .. } | Action::Suspend { .. } => Some(Self::Stop),
+            Action::Stop { .. } | Action::Suspend { .. } | Action::Halt { .. } => Some(Self::Stop),
             Action::Pull { .. } | Action::Limit { .. } => None,
         }
     }

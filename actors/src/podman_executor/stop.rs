@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use tracing::debug;
 
 use super::api::{PodmanApi as _, PodmanError};
+use super::libpod::ContainerRow;
 use super::pod_state::may_run;
 use super::words::stop_reason;
 use super::workbench::{Workbench, unavailable};
@@ -54,6 +55,43 @@ pub(super) async fn stop(
     }
     let removed = bench.remove_volumes(id).await;
     removed.map_err(|message| CommandError::Stop { message })
+}
+
+/// Ends the containers of the pod `id`, and leaves all else of it. `known` are those that may run, where
+/// they are known. At the machine's shutdown podman may never come to an end with what follows from the
+/// end of a container: one whose process is gone has ended, whatever podman says.
+///
+/// # Errors
+/// podman did not answer, or refused to stop a container.
+pub(super) async fn halt(
+    bench: &Workbench,
+    id: &WorkloadId,
+    grace: Duration,
+    known: Option<Vec<ContainerRow>>,
+) -> Result<(), CommandError> {
+    let rows = match known {
+        Some(rows) => rows,
+        None => bench.containers_of(id).await.map_err(|error| unavailable(&error))?,
+    };
+    let ends = rows.iter().filter(|row| may_run(row)).map(|row| end(bench, row, grace));
+    let ended: Result<Vec<()>, PodmanError> = join_all(ends).await.into_iter().collect();
+    ended.map(drop).map_err(|error| command_error(&error))
+}
+
+async fn end(bench: &Workbench, row: &ContainerRow, grace: Duration) -> Result<(), PodmanError> {
+    let is_gone = async || {
+        let living = bench.api.living(vec![row.pid]).await;
+        row.pid > 0 && living.is_some_and(|living| living.is_empty())
+    };
+    let gone = async {
+        while !is_gone().await {
+            tokio::time::sleep(MAX_POLL_PERIOD * 5).await;
+        }
+    };
+    tokio::select! {
+        stopped = bench.api.stop_container(&row.id, grace) => stopped,
+        () = gone => Ok(()),
+    }
 }
 
 /// Stops the containers of the pod `id`, then removes it.

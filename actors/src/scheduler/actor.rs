@@ -17,7 +17,7 @@ use super::settings::SchedulerSettings;
 use super::tally::Tally;
 use crate::clock::{Clock, Monotonic};
 use crate::messages::{
-    CommandFinished, Drain, EventRecorded, ExecutorCommand, GetJobs, JobsReported,
+    CommandFinished, Drain, EventRecorded, ExecutorCommand, GetJobs, HaltPods, JobsReported,
     ProfilesEvaluated, WorkloadsConfigured, WorkloadsObserved, tell,
 };
 use crate::workload::{Event, EventKind, ExecutorKind};
@@ -272,6 +272,17 @@ impl Handler<Drain> for Scheduler {
 
     fn handle(&mut self, _: Drain, _: &mut Context<Self>) -> Self::Result {
         MessageResult(self.jobs.drain())
+    }
+}
+
+impl Handler<HaltPods> for Scheduler {
+    type Result = MessageResult<HaltPods>;
+
+    fn handle(&mut self, _: HaltPods, _: &mut Context<Self>) -> Self::Result {
+        let (left, commands) = self.jobs.halt(self.deps.clock.now());
+        self.outbox.extend(commands);
+        self.send_all(None);
+        MessageResult(left)
     }
 }
 

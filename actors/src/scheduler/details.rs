@@ -34,9 +34,17 @@ impl Jobs {
             workloads: reports.into_iter().map(details).collect(),
             commands: tally.commands.clone(),
             failures: tally.failures.clone(),
+            damages: self.jobs.values().filter_map(|job| damage(job)).collect(),
             reactions: tally.reactions,
         }
     }
+}
+
+/// Returns what keeps a wanted workload from running, if that is damage.
+fn damage(job: &Job) -> Option<String> {
+    let is_wanted = job.target == TargetState::Running && !job.is_alive();
+    let failure = job.failure.as_ref().filter(|_| is_wanted && job.is_damaged)?;
+    Some(format!("workload {}: {failure}", job.name))
 }
 
 fn accepted(report: JobReport, job: &Job, since: DateTime<Utc>) -> WorkloadReport {

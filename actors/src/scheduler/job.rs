@@ -58,6 +58,8 @@ pub(crate) struct Job {
     pub(crate) not_before: Monotonic,
     /// Why the last run or command failed.
     pub(crate) failure: Option<String>,
+    /// Whether that is for damage in what the runtime has stored.
+    pub(super) is_damaged: bool,
     pub(crate) restarts: u32,
     /// Time between SIGTERM and SIGKILL for its pods, of whatever specification.
     graces: Vec<(WorkloadId, Duration)>,
@@ -101,6 +103,7 @@ impl Job {
             ever_ran: false,
             not_before: Monotonic::default(),
             failure: None,
+            is_damaged: false,
             restarts: 0,
             graces: Vec::new(),
             cron: Cron::None,

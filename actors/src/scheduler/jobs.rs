@@ -9,6 +9,7 @@ use super::clockwork::Cron;
 use super::cron::{CronSchedule, CronTicks};
 use super::dependencies::Dependencies;
 use super::eligibility::verdicts_differ;
+use super::halt::Ending;
 use super::job::Job;
 use super::judgement::Judgement;
 use super::notices::Notices;
@@ -41,7 +42,7 @@ pub(crate) struct Jobs {
     /// Nothing is decided before a configuration is known.
     pub(super) configured: bool,
     /// The agent stops: no command is sent any more.
-    pub(super) draining: bool,
+    pub(super) ending: Ending,
     pub(super) agenda: Agenda,
     pub(super) budget: StartBudget,
     pub(super) next_command: u64,
@@ -64,7 +65,7 @@ impl Jobs {
             dependencies: Dependencies::default(),
             outdated: false,
             configured: false,
-            draining: false,
+            ending: Ending::default(),
             agenda: Agenda::default(),
             next_command: 1,
             random: fastrand::Rng::with_seed(seed),
@@ -78,7 +79,7 @@ impl Jobs {
     pub(crate) fn reset(&mut self) {
         let mut fresh = Self::new(self.settings.clone(), self.random.u64(..));
         fresh.next_command = self.next_command;
-        fresh.draining = self.draining;
+        fresh.go_on_ending(self);
         fresh.clock = self.clock.clone();
         fresh.judgement = std::mem::take(&mut self.judgement);
         fresh.seen = std::mem::take(&mut self.seen);

@@ -10,6 +10,7 @@ pub mod cron;
 mod dependencies;
 mod details;
 mod eligibility;
+mod halt;
 mod images;
 mod job;
 mod jobs;

@@ -85,6 +85,9 @@ impl Job {
         now: Moment,
         notices: &mut Notices,
     ) {
+        if matches!(flight.doing, Doing::Pulling | Doing::Starting) {
+            self.is_damaged = matches!(error, CommandError::Damaged { .. });
+        }
         match flight.doing {
             Doing::Pulling => {
                 self.images.failed(&flight.pod);
@@ -117,6 +120,7 @@ impl Job {
     fn pod_started(&mut self, flight: &InFlight, now: Moment, notices: &mut Notices) {
         self.run = Run::Started { since: now.monotonic };
         self.ever_ran = true;
+        self.is_damaged = false;
         self.upkeep.started(flight.limits);
         self.rollback.started();
         let gap = self.gap_since.take().map_or_else(String::new, |since| {

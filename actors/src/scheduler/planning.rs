@@ -40,6 +40,9 @@ impl Jobs {
     pub(crate) fn finish(&mut self, finished: CommandFinished, now: Moment) {
         self.notices.set_time(now.wall);
         self.budget.release(finished.id);
+        if self.ending.finished(finished.id) {
+            return;
+        }
         if let Some(job) = self.jobs.get_mut(&finished.workload) {
             job.finished(finished.id, finished.result, now, &mut self.notices);
             self.agenda.plan_now(&finished.workload);
@@ -52,7 +55,7 @@ impl Jobs {
         now: Moment,
         zone: &Z,
     ) -> Vec<(ExecutorKind, ExecutorCommand)> {
-        if !self.configured || self.draining {
+        if !self.configured || self.ending.is_draining {
             return Vec::new();
         }
         self.notices.set_time(now.wall);
@@ -155,13 +158,13 @@ impl Jobs {
 
     /// Lets no further command be planned; returns how many are in flight.
     pub(crate) fn drain(&mut self) -> usize {
-        self.draining = true;
+        self.ending.is_draining = true;
         self.jobs.values().filter(|job| job.in_flight.is_some()).count()
     }
 
     /// Returns when [`Self::plan`] has to be called though nothing happens.
     pub(crate) fn next_alarm(&self) -> Option<Monotonic> {
-        if !self.configured || self.draining {
+        if !self.configured || self.ending.is_draining {
             return None;
         }
         [self.agenda.next_alarm(), self.budget.next_alarm()].into_iter().flatten().min()

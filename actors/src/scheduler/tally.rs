@@ -62,6 +62,7 @@ const fn cause(error: &CommandError) -> &'static str {
     match error {
         CommandError::Pull { .. } => "pull",
         CommandError::Start { .. } => "start",
+        CommandError::Damaged { .. } => "damaged",
         CommandError::Stop { .. } => "stop",
         CommandError::Unsupported { .. } => "unsupported",
         CommandError::Unavailable { .. } => "unavailable",

@@ -4,6 +4,7 @@ mod cluster;
 mod commands;
 mod cron;
 mod dependencies;
+mod halt;
 mod model;
 mod profiles;
 mod replacement;
@@ -165,6 +166,11 @@ impl World {
                     pod.state = CurrentState::Suspended;
                     pod.is_changed = false;
                 });
+            }
+            Action::Halt { id, .. } => {
+                let ended = CurrentState::Exited { ended: Vec::new() };
+                let key = PodKey { executor, id: id.clone() };
+                self.pods.entry(key).and_modify(|pod| pod.state = ended);
             }
             Action::Stop { id, .. } => {
                 self.pods.remove(&PodKey { executor, id: id.clone() });

@@ -27,6 +27,7 @@ fn following(action: &Action, workload: &Arc<Workload>) -> Option<Action> {
         Action::Start { .. } => Some(Action::Limit { workload, limits }),
         Action::Limit { .. } => Some(Action::Stop { id, workload: name, grace }),
         Action::Stop { .. } => Some(Action::Suspend { id, workload: name, grace }),
-        Action::Suspend { .. } => None,
+        Action::Suspend { .. } => Some(Action::Halt { id, workload: name, grace }),
+        Action::Halt { .. } => None,
     }
 }

@@ -61,11 +61,13 @@ pub(super) async fn work(
         Action::Start { workload, .. } => observer.forget_pod(workload.id.as_str()),
         Action::Stop { id, .. } | Action::Suspend { id, .. } => observer.forget_pod(id.as_str()),
         // These make and remove no pod.
-        Action::Pull { .. } | Action::Limit { .. } => {}
+        Action::Pull { .. } | Action::Limit { .. } | Action::Halt { .. } => {}
     }
     let (now, is_known) = (bench.clock.now(), observer.sees());
     let shown = match (&action, &result) {
-        (Action::Pull { .. } | Action::Limit { .. }, Ok(_)) => Some(Seen::Nothing),
+        (Action::Pull { .. } | Action::Limit { .. } | Action::Halt { .. }, Ok(_)) => {
+            Some(Seen::Nothing)
+        }
         (Action::Start { .. }, Ok((_, rows))) if is_known => {
             observer.running_pod(rows).map(|pod| Seen::Pod(now, pod))
         }
@@ -105,6 +107,10 @@ async fn execute(
             let known = observer.live_containers(id.as_str());
             let known = known.map(|rows| rows.into_iter().map(|row| row.id).collect());
             stop::stop(bench, id, *grace, known, until).await?;
+            Notes::default()
+        }
+        Action::Halt { id, grace, .. } => {
+            stop::halt(bench, id, *grace, observer.live_containers(id.as_str())).await?;
             Notes::default()
         }
     };

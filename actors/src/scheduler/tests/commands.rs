@@ -1,6 +1,7 @@
 //! One command at a time for each job, few starts at once for the device.
 
 use super::*;
+use crate::scheduler::tally::Tally;
 
 #[test]
 fn job_has_one_command_in_flight() {
@@ -195,4 +196,25 @@ fn place_that_is_no_longer_wanted_goes_to_the_next() {
     world.finish(executor, &command, Err(pull_error()));
     world.plan();
     assert_eq!(world.log(), ["0s pull z"]);
+}
+
+#[test]
+fn damage_is_told_for_as_long_as_it_keeps_a_wanted_workload_from_running() {
+    let mut world = World::new();
+    let damaged = || CommandError::Damaged { message: "a layer is damaged".to_owned() };
+    world.fail("start web", &[damaged()]);
+    world.fail("pull far", &[damaged()]);
+    world.fail("start other", &[CommandError::Start { message: "no".to_owned() }]);
+    world.configure(&[workload("web").build(), workload("far").build(), workload("other").build()]);
+    let told = |world: &World| world.jobs.details(&mut Tally::default(), world.now).damages;
+    assert_eq!(
+        told(&world),
+        [
+            "workload far: the pod does not start: a layer is damaged",
+            "workload web: the pod does not start: a layer is damaged",
+        ]
+    );
+    world.pass(RETRY);
+    assert_eq!(world.running(), ["far", "other", "web"]);
+    assert_eq!(told(&world), Vec::<String>::new());
 }

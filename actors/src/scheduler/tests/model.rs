@@ -411,7 +411,7 @@ impl Model {
             Action::Start { .. } | Action::Limit { .. } => {
                 CommandError::Start { message: "no".to_owned() }
             }
-            Action::Stop { .. } | Action::Suspend { .. } => {
+            Action::Stop { .. } | Action::Suspend { .. } | Action::Halt { .. } => {
                 CommandError::Stop { message: "no".to_owned() }
             }
         };
@@ -504,6 +504,7 @@ impl Model {
                 Action::Stop { id, workload, .. } => self.check_stop(*executor, id, workload),
                 Action::Suspend { .. } => assert!(executor.is_cluster(), "podman keeps nothing"),
                 Action::Limit { .. } => {}
+                Action::Halt { .. } => panic!("nothing goes down here"),
             }
         }
         self.check_waits();
