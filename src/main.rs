@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use actors::clock::Clock;
 use device_worker_ng::cli::{self, Command};
 use device_worker_ng::commands::{check, cron, eval, status};
-use device_worker_ng::config::{Config, Loaded, Machine, Sources};
+use device_worker_ng::config::{Config, ConfigErrors, Loaded, Machine};
 use device_worker_ng::passed_sockets::Passed;
 use device_worker_ng::{core_dumps, daemon, logging, oom_score};
 use tracing::{error, warn};
@@ -21,10 +21,14 @@ fn main() -> ExitCode {
     let passed = Passed::take();
     match cli::parse(std::env::args_os(), std::env::vars_os()) {
         Ok(Command::Run(sources)) => {
-            with_config(&sources, |loaded| start(loaded, forbidden, passed))
+            with_config(Config::load(&sources, &Machine::this()), |loaded| {
+                start(loaded, forbidden, passed)
+            })
         }
         Ok(Command::Check(sources)) => {
-            with_config(&sources, |loaded| check::answer(&loaded).report())
+            with_config(Config::examine(&sources, &Machine::this()), |loaded| {
+                check::answer(&loaded).report()
+            })
         }
         Ok(Command::Eval(question)) => eval::answer(&question).report(),
         Ok(Command::Cron(question)) => {
@@ -35,8 +39,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn with_config(sources: &Sources, then: impl FnOnce(Loaded) -> ExitCode) -> ExitCode {
-    Config::load(sources, &Machine::this()).map_or_else(
+fn with_config(
+    config: Result<Loaded, ConfigErrors>,
+    then: impl FnOnce(Loaded) -> ExitCode,
+) -> ExitCode {
+    config.map_or_else(
         |errors| {
             cli::report_errors(&errors);
             ExitCode::from(UNUSABLE)

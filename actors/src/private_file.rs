@@ -32,6 +32,9 @@ pub enum Kept {
     /// The agent, which makes no links: it and its folder are the agent's own, or root's, and closed
     /// to the writing of others.
     ByAgent,
+    /// As [`Self::ByAgent`], in a folder of the agent's own that it closes when it starts: others may
+    /// write there still.
+    ByAgentOnceClosed,
 }
 
 /// What was read.
@@ -52,22 +55,22 @@ pub struct Content {
 pub fn read(path: &Path, limit: u64, kept: Kept) -> io::Result<Content> {
     let (folder, name) = match kept {
         Kept::ByAdministrator => (None, path),
-        Kept::ByAgent => {
+        Kept::ByAgent | Kept::ByAgentOnceClosed => {
             let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-            (Some(trusted_folder(path.parent().unwrap_or(Path::new("/")))?), Path::new(name))
+            (Some(trusted_folder(path.parent().unwrap_or(Path::new("/")), kept)?), Path::new(name))
         }
     };
     let folder = folder.as_ref().map_or(CWD, |folder| folder.as_fd());
     let (at, no_link) = match kept {
         Kept::ByAdministrator => (AtFlags::empty(), OFlags::empty()),
-        Kept::ByAgent => (AtFlags::SYMLINK_NOFOLLOW, OFlags::NOFOLLOW),
+        Kept::ByAgent | Kept::ByAgentOnceClosed => (AtFlags::SYMLINK_NOFOLLOW, OFlags::NOFOLLOW),
     };
     // To open a device may do something: it is looked at first.
     let found = statat(folder, name, at)?;
     check_regular(found.st_mode, u64::try_from(found.st_size).unwrap_or(u64::MAX), limit)?;
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | no_link;
     let file = File::from(openat(folder, name, flags, Mode::empty())?);
-    if kept == Kept::ByAgent {
+    if kept != Kept::ByAdministrator {
         path_trust::judge(&file, path, End::Closed).map_err(not_believed)?;
     }
     // Meanwhile another one may have taken its place.
@@ -85,7 +88,7 @@ pub fn read(path: &Path, limit: u64, kept: Kept) -> io::Result<Content> {
 }
 
 /// Opens a folder in which nobody else can have put anything in the place of what the agent made.
-fn trusted_folder(folder: &Path) -> io::Result<OwnedFd> {
+fn trusted_folder(folder: &Path, kept: Kept) -> io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::CLOEXEC | OFlags::DIRECTORY | OFlags::NOFOLLOW;
     let opened = openat(CWD, folder, flags, Mode::empty()).map_err(|error| match error {
         Errno::NOTDIR | Errno::LOOP => {
@@ -94,8 +97,11 @@ fn trusted_folder(folder: &Path) -> io::Result<OwnedFd> {
         }
         error => error.into(),
     })?;
-    path_trust::judge(&opened, folder, End::Shared).map_err(not_believed)?;
-    Ok(opened)
+    match path_trust::judge(&opened, folder, End::Shared) {
+        Ok(_) => Ok(opened),
+        Err(PathFault::Writable { .. }) if kept == Kept::ByAgentOnceClosed => Ok(opened),
+        Err(fault) => Err(not_believed(fault)),
+    }
 }
 
 /// Says what to do about something that others may have written.

@@ -45,6 +45,9 @@ fn tell(loaded: &Loaded, manifests: Option<io::Result<Manifests>>) -> Answer {
             None => writeln!(answer.output, "  {key:<23} not set"),
         };
     }
+    for made in &loaded.would_make {
+        let _ = writeln!(answer.output, "a start makes {}", printable(made));
+    }
     match manifests {
         None => {}
         Some(Ok(manifests)) => {

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod credentials;
+mod device;
 mod exposure;
 mod file;
 mod log_level;
@@ -106,6 +107,9 @@ pub struct Loaded {
     pub warnings: Vec<Warning>,
     /// Every setting in the table's order, for people.
     pub effective: Vec<Effective>,
+    /// What a start of the agent would make on the disk first, one text for each file or directory.
+    /// Empty after [`Config::load`], which has made it.
+    pub would_make: Vec<String>,
 }
 
 /// A setting as it counts.
@@ -117,6 +121,15 @@ pub struct Effective {
     pub value: Option<String>,
     /// Where the value comes from.
     pub source: Source,
+}
+
+/// What the configuration is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// The agent is to run with it.
+    Run,
+    /// It is only shown: nothing on the disk changes.
+    Check,
 }
 
 /// What the configuration depends on besides its sources.
@@ -146,8 +159,25 @@ impl Config {
     /// # Errors
     /// Anything is wrong; every problem is in the answer.
     pub fn load(sources: &Sources, machine: &Machine) -> Result<Loaded, ConfigErrors> {
+        Self::load_for(Purpose::Run, sources, machine)
+    }
+
+    /// As [`Self::load`], but makes and changes nothing on the disk: what a start would make is in
+    /// [`Loaded::would_make`]. A device that has no id yet has one that stands for it.
+    ///
+    /// # Errors
+    /// Anything is wrong, or would be when the agent starts; every problem is in the answer.
+    pub fn examine(sources: &Sources, machine: &Machine) -> Result<Loaded, ConfigErrors> {
+        Self::load_for(Purpose::Check, sources, machine)
+    }
+
+    fn load_for(
+        purpose: Purpose,
+        sources: &Sources,
+        machine: &Machine,
+    ) -> Result<Loaded, ConfigErrors> {
         let mut reader = Reader::new(sources);
-        let config = reader.config(machine);
+        let config = reader.config(machine, purpose);
         if let Some(config) = &config {
             reader.warn_of_exposure(config);
         }

@@ -1,25 +1,19 @@
 //! Turns what was written into a [`Config`], noting every problem on the way.
 
 use std::fmt::Display;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use actors::k8s_executor::ClusterAccess;
 use actors::metrics_ingest::Listen;
 use actors::scheduler::CronClock;
-use actors::workload::{DeviceId, RetryPolicy};
+use actors::workload::RetryPolicy;
 
 use super::problems::{ConfigErrors, Problem, Source, Warning};
 use super::sources::{Layers, Sources, Spelt};
-use super::state_dir::Prepared;
 use super::values::{self, ValueError};
-use super::{Config, Effective, Loaded, LogFormat, LogLevel, Machine, addresses, state_dir};
+use super::{Config, Effective, Loaded, LogFormat, LogLevel, Machine, Purpose, addresses};
 use crate::settings::{self, Fallback};
-
-/// State directory of the agent that runs as root.
-const STATE_DIR_OF_ROOT: &str = "/var/lib/device-worker-ng";
-/// Name of the state directory below the user's.
-const STATE_DIR_NAME: &str = "device-worker-ng";
 
 pub(super) struct Reader<'a> {
     pub(super) sources: &'a Sources,
@@ -27,13 +21,16 @@ pub(super) struct Reader<'a> {
     problems: Vec<Problem>,
     pub(super) warnings: Vec<Warning>,
     effective: Vec<Effective>,
+    /// What a start would make first; see [`Loaded::would_make`].
+    pub(super) would_make: Vec<String>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(sources: &'a Sources) -> Self {
         let (mut problems, mut warnings) = (Vec::new(), Vec::new());
         let layers = sources.read(&mut problems, &mut warnings);
-        Self { sources, layers, problems, warnings, effective: Vec::new() }
+        let (effective, would_make) = (Vec::new(), Vec::new());
+        Self { sources, layers, problems, warnings, effective, would_make }
     }
 
     pub(super) fn finish(mut self, config: Option<Config>) -> Result<Loaded, ConfigErrors> {
@@ -41,7 +38,8 @@ impl<'a> Reader<'a> {
         match config {
             Some(config) if self.problems.is_empty() => {
                 self.effective.sort_by_key(|effective| place(effective.key));
-                Ok(Loaded { config, warnings: self.warnings, effective: self.effective })
+                let Self { warnings, effective, would_make, .. } = self;
+                Ok(Loaded { config, warnings, effective, would_make })
             }
             Some(_) | None => {
                 // Problems of the file as a whole come first, then in the table's order.
@@ -70,10 +68,10 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads every setting before it gives up, so that every problem is found.
-    pub(super) fn config(&mut self, machine: &Machine) -> Option<Config> {
+    pub(super) fn config(&mut self, machine: &Machine, purpose: Purpose) -> Option<Config> {
         let origin = self.origin();
-        let state_dir = self.state_dir(machine);
-        let device_id = self.device_id(machine, state_dir.as_deref());
+        let state_dir = self.state_dir(machine, purpose);
+        let device_id = self.device_id(machine, state_dir.as_deref(), purpose);
         let namespace = self.read("NAMESPACE", values::label);
         let podman_socket = self.read("PODMAN_SOCKET", values::socket);
         let (xdg_runtime_dir, podman_rootless_socket) = self.rootless_podman(machine);
@@ -151,7 +149,7 @@ impl<'a> Reader<'a> {
         parse: impl FnOnce(&str) -> Result<PathBuf, ValueError>,
         fallback: Option<PathBuf>,
     ) -> Option<PathBuf> {
-        if self.layers.contains_key(key) {
+        if self.is_written(key) {
             return self.read(key, parse);
         }
         let shown = fallback.as_ref().map(|path| path.display());
@@ -167,8 +165,12 @@ impl<'a> Reader<'a> {
         self.layers.get(key).cloned().or(default)
     }
 
-    fn note(&mut self, key: &'static str, value: Option<impl Display>, source: Source) {
+    pub(super) fn note(&mut self, key: &'static str, value: Option<impl Display>, source: Source) {
         self.effective.push(Effective { key, value: value.map(|value| value.to_string()), source });
+    }
+
+    pub(super) fn is_written(&self, key: &str) -> bool {
+        self.layers.contains_key(key)
     }
 
     pub(super) fn source(&self, key: &str) -> Option<Source> {
@@ -182,63 +184,6 @@ impl<'a> Reader<'a> {
         message: impl Display,
     ) {
         self.problems.push(Problem::new(key, source, message.to_string()));
-    }
-
-    fn state_dir(&mut self, machine: &Machine) -> Option<PathBuf> {
-        let users = || {
-            let home = || Some(Path::new(self.sources.variable("HOME")?).join(".local/state"));
-            let state_home = self.sources.variable("XDG_STATE_HOME").map(PathBuf::from);
-            Some(state_home.or_else(home)?.join(STATE_DIR_NAME))
-        };
-        let fallback =
-            if machine.is_root { Some(PathBuf::from(STATE_DIR_OF_ROOT)) } else { users() };
-        let source = self.source("STATE_DIR").unwrap_or(Source::Default);
-        let Some(path) = self.read_or("STATE_DIR", values::path, fallback) else {
-            if source == Source::Default {
-                let message =
-                    how_to_set("is needed: neither XDG_STATE_HOME nor HOME is set", "STATE_DIR");
-                self.problem("STATE_DIR", None, message);
-            }
-            return None;
-        };
-        match state_dir::prepare(&path) {
-            Ok(Prepared::Writable) => Some(path),
-            Ok(Prepared::Closed(message) | Prepared::Unwritable(message)) => {
-                self.warnings.push(Warning(Problem::new("STATE_DIR", source, message)));
-                Some(path)
-            }
-            Err(error) => {
-                self.problem("STATE_DIR", source, error);
-                None
-            }
-        }
-    }
-
-    fn device_id(&mut self, machine: &Machine, state_dir: Option<&Path>) -> Option<DeviceId> {
-        if self.layers.contains_key("DEVICE_ID") {
-            return self.read("DEVICE_ID", values::device_id);
-        }
-        // A device that once made an id keeps it, even if its system gets a machine id later.
-        let found = state_dir.map_or(Ok(None), state_dir::kept_device_id);
-        let found = found.and_then(|kept| {
-            let found = kept.or_else(|| state_dir::machine_id(&machine.machine_id));
-            match (found, state_dir) {
-                (Some(id), _) => Ok(Some(id)),
-                (None, Some(state_dir)) => state_dir::make_device_id(state_dir).map(Some),
-                // The state directory's own problem is told already.
-                (None, None) => Ok(None),
-            }
-        });
-        match found {
-            Ok(id) => {
-                self.note("DEVICE_ID", id.as_ref(), Source::Default);
-                id
-            }
-            Err(error) => {
-                self.problem("DEVICE_ID", None, error);
-                None
-            }
-        }
     }
 
     /// A kubeconfig that is not there yet keeps nobody from running pods on podman: k3s writes it

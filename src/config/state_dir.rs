@@ -3,7 +3,7 @@
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use actors::path_trust::{self, End, PathFault};
 use actors::private_file::{self, Kept};
@@ -25,7 +25,9 @@ const RANDOM_ID: &str = "/proc/sys/kernel/random/uuid";
 pub(super) enum Prepared {
     /// It is there and can be written.
     Writable,
-    /// Others could write there too, and cannot any more; says so.
+    /// It is not there, and nothing seems to keep a start from making it.
+    WouldMake,
+    /// Others could write there too, and cannot any more once the agent has started; says so.
     Closed(String),
     /// The disk takes nothing; says why, and what that means. Workloads run all the same.
     Unwritable(String),
@@ -36,7 +38,7 @@ pub(super) enum Prepared {
 pub(super) fn prepare(path: &Path) -> Result<Prepared, ValueError> {
     // Before anything is made: on the way there may be a link of another user's.
     let was_open = match path_trust::walk(path, End::Shared) {
-        Err(fault) if is_about_others(&fault) => Some(close(path, fault)?),
+        Err(fault) if is_about_others(&fault) => Some(close(path, &fault)?),
         Ok(_) | Err(_) => None,
     };
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
@@ -49,11 +51,63 @@ pub(super) fn prepare(path: &Path) -> Result<Prepared, ValueError> {
     let told = match told.map(|()| path_trust::walk(path, End::Shared)) {
         Ok(Err(PathFault::Unknown { source, .. })) => Err(("looked at", source)),
         Ok(Err(fault)) => return Err(refused(path, &fault)),
-        Ok(Ok(_)) => Ok(()),
+        Ok(Ok(_)) => Ok(Prepared::Writable),
         Err(error) => Err(error),
     };
+    prepared(path, told, was_open)
+}
+
+/// Returns what [`prepare`] would come to now, as far as that shows without a change of the disk.
+pub(super) fn examine(path: &Path) -> Result<Prepared, ValueError> {
+    let (is_open, unknown) = match path_trust::walk(path, End::Shared) {
+        Ok(_) => (None, None),
+        Err(PathFault::Unknown { source, .. }) => (None, Some(source)),
+        Err(fault) => match closed_mode(path, &fault) {
+            Some(mode) => (
+                Some(closed(&fault, &format!("is closed to them at a start (mode {mode:03o})"))),
+                None,
+            ),
+            None => return Err(refused(path, &fault)),
+        },
+    };
+    let told = could_be_made(path);
+    let told = told.and_then(|made| unknown.map_or(Ok(made), |source| Err(("looked at", source))));
+    prepared(path, told, is_open)
+}
+
+/// Returns whether the directory is there, or the nearest one above it that is lets it be made; else
+/// what cannot be done, and why.
+fn could_be_made(path: &Path) -> Result<Prepared, Fault> {
+    let is_there = |at: &&Path| {
+        !fs::symlink_metadata(at).is_err_and(|it| it.kind() == io::ErrorKind::NotFound)
+    };
+    let nearest = path.ancestors().find(is_there).unwrap_or(path);
+    let (doing, needed, found) = if nearest == path {
+        ("written", Access::WRITE_OK, Prepared::Writable)
+    } else {
+        ("made", Access::WRITE_OK | Access::EXEC_OK, Prepared::WouldMake)
+    };
+    match fs::metadata(nearest) {
+        Ok(metadata) if metadata.is_dir() => {}
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(("made", error)),
+        // A file, or a link that leads nowhere.
+        Ok(_) | Err(_) => return Err(("made", Errno::EXIST.into())),
+    }
+    let allowed = accessat(CWD, nearest, needed, AtFlags::EACCESS);
+    allowed.map(|()| found).map_err(|error| (doing, error.into()))
+}
+
+/// What cannot be done with the directory, in a word, and why.
+type Fault = (&'static str, io::Error);
+
+/// Says what became of the directory, or why it cannot be used; `closed` if others could write there.
+fn prepared(
+    path: &Path,
+    told: Result<Prepared, Fault>,
+    closed: Option<String>,
+) -> Result<Prepared, ValueError> {
     match told {
-        Ok(()) => Ok(was_open.map_or(Prepared::Writable, Prepared::Closed)),
+        Ok(prepared) => Ok(closed.map_or(prepared, Prepared::Closed)),
         Err((doing, error)) if is_disk_fault(&error) => Ok(Prepared::Unwritable(format!(
             "{} cannot be {doing}: {error}; the agent runs, but keeps no new configuration, \
              certificate or volume: mend the disk",
@@ -75,27 +129,34 @@ fn is_about_others(fault: &PathFault) -> bool {
 
 /// Takes the right to write there from others, if `fault` is that they have it in the directory
 /// itself and that is the agent's; says what that means.
-fn close(path: &Path, fault: PathFault) -> Result<String, ValueError> {
-    let found = fs::symlink_metadata(path).ok();
-    let own = rustix::process::geteuid().as_raw();
-    let is_own = |found: &fs::Metadata| found.is_dir() && found.uid() == own;
-    match (fault, found.filter(is_own)) {
-        (fault @ PathFault::Writable { .. }, Some(found)) if fault.place() == path => {
-            let mode = found.mode() & 0o7755;
-            let told = match fs::set_permissions(path, Permissions::from_mode(mode)) {
-                Ok(()) => format!("was closed to them (mode {mode:03o})"),
-                // Nor can they write there, then.
-                Err(error) if is_disk_fault(&error) => format!("cannot be closed: {error}"),
-                Err(error) => {
-                    return Err(ValueError(format!(
-                        "{fault}, and cannot be closed to them: {error}; chmod go-w it"
-                    )));
-                }
-            };
-            Ok(format!("{fault}, and {told}; what others have put there is not believed"))
+fn close(path: &Path, fault: &PathFault) -> Result<String, ValueError> {
+    let Some(mode) = closed_mode(path, fault) else {
+        return Err(refused(path, fault));
+    };
+    let told = match fs::set_permissions(path, Permissions::from_mode(mode)) {
+        Ok(()) => format!("was closed to them (mode {mode:03o})"),
+        // Nor can they write there, then.
+        Err(error) if is_disk_fault(&error) => format!("cannot be closed: {error}"),
+        Err(error) => {
+            return Err(ValueError(format!(
+                "{fault}, and cannot be closed to them: {error}; chmod go-w it"
+            )));
         }
-        (fault, _) => Err(refused(path, &fault)),
-    }
+    };
+    Ok(closed(fault, &told))
+}
+
+fn closed(fault: &PathFault, told: &str) -> String {
+    format!("{fault}, and {told}; what others have put there is not believed")
+}
+
+/// Returns the mode by which only its owner writes to the directory, if `fault` is that others do,
+/// and it is the agent's own.
+fn closed_mode(path: &Path, fault: &PathFault) -> Option<u32> {
+    let is_its_own = matches!(fault, PathFault::Writable { .. }) && fault.place() == path;
+    let found = fs::symlink_metadata(path).ok().filter(|_| is_its_own)?;
+    let own = rustix::process::geteuid().as_raw();
+    (found.is_dir() && found.uid() == own).then(|| found.mode() & 0o7755)
 }
 
 fn refused(path: &Path, fault: &PathFault) -> ValueError {
@@ -117,10 +178,10 @@ fn is_disk_fault(error: &io::Error) -> bool {
     Errno::from_io_error(error).is_some_and(|error| faults.contains(&error))
 }
 
-/// Returns the id kept in the directory, if one was made before.
-pub(super) fn kept_device_id(state_dir: &Path) -> Result<Option<DeviceId>, ValueError> {
+/// Returns the id kept in the directory, if one was made before, by the rules of [`Kept`].
+pub(super) fn kept_device_id(state_dir: &Path, kept: Kept) -> Result<Option<DeviceId>, ValueError> {
     let path = state_dir.join(DEVICE_ID);
-    match private_file::read(&path, MAX_DEVICE_ID, Kept::ByAgent) {
+    match private_file::read(&path, MAX_DEVICE_ID, kept) {
         Ok(content) => {
             let text = String::from_utf8_lossy(&content.bytes);
             values::device_id(text.trim()).map(Some).map_err(|error| {
@@ -129,6 +190,17 @@ pub(super) fn kept_device_id(state_dir: &Path) -> Result<Option<DeviceId>, Value
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(ValueError(format!("{} cannot be read: {error}", path.display()))),
+    }
+}
+
+/// Returns the file in which a start would keep an id, if it could write there.
+pub(super) fn could_keep_device_id(state_dir: &Path) -> Result<PathBuf, ValueError> {
+    let path = state_dir.join(DEVICE_ID);
+    match could_be_made(state_dir) {
+        Ok(_) => Ok(path),
+        Err((_, error)) => {
+            Err(ValueError(format!("{} cannot be written: {error}", path.display())))
+        }
     }
 }
 
@@ -184,6 +256,64 @@ mod tests {
         for path in [file.join("state"), file, "/proc/state".into()] {
             let error = prepare(&path).unwrap_err().to_string();
             assert!(error.contains(&path.display().to_string()), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_examination_says_what_a_start_would_do_and_does_not_do_it() {
+        let parent = tempfile::tempdir().unwrap();
+        let at = |name: &str| parent.path().join(name);
+        fs::write(at("file"), "").unwrap();
+        symlink("nowhere", at("link")).unwrap();
+        for (name, mode) in [("there", 0o700), ("open", 0o777), ("sticky", 0o1777)] {
+            fs::create_dir(at(name)).unwrap();
+            set_mode(&at(name), mode);
+        }
+        // Others can replace it.
+        fs::create_dir(at("open/state")).unwrap();
+        let names = [
+            "there",
+            "new",
+            "new/er",
+            "there/new",
+            "open",
+            "open/state",
+            "open/new",
+            "sticky",
+            "sticky/new",
+            "file",
+            "file/new",
+            "link",
+            "link/new",
+        ];
+        for name in names {
+            let list = |folder: &Path| {
+                let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+                entries
+                    .map(|path| (path.clone(), path.symlink_metadata().unwrap().mode()))
+                    .collect::<std::collections::BTreeMap<_, _>>()
+            };
+            let before = ["", "there", "open", "sticky"].map(|folder| list(&at(folder)));
+            let examined = examine(&at(name));
+            let after = ["", "there", "open", "sticky"].map(|folder| list(&at(folder)));
+            assert_eq!(before, after, "{name}");
+            match (examined, prepare(&at(name))) {
+                (Ok(Prepared::WouldMake), Ok(Prepared::Writable)) => {
+                    assert!(!before.iter().any(|list| list.contains_key(&at(name))), "{name}");
+                }
+                (Ok(Prepared::Closed(would)), Ok(Prepared::Closed(was))) => {
+                    assert_eq!(
+                        would.replace("is closed to them at a start", "was closed to them"),
+                        was
+                    );
+                    set_mode(&at(name), 0o777);
+                }
+                (examined, prepared) => assert_eq!(examined, prepared, "{name}"),
+            }
+            // What was made goes, for the next one.
+            for made in ["new", "there/new", "sticky/new"] {
+                let _ = fs::remove_dir_all(at(made));
+            }
         }
     }
 
@@ -256,9 +386,9 @@ mod tests {
     #[test]
     fn an_id_is_made_once_and_kept() {
         let state_dir = tempfile::tempdir().unwrap();
-        assert_eq!(kept_device_id(state_dir.path()), Ok(None));
+        assert_eq!(kept_device_id(state_dir.path(), Kept::ByAgent), Ok(None));
         let made = make_device_id(state_dir.path()).unwrap();
-        assert_eq!(kept_device_id(state_dir.path()), Ok(Some(made)));
+        assert_eq!(kept_device_id(state_dir.path(), Kept::ByAgent), Ok(Some(made)));
         let file = state_dir.path().join(DEVICE_ID);
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(state_dir.path()).unwrap().count(), 1);
@@ -268,7 +398,7 @@ mod tests {
     fn a_kept_id_that_is_damaged_is_refused_not_replaced() {
         let state_dir = tempfile::tempdir().unwrap();
         fs::write(state_dir.path().join(DEVICE_ID), "\0\0").unwrap();
-        assert!(kept_device_id(state_dir.path()).is_err());
+        assert!(kept_device_id(state_dir.path(), Kept::ByAgent).is_err());
     }
 
     #[test]
@@ -277,7 +407,7 @@ mod tests {
         make_device_id(state_dir.path()).unwrap();
         let path = state_dir.path().join(DEVICE_ID);
         set_mode(&path, 0o666);
-        let error = kept_device_id(state_dir.path()).unwrap_err().to_string();
+        let error = kept_device_id(state_dir.path(), Kept::ByAgent).unwrap_err().to_string();
         assert!(error.contains("can be written by every user") && error.contains("remove it"));
     }
 

@@ -86,10 +86,16 @@ impl Device {
         }
     }
 
+    fn machine(&self) -> Machine {
+        Machine { is_root: self.is_root, machine_id: self.directory.path().join("machine-id") }
+    }
+
     fn load(&self) -> Result<Loaded, ConfigErrors> {
-        let machine =
-            Machine { is_root: self.is_root, machine_id: self.directory.path().join("machine-id") };
-        Config::load(&self.sources(), &machine)
+        Config::load(&self.sources(), &self.machine())
+    }
+
+    fn examine(&self) -> Result<Loaded, ConfigErrors> {
+        Config::examine(&self.sources(), &self.machine())
     }
 
     fn config(&self) -> Config {
@@ -572,4 +578,29 @@ const PACKAGED: &str = include_str!("../../packaging/config.yaml");
 fn the_configuration_of_the_packages_is_good() {
     let device = device().file(&PACKAGED.replace("/etc/device-worker-ng/", "~/"));
     assert_eq!(device.load().unwrap().warnings, []);
+}
+
+#[test]
+fn an_examination_makes_neither_the_state_directory_nor_an_id_and_says_what_a_start_makes() {
+    let device = device().with_server();
+    fs::write(device.directory.path().join("machine-id"), "uninitialized\n").unwrap();
+    let examined = device.examine().unwrap();
+    let state = device.directory.path().join(".local");
+    assert!(!state.exists());
+    let would_make: Vec<_> = examined.would_make.iter().map(|it| device.shorten(it)).collect();
+    let folder = "~/.local/state/device-worker-ng";
+    let expected = [
+        format!("{folder}, for its owner only"),
+        format!("a device id, kept in {folder}/device-id"),
+    ];
+    assert_eq!(would_make, expected);
+    let id = examined.effective.iter().find(|effective| effective.key == "DEVICE_ID").unwrap();
+    assert_eq!(id.value.as_deref(), Some("made-at-the-first-start"));
+    // A start makes what was said, and then there is nothing more to be made.
+    let loaded = device.load().unwrap();
+    assert_eq!(loaded.would_make, Vec::<String>::new());
+    assert!(state.join("state/device-worker-ng/device-id").exists());
+    let examined = device.examine().unwrap();
+    assert_eq!(examined.would_make, Vec::<String>::new());
+    assert_eq!(examined.config.device_id, loaded.config.device_id);
 }
