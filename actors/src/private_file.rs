@@ -109,7 +109,8 @@ fn not_believed(fault: PathFault) -> io::Error {
     match fault {
         PathFault::Unknown { source, .. } => source,
         fault @ (PathFault::Owner { .. } | PathFault::Writable { .. }) => denied(format!(
-            "{fault}: it is not believed; remove it, or, if its content is the agent's, chown it to              the agent's user and chmod go-w it"
+            "{fault}: it is not believed; remove it, or, if its content is the agent's, chown it to \
+             the agent's user and chmod go-w it"
         )),
     }
 }
