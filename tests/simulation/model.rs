@@ -23,6 +23,9 @@ const TOLERANCE: Duration = Duration::from_secs(600);
 #[derive(Default)]
 pub(crate) struct Model {
     configuration: Option<Configuration>,
+    /// Those before it: the agent may have one of them, while it is not known whether the last answer
+    /// has arrived.
+    in_doubt: Vec<Configuration>,
     /// The specification of each workload that was started last, in earlier lives, too.
     ran: BTreeMap<WorkloadName, WorkloadId>,
     /// The one that had run before the present one came: it may run for one that cannot be started.
@@ -55,13 +58,15 @@ impl Model {
                 self.previous.insert(workload.name.clone(), ran.clone());
             }
         }
-        self.configuration = Some(configuration.clone());
+        self.in_doubt.extend(self.configuration.replace(configuration.clone()));
         // Whether the answer arrives is not known yet.
         self.unsettle();
     }
 
     /// The agent has the answer that was delivered last.
     pub(crate) fn arrived(&mut self, now: Monotonic) {
+        self.remember(now);
+        self.in_doubt.clear();
         self.settle(now);
     }
 
@@ -114,8 +119,9 @@ impl Model {
     /// Returns what may run now: of each workload that may, the present and the previous
     /// specification.
     fn allowed(&self) -> impl Iterator<Item = &WorkloadId> {
-        let all = self.configuration.iter().flat_map(|all| &all.workloads);
-        let allowed = all.filter(|workload| self.allows(workload));
+        let all = self.configuration.iter().chain(&self.in_doubt);
+        let allowed = all
+            .flat_map(|all| all.workloads.iter().filter(|workload| self.allows_of(all, workload)));
         allowed.flat_map(|workload| {
             std::iter::once(&workload.id).chain(self.previous.get(&workload.name))
         })
@@ -123,9 +129,15 @@ impl Model {
 
     /// Returns whether the profiles of a workload allow it to run.
     pub(crate) fn allows(&self, workload: &Workload) -> bool {
+        self.configuration.as_ref().is_some_and(|all| self.allows_of(all, workload))
+            || workload.profiles.is_empty()
+    }
+
+    /// Returns the same of a workload of `configuration`.
+    fn allows_of(&self, configuration: &Configuration, workload: &Workload) -> bool {
         let value = |name: &str| self.metrics.get(name).copied();
         let (load, temp) = (value("load"), value("temp"));
-        let defined = self.configuration.as_ref().is_some_and(|it| !it.profiles.is_empty());
+        let defined = !configuration.profiles.is_empty();
         workload.profiles.iter().all(|profile| {
             let mut conditions = profile.conditions.iter();
             defined

@@ -4,6 +4,10 @@ use serde::Deserialize;
 
 use super::bounds::{text, texts};
 
+/// Bytes by which the sizes of two images of the same making differ at most: what describes them has dates
+/// in it, and trailing zeros of those are not written.
+const SIZE_SLACK: u64 = 128;
+
 /// One row of `images/json`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
@@ -29,13 +33,15 @@ pub(super) struct ImageLabels {
     maker: String,
 }
 
-/// Returns the ids of those of `rows` that have no name, and the size and the maker of `image`.
+/// Returns the ids of those of `rows` that have no name, and the size, but for dates, and the maker of
+/// `image`.
 pub(super) fn unnamed_twins(rows: &[ImageRow], image: &str) -> Vec<String> {
     let is_made_here = |row: &ImageRow| row.labels.as_ref().is_some_and(|it| !it.maker.is_empty());
     let named = rows.iter().find(|row| row.names.iter().any(|name| name == image));
     let Some(named) = named.filter(|row| is_made_here(row)) else { return Vec::new() };
     let is_twin = |row: &&ImageRow| {
-        row.names.is_empty() && row.size == named.size && row.labels == named.labels
+        let is_as_large = row.size.abs_diff(named.size) <= SIZE_SLACK;
+        row.names.is_empty() && is_as_large && row.labels == named.labels
     };
     rows.iter().filter(is_twin).map(|row| row.id.clone()).collect()
 }
@@ -58,11 +64,12 @@ mod tests {
             row("pause", &[pause], 737, Some("1.39.3")),
             row("twin", &[], 737, Some("1.39.3")),
             row("named", &["localhost/built:1"], 737, Some("1.39.3")),
-            row("larger", &[], 738, Some("1.39.3")),
+            row("dated", &[], 731, Some("1.39.3")),
+            row("larger", &[], 866, Some("1.39.3")),
             row("older", &[], 737, Some("1.28.2")),
             row("pulled", &[], 737, None),
         ];
-        assert_eq!(unnamed_twins(&rows, pause), ["twin"]);
+        assert_eq!(unnamed_twins(&rows, pause), ["twin", "dated"]);
         assert!(unnamed_twins(&rows, "localhost/absent:1").is_empty());
         let pulled = [row("image", &["quay.io/a:1"], 9, None), row("unnamed", &[], 9, None)];
         assert!(unnamed_twins(&pulled, "quay.io/a:1").is_empty());

@@ -61,6 +61,11 @@ impl Paced {
         self.queue.settled(pod).await
     }
 
+    /// Returns the pods that podman makes, those whose command was given up among them.
+    pub(super) fn being_made(&self) -> Vec<String> {
+        self.queue.being_made()
+    }
+
     /// Returns `usual`, a time within which podman does something of its own accord, or as much more
     /// as this podman needs.
     pub(super) fn patient(&self, usual: Duration) -> Duration {

@@ -135,19 +135,20 @@ impl<T: 'static> Future for Awaited<T> {
 
     fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
         self.was_sent = true;
-        let Some(work) = &mut self.work else { return Poll::Pending };
-        let answer = std::task::ready!(work.poll_unpin(task));
-        self.work = None;
-        Poll::Ready(answer)
+        // Out of its place meanwhile: what panics cannot go on, and what else is dropped for that can.
+        let Some(mut work) = self.work.take() else { return Poll::Pending };
+        let answer = work.poll_unpin(task);
+        if answer.is_pending() {
+            self.work = Some(work);
+        }
+        answer
     }
 }
 
 impl<T: 'static> Drop for Awaited<T> {
     /// Hands the question over to those that are heard out.
     fn drop(&mut self) {
-        // What has just panicked cannot go on.
-        let goes_on = self.was_sent && !std::thread::panicking();
-        let Some(work) = self.work.take().filter(|_| goes_on) else { return };
+        let Some(work) = self.work.take().filter(|_| self.was_sent) else { return };
         self.queue.give_up(self.id);
         let (queue, question, began) = (Rc::clone(&self.queue), self.question, self.began);
         // Counted from when it was asked: its asker may have gone long before the limit.
@@ -225,6 +226,13 @@ impl Queue {
         let was_over = is_over(&self.asked.borrow());
         self.until(is_over).await;
         !was_over
+    }
+
+    /// Returns the pods that podman is making.
+    pub(super) fn being_made(&self) -> Vec<String> {
+        let asked = self.asked.borrow();
+        let made = asked.iter().filter(|asked| asked.question == Question::Play);
+        made.map(|asked| asked.of.clone()).collect()
     }
 
     /// Waits until what is under way is as it should be.

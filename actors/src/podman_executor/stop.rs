@@ -45,7 +45,16 @@ pub(super) async fn stop(
             Some(containers) => remove_known(bench, id, &containers, grace).await,
             None => remove_gently(bench, id, grace).await,
         };
-        let Err(error) = removed else { break };
+        let removed = match removed {
+            // A start that was given up may make the pod once more, in the place of the one that went.
+            Ok(()) => bench.settle(id, bench.left(deadline)).await,
+            Err(error) => Err(error),
+        };
+        let error = match removed {
+            Ok(true) => break,
+            Ok(false) => continue,
+            Err(error) => error,
+        };
         if attempt == ATTEMPTS || bench.left(deadline) <= RETRY_DELAY {
             return Err(command_error(&error));
         }

@@ -243,15 +243,16 @@ impl Workbench {
         &self,
         configured: &BTreeSet<WorkloadId>,
     ) -> Result<(), String> {
-        // Whoever writes from here on waits for his turn; whoever wrote before is busy, or has a
-        // pod that is listed.
+        // Whoever writes from here on waits for his turn; whoever wrote before is busy, was given up
+        // while podman makes its pod, or has a pod that is listed.
         let turn = self.disk.turns().next().await;
         let busy = self.busy.borrow().iter().map(|(id, _)| id.to_string()).collect::<Vec<_>>();
+        let made = self.api.being_made();
         // Not only those of ours: pods from before the device's id changed still use theirs.
         let rows = self.api.containers().await.map_err(|error| error.chain())?;
         let there = rows.into_iter().map(|row| row.pod_name);
         let configured = configured.iter().map(ToString::to_string);
-        let kept: BTreeSet<_> = configured.chain(there).chain(busy).collect();
+        let kept: BTreeSet<_> = configured.chain(there).chain(busy).chain(made).collect();
         self.disk.sweep_volumes(turn, kept).await
     }
 }
