@@ -301,7 +301,7 @@ impl Podman {
         self.world.note(|| {
             format!("{} pod {name} runs{}", self.kind, if ghost { " as a ghost" } else { "" })
         });
-        self.world.started(&id);
+        self.world.started(&id, ghost);
         if !ghost {
             crate::model::check_start(&self.world, self.kind, &id);
         }

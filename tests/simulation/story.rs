@@ -208,7 +208,8 @@ async fn stay(site: &Site, agent: &Agent) {
     let world = &site.world;
     let starts = || {
         let starts = world.starts.borrow();
-        starts.iter().map(|(id, starts)| (id.clone(), starts.len())).collect::<BTreeMap<_, _>>()
+        let by_agent = |starts: &Vec<Start>| starts.iter().filter(|start| !start.ghost).count();
+        starts.iter().map(|(id, starts)| (id.clone(), by_agent(starts))).collect::<BTreeMap<_, _>>()
     };
     let (before, calls, from) = (starts(), world.total_calls(), world.clock.now());
     for _ in 0..6 {

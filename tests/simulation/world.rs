@@ -20,6 +20,8 @@ use crate::workloads::Behaviour;
 pub(crate) struct Start {
     pub(crate) at: Monotonic,
     pub(crate) wall: DateTime<Utc>,
+    /// podman did it of its own, long after the agent had given it up.
+    pub(crate) ghost: bool,
 }
 
 /// The world of one seed. Shared by everything in it.
@@ -146,9 +148,9 @@ impl World {
         self.down.borrow().get(&kind).copied().unwrap_or(false)
     }
 
-    pub(crate) fn started(&self, id: &WorkloadId) {
+    pub(crate) fn started(&self, id: &WorkloadId, ghost: bool) {
         let now = self.clock.now();
-        let start = Start { at: now.monotonic, wall: now.wall };
+        let start = Start { at: now.monotonic, wall: now.wall, ghost };
         self.starts.borrow_mut().entry(id.clone()).or_default().push(start);
     }
 
