@@ -63,7 +63,9 @@ impl Paced {
 
     /// Returns the pods that podman makes, those whose command was given up among them.
     pub(super) fn being_made(&self) -> Vec<String> {
-        self.queue.being_made()
+        let asked = self.queue.asked.borrow();
+        let made = asked.iter().filter(|asked| asked.question == Question::Play);
+        made.map(|asked| asked.of.clone()).collect()
     }
 
     /// Returns `usual`, a time within which podman does something of its own accord, or as much more

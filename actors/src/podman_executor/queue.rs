@@ -26,11 +26,11 @@ const LANE_PATIENCE: Duration = Duration::from_secs(180);
 
 /// A question from the moment that it is to be asked until podman has answered.
 #[derive(Debug)]
-struct Asked {
+pub(super) struct Asked {
     id: u64,
-    question: Question,
+    pub(super) question: Question,
     /// The pod, container or image that it is about.
-    of: String,
+    pub(super) of: String,
     since: Monotonic,
     given_up: bool,
 }
@@ -50,7 +50,7 @@ pub(super) struct Queue {
     era: Cell<u64>,
     lanes: BTreeMap<Lane, Arc<Semaphore>>,
     /// In the order in which they came.
-    asked: RefCell<Vec<Asked>>,
+    pub(super) asked: RefCell<Vec<Asked>>,
     next_id: Cell<u64>,
     /// Told at each end of a question.
     ended: Notify,
@@ -226,13 +226,6 @@ impl Queue {
         let was_over = is_over(&self.asked.borrow());
         self.until(is_over).await;
         !was_over
-    }
-
-    /// Returns the pods that podman is making.
-    pub(super) fn being_made(&self) -> Vec<String> {
-        let asked = self.asked.borrow();
-        let made = asked.iter().filter(|asked| asked.question == Question::Play);
-        made.map(|asked| asked.of.clone()).collect()
     }
 
     /// Waits until what is under way is as it should be.
