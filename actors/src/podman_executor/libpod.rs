@@ -103,8 +103,8 @@ pub(super) struct GraphDriver {
     /// How layers are kept, `overlay`.
     #[serde(deserialize_with = "text")]
     pub(super) name: String,
-    /// What that driver knows.
-    pub(super) data: GraphData,
+    /// What that driver knows; `vfs` of nothing.
+    pub(super) data: Option<GraphData>,
 }
 
 /// What the driver overlay knows of an image.

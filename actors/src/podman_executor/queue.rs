@@ -245,7 +245,6 @@ impl Queue {
         self.pace.borrow().limit(question)
     }
 
-    /// Returns `usual`, or as much more as this podman needs.
     pub(super) fn patient(&self, usual: Duration) -> Duration {
         self.pace.borrow().patient(usual)
     }

@@ -13,8 +13,9 @@ pub(super) fn folders(driver: &GraphDriver) -> Vec<PathBuf> {
     if driver.name != "overlay" {
         return Vec::new();
     }
-    let lower = driver.data.lower_dir.split(':');
-    let contents = lower.chain([driver.data.upper_dir.as_str()]).filter(|path| !path.is_empty());
+    let Some(data) = &driver.data else { return Vec::new() };
+    let lower = data.lower_dir.split(':');
+    let contents = lower.chain([data.upper_dir.as_str()]).filter(|path| !path.is_empty());
     let folders = contents.filter_map(|path| Some(Path::new(path).parent()?.to_owned()));
     folders.take(MAX_LAYERS).collect()
 }
@@ -42,7 +43,7 @@ mod tests {
 
     fn driver(lower: &str, upper: &str) -> GraphDriver {
         let data = GraphData { lower_dir: lower.to_owned(), upper_dir: upper.to_owned() };
-        GraphDriver { name: "overlay".to_owned(), data }
+        GraphDriver { name: "overlay".to_owned(), data: Some(data) }
     }
 
     #[test]
