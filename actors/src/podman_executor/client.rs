@@ -26,7 +26,8 @@ use super::http::{Call, LIST_TIMEOUT, LibpodClient, Size, decoded};
 use super::image_rows::{ImageRow, unnamed_twins};
 use super::in_force::{Level, Resource};
 use super::libpod::{
-    ContainerDetail, ContainerRow, HostInfo, ImageDetail, Info, PlayReport, PodRow, UpdateBody,
+    ContainerDetail, ContainerRow, HostInfo, ImageDetail, ImageLayers, Info, PlayReport, PodRow,
+    UpdateBody,
 };
 use crate::pod_manifest::{AGENT, ID, MANAGED_BY};
 pub(super) use wording::pulled;
@@ -218,12 +219,12 @@ impl PodmanApi for LibpodClient {
     fn image_fault<'a>(&'a self, image: &'a str) -> Answer<'a, Option<String>> {
         Box::pin(async move {
             let call = Call::of("look at the image", Method::GET, ["images", image, "json"]);
-            let detail: ImageDetail = self.read(call.size(Size::One), SINGLE_TIMEOUT).await?;
+            let image: ImageLayers = self.read(call.size(Size::One), SINGLE_TIMEOUT).await?;
             // Paths that another user's podman names are not looked at.
             if self.owner().is_some() {
                 return Ok(None);
             }
-            let layers = image_layers::folders(&detail.graph_driver);
+            let layers = image_layers::folders(&image.graph_driver);
             let look = move || image_layers::fault(&layers);
             Ok(self.off_thread.run(LAYERS_TIMEOUT, look).await.flatten())
         })

@@ -8,7 +8,9 @@ use super::bounds::{MAX_ROWS, Rows};
 use super::client;
 use super::events::{Line, Lines};
 use super::http::{Call, decoded, refused};
-use super::libpod::{ContainerDetail, ContainerRow, ImageDetail, Info, PlayReport, PodRow};
+use super::libpod::{
+    ContainerDetail, ContainerRow, ImageDetail, ImageLayers, Info, PlayReport, PodRow,
+};
 use super::pod_state::{Knowledge, is_ours, observed_pods};
 use crate::workload::{DeviceId, ObservedPod};
 
@@ -26,6 +28,7 @@ pub fn answers(body: &[u8]) -> Vec<Result<String, String>> {
         read::<Rows<PodRow, MAX_ROWS>>(body),
         read::<ContainerDetail>(body),
         read::<ImageDetail>(body),
+        read::<ImageLayers>(body),
         read::<Info>(body),
         read::<PlayReport>(body),
         client::pulled("try", body).map_err(|error| error.chain()),

@@ -85,14 +85,21 @@ pub struct DetailHostConfig {
     pub memory: i64,
 }
 
-/// What `images/{name}/json` says.
+/// What `images/{name}/json` says of the image itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(super) struct ImageDetail {
     /// The image's id.
     #[serde(deserialize_with = "text")]
     pub(super) id: String,
-    /// Where its layers are.
+}
+
+/// What the same says of its layers. Apart: every start asks for the id, and what a storage driver says of
+/// layers, which is its own affair, must not fail that.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct ImageLayers {
+    /// Where they are.
     pub(super) graph_driver: GraphDriver,
 }
 

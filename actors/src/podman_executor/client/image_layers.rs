@@ -39,7 +39,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::podman_executor::libpod::GraphData;
+    use crate::podman_executor::libpod::{GraphData, ImageDetail, ImageLayers};
 
     fn driver(lower: &str, upper: &str) -> GraphDriver {
         let data = GraphData { lower_dir: lower.to_owned(), upper_dir: upper.to_owned() };
@@ -67,5 +67,16 @@ mod tests {
         fs::remove_dir(at("l")).unwrap();
         assert_eq!(fault(&layers), None);
         assert!(folders(&GraphDriver::default()).is_empty());
+    }
+
+    #[test]
+    fn a_storage_driver_that_says_nothing_of_layers_has_none() {
+        let vfs = r#"{"Id":"1f","GraphDriver":{"Name":"vfs","Data":null}}"#;
+        let layers: ImageLayers = serde_json::from_str(vfs).unwrap();
+        assert!(folders(&layers.graph_driver).is_empty());
+        // The id does not depend on what a driver says.
+        for text in [vfs, r#"{"Id":"1f","GraphDriver":[7]}"#, r#"{"Id":"1f","GraphDriver":null}"#] {
+            assert_eq!(serde_json::from_str::<ImageDetail>(text).unwrap().id, "1f", "{text}");
+        }
     }
 }
