@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::{pause, sleep};
 
+use super::api::PodmanApi as _;
 use crate::messages::{CommandError, CommandId};
 use crate::testing::fake_podman::{FakePodman, Fault};
 use crate::testing::podman_desk::{PodmanDesk, start_of, state_in, stop_of, workload};
@@ -60,6 +61,18 @@ async fn answers(
     }
     assert_eq!(answers.len(), count, "every command is answered");
     answers
+}
+
+/// Starts the first pod, which podman makes after a while, and lets the executor panic over the second.
+async fn begin_and_panic(desk: &mut PodmanDesk, podman: &FakePodman, slow: &Arc<Workload>) {
+    podman.fail_once("play", Fault::Delay(Duration::from_secs(40)));
+    podman.fail_once("play", Fault::Panic);
+    desk.send(start_of(slow), START);
+    sleep(Duration::from_secs(1)).await;
+    desk.send(start_of(&pod(2)), START);
+    for (_, answer) in answers(desk, 2).await {
+        assert_eq!(answer, Err(CommandError::Abandoned));
+    }
 }
 
 #[actix::test]
@@ -254,16 +267,49 @@ async fn executor_that_is_restarted_still_knows_what_podman_works_on() {
     let podman = FakePodman::new();
     let mut desk = desk(&podman);
     desk.run_start(&pod(0)).await.unwrap();
-    podman.fail_once("play", Fault::Delay(Duration::from_secs(40)));
-    podman.fail_once("play", Fault::Panic);
-    desk.send(start_of(&pod(1)), START);
-    sleep(Duration::from_secs(1)).await;
-    desk.send(start_of(&pod(2)), START);
-    for (_, answer) in answers(&mut desk, 2).await {
-        assert_eq!(answer, Err(CommandError::Abandoned));
-    }
+    begin_and_panic(&mut desk, &podman, &pod(1)).await;
     desk.send(start_of(&pod(1)), START);
     assert_eq!(desk.finished.recv().await.unwrap().result, Ok(()));
     assert_eq!(podman.count("play"), 3, "the pods 0, 1 and 2 once each");
     assert_eq!(podman.count("host"), 1);
+}
+
+#[actix::test]
+async fn stop_of_a_pod_that_an_abandoned_start_is_still_to_make_leaves_none() {
+    let podman = FakePodman::new();
+    let mut desk = desk(&podman);
+    desk.observe(|seen| seen.pods.is_ok()).await;
+    begin_and_panic(&mut desk, &podman, &pod(1)).await;
+    desk.send(stop_of(&pod(1)), START);
+    assert_eq!(desk.finished.recv().await.unwrap().result, Ok(()));
+    sleep(MINUTE * 2).await;
+    assert_eq!(podman.containers().await.unwrap(), [], "{:?}", podman.calls());
+}
+
+#[actix::test]
+async fn volumes_of_a_pod_that_an_abandoned_start_is_still_to_make_are_not_swept_away() {
+    let podman = FakePodman::new();
+    pause();
+    let volumes = tempfile::tempdir().unwrap();
+    let root = volumes.path().join("volumes");
+    let kind = ExecutorKind::PodmanRootful;
+    let mut desk = PodmanDesk::start(kind, Rc::new(podman.clone()), root.clone());
+    desk.observe(|seen| seen.pods.is_ok()).await;
+    let with_volume = Arc::new(workload(
+        "kept",
+        json!({
+            "containers": [{"name": "main", "image": "localhost/web:1",
+                "volumeMounts": [{"name": "data", "mountPath": "/data"}]}],
+            "volumes": [{"name": "data", "emptyDir": {}}],
+        }),
+    ));
+    begin_and_panic(&mut desk, &podman, &with_volume).await;
+    let folder = root.join(with_volume.id.as_str());
+    assert!(folder.is_dir());
+    desk.configure(&[]);
+    // Longer than the sweep takes, and not so long that podman has made the pod.
+    sleep(Duration::from_secs(10)).await;
+    assert!(folder.is_dir(), "podman mounts it at any moment");
+    let names = podman.containers().await.unwrap().into_iter().map(|row| row.pod_name);
+    assert!(!names.into_iter().any(|name| name == with_volume.id.as_str()), "it is not made yet");
 }

@@ -307,6 +307,26 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(5);
 
     #[tokio::test(start_paused = true)]
+    async fn question_is_under_way_though_another_beside_it_panicked() {
+        let (queue, _hearing) =
+            Queue::new(Clock::simulated("2026-05-04T10:00:00Z".parse().unwrap()));
+        let first = queue.enter(Question::Containers, "", None).await.unwrap();
+        let second = queue.enter(Question::Pods, "", None).await.unwrap();
+        // Dropped while the panic unwinds, as what an actor was at is.
+        let unwound = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            let first = first.ask(LIMIT, pending::<Result<(), PodmanError>>());
+            let second = second.ask(LIMIT, async { panic!("ordered by the test") });
+            let mut both = Box::pin(futures_util::future::join(first, second));
+            let polled = both.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop()));
+            polled.map(|(_, second): (_, Result<(), _>)| second.is_ok())
+        }));
+        assert!(unwound.is_err());
+        let within = Some(Duration::from_secs(1));
+        assert!(queue.enter(Question::Containers, "", within).await.is_err(), "podman works on it");
+        assert!(queue.enter(Question::Pods, "", within).await.is_ok(), "what panicked is over");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn question_whose_asker_left_at_once_is_under_way_as_long_as_any_other() {
         for patience in [Duration::from_millis(1), LIMIT] {
             let clock = Clock::simulated("2026-05-04T10:00:00Z".parse().unwrap());
