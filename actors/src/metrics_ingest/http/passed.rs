@@ -2,9 +2,10 @@
 
 use std::io;
 use std::net;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net as unix;
-use std::path::Path;
 
+use rustix::io::ioctl_fionbio;
 use rustix::net::sockopt::socket_acceptconn;
 
 use crate::metrics_ingest::listen::{Bound, Listen};
@@ -19,23 +20,20 @@ pub enum PassedSocket {
 }
 
 impl PassedSocket {
+    /// Returns where it listens, once it is as a listener needs it.
     fn place(&self) -> io::Result<Bound> {
-        let listens = match self {
-            Self::Tcp(socket) => socket_acceptconn(socket)?,
-            Self::Unix(socket) => socket_acceptconn(socket)?,
-        };
-        if !listens {
-            let error = "it does not listen: the socket unit must say Accept=no";
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
+        let unfit = |why| io::Error::new(io::ErrorKind::InvalidInput, why);
+        let socket = self.as_fd();
+        if !socket_acceptconn(socket)? {
+            return Err(unfit("it does not listen: the socket unit must say Accept=no"));
         }
+        ioctl_fionbio(socket, true)?;
         match self {
             Self::Tcp(socket) => socket.local_addr().map(Bound::Tcp),
             Self::Unix(socket) => {
                 let address = socket.local_addr()?;
-                let path = address.as_pathname().map(Path::to_owned);
-                path.map(Bound::Unix).ok_or_else(|| {
-                    io::Error::new(io::ErrorKind::InvalidInput, "its name is not a path")
-                })
+                let path = address.as_pathname().ok_or_else(|| unfit("its name is not a path"))?;
+                Ok(Bound::Unix(path.to_owned()))
             }
         }
     }
@@ -43,14 +41,17 @@ impl PassedSocket {
     /// Returns a descriptor of its own for the same socket, for the time of one listener.
     fn again(&self) -> io::Result<Self> {
         match self {
-            Self::Tcp(socket) => {
-                socket.set_nonblocking(true)?;
-                socket.try_clone().map(Self::Tcp)
-            }
-            Self::Unix(socket) => {
-                socket.set_nonblocking(true)?;
-                socket.try_clone().map(Self::Unix)
-            }
+            Self::Tcp(socket) => socket.try_clone().map(Self::Tcp),
+            Self::Unix(socket) => socket.try_clone().map(Self::Unix),
+        }
+    }
+}
+
+impl AsFd for PassedSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(socket) => socket.as_fd(),
+            Self::Unix(socket) => socket.as_fd(),
         }
     }
 }
