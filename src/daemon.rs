@@ -47,7 +47,8 @@ pub enum RunError {
     Unsupervised,
 }
 
-/// Runs the agent until a signal ends it. Pods are left running.
+/// Runs the agent until a signal ends it. Pods are left running, unless the machine goes down: then they are
+/// ended in order.
 ///
 /// # Errors
 /// The agent could not start, or lost a supervisor.
