@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 
 use actors::control_plane_sync::advice;
 use actors::testing::actions;
+use actors::workload::EventReason;
 use device_worker_ng::settings;
 use grammar::Condition;
 
 const README: &str = include_str!("../README.md");
 const CONFIGURATION: &str = include_str!("../docs/configuration.md");
 const CONTAINERFILE: &str = include_str!("../packaging/container/Containerfile");
+const EVENTS: &str = include_str!("../docs/events.md");
 const DEBIAN_CHANGELOG: &str = include_str!("../packaging/deb/changelog");
 const LOGS: &str = include_str!("../docs/logs.md");
 const MAKEFILE: &str = include_str!("../Makefile");
@@ -41,6 +43,12 @@ fn blocks<'a>(document: &'a str, language: &str) -> Vec<&'a str> {
     blocks.map(|rest| rest.split("```").next().unwrap_or_default().trim()).collect()
 }
 
+/// The cells of a table's row; none of any other line.
+fn cells(line: &str) -> Vec<&str> {
+    let row = line.strip_prefix("| ").and_then(|line| line.strip_suffix(" |"));
+    row.map(|row| row.split(" | ").collect()).unwrap_or_default()
+}
+
 #[test]
 fn the_reference_has_every_setting_as_the_program_knows_it() {
     let reference = settings::markdown();
@@ -56,6 +64,18 @@ fn the_operators_guide_says_what_to_do_in_the_words_of_the_log() {
     for advice in advice::ADVICE {
         assert!(told.contains(advice), "docs/operations.md does not say: {advice}");
     }
+}
+
+#[test]
+fn every_reason_of_an_event_is_explained_with_its_severity() {
+    let documented = EVENTS.lines().filter_map(|line| {
+        let [reason, severity, meaning] = cells(line).try_into().ok()?;
+        let reason = reason.strip_prefix('`')?.strip_suffix('`')?;
+        assert!(!meaning.is_empty(), "docs/events.md does not explain {reason}");
+        Some((reason.to_owned(), severity.to_owned()))
+    });
+    let known = EventReason::ALL.iter().map(|it| (it.to_string(), format!("{:?}", it.kind())));
+    assert_eq!(documented.collect::<Vec<_>>(), known.collect::<Vec<_>>());
 }
 
 #[test]

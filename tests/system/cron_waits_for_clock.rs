@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actors::scheduler::Written;
 use actors::testing::workloads::workload;
-use actors::workload::Workload;
+use actors::workload::{EventReason, Workload};
 use chrono::TimeDelta;
 
 use crate::rig::{Rig, configuration, in_virtual_time};
@@ -43,7 +43,8 @@ fn cron_waits_for_the_time_service_and_says_so_in_status_and_heartbeat() {
             "waits until the device's clock is synchronised, or the device has been up for 300s";
         rig.until_heartbeat("an event says what cron waits for", |told| {
             let mut events = told.events.iter();
-            events.any(|event| event.reason == "CronWaitsForClock" && event.message == why)
+            events
+                .any(|event| event.reason == EventReason::CronWaitsForClock && event.message == why)
         })
         .await;
         tokio::time::sleep(MINUTE * 3).await;

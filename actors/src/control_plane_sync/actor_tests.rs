@@ -16,7 +16,7 @@ use crate::messages::{ControlPlaneReport, GetControlPlane};
 use crate::supervisor::Slot;
 use crate::testing::control_plane::FakeControlPlane;
 use crate::workload::{
-    Configuration, DeviceId, Event, EventKind, ExecutorKind, JobReport, RejectedWorkload,
+    Configuration, DeviceId, Event, EventReason, ExecutorKind, JobReport, RejectedWorkload,
     WorkloadName, WorkloadStatus,
 };
 
@@ -158,7 +158,7 @@ impl Bench {
     fn events(&self) -> Vec<&'static str> {
         let record = self.api.record();
         let events = record.heartbeats.iter().flat_map(|it| &it.events);
-        events.map(|event| event.reason).collect()
+        events.map(|event| event.reason.as_str()).collect()
     }
 }
 
@@ -191,13 +191,8 @@ fn jobs(status: WorkloadStatus) -> JobsReported {
 }
 
 fn event(bench: &Bench) -> EventRecorded {
-    let event = Event {
-        kind: EventKind::Warn,
-        reason: "Tested",
-        workload: None,
-        message: String::new(),
-        at: bench.clock.now().wall,
-    };
+    let at = bench.clock.now().wall;
+    let event = Event::new(EventReason::WorkloadFailed, None, String::new(), at);
     EventRecorded { event }
 }
 
@@ -366,7 +361,7 @@ async fn events_of_a_heartbeat_under_way_outlive_a_restart_of_the_actor() {
             assert_eq!(bench.events(), Vec::<&str>::new());
             bench.api.script(|script| script.delay = Duration::from_millis(10));
             after(600).await;
-            assert_eq!(bench.events(), ["Tested"]);
+            assert_eq!(bench.events(), ["WorkloadFailed"]);
         })
         .await;
 }
@@ -411,7 +406,7 @@ async fn events_of_a_failed_heartbeat_go_with_the_next() {
     assert_eq!(bench.events(), Vec::<&str>::new());
     bench.api.script(|it| it.heartbeat = Ok(()));
     after(600).await;
-    assert_eq!(bench.events(), ["Tested"]);
+    assert_eq!(bench.events(), ["WorkloadFailed"]);
 }
 
 #[actix::test]

@@ -49,16 +49,10 @@ mod tests {
     use chrono::DateTime;
 
     use super::*;
-    use crate::workload::EventKind;
+    use crate::workload::EventReason;
 
     fn event(number: usize) -> Event {
-        Event {
-            kind: EventKind::Normal,
-            reason: "Counted",
-            workload: None,
-            message: number.to_string(),
-            at: DateTime::UNIX_EPOCH,
-        }
+        Event::new(EventReason::WorkloadStarted, None, number.to_string(), DateTime::UNIX_EPOCH)
     }
 
     fn messages(ring: &mut EventRing) -> Vec<String> {

@@ -140,18 +140,14 @@ impl Status {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workload::EventKind;
+    use crate::workload::EventReason;
 
     #[test]
     fn an_event_says_no_more_than_can_be_shown() {
         let mut status = Status::default();
-        status.record(Event {
-            kind: EventKind::Warn,
-            reason: "PullFailed",
-            workload: None,
-            message: format!("\u{1b}]0;x\u{7}{}", "ü".repeat(2_000)),
-            at: DateTime::UNIX_EPOCH,
-        });
+        let message = format!("\u{1b}]0;x\u{7}{}", "ü".repeat(2_000));
+        let at = DateTime::UNIX_EPOCH;
+        status.record(Event::new(EventReason::WorkloadFailed, None, message, at));
         let heartbeat = status.take(None, false, Monotonic::from_start(Duration::ZERO));
         for events in [heartbeat.events, status.recent_events()] {
             let message = &events[0].message;

@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::messages::{
     EventRecorded, GetControlPlane, GetJobs, GetProfiles, MetricsReceived, tell,
 };
-use crate::workload::{Event, EventKind};
+use crate::workload::{Event, EventReason};
 
 /// First wait before an address that could not be opened is tried again.
 const MIN_RETRY_DELAY: Duration = Duration::from_secs(1);
@@ -157,16 +157,12 @@ impl MetricsIngest {
             return;
         }
         warn!(address = %listen, error = %reason, "listener could not be opened");
-        let event = Event {
-            kind: EventKind::Warn,
-            reason: "MetricsListenFailed",
-            workload: None,
-            message: format!(
-                "failed to listen at {listen}: {reason}; it is tried again, and METRICS_LISTEN \
-                 names another address"
-            ),
-            at: self.clock.now().wall,
-        };
+        let message = format!(
+            "failed to listen at {listen}: {reason}; it is tried again, and METRICS_LISTEN \
+             names another address"
+        );
+        let at = self.clock.now().wall;
+        let event = Event::new(EventReason::MetricsListenFailed, None, message, at);
         *known = Some(reason);
         tell(&self.events, EventRecorded { event });
     }

@@ -29,7 +29,7 @@ use crate::messages::{
 };
 use crate::supervisor::Vitals;
 use crate::workload::{
-    DeviceId, Event, EventKind, ExecutorKind, ObservedPod, WorkloadId, WorkloadName,
+    DeviceId, Event, EventReason, ExecutorKind, ObservedPod, WorkloadId, WorkloadName,
 };
 use watch::{MIN_OBSERVATION_GAP, delays};
 use work::{Done, Seen, work};
@@ -242,7 +242,7 @@ impl PodmanExecutor {
     /// Tells people once what could not be done as they wished.
     fn notice(&mut self, id: &WorkloadId, workload: &WorkloadName, notes: Notes) {
         for (reason, message) in self.notices.news(id, notes) {
-            self.record(EventKind::Warn, reason, Some(workload.clone()), message);
+            self.record(reason, Some(workload.clone()), message);
         }
     }
 
@@ -254,14 +254,8 @@ impl PodmanExecutor {
         });
     }
 
-    fn record(
-        &self,
-        kind: EventKind,
-        reason: &'static str,
-        workload: Option<WorkloadName>,
-        message: String,
-    ) {
-        let event = Event { kind, reason, workload, message, at: self.deps.clock.now().wall };
+    fn record(&self, reason: EventReason, workload: Option<WorkloadName>, message: String) {
+        let event = Event::new(reason, workload, message, self.deps.clock.now().wall);
         tell(&self.deps.events, EventRecorded { event });
     }
 }

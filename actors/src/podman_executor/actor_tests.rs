@@ -603,5 +603,8 @@ async fn what_the_kernel_does_not_keep_is_told_once_with_the_place() {
         "the CPU limit of container main: 1000 µs in 100 ms is in force, not none, in control group \
          /{id}.scope"
     );
-    assert_eq!((event.reason, event.message.as_str()), ("LimitNotApplied", expected.as_str()));
+    assert_eq!(
+        (event.reason.as_str(), event.message.as_str()),
+        ("LimitNotApplied", expected.as_str())
+    );
 }

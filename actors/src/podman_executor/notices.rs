@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::workload::{Limits, WorkloadId};
+use crate::workload::{EventReason, Limits, WorkloadId};
 
 /// What came to notice while a command was carried out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,8 +36,8 @@ pub(super) struct Notices {
     limited: BTreeMap<WorkloadId, Limited>,
 }
 
-/// A reason in camel case and a message.
-type Notice = (&'static str, String);
+/// A reason and a message.
+type Notice = (EventReason, String);
 
 impl Notices {
     /// Returns what of `notes` is news: an adjustment once for each version of the workload, a
@@ -48,10 +48,11 @@ impl Notices {
         self.limited.retain(|other, _| other == id || !same_workload(other, id));
         let told = self.adjusted.entry(id.clone()).or_default();
         let adjusted = notes.adjusted.into_iter().filter(|message| told.insert(message.clone()));
-        let mut news: Vec<_> = adjusted.map(|message| ("SpecificationAdjusted", message)).collect();
+        let mut news: Vec<_> =
+            adjusted.map(|message| (EventReason::SpecificationAdjusted, message)).collect();
         if let Some(limited) = notes.limited.filter(|new| self.limited.get(id) != Some(new)) {
             let refused = limited.refused.iter();
-            news.extend(refused.map(|message| ("LimitNotApplied", message.clone())));
+            news.extend(refused.map(|message| (EventReason::LimitNotApplied, message.clone())));
             self.limited.insert(id.clone(), limited);
         }
         news
@@ -82,7 +83,7 @@ mod tests {
     fn adjustments_are_told_once_for_each_version_of_a_workload() {
         let mut notices = Notices::default();
         let (old, new) = (WorkloadId::from("web-1"), WorkloadId::from("web-2"));
-        let news = [("SpecificationAdjusted", "a".to_owned())];
+        let news = [(EventReason::SpecificationAdjusted, "a".to_owned())];
         assert_eq!(notices.news(&old, adjusted("a")), news);
         assert_eq!(notices.news(&old, adjusted("a")), []);
         assert_eq!(notices.news(&WorkloadId::from("other-1"), adjusted("a")), news);

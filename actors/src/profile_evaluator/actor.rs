@@ -13,7 +13,7 @@ use crate::messages::{
     EvaluatorReport, EventRecorded, GetProfiles, MetricsReceived, MetricsRefused,
     ProfilesConfigured, ProfilesEvaluated, tell,
 };
-use crate::workload::{Event, EventKind, Profile, Verdict};
+use crate::workload::{Event, EventReason, Profile, Verdict};
 
 /// Shortest wait for the next moment at which a verdict can change; bounds the work per second
 /// whatever spans the conditions have.
@@ -200,16 +200,11 @@ impl ProfileEvaluator {
 }
 
 fn failure(change: &Change, now: Moment) -> Event {
-    Event {
-        kind: EventKind::Warn,
-        reason: "ConditionFailed",
-        workload: None,
-        message: format!(
-            "condition {} of profile {} does not count: {}",
-            change.condition, change.profile, change.explanation
-        ),
-        at: now.wall,
-    }
+    let message = format!(
+        "condition {} of profile {} does not count: {}",
+        change.condition, change.profile, change.explanation
+    );
+    Event::new(EventReason::ConditionFailed, None, message, now.wall)
 }
 
 #[cfg(test)]

@@ -192,7 +192,7 @@ impl Scheduler {
 /// Logs an event where it arises, so that a device that is offline has it too.
 fn log(event: &Event) {
     let workload = event.workload.as_ref().map(tracing::field::display);
-    let (reason, message) = (event.reason, &event.message);
+    let (reason, message) = (event.reason.as_str(), &event.message);
     match event.kind {
         EventKind::Normal => info!(workload, reason, detail = message, "workload changed"),
         EventKind::Warn => warn!(workload, reason, detail = message, "workload needs attention"),

@@ -6,7 +6,7 @@ use super::eligibility::{Eligibility, eligibility, limits, limits_are_known, und
 use super::job::Job;
 use super::notices::Notices;
 use crate::clock::Moment;
-use crate::workload::{ProfileRef, TargetState, Verdicts};
+use crate::workload::{EventReason, ProfileRef, TargetState, Verdicts};
 
 /// How long after the agent's start a pod that runs is kept though its profiles lack data: the
 /// metrics that allowed it were known to the agent's previous life, and will be posted again.
@@ -58,7 +58,7 @@ impl Job {
         let profiles = self.desired.as_ref().map_or(&[][..], |workload| &workload.profiles);
         let found = undefined(profiles, verdicts);
         if let Some(message) = found.as_ref().filter(|_| found != self.undefined) {
-            notices.warn("ProfileUnknown", &self.name, message.clone());
+            notices.add(EventReason::ProfileUnknown, &self.name, message.clone());
         }
         self.undefined = found;
     }

@@ -21,7 +21,8 @@ use super::start_budget::StartBudget;
 use crate::clock::Moment;
 use crate::messages::WorkloadsConfigured;
 use crate::workload::{
-    Event, ExecutorKind, JobReport, ObservedPod, Profile, Verdicts, Workload, WorkloadName,
+    Event, EventReason, ExecutorKind, JobReport, ObservedPod, Profile, Verdicts, Workload,
+    WorkloadName,
 };
 
 /// All jobs.
@@ -130,7 +131,7 @@ impl Jobs {
             return;
         }
         if let Some(way_out) = self.settings.unconfigured.get(&workload.executor) {
-            self.notices.warn("RuntimeNotConfigured", name, way_out.clone());
+            self.notices.add(EventReason::RuntimeNotConfigured, name, way_out.clone());
         }
         let cron = self.cron_of(workload, now);
         let (retry, seed) = (self.settings.retry, self.random.u64(..));
@@ -153,10 +154,14 @@ impl Jobs {
         }
         for name in new.circular() {
             let message = "it waits for itself in a circle, so its order is ignored".to_owned();
-            self.notices.warn("DependencyCircle", name, message);
+            self.notices.add(EventReason::DependencyCircle, name, message);
         }
         for (name, what) in new.unknown() {
-            self.notices.warn("DependencyUnknown", name, format!("it waits for {what}: ignored"));
+            self.notices.add(
+                EventReason::DependencyUnknown,
+                name,
+                format!("it waits for {what}: ignored"),
+            );
         }
         self.dependencies = new;
         for name in self.jobs.keys() {
@@ -183,19 +188,19 @@ impl Jobs {
         };
         if workload.executor == ExecutorKind::K8s {
             let message = "cron is ignored for k8s workloads".to_owned();
-            self.notices.warn("CronIgnored", &workload.name, message);
+            self.notices.add(EventReason::CronIgnored, &workload.name, message);
             return Cron::None;
         }
         match CronSchedule::parse(text) {
             Ok(schedule) => {
                 if let Some(warning) = schedule.warning() {
-                    self.notices.warn("CronUnusual", &workload.name, warning.to_owned());
+                    self.notices.add(EventReason::CronUnusual, &workload.name, warning.to_owned());
                 }
                 Cron::Ticks(CronTicks::new(schedule, now))
             }
             Err(error) => {
                 let message = format!("cron {text:?} cannot be read: {error}");
-                self.notices.warn("CronInvalid", &workload.name, message.clone());
+                self.notices.add(EventReason::CronInvalid, &workload.name, message.clone());
                 Cron::Invalid(message)
             }
         }
@@ -221,7 +226,7 @@ impl Jobs {
             configured.rejected.iter().map(|r| (r.name.clone(), r.reason.clone())).collect();
         for (name, reason) in &rejected {
             if self.rejected.get(name) != Some(reason) {
-                self.notices.warn("WorkloadRejected", name, reason.clone());
+                self.notices.add(EventReason::WorkloadRejected, name, reason.clone());
             }
         }
         for (name, job) in &mut self.jobs {

@@ -8,7 +8,7 @@ use super::job::Job;
 use super::notices::Notices;
 use super::run::{Doing, InFlight, Run};
 use crate::clock::Moment;
-use crate::workload::{ContainerEnd, CurrentState, RestartPolicy, TargetState};
+use crate::workload::{ContainerEnd, CurrentState, EventReason, RestartPolicy, TargetState};
 
 /// What is waited for while the wall clock reads a year before 2020.
 const NEVER_SET: &str = "waits until the device's clock is set";
@@ -37,7 +37,7 @@ impl Job {
         });
         let is_news = awaited != self.awaited_clock && *clock != ClockTrust::Unknown;
         if let Some(why) = awaited.as_deref().filter(|_| is_news) {
-            notices.warn("CronWaitsForClock", &self.name, why.to_owned());
+            notices.add(EventReason::CronWaitsForClock, &self.name, why.to_owned());
         }
         self.awaited_clock = awaited;
     }
@@ -46,7 +46,11 @@ impl Job {
     fn cron_due(&mut self, notices: &mut Notices) {
         let starts = |flight: &InFlight| matches!(flight.doing, Doing::Pulling | Doing::Starting);
         if self.is_alive() || self.in_flight.as_ref().is_some_and(starts) {
-            notices.warn("CronSkipped", &self.name, "the previous run has not ended".to_owned());
+            notices.add(
+                EventReason::CronSkipped,
+                &self.name,
+                "the previous run has not ended".to_owned(),
+            );
         } else {
             self.run_requested = true;
             self.run = Run::Idle;
@@ -68,7 +72,7 @@ impl Job {
                 self.note_started(now);
                 self.note_change(notices);
                 if self.failure.as_ref() != Some(&message) {
-                    notices.warn("WorkloadCrashing", &self.name, message.clone());
+                    notices.add(EventReason::WorkloadCrashing, &self.name, message.clone());
                     self.failure = Some(message);
                 }
             }
@@ -153,9 +157,9 @@ impl Job {
         }
         let failed = ended.iter().any(ContainerEnd::is_failure);
         if failed {
-            notices.warn("WorkloadFailed", &self.name, message.clone());
+            notices.add(EventReason::WorkloadFailed, &self.name, message.clone());
         } else {
-            notices.normal("WorkloadFinished", &self.name, message.clone());
+            notices.add(EventReason::WorkloadFinished, &self.name, message.clone());
         }
         self.finish(failed.then_some(message));
     }
@@ -171,7 +175,7 @@ impl Job {
         if self.repeats(&[]) || self.restart_policy() == RestartPolicy::OnFailure {
             self.run_failed(message, now, notices);
         } else {
-            notices.warn("WorkloadFailed", &self.name, message.clone());
+            notices.add(EventReason::WorkloadFailed, &self.name, message.clone());
             self.finish(Some(message));
         }
     }
@@ -197,7 +201,7 @@ impl Job {
     /// A run ended that shall be repeated, or did not come about.
     pub(super) fn run_failed(&mut self, message: String, now: Moment, notices: &mut Notices) {
         if self.cron.is_some() && self.restart_policy() != RestartPolicy::OnFailure {
-            notices.warn("WorkloadFailed", &self.name, message.clone());
+            notices.add(EventReason::WorkloadFailed, &self.name, message.clone());
             self.finish(Some(message));
             return;
         }
@@ -210,7 +214,11 @@ impl Job {
         self.run = Run::Waiting { until: now.monotonic + delay };
         // Told once for each change: a pod in a crash loop would drown everything else.
         if self.failure.as_ref() != Some(&message) {
-            notices.warn("WorkloadFailed", &self.name, format!("{message}; next try in {delay:?}"));
+            notices.add(
+                EventReason::WorkloadFailed,
+                &self.name,
+                format!("{message}; next try in {delay:?}"),
+            );
             self.failure = Some(message);
         }
     }

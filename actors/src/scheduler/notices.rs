@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::workload::{Event, EventKind, WorkloadName};
+use crate::workload::{Event, EventReason, WorkloadName};
 
 /// Collects events.
 #[derive(Debug, Default)]
@@ -17,34 +17,13 @@ impl Notices {
         self.at = at;
     }
 
-    /// Adds something that happened as it should.
-    pub(crate) fn normal(
-        &mut self,
-        reason: &'static str,
-        workload: &WorkloadName,
-        message: String,
-    ) {
-        self.add(EventKind::Normal, reason, workload, message);
-    }
-
-    /// Adds something that needs attention.
-    pub(crate) fn warn(&mut self, reason: &'static str, workload: &WorkloadName, message: String) {
-        self.add(EventKind::Warn, reason, workload, message);
+    /// Adds an event.
+    pub(crate) fn add(&mut self, reason: EventReason, workload: &WorkloadName, message: String) {
+        self.events.push(Event::new(reason, Some(workload.clone()), message, self.at));
     }
 
     /// Returns what was collected and forgets it.
     pub(crate) fn take(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.events)
-    }
-
-    fn add(
-        &mut self,
-        kind: EventKind,
-        reason: &'static str,
-        workload: &WorkloadName,
-        message: String,
-    ) {
-        let workload = Some(workload.clone());
-        self.events.push(Event { kind, reason, workload, message, at: self.at });
     }
 }

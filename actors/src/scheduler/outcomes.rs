@@ -7,7 +7,7 @@ use super::notices::Notices;
 use super::run::{Doing, InFlight, Run};
 use crate::clock::Moment;
 use crate::messages::{CommandError, CommandId};
-use crate::workload::{CurrentState, ObservedPod, TargetState};
+use crate::workload::{CurrentState, EventReason, ObservedPod, TargetState};
 
 /// Wait after a command that failed for no fault of the workload.
 const RUNTIME_RETRY_DELAY: Duration = Duration::from_secs(1);
@@ -128,7 +128,7 @@ impl Job {
             format!(", {} ms after its predecessor ended", gap.as_millis())
         });
         let message = format!("pod {} started{gap}", flight.pod.id);
-        notices.normal("WorkloadStarted", &self.name, message);
+        notices.add(EventReason::WorkloadStarted, &self.name, message);
     }
 
     fn pod_stopped(&mut self, flight: &InFlight, now: Moment, notices: &mut Notices) {
@@ -145,7 +145,7 @@ impl Job {
         };
         let because = because.map(|because| format!(": {because}")).unwrap_or_default();
         let message = format!("pod {} stopped{because}", flight.pod.id);
-        notices.normal("WorkloadStopped", &self.name, message);
+        notices.add(EventReason::WorkloadStopped, &self.name, message);
     }
 
     fn stop_failed(&mut self, error: &CommandError, now: Moment, notices: &mut Notices) {
@@ -156,7 +156,7 @@ impl Job {
         self.not_before = now.monotonic + delay;
         let message = error.to_string();
         if self.failed_stops == 1 || self.failure.as_ref() != Some(&message) {
-            notices.warn("StopFailed", &self.name, message.clone());
+            notices.add(EventReason::StopFailed, &self.name, message.clone());
         }
         self.failure = Some(message);
     }
@@ -181,7 +181,7 @@ impl Job {
         self.unknown_outcomes = self.unknown_outcomes.saturating_add(1);
         self.not_before = now.monotonic + delay.min(MAX_RUNTIME_RETRY_DELAY);
         if self.unknown_outcomes == TELLING_OUTCOMES {
-            notices.warn("RuntimeFailed", &self.name, error.to_string());
+            notices.add(EventReason::RuntimeFailed, &self.name, error.to_string());
         }
         self.failure = Some(error.to_string());
         self.upkeep.not_written(flight.doing);

@@ -8,7 +8,7 @@ use super::notices::Notices;
 use super::run::{Doing, Run};
 use crate::clock::{Moment, Monotonic};
 use crate::workload::{
-    ContainerEnd, CurrentState, RestartPolicy, TargetState, Workload, WorkloadId,
+    ContainerEnd, CurrentState, EventReason, RestartPolicy, TargetState, Workload, WorkloadId,
 };
 
 /// A new specification has so many attempts to start before the previous one comes back.
@@ -137,7 +137,7 @@ impl Job {
         }
         let cause = self.failure.clone().unwrap_or_default();
         let message = format!("the previous specification is started again: {cause}");
-        notices.warn("RolledBack", &self.name, message);
+        notices.add(EventReason::RolledBack, &self.name, message);
     }
 
     /// Returns when the previous specification comes back because the images of the new one do not

@@ -255,7 +255,7 @@ impl World {
     }
 
     fn events(&mut self) -> Vec<&'static str> {
-        self.jobs.take_events().into_iter().map(|event| event.reason).collect()
+        self.jobs.take_events().into_iter().map(|event| event.reason.as_str()).collect()
     }
 
     fn running(&self) -> Vec<&str> {

@@ -7,7 +7,7 @@ use super::notices::Notices;
 use super::run::{Doing, InFlight};
 use crate::clock::{Moment, Monotonic};
 use crate::messages::CommandError;
-use crate::workload::{Limits, Workload};
+use crate::workload::{EventReason, Limits, Workload};
 
 /// A Deployment is written so often at most: each time may restart its pod, and a condition that
 /// flaps, or another controller that changes it back, would do that without end.
@@ -87,7 +87,7 @@ impl Job {
         let was_changed = std::mem::replace(&mut self.upkeep.changed, is_changed);
         if is_changed && !was_changed {
             let message = "somebody else changed the Deployment: it is put right";
-            notices.warn("WorkloadChanged", &self.name, message.to_owned());
+            notices.add(EventReason::WorkloadChanged, &self.name, message.to_owned());
         }
     }
 
@@ -132,7 +132,7 @@ impl Job {
         let failure = error.map(ToString::to_string);
         let limits_failed = self.upkeep.failure != failure;
         if let Some(message) = failure.as_ref().filter(|_| limits_failed) {
-            notices.warn("LimitNotApplied", &self.name, message.clone());
+            notices.add(EventReason::LimitNotApplied, &self.name, message.clone());
         }
         self.upkeep.failure = failure;
     }

@@ -144,7 +144,9 @@ impl PodmanDesk {
 
     /// Returns the reasons of the events so far that were not returned yet.
     pub fn reasons(&mut self) -> Vec<&'static str> {
-        std::iter::from_fn(|| self.events.try_recv().ok()).map(|told| told.event.reason).collect()
+        std::iter::from_fn(|| self.events.try_recv().ok())
+            .map(|told| told.event.reason.as_str())
+            .collect()
     }
 
     /// Sends a command and waits for its answer; earlier observations stay to be read.

@@ -1,6 +1,7 @@
 //! The nouns that all actors share: workloads, profiles, pod states, reports.
 
 mod confidential;
+mod event;
 mod identifiers;
 mod observed;
 mod profile;
@@ -9,6 +10,7 @@ mod reported;
 mod specification;
 
 pub use confidential::Confidential;
+pub use event::{Event, EventKind, EventReason};
 pub use identifiers::{
     ConditionName, DeviceId, ExecutorKind, MetricName, ProfileName, WorkloadId, WorkloadName,
 };
@@ -16,8 +18,8 @@ pub use observed::{ContainerEnd, CurrentState, Limits, ObservedPod};
 pub use profile::{Profile, ProfileCondition, ProfileVerdicts, Sample, Verdict, Verdicts};
 pub(crate) use pull_policy::PullPolicy;
 pub use reported::{
-    Event, EventKind, JobReport, NeededProfile, NextStart, RuntimeReport, RuntimeState,
-    TargetState, WorkloadReport, WorkloadStatus,
+    JobReport, NeededProfile, NextStart, RuntimeReport, RuntimeState, TargetState, WorkloadReport,
+    WorkloadStatus,
 };
 pub use specification::{
     ConditionRef, ConfigMap, Configuration, ProfileRef, RegistryCredentials, RejectedWorkload,

@@ -147,28 +147,3 @@ pub struct RuntimeReport {
     /// Whether a configured workload needs it.
     pub is_needed: bool,
 }
-
-/// Severity of an [`Event`], in Kubernetes' terms.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum EventKind {
-    /// Something happened as it should.
-    Normal,
-    /// Something needs attention.
-    Warn,
-}
-
-/// Something that happened once and that the control plane and people should know.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Event {
-    /// Severity.
-    pub kind: EventKind,
-    /// A short word in camel case, `ImagePullFailed`.
-    pub reason: &'static str,
-    /// The workload that it is about.
-    pub workload: Option<WorkloadName>,
-    /// What happened, in plain words; at most 1,024 characters reach the control plane.
-    pub message: String,
-    /// When, by the wall clock.
-    pub at: DateTime<Utc>,
-}

@@ -92,7 +92,7 @@ impl Agent {
 
     /// Returns how often it recorded an event until now.
     pub(crate) fn recorded(&self, reason: &str) -> usize {
-        self.peer.events.borrow().iter().filter(|event| event.reason == reason).count()
+        self.peer.events.borrow().iter().filter(|event| event.reason.as_str() == reason).count()
     }
 
     /// Returns the status of a workload by its last report.
@@ -139,8 +139,8 @@ impl Agent {
         eventually(&format!("{reason} {words}"), async || {
             let events = self.peer.events.borrow();
             let mut events = events.iter();
-            let event =
-                events.find(|event| event.reason == reason && event.message.contains(words));
+            let event = events
+                .find(|event| event.reason.as_str() == reason && event.message.contains(words));
             event.map(|event| event.message.clone())
         })
         .await

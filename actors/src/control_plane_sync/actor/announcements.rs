@@ -17,7 +17,7 @@ use crate::control_plane_sync::identity_error::described;
 use crate::control_plane_sync::membership::Membership;
 use crate::control_plane_sync::source::{Restored, Source};
 use crate::messages::{ProfilesConfigured, WorkloadsConfigured, tell};
-use crate::workload::{Event, EventKind, Profile};
+use crate::workload::{Event, EventReason, Profile};
 
 /// Time for writing a configuration; past it the agent works on without.
 const STORE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -42,7 +42,7 @@ impl ControlPlaneSync {
         self.desired = Desired::restored(restored.configuration, restored.is_outdated)
             .after(restored.former.map(|former| former.workloads).unwrap_or_default());
         for problem in restored.problems {
-            self.report(EventKind::Warn, "StoredConfigurationDamaged", problem);
+            self.report(EventReason::StoredConfigurationDamaged, problem);
         }
     }
 
@@ -56,7 +56,7 @@ impl ControlPlaneSync {
                 let (membership, findings) = Membership::begin(identity, fastrand::f64());
                 self.membership = Some(membership);
                 for finding in findings {
-                    self.report(EventKind::Warn, "IdentityNeedsAttention", finding);
+                    self.report(EventReason::IdentityNeedsAttention, finding);
                 }
                 self.now(Errand::Enrolment, ctx);
                 self.ask_all(ctx);
@@ -108,7 +108,7 @@ impl ControlPlaneSync {
         self.keeping = if saved.is_ok() { Keeping::Idle } else { Keeping::Missing };
         // Once for each disk that refuses, not once a period.
         if let (Err(error), false) = (saved, was_missing) {
-            self.report(EventKind::Warn, "ConfigurationNotStored", error);
+            self.report(EventReason::ConfigurationNotStored, error);
         }
         if is_outdated {
             self.keep_and_publish(ctx);
@@ -147,10 +147,12 @@ impl ControlPlaneSync {
 
     pub(super) fn announce(&mut self, notice: Notice) {
         let (reason, text) = match notice {
-            Notice::RegistrationForbidden => ("RegistrationForbidden", REGISTERED_BEFORE),
-            Notice::MadeByHand => ("DeviceNotEnrolled", MADE_BY_HAND),
+            Notice::RegistrationForbidden => {
+                (EventReason::RegistrationForbidden, REGISTERED_BEFORE)
+            }
+            Notice::MadeByHand => (EventReason::DeviceNotEnrolled, MADE_BY_HAND),
             Notice::IdentityRefused => (
-                "IdentityRefused",
+                EventReason::IdentityRefused,
                 "the control plane no longer accepts the device's certificate: \
                  the registration certificate is tried instead",
             ),
@@ -183,7 +185,7 @@ impl ControlPlaneSync {
                 told.split_once(": ").is_some_and(|(_, advice)| text.ends_with(advice))
             };
             if !self.troubles.values().any(is_told) {
-                self.report(EventKind::Warn, "ControlPlaneWithholds", text);
+                self.report(EventReason::ControlPlaneWithholds, text);
             }
         }
     }
@@ -194,7 +196,7 @@ impl ControlPlaneSync {
         self.withheld.unable(call, message.clone(), self.clock.now().monotonic);
         if self.unusable.as_ref() != Some(&message) {
             self.unusable = Some(message.clone());
-            self.report(EventKind::Warn, "IdentityUnusable", message);
+            self.report(EventReason::IdentityUnusable, message);
         }
     }
 
@@ -203,27 +205,21 @@ impl ControlPlaneSync {
         let problems = self.source.configurations().problems();
         let known = std::mem::replace(&mut self.problems, problems.clone());
         for problem in problems.into_iter().filter(|problem| !known.contains(problem)) {
-            self.report(EventKind::Warn, "ManifestRefused", problem);
+            self.report(EventReason::ManifestRefused, problem);
         }
     }
 
     /// Reports what stands in the way of an errand, once for each change.
-    pub(super) fn trouble(&mut self, errand: Errand, reason: &'static str, message: String) {
+    pub(super) fn trouble(&mut self, errand: Errand, reason: EventReason, message: String) {
         let key = format!("{reason}: {message}");
         if self.troubles.get(&errand) != Some(&key) {
             self.troubles.insert(errand, key);
-            self.report(EventKind::Warn, reason, message);
+            self.report(reason, message);
         }
     }
 
-    pub(super) fn report(&mut self, kind: EventKind, reason: &'static str, message: String) {
-        warn!(reason, error = %message, "control plane trouble recorded");
-        self.status.record(Event {
-            kind,
-            reason,
-            workload: None,
-            message,
-            at: self.clock.now().wall,
-        });
+    pub(super) fn report(&mut self, reason: EventReason, message: String) {
+        warn!(reason = reason.as_str(), error = %message, "control plane trouble recorded");
+        self.status.record(Event::new(reason, None, message, self.clock.now().wall));
     }
 }

@@ -14,7 +14,7 @@ use crate::control_plane_sync::errands::Errand;
 use crate::control_plane_sync::identity_error::described;
 use crate::control_plane_sync::membership::{Progress, Shown};
 use crate::control_plane_sync::source::Source;
-use crate::workload::EventKind;
+use crate::workload::EventReason;
 
 impl ControlPlaneSync {
     pub(super) fn pursue_membership(&mut self, ctx: &mut Context<Self>) {
@@ -78,7 +78,7 @@ impl ControlPlaneSync {
                         membership.enrolment.wait(now, random);
                         let message = described(&error);
                         self.withheld.unable(Call::Registration, message.clone(), now.monotonic);
-                        self.trouble(Errand::Enrolment, "IdentityUnusable", message);
+                        self.trouble(Errand::Enrolment, EventReason::IdentityUnusable, message);
                     }
                 }
             }
@@ -114,7 +114,7 @@ impl ControlPlaneSync {
         self.desired.clear();
         self.keep_and_publish(ctx);
         let text = "the control plane has deleted this device: its workloads are removed, and it enrols again";
-        self.report(EventKind::Warn, "DeviceDeleted", text.to_owned());
+        self.report(EventReason::DeviceDeleted, text.to_owned());
         let (Source::Server { identity, .. }, Some(membership)) =
             (&self.source, &mut self.membership)
         else {
@@ -122,7 +122,7 @@ impl ControlPlaneSync {
         };
         membership.enrolment.expelled(now, fastrand::f64());
         if let Err(error) = membership.forget(identity) {
-            self.trouble(Errand::Enrolment, "IdentityUnusable", described(&error));
+            self.trouble(Errand::Enrolment, EventReason::IdentityUnusable, described(&error));
         }
     }
 
@@ -175,7 +175,7 @@ impl ControlPlaneSync {
             return;
         };
         if let Err(error) = membership.accepted(identity) {
-            self.trouble(Errand::Enrolment, "IdentityUnusable", described(&error));
+            self.trouble(Errand::Enrolment, EventReason::IdentityUnusable, described(&error));
         }
     }
 }

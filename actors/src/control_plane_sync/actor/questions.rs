@@ -8,7 +8,7 @@ use crate::control_plane_sync::control_plane_error::{Call, ControlPlaneError};
 use crate::control_plane_sync::desired::Adoption;
 use crate::control_plane_sync::errands::Errand;
 use crate::control_plane_sync::source::Source;
-use crate::workload::Configuration;
+use crate::workload::{Configuration, EventReason};
 
 impl ControlPlaneSync {
     pub(super) fn fetch(&mut self, ctx: &mut Context<Self>) {
@@ -44,7 +44,11 @@ impl ControlPlaneSync {
             }
             Err(error) => {
                 if let ControlPlaneError::Undecodable { .. } = error {
-                    self.trouble(Errand::Configuration, "ConfigurationRefused", error.to_string());
+                    self.trouble(
+                        Errand::Configuration,
+                        EventReason::ConfigurationRefused,
+                        error.to_string(),
+                    );
                 }
                 self.again(Errand::Configuration, false, ctx);
             }

@@ -141,7 +141,7 @@ fn event(event: &Event) -> EventContent<'_> {
             EventKind::Normal => "info",
             EventKind::Warn => "warn",
         },
-        reason: event.reason,
+        reason: event.reason.as_str(),
         message,
     }
 }

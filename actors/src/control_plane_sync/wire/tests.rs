@@ -10,8 +10,8 @@ use super::fixtures::exchange;
 use super::*;
 use crate::control_plane_sync::hardware::Hardware;
 use crate::workload::{
-    Configuration, Event, EventKind, ExecutorKind, JobReport, RestartPolicy, RetryPolicy, Workload,
-    WorkloadName, WorkloadStatus,
+    Configuration, Event, EventReason, ExecutorKind, JobReport, RestartPolicy, RetryPolicy,
+    Workload, WorkloadName, WorkloadStatus,
 };
 
 fn configuration(body: &[u8], device: &DeviceId) -> Result<Configuration, WireError> {
@@ -350,8 +350,8 @@ fn job(name: &str, status: WorkloadStatus) -> JobReport {
     }
 }
 
-fn happened(kind: EventKind, message: &str) -> Event {
-    Event { kind, reason: "Crash", workload: None, message: message.into(), at: moment() }
+fn happened(reason: EventReason, message: &str) -> Event {
+    Event::new(reason, None, message.into(), moment())
 }
 
 #[test]
@@ -365,11 +365,14 @@ fn a_heartbeat_is_written_as_recorded() {
             status: AgentStatus::Up,
             version: Some("1"),
             jobs: &[job("w1", WorkloadStatus::Running), job("rich", WorkloadStatus::Deploying)],
-            events: &[happened(EventKind::Warn, "exit 1")],
+            events: &[happened(EventReason::WorkloadFailed, "exit 1")],
             hardware: Some(&hardware),
         },
     );
-    assert_eq!(parsed(&body), expected(request));
+    // The agent that was recorded had reasons of its own.
+    let mut recorded = expected(request);
+    recorded["content"]["events"][0]["reason"] = "WorkloadFailed".into();
+    assert_eq!(parsed(&body), recorded);
 }
 
 #[test]
@@ -391,8 +394,10 @@ fn an_empty_heartbeat_has_empty_lists_null_hardware_and_no_upgrade() {
 
 #[test]
 fn an_event_names_its_workload_and_is_cut_where_the_server_would() {
-    let long =
-        Event { workload: Some("web".into()), ..happened(EventKind::Normal, &"ä".repeat(2000)) };
+    let long = Event {
+        workload: Some("web".into()),
+        ..happened(EventReason::WorkloadStarted, &"ä".repeat(2000))
+    };
     let heartbeat = Heartbeat {
         status: AgentStatus::Up,
         version: None,

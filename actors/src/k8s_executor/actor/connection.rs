@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use super::K8sExecutor;
 use crate::k8s_executor::client::{ClusterApi, ClusterError, ClusterEvent};
-use crate::workload::EventKind;
+use crate::workload::EventReason;
 
 /// Changes within this time make one report.
 const COALESCE: Duration = Duration::from_millis(100);
@@ -73,7 +73,7 @@ impl K8sExecutor {
         info!("cluster answered");
         if self.outage.take().is_some() {
             let message = "the cluster answers again".to_owned();
-            self.record(EventKind::Normal, "ClusterReachable", None, message);
+            self.record(EventReason::ClusterReachable, None, message);
         }
     }
 
@@ -81,7 +81,7 @@ impl K8sExecutor {
         let message = error.in_full();
         if self.outage.as_ref() != Some(&message) {
             warn!(error = %message, "cluster was lost");
-            self.record(EventKind::Warn, "ClusterUnreachable", None, message.clone());
+            self.record(EventReason::ClusterUnreachable, None, message.clone());
         }
         self.api = None;
         self.outage = Some(message);

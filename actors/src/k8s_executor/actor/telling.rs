@@ -5,7 +5,7 @@ use tracing::{debug, info};
 use super::super::command::Failed;
 use super::K8sExecutor;
 use crate::messages::{Action, EventRecorded, tell};
-use crate::workload::{Event, EventKind, ExecutorKind, RestartPolicy, Workload, WorkloadName};
+use crate::workload::{Event, EventReason, ExecutorKind, RestartPolicy, Workload, WorkloadName};
 
 impl K8sExecutor {
     /// Says once, of what the cluster has taken, that it restarts a pod against its specification's wish.
@@ -18,17 +18,16 @@ impl K8sExecutor {
         let message = "restartPolicy is ignored: a k8s workload is a Deployment, whose pods the \
             cluster always restarts";
         let name = Some(workload.name.clone());
-        self.record(EventKind::Warn, "RestartPolicyIgnored", name, message.into());
+        self.record(EventReason::RestartPolicyIgnored, name, message.into());
     }
 
     pub(super) fn record(
         &self,
-        kind: EventKind,
-        reason: &'static str,
+        reason: EventReason,
         workload: Option<WorkloadName>,
         message: String,
     ) {
-        let event = Event { kind, reason, workload, message, at: self.deps.clock.now().wall };
+        let event = Event::new(reason, workload, message, self.deps.clock.now().wall);
         tell(&self.deps.events, EventRecorded { event });
     }
 }

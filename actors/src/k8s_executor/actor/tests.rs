@@ -71,7 +71,7 @@ impl Handler<EventRecorded> for Peer {
     type Result = ();
 
     fn handle(&mut self, message: EventRecorded, _: &mut Self::Context) {
-        let said = Said::Event(message.event.reason);
+        let said = Said::Event(message.event.reason.as_str());
         self.said.borrow_mut().push(said);
     }
 }

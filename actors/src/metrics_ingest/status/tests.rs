@@ -7,7 +7,7 @@ use crate::clock::Monotonic;
 use crate::messages::{CallError, ConditionReport, MetricReport};
 use crate::testing::status_table::{faults, missing};
 use crate::workload::{
-    Event, EventKind, ExecutorKind, JobReport, Limits, NeededProfile, NextStart, RuntimeReport,
+    Event, EventReason, ExecutorKind, JobReport, Limits, NeededProfile, NextStart, RuntimeReport,
     TargetState, Verdict, WorkloadReport, WorkloadStatus,
 };
 
@@ -51,13 +51,12 @@ fn control_plane() -> ControlPlaneReport {
             ActorReport { health: restarting, since: at(89), failures: 3 },
         )]
         .into(),
-        events: vec![Event {
-            kind: EventKind::Warn,
-            reason: "WorkloadFailed",
-            workload: Some("web".into()),
-            message: "it failed".to_owned(),
-            at: at(70),
-        }],
+        events: vec![Event::new(
+            EventReason::WorkloadFailed,
+            Some("web".into()),
+            "it failed".to_owned(),
+            at(70),
+        )],
     }
 }
 

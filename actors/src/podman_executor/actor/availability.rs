@@ -6,7 +6,7 @@ use super::{Availability, OBSERVATION_PERIOD, PodmanExecutor};
 use crate::clock::Monotonic;
 use crate::messages::{RuntimeUnavailable, WorkloadsObserved, tell};
 use crate::podman_executor::api::PodmanError;
-use crate::workload::EventKind;
+use crate::workload::EventReason;
 
 impl PodmanExecutor {
     pub(super) fn available(&mut self) {
@@ -17,7 +17,7 @@ impl PodmanExecutor {
             Availability::Unavailable { .. } => {
                 info!(executor = %self.deps.kind, "runtime answered again");
                 let message = format!("{} answers again", self.deps.kind);
-                self.record(EventKind::Normal, "RuntimeAvailable", None, message);
+                self.record(EventReason::RuntimeAvailable, None, message);
             }
         }
     }
@@ -31,12 +31,12 @@ impl PodmanExecutor {
             match &slow {
                 Some(message) => {
                     warn!(executor = %self.deps.kind, detail = message, "runtime was too slow");
-                    self.record(EventKind::Warn, "RuntimeSlow", None, message.clone());
+                    self.record(EventReason::RuntimeSlow, None, message.clone());
                 }
                 None => {
                     info!(executor = %self.deps.kind, "runtime was quick again");
                     let message = format!("{} answers in time again", self.deps.kind);
-                    self.record(EventKind::Normal, "RuntimeAvailable", None, message);
+                    self.record(EventReason::RuntimeAvailable, None, message);
                 }
             }
         }
@@ -61,7 +61,7 @@ impl PodmanExecutor {
         };
         if logged_at.is_none() {
             warn!(executor = %self.deps.kind, error = message, "runtime did not answer");
-            self.record(EventKind::Warn, "RuntimeUnavailable", None, message.clone());
+            self.record(EventReason::RuntimeUnavailable, None, message.clone());
         }
         self.availability = Availability::Unavailable {
             message: message.clone(),

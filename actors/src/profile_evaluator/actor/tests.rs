@@ -230,7 +230,7 @@ fn what_cannot_be_evaluated_is_an_event_once_per_change() {
         }
         let event = scene.events.take();
         assert_eq!(event.len(), 1);
-        assert_eq!(event[0].event.kind, EventKind::Warn);
+        assert_eq!(event[0].event.reason, EventReason::ConditionFailed);
         assert_eq!(
             event[0].event.message,
             "condition bad of profile p does not count: column 3: found `=`, expected `==`, `!=`, `<`, `<=`, `>` or `>=`"

@@ -1,7 +1,7 @@
 //! A changed specification that does not start gives way to the one before it.
 
 use super::*;
-use crate::workload::WorkloadId;
+use crate::workload::{EventReason, WorkloadId};
 
 /// A world whose workload ran well and was given a specification that cannot start.
 fn world_with_a_bad_successor(failures: usize) -> World {
@@ -36,7 +36,7 @@ fn gap_between_the_old_pod_and_the_new_one_is_measured_and_told() {
         world.answer();
     }
     let told = world.jobs.take_events().pop().unwrap();
-    assert_eq!(told.reason, "WorkloadStarted");
+    assert_eq!(told.reason, EventReason::WorkloadStarted);
     let expected = format!("pod {} started, 1234 ms after its predecessor ended", new.id);
     assert_eq!(told.message, expected);
 }
