@@ -1,6 +1,9 @@
-//! Whether and when a workload runs by the clock. Pure.
+//! The cron schedule of a workload: none, valid or invalid. Pure.
 
-use super::cron::CronTicks;
+use super::cron::{CronSchedule, CronTicks};
+use super::notices::Notices;
+use crate::clock::Moment;
+use crate::workload::{EventReason, ExecutorKind, Workload};
 
 /// When a workload runs by the clock.
 #[derive(Debug)]
@@ -14,6 +17,31 @@ pub(crate) enum Cron {
 }
 
 impl Cron {
+    /// Parses the cron expression of a workload; what is wrong with it is an event.
+    pub(super) fn of(workload: &Workload, now: Moment, notices: &mut Notices) -> Self {
+        let Some(text) = workload.cron.as_deref() else {
+            return Self::None;
+        };
+        if workload.executor == ExecutorKind::K8s {
+            let message = "cron is ignored for k8s workloads".to_owned();
+            notices.add(EventReason::CronIgnored, &workload.name, message);
+            return Self::None;
+        }
+        match CronSchedule::parse(text) {
+            Ok(schedule) => {
+                if let Some(warning) = schedule.warning() {
+                    notices.add(EventReason::CronUnusual, &workload.name, warning.to_owned());
+                }
+                Self::Ticks(CronTicks::new(schedule, now))
+            }
+            Err(error) => {
+                let message = format!("cron {text:?} cannot be read: {error}");
+                notices.add(EventReason::CronInvalid, &workload.name, message.clone());
+                Self::Invalid(message)
+            }
+        }
+    }
+
     pub(crate) fn is_some(&self) -> bool {
         !matches!(self, Self::None)
     }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::agenda::Agenda;
 use super::clock_trust::ClockTrust;
 use super::clockwork::Cron;
-use super::cron::{CronSchedule, CronTicks};
 use super::dependencies::Dependencies;
 use super::eligibility::verdicts_differ;
 use super::halt::Ending;
@@ -133,7 +132,7 @@ impl Jobs {
         if let Some(way_out) = self.settings.unconfigured.get(&workload.executor) {
             self.notices.add(EventReason::RuntimeNotConfigured, name, way_out.clone());
         }
-        let cron = self.cron_of(workload, now);
+        let cron = Cron::of(workload, now, &mut self.notices);
         let (retry, seed) = (self.settings.retry, self.random.u64(..));
         let job = self.job(name);
         let is_new = job.desired.is_none();
@@ -157,11 +156,8 @@ impl Jobs {
             self.notices.add(EventReason::DependencyCircle, name, message);
         }
         for (name, what) in new.unknown() {
-            self.notices.add(
-                EventReason::DependencyUnknown,
-                name,
-                format!("it waits for {what}: ignored"),
-            );
+            let message = format!("it waits for {what}: ignored");
+            self.notices.add(EventReason::DependencyUnknown, name, message);
         }
         self.dependencies = new;
         for name in self.jobs.keys() {
@@ -180,30 +176,6 @@ impl Jobs {
             }
             job
         })
-    }
-
-    fn cron_of(&mut self, workload: &Workload, now: Moment) -> Cron {
-        let Some(text) = workload.cron.as_deref() else {
-            return Cron::None;
-        };
-        if workload.executor == ExecutorKind::K8s {
-            let message = "cron is ignored for k8s workloads".to_owned();
-            self.notices.add(EventReason::CronIgnored, &workload.name, message);
-            return Cron::None;
-        }
-        match CronSchedule::parse(text) {
-            Ok(schedule) => {
-                if let Some(warning) = schedule.warning() {
-                    self.notices.add(EventReason::CronUnusual, &workload.name, warning.to_owned());
-                }
-                Cron::Ticks(CronTicks::new(schedule, now))
-            }
-            Err(error) => {
-                let message = format!("cron {text:?} cannot be read: {error}");
-                self.notices.add(EventReason::CronInvalid, &workload.name, message.clone());
-                Cron::Invalid(message)
-            }
-        }
     }
 
     /// Pods of ours that no configuration wants get a job that removes them, but only once a
