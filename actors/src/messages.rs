@@ -184,18 +184,56 @@ pub enum Action {
     },
 }
 
+/// An [`Action`] without its data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ActionKind {
+    /// [`Action::Pull`].
+    Pull,
+    /// [`Action::Start`].
+    Start,
+    /// [`Action::Limit`].
+    Limit,
+    /// [`Action::Stop`].
+    Stop,
+    /// [`Action::Suspend`].
+    Suspend,
+    /// [`Action::Halt`].
+    Halt,
+}
+
+impl ActionKind {
+    /// Returns the name used in logs, metrics and on the status page.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pull => "pull",
+            Self::Start => "start",
+            Self::Limit => "limit",
+            Self::Stop => "stop",
+            Self::Suspend => "suspend",
+            Self::Halt => "halt",
+        }
+    }
+}
+
 impl Action {
-    /// Returns the word used in logs.
+    /// Returns its kind.
+    #[must_use]
+    pub const fn kind(&self) -> ActionKind {
+        match self {
+            Self::Pull { .. } => ActionKind::Pull,
+            Self::Start { .. } => ActionKind::Start,
+            Self::Limit { .. } => ActionKind::Limit,
+            Self::Stop { .. } => ActionKind::Stop,
+            Self::Suspend { .. } => ActionKind::Suspend,
+            Self::Halt { .. } => ActionKind::Halt,
+        }
+    }
+
+    /// Returns the name of its kind.
     #[must_use]
     pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Pull { .. } => "pull",
-            Self::Start { .. } => "start",
-            Self::Limit { .. } => "limit",
-            Self::Stop { .. } => "stop",
-            Self::Suspend { .. } => "suspend",
-            Self::Halt { .. } => "halt",
-        }
+        self.kind().as_str()
     }
 
     /// Returns the id of the pod that the action is about.

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::job::Job;
 use super::jobs::Jobs;
-use super::run::{Doing, Run};
+use super::run::Run;
 use super::runtimes::{Runtime, Runtimes};
 use super::tally::Tally;
 use crate::clock::Moment;
@@ -53,7 +53,7 @@ fn accepted(report: JobReport, job: &Job, since: DateTime<Utc>) -> WorkloadRepor
     WorkloadReport {
         target: Some(job.target),
         pod: pod.map(|pod| pod.state.as_str()),
-        command: job.in_flight.as_ref().map(|flight| command(flight.doing)),
+        command: job.in_flight.as_ref().map(|flight| flight.kind.as_str()),
         since,
         started_at: pod.and_then(|pod| pod.started_at),
         next_start_by: report.next_start.map(|_| next_start_by(job)),
@@ -85,16 +85,6 @@ fn next_start_by(job: &Job) -> NextStart {
     match (job.target, &job.run) {
         (TargetState::Running, Run::Waiting { .. }) => NextStart::Retry,
         (TargetState::Running | TargetState::Inactive | TargetState::Removed, _) => NextStart::Cron,
-    }
-}
-
-const fn command(doing: Doing) -> &'static str {
-    match doing {
-        Doing::Pulling => "pull",
-        Doing::Starting => "start",
-        Doing::Limiting => "limit",
-        Doing::Stopping => "stop",
-        Doing::Suspending => "suspend",
     }
 }
 

@@ -1,17 +1,13 @@
 //! Ending all pods because the machine goes down: those first for which others do not wait. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use super::job::Job;
 use super::jobs::Jobs;
 use super::run::PodKey;
 use crate::clock::{Moment, Monotonic};
-use crate::messages::{Action, CommandId, ExecutorCommand};
+use crate::messages::{Action, ActionKind, CommandId, ExecutorCommand};
 use crate::workload::{CurrentState, ExecutorKind, ObservedPod, WorkloadName};
-
-/// A pod is waited for so much longer than its grace period.
-const HALT_MARGIN: Duration = Duration::from_secs(10);
 
 /// What the agent ends before itself.
 #[derive(Debug, Default)]
@@ -71,10 +67,9 @@ impl Jobs {
             }
             let Some(job) = self.jobs.get(*name) else { continue };
             for pod in pods.iter().filter(|pod| !self.ending.is_ending(pod)) {
-                let (id, grace) = (pod.id.clone(), job.grace(&pod.id));
-                let deadline = now.monotonic + grace + HALT_MARGIN;
-                let action = Action::Halt { id, workload: job.name.clone(), grace };
-                commands.push(((*pod).clone(), deadline, action));
+                let deadline = now.monotonic + job.time_for(ActionKind::Halt, pod);
+                let action = job.action(ActionKind::Halt, pod);
+                commands.extend(action.map(|action| ((*pod).clone(), deadline, action)));
             }
         }
         let left = live.len();

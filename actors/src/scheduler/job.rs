@@ -11,9 +11,10 @@ use super::clockwork::Cron;
 use super::images::Images;
 use super::retry::Retry;
 use super::rollback::Rollback;
-use super::run::{Doing, InFlight, PodKey, Run};
+use super::run::{InFlight, PodKey, Run};
 use super::upkeep::Upkeep;
 use crate::clock::{Moment, Monotonic};
+use crate::messages::ActionKind;
 use crate::workload::{
     CurrentState, Limits, ObservedPod, RetryPolicy, TargetState, Workload, WorkloadId, WorkloadName,
 };
@@ -198,7 +199,7 @@ impl Job {
 
     /// A pull changes no pod, so nobody has to wait for one that is no longer wanted.
     pub(super) fn give_up_pull(&mut self) {
-        let pull = self.in_flight.take_if(|flight| flight.doing == Doing::Pulling);
+        let pull = self.in_flight.take_if(|flight| flight.kind == ActionKind::Pull);
         if let Some(pull) = pull {
             self.images.leave_behind(pull);
         }

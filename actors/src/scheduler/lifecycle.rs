@@ -6,8 +6,9 @@ use super::clock_trust::ClockTrust;
 use super::cron::is_set;
 use super::job::Job;
 use super::notices::Notices;
-use super::run::{Doing, InFlight, Run};
+use super::run::{InFlight, Run};
 use crate::clock::Moment;
+use crate::messages::ActionKind;
 use crate::workload::{ContainerEnd, CurrentState, EventReason, RestartPolicy, TargetState};
 
 /// What is waited for while the wall clock reads a year before 2020.
@@ -44,7 +45,8 @@ impl Job {
 
     /// Notes a cron tick.
     fn cron_due(&mut self, notices: &mut Notices) {
-        let starts = |flight: &InFlight| matches!(flight.doing, Doing::Pulling | Doing::Starting);
+        let starts =
+            |flight: &InFlight| matches!(flight.kind, ActionKind::Pull | ActionKind::Start);
         if self.is_alive() || self.in_flight.as_ref().is_some_and(starts) {
             notices.add(
                 EventReason::CronSkipped,
@@ -225,11 +227,11 @@ impl Job {
 
     /// Notes that a command was sent.
     pub(crate) fn sent(&mut self, flight: InFlight, now: Moment) {
-        self.upkeep.sent(flight.doing, now);
-        if flight.doing == Doing::Starting && self.ever_ran {
+        self.upkeep.sent(flight.kind, now);
+        if flight.kind == ActionKind::Start && self.ever_ran {
             self.restarts = self.restarts.saturating_add(1);
         }
-        if flight.doing == Doing::Starting
+        if flight.kind == ActionKind::Start
             && self.effective().is_some_and(|workload| workload.has_moving_image())
         {
             self.images.ask_again(&flight.pod);

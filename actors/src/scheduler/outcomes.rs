@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::job::{Job, key_of};
 use super::notices::Notices;
-use super::run::{Doing, InFlight, Run};
+use super::run::{InFlight, Run};
 use crate::clock::Moment;
-use crate::messages::{CommandError, CommandId};
+use crate::messages::{ActionKind, CommandError, CommandId};
 use crate::workload::{CurrentState, EventReason, ObservedPod, TargetState};
 
 /// Wait after a command that failed for no fault of the workload.
@@ -52,24 +52,26 @@ impl Job {
 
     /// Returns whether a command was meant for a pod that is no longer wanted, not to stop it.
     fn is_outlived(&self, flight: &InFlight) -> bool {
-        match flight.doing {
-            Doing::Pulling | Doing::Starting | Doing::Limiting => {
+        match flight.kind {
+            ActionKind::Pull | ActionKind::Start | ActionKind::Limit => {
                 self.wanted().as_ref() != Some(&flight.pod)
             }
-            Doing::Stopping | Doing::Suspending => false,
+            ActionKind::Stop | ActionKind::Suspend | ActionKind::Halt => false,
         }
     }
 
     fn succeeded(&mut self, flight: &InFlight, now: Moment, notices: &mut Notices) {
-        match flight.doing {
-            Doing::Pulling => self.images.came(&flight.pod),
-            Doing::Starting => self.pod_started(flight, now, notices),
-            Doing::Limiting => self.limited(flight, None, notices),
-            Doing::Stopping => {
+        match flight.kind {
+            ActionKind::Pull => self.images.came(&flight.pod),
+            ActionKind::Start => self.pod_started(flight, now, notices),
+            ActionKind::Limit => self.limited(flight, None, notices),
+            // `Ending` takes its answers.
+            ActionKind::Halt => {}
+            ActionKind::Stop => {
                 self.pods.remove(&flight.pod);
                 self.pod_stopped(flight, now, notices);
             }
-            Doing::Suspending => {
+            ActionKind::Suspend => {
                 self.pods.entry(flight.pod.clone()).and_modify(|pod| {
                     pod.state = CurrentState::Suspended;
                 });
@@ -85,15 +87,15 @@ impl Job {
         now: Moment,
         notices: &mut Notices,
     ) {
-        if matches!(flight.doing, Doing::Pulling | Doing::Starting) {
+        if matches!(flight.kind, ActionKind::Pull | ActionKind::Start) {
             self.is_damaged = matches!(error, CommandError::Damaged { .. });
         }
-        match flight.doing {
-            Doing::Pulling => {
+        match flight.kind {
+            ActionKind::Pull => {
                 self.images.failed(&flight.pod);
                 self.run_failed(error.to_string(), now, notices);
             }
-            Doing::Starting => {
+            ActionKind::Start => {
                 // It may be for the want of an image that somebody else removed.
                 self.images.ask_again(&flight.pod);
                 self.run_failed(error.to_string(), now, notices);
@@ -101,8 +103,10 @@ impl Job {
                     self.roll_back(notices);
                 }
             }
-            Doing::Limiting => self.limited(flight, Some(error), notices),
-            Doing::Stopping | Doing::Suspending => self.stop_failed(error, now, notices),
+            ActionKind::Limit => self.limited(flight, Some(error), notices),
+            ActionKind::Stop | ActionKind::Suspend => self.stop_failed(error, now, notices),
+            // `Ending` takes its answers.
+            ActionKind::Halt => {}
         }
     }
 
@@ -184,8 +188,8 @@ impl Job {
             notices.add(EventReason::RuntimeFailed, &self.name, error.to_string());
         }
         self.failure = Some(error.to_string());
-        self.upkeep.not_written(flight.doing);
-        if flight.doing == Doing::Starting {
+        self.upkeep.not_written(flight.kind);
+        if flight.kind == ActionKind::Start {
             let (id, workload) = (flight.pod.id.clone(), self.name.clone());
             let state = CurrentState::Unknown;
             let pod = ObservedPod {

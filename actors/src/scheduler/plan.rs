@@ -28,9 +28,10 @@
 use std::time::Duration;
 
 use super::job::Job;
-use super::run::{Doing, PodKey, Run};
+use super::run::{PodKey, Run};
 use super::runtimes::Runtimes;
 use crate::clock::{Moment, Monotonic};
+use crate::messages::ActionKind;
 use crate::workload::{CurrentState, ExecutorKind, TargetState};
 
 /// An agent that just started waits so long to hear which pods the other podman has: a workload
@@ -40,16 +41,8 @@ const HEARING_TIME: Duration = Duration::from_secs(60);
 /// What a job does next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Bring the images.
-    Pull,
-    /// Start the pod of the specification in force.
-    Start,
-    /// Bring the limits in force to the running pod.
-    Limit,
-    /// Stop and remove this pod.
-    Stop(PodKey),
-    /// End this pod and keep what makes it.
-    Suspend(PodKey),
+    /// Have the pod's executor do this.
+    Act(ActionKind, PodKey),
     /// Nothing exists and nothing is wanted: the job ends.
     Forget,
     /// Nothing before this moment, unless something happens.
@@ -59,17 +52,11 @@ pub(crate) enum Step {
 }
 
 impl Step {
-    /// Returns what the step needs a place in the start budget for.
-    pub(super) const fn needs_place(&self) -> Option<Doing> {
+    /// Returns what is to be done, if anything.
+    pub(super) const fn action(&self) -> Option<ActionKind> {
         match self {
-            Self::Pull => Some(Doing::Pulling),
-            Self::Start => Some(Doing::Starting),
-            Self::Limit
-            | Self::Stop(_)
-            | Self::Suspend(_)
-            | Self::Forget
-            | Self::WaitUntil(_)
-            | Self::Settled => None,
+            Self::Act(kind, _) => Some(*kind),
+            Self::Forget | Self::WaitUntil(_) | Self::Settled => None,
         }
     }
 }
@@ -122,9 +109,13 @@ fn deactivate(job: &Job, runtimes: &Runtimes, now: Moment) -> Step {
     match first_available(in_the_way, runtimes) {
         Some(key) if is_own(key) && key.executor.is_cluster() => {
             let at = job.next_suspension();
-            if at > now.monotonic { Step::WaitUntil(at) } else { Step::Suspend(key.clone()) }
+            if at > now.monotonic {
+                Step::WaitUntil(at)
+            } else {
+                Step::Act(ActionKind::Suspend, key.clone())
+            }
         }
-        Some(key) => Step::Stop(key.clone()),
+        Some(key) => Step::Act(ActionKind::Stop, key.clone()),
         None => Step::Settled,
     }
 }
@@ -142,23 +133,23 @@ fn run(job: &Job, runtimes: &Runtimes, now: Moment) -> Step {
     }
     if job.is_kept {
         let runs = job.is_alive() && !matches!(job.run, Run::Waiting { .. });
-        return if runs { keep_up(job, now) } else { Step::Settled };
+        return if runs { keep_up(job, wanted, now) } else { Step::Settled };
     }
     match &job.run {
         Run::Waiting { until } if *until > now.monotonic => return Step::WaitUntil(*until),
-        Run::Waiting { .. } if job.is_alive() => return Step::Stop(wanted),
+        Run::Waiting { .. } if job.is_alive() => return Step::Act(ActionKind::Stop, wanted),
         Run::Finished => return stop_first(older(), runtimes),
         Run::Idle | Run::Started { .. } if job.is_alive() => {
             return if older().next().is_some() {
                 stop_first(older(), runtimes)
             } else {
-                keep_up(job, now)
+                keep_up(job, wanted, now)
             };
         }
         Run::Idle | Run::Started { .. } | Run::Waiting { .. } => {}
     }
     if !job.images.are_here(&wanted) {
-        return Step::Pull;
+        return Step::Act(ActionKind::Pull, wanted);
     }
     if job.waits_for.is_some() && !job.ever_ran {
         return Step::Settled;
@@ -168,24 +159,25 @@ fn run(job: &Job, runtimes: &Runtimes, now: Moment) -> Step {
         return Step::WaitUntil(Monotonic::from_start(HEARING_TIME));
     }
     if older().next().is_none() {
-        return Step::Start;
+        return Step::Act(ActionKind::Start, wanted);
     }
     // An older pod whose runtime is silent may still run: two of one workload never do.
     stop_first(older(), runtimes)
 }
 
 /// Brings what differs to a pod that runs, when that is due.
-fn keep_up(job: &Job, now: Moment) -> Step {
+fn keep_up(job: &Job, pod: PodKey, now: Moment) -> Step {
     match job.next_limit() {
         Some(at) if at > now.monotonic => Step::WaitUntil(at),
-        Some(_) => Step::Limit,
+        Some(_) => Step::Act(ActionKind::Limit, pod),
         None => Step::Settled,
     }
 }
 
 /// Stops the first of `pods` whose runtime is there.
 fn stop_first<'a>(pods: impl Iterator<Item = &'a PodKey>, runtimes: &Runtimes) -> Step {
-    first_available(pods, runtimes).map_or(Step::Settled, |key| Step::Stop(key.clone()))
+    first_available(pods, runtimes)
+        .map_or(Step::Settled, |key| Step::Act(ActionKind::Stop, key.clone()))
 }
 
 /// Returns the first of `pods` whose runtime is there.

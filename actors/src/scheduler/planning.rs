@@ -12,10 +12,10 @@ use super::job::Job;
 use super::jobs::Jobs;
 use super::notices::Notices;
 use super::plan::{Step, next_step};
-use super::run::{Doing, InFlight, PodKey};
+use super::run::{InFlight, PodKey};
 use super::runtimes::Runtimes;
 use crate::clock::{Moment, Monotonic};
-use crate::messages::{Action, CommandFinished, CommandId, ExecutorCommand};
+use crate::messages::{Action, ActionKind, CommandFinished, CommandId, ExecutorCommand};
 use crate::workload::{ExecutorKind, Verdicts, WorkloadName};
 
 /// Time for the images of one workload to arrive.
@@ -28,6 +28,8 @@ const INIT_DEADLINE: Duration = Duration::from_secs(60 * 60);
 const LIMIT_DEADLINE: Duration = Duration::from_secs(60);
 /// Time for a pod to be stopped and removed, beyond its grace period.
 const STOP_MARGIN: Duration = Duration::from_secs(40);
+/// Time for the containers of a pod to end while the machine goes down, beyond its grace period.
+const HALT_MARGIN: Duration = Duration::from_secs(10);
 /// A job gives a command up so long after its deadline, at which the executor's supervisor acts.
 const GIVE_UP_MARGIN: Duration = Duration::from_secs(5);
 /// A job is planned so often for one event at most: for itself, and for those that it waits for.
@@ -102,11 +104,11 @@ impl Jobs {
             }
         }
         let mut step = next_step(job, &self.runtimes, now);
-        if step == Step::Pull && job.take_up_pull(now) {
+        if step.action() == Some(ActionKind::Pull) && job.take_up_pull(now) {
             step = next_step(job, &self.runtimes, now);
         }
         let runtime = job.wanted().map(|pod| pod.executor);
-        self.budget.wants(name, runtime.zip(step.needs_place()));
+        self.budget.wants(name, runtime.zip(step.action()));
         if step == Step::Forget {
             self.jobs.remove(name);
             self.agenda.plan_at(name, None);
@@ -125,28 +127,21 @@ impl Jobs {
         name: &WorkloadName,
         now: Moment,
     ) -> Option<(ExecutorKind, ExecutorCommand)> {
-        let job = self.jobs.get_mut(name)?;
-        if let Some(doing) = step.needs_place()
-            && !self.budget.admits(name, (job.wanted()?.executor, doing))
-        {
+        let Step::Act(kind, pod) = step else { return None };
+        if !self.budget.admits(name, (pod.executor, *kind)) {
             return None;
         }
-        let (doing, pod, action) = match step {
-            Step::Pull => pull(job)?,
-            Step::Start => start(job)?,
-            Step::Limit => limit(job)?,
-            Step::Stop(pod) => stop(job, pod.clone()),
-            Step::Suspend(pod) => suspend(job, pod.clone()),
-            Step::Forget | Step::WaitUntil(_) | Step::Settled => return None,
-        };
-        let deadline = now.monotonic + job.time_for(doing, &pod);
+        let (kind, pod) = (*kind, pod.clone());
+        let job = self.jobs.get_mut(name)?;
+        let action = job.action(kind, &pod)?;
+        let deadline = now.monotonic + job.time_for(kind, &pod);
         let until = deadline + GIVE_UP_MARGIN;
         let id = CommandId(self.next_command);
         self.next_command += 1;
         let executor = pod.executor;
-        self.budget.spend(id, (executor, doing), until);
+        self.budget.spend(id, (executor, kind), until);
         let (limits, sent_at) = (job.limits, now.monotonic);
-        job.sent(InFlight { command: id, doing, pod, limits, sent_at, until }, now);
+        job.sent(InFlight { command: id, kind, pod, limits, sent_at, until }, now);
         Some((executor, ExecutorCommand { id, deadline, action }))
     }
 
@@ -197,16 +192,32 @@ impl Job {
 }
 
 impl Job {
+    /// Returns the action of that kind on `pod`, as the specification in force has it; `None` when
+    /// it needs a specification and there is none.
+    pub(super) fn action(&self, kind: ActionKind, pod: &PodKey) -> Option<Action> {
+        let workload = || self.effective().map(Arc::clone);
+        let (id, name, grace) = (pod.id.clone(), self.name.clone(), self.grace(&pod.id));
+        Some(match kind {
+            ActionKind::Pull => Action::Pull { workload: workload()? },
+            ActionKind::Start => Action::Start { workload: workload()?, limits: self.limits },
+            ActionKind::Limit => Action::Limit { workload: workload()?, limits: self.limits },
+            ActionKind::Stop => Action::Stop { id, workload: name, grace },
+            ActionKind::Suspend => Action::Suspend { id, workload: name, grace },
+            ActionKind::Halt => Action::Halt { id, workload: name, grace },
+        })
+    }
+
     /// Returns the time for a command to `pod`.
-    fn time_for(&self, doing: Doing, pod: &PodKey) -> Duration {
-        match doing {
-            Doing::Pulling => PULL_DEADLINE,
-            Doing::Starting if self.effective().is_some_and(|it| it.has_init_containers()) => {
+    pub(super) fn time_for(&self, kind: ActionKind, pod: &PodKey) -> Duration {
+        match kind {
+            ActionKind::Pull => PULL_DEADLINE,
+            ActionKind::Start if self.effective().is_some_and(|it| it.has_init_containers()) => {
                 INIT_DEADLINE
             }
-            Doing::Starting => START_DEADLINE,
-            Doing::Limiting => LIMIT_DEADLINE,
-            Doing::Stopping | Doing::Suspending => self.grace(&pod.id) + STOP_MARGIN,
+            ActionKind::Start => START_DEADLINE,
+            ActionKind::Limit => LIMIT_DEADLINE,
+            ActionKind::Stop | ActionKind::Suspend => self.grace(&pod.id) + STOP_MARGIN,
+            ActionKind::Halt => self.grace(&pod.id) + HALT_MARGIN,
         }
     }
 }
@@ -215,13 +226,7 @@ impl Job {
 fn next_look(job: &Job, step: &Step, now: Moment) -> Option<Monotonic> {
     let at_step = match step {
         Step::WaitUntil(at) => Some(*at),
-        Step::Pull
-        | Step::Start
-        | Step::Limit
-        | Step::Stop(_)
-        | Step::Suspend(_)
-        | Step::Forget
-        | Step::Settled => None,
+        Step::Act(..) | Step::Forget | Step::Settled => None,
     };
     let answer_due = job.in_flight.as_ref().map(|flight| flight.until);
     let clock_check = job.cron.has_ticks().then(|| next_cron_check(job.next_tick, now));
@@ -238,31 +243,4 @@ fn next_look(job: &Job, step: &Step, now: Moment) -> Option<Monotonic> {
 fn next_cron_check(next: Option<DateTime<Utc>>, now: Moment) -> Monotonic {
     let until_next = next.and_then(|next| (next - now.wall).to_std().ok());
     now.monotonic + until_next.map_or(CRON_CHECK_PERIOD, |wait| wait.min(CRON_CHECK_PERIOD))
-}
-
-fn pull(job: &Job) -> Option<(Doing, PodKey, Action)> {
-    let workload = Arc::clone(job.effective()?);
-    Some((Doing::Pulling, job.wanted()?, Action::Pull { workload }))
-}
-
-fn start(job: &Job) -> Option<(Doing, PodKey, Action)> {
-    let workload = Arc::clone(job.effective()?);
-    Some((Doing::Starting, job.wanted()?, Action::Start { workload, limits: job.limits }))
-}
-
-fn limit(job: &Job) -> Option<(Doing, PodKey, Action)> {
-    let workload = Arc::clone(job.effective()?);
-    Some((Doing::Limiting, job.wanted()?, Action::Limit { workload, limits: job.limits }))
-}
-
-fn stop(job: &Job, pod: PodKey) -> (Doing, PodKey, Action) {
-    let (id, grace) = (pod.id.clone(), job.grace(&pod.id));
-    let action = Action::Stop { id, workload: job.name.clone(), grace };
-    (Doing::Stopping, pod, action)
-}
-
-fn suspend(job: &Job, pod: PodKey) -> (Doing, PodKey, Action) {
-    let (id, grace) = (pod.id.clone(), job.grace(&pod.id));
-    let action = Action::Suspend { id, workload: job.name.clone(), grace };
-    (Doing::Suspending, pod, action)
 }

@@ -3,9 +3,10 @@
 use chrono::{DateTime, SubsecRound as _, Utc};
 
 use super::job::Job;
-use super::run::{Doing, Run};
+use super::run::Run;
 use super::runtimes::Runtimes;
 use crate::clock::{Moment, Monotonic};
+use crate::messages::ActionKind;
 use crate::workload::{CurrentState, JobReport, TargetState, WorkloadName, WorkloadStatus};
 
 /// Returns the report on a job; none for one that is only being removed.
@@ -97,7 +98,7 @@ fn without_pod(job: &Job) -> (WorkloadStatus, Option<String>) {
                 Run::Waiting { .. } if job.ever_ran => WorkloadStatus::Crashed,
                 Run::Idle | Run::Started { .. } | Run::Waiting { .. } => WorkloadStatus::Deploying,
             };
-            (status, job.failure.clone().or_else(|| doing(job)))
+            (status, job.failure.clone().or_else(|| progress(job)))
         }
     }
 }
@@ -111,13 +112,13 @@ fn why_inactive(job: &Job) -> Option<String> {
     }
 }
 
-fn doing(job: &Job) -> Option<String> {
-    let text = match job.in_flight.as_ref()?.doing {
-        Doing::Pulling => "pulling images",
-        Doing::Starting => "starting the pod",
-        Doing::Limiting => "applying limits",
-        Doing::Stopping => "stopping the previous pod",
-        Doing::Suspending => "stopping the pod",
+fn progress(job: &Job) -> Option<String> {
+    let text = match job.in_flight.as_ref()?.kind {
+        ActionKind::Pull => "pulling images",
+        ActionKind::Start => "starting the pod",
+        ActionKind::Limit => "applying limits",
+        ActionKind::Stop => "stopping the previous pod",
+        ActionKind::Suspend | ActionKind::Halt => "stopping the pod",
     };
     Some(text.to_owned())
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::job::{Job, key_of};
 use super::notices::Notices;
-use super::run::{Doing, Run};
+use super::run::Run;
 use crate::clock::{Moment, Monotonic};
+use crate::messages::ActionKind;
 use crate::workload::{
     ContainerEnd, CurrentState, EventReason, RestartPolicy, TargetState, Workload, WorkloadId,
 };
@@ -151,7 +152,7 @@ impl Job {
             return None;
         }
         match &self.in_flight {
-            Some(flight) if flight.doing == Doing::Pulling => Some(flight.sent_at + PULL_PATIENCE),
+            Some(flight) if flight.kind == ActionKind::Pull => Some(flight.sent_at + PULL_PATIENCE),
             Some(_) => None,
             None => self.images.did_not_come(&self.wanted()?).then_some(now),
         }

@@ -1,7 +1,7 @@
 //! How the runs of a job stand, and the command in flight. Pure.
 
 use crate::clock::Monotonic;
-use crate::messages::CommandId;
+use crate::messages::{ActionKind, CommandId};
 use crate::workload::{ExecutorKind, Limits, WorkloadId};
 
 /// Where a pod is and which specification it runs.
@@ -11,23 +11,11 @@ pub(crate) struct PodKey {
     pub(crate) id: WorkloadId,
 }
 
-/// What a command in flight does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Doing {
-    Pulling,
-    Starting,
-    /// Applying limits to a pod that runs.
-    Limiting,
-    Stopping,
-    /// Ending a pod and keeping what makes it.
-    Suspending,
-}
-
 /// The command in flight.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct InFlight {
     pub(crate) command: CommandId,
-    pub(crate) doing: Doing,
+    pub(crate) kind: ActionKind,
     pub(crate) pod: PodKey,
     /// The limits that it brings about; none for those that touch no limits.
     pub(crate) limits: Limits,

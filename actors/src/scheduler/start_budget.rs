@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::run::Doing;
 use crate::clock::Monotonic;
-use crate::messages::CommandId;
+use crate::messages::{ActionKind, CommandId};
 use crate::workload::{ExecutorKind, WorkloadName};
 
 /// What takes a place: a pull or a start, on this runtime.
-pub(super) type Work = (ExecutorKind, Doing);
+pub(super) type Work = (ExecutorKind, ActionKind);
 
 /// The budget. Pulls and starts have places of their own: a registry that hangs must not keep a
 /// pod from its restart. So has each runtime: a user's podman that hangs must not keep root's pods.
@@ -20,9 +19,9 @@ pub(super) struct StartBudget {
 impl StartBudget {
     /// Returns a budget of `limit` pulls and `limit` starts on each runtime, at least 1 of each.
     pub(super) fn new(limit: usize) -> Self {
-        let works = ExecutorKind::ALL
-            .into_iter()
-            .flat_map(|executor| [Doing::Pulling, Doing::Starting].map(|doing| (executor, doing)));
+        let works = ExecutorKind::ALL.into_iter().flat_map(|executor| {
+            [ActionKind::Pull, ActionKind::Start].map(|kind| (executor, kind))
+        });
         Self { places: works.map(|work| (work, Places::new(limit))).collect() }
     }
 
@@ -125,8 +124,8 @@ impl Places {
 mod tests {
     use super::*;
 
-    const PULL: Work = (ExecutorKind::PodmanRootful, Doing::Pulling);
-    const START: Work = (ExecutorKind::PodmanRootful, Doing::Starting);
+    const PULL: Work = (ExecutorKind::PodmanRootful, ActionKind::Pull);
+    const START: Work = (ExecutorKind::PodmanRootful, ActionKind::Start);
 
     fn names(names: &[WorkloadName]) -> Vec<&str> {
         names.iter().map(WorkloadName::as_str).collect()

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::job::Job;
 use super::notices::Notices;
-use super::run::{Doing, InFlight};
+use super::run::InFlight;
 use crate::clock::{Moment, Monotonic};
-use crate::messages::CommandError;
+use crate::messages::{ActionKind, CommandError};
 use crate::workload::{EventReason, Limits, Workload};
 
 /// A Deployment is written so often at most: each time may restart its pod, and a condition that
@@ -49,23 +49,23 @@ impl Upkeep {
     }
 
     /// Notes that a command is on its way, with the credentials as they are now.
-    pub(super) fn sent(&mut self, doing: Doing, now: Moment) {
+    pub(super) fn sent(&mut self, kind: ActionKind, now: Moment) {
         let next = now.monotonic + WRITE_PERIOD;
-        match doing {
-            Doing::Starting => self.unwritten = false,
-            Doing::Limiting => (self.unwritten, self.next_write) = (false, next),
-            Doing::Suspending => self.next_suspension = next,
-            Doing::Pulling | Doing::Stopping => {}
+        match kind {
+            ActionKind::Start => self.unwritten = false,
+            ActionKind::Limit => (self.unwritten, self.next_write) = (false, next),
+            ActionKind::Suspend => self.next_suspension = next,
+            ActionKind::Pull | ActionKind::Stop | ActionKind::Halt => {}
         }
     }
 
     /// Notes that a command failed, or may have.
-    pub(super) fn not_written(&mut self, doing: Doing) {
-        match doing {
-            Doing::Starting | Doing::Limiting => {
+    pub(super) fn not_written(&mut self, kind: ActionKind) {
+        match kind {
+            ActionKind::Start | ActionKind::Limit => {
                 (self.unwritten, self.applied) = (true, Applied::Unknown);
             }
-            Doing::Pulling | Doing::Stopping | Doing::Suspending => {}
+            ActionKind::Pull | ActionKind::Stop | ActionKind::Suspend | ActionKind::Halt => {}
         }
     }
 
@@ -123,7 +123,7 @@ impl Job {
         notices: &mut Notices,
     ) {
         if error.is_some() && flight.pod.executor.is_cluster() {
-            self.upkeep.not_written(flight.doing);
+            self.upkeep.not_written(flight.kind);
         } else {
             // After a failure, too: not tried again before they change, the pod runs well but for
             // them.
