@@ -37,6 +37,8 @@ const OUTSIDE: &[&str] = &[
     "path_trust",
     "private_file.rs",
     "removal.rs",
+    "sockets.rs",
+    "sockets",
     "store.rs",
     "store",
     "tls.rs",

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use actors::metrics_ingest::doors::samples;
+use actors::metrics_ingest::fuzz_entry::samples;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|body: &[u8]| {

@@ -1,4 +1,4 @@
-//! Keeps the local listener open, whatever else uses its address meanwhile.
+//! The actor that owns the listener: opens its sockets, and tries again where that fails.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -7,12 +7,12 @@ use std::time::Duration;
 use actix::prelude::{
     Actor, ActorFutureExt, AsyncContext, Context, Recipient, Supervised, WrapFuture,
 };
-use actix_web::web;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use super::http::{self, Clients, Opening, PassedSockets, Peers, Service, Socket};
+use super::http::{self, Connections, Service, StatusSources};
 use super::listen::{Bound, Listen, own_addresses};
+use super::sockets::{self, Opening, PassedSockets, Socket};
 use super::status::About;
 use crate::clock::Clock;
 use crate::messages::{
@@ -20,86 +20,89 @@ use crate::messages::{
 };
 use crate::workload::{Event, EventReason};
 
-/// First wait before an address that could not be opened is tried again.
+/// First delay before what could not be opened is tried again.
 const MIN_RETRY_DELAY: Duration = Duration::from_secs(1);
-/// Longest such wait.
+/// Longest such delay.
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(30);
 
 /// What [`MetricsIngest`] needs.
 pub struct IngestDeps {
     /// Where to listen.
     pub listen: Vec<Listen>,
-    /// The sockets of these places that are open already.
+    /// Sockets that are open already.
     pub passed: PassedSockets,
-    /// Takes posted samples, and says whether it did.
+    /// Stores posted samples.
     pub evaluator: Recipient<MetricsReceived>,
-    /// Knows profiles and metrics.
+    /// Reports profiles and metrics.
     pub profiles: Recipient<GetProfiles>,
-    /// Knows the jobs.
+    /// Reports the jobs.
     pub jobs: Recipient<GetJobs>,
-    /// Knows the control plane, the actors and the events.
+    /// Reports the control plane, the health of actors and the events.
     pub control_plane: Recipient<GetControlPlane>,
-    /// What the status says of the agent itself.
+    /// Facts for the status.
     pub about: About,
-    /// Told when an address cannot be opened.
+    /// Records an event when a socket cannot be opened.
     pub events: Recipient<EventRecorded>,
     /// Dates events and answers.
     pub clock: Clock,
 }
 
-/// Owns the local listener. Posts do not pass through its mailbox, only through its server.
+/// Owns the listener. Requests do not pass through its mailbox: the server runs as a future of its
+/// context, and sends posts to the evaluator itself.
 pub struct MetricsIngest {
     events: Recipient<EventRecorded>,
     clock: Clock,
     listen: Vec<Listen>,
     passed: Rc<PassedSockets>,
-    service: web::Data<Service>,
-    clients: Rc<Clients>,
+    service: Rc<Service>,
+    connections: Rc<Connections>,
     bound: watch::Sender<Vec<Bound>>,
-    /// Addresses that are not open, and why, as last reported.
+    /// What is not open, and the reason that was reported last.
     closed: BTreeMap<Listen, Option<String>>,
     retry_delay: Duration,
-    /// Whether a try to open what is closed is planned or under way.
-    retrying: bool,
+    /// Whether an attempt to open what is closed is scheduled or under way.
+    is_retrying: bool,
 }
 
 impl MetricsIngest {
-    /// Makes the actor; it opens its addresses when it starts.
+    /// Returns the actor; it opens its sockets when it starts.
     #[must_use]
     pub fn new(deps: IngestDeps) -> Self {
         let own = own_addresses(&deps.listen);
-        let peers =
-            Peers { profiles: deps.profiles, jobs: deps.jobs, control_plane: deps.control_plane };
+        let sources = StatusSources {
+            profiles: deps.profiles,
+            jobs: deps.jobs,
+            control_plane: deps.control_plane,
+        };
         let clock = deps.clock.clone();
-        let service = Service::new(deps.evaluator, peers, deps.about, clock, own);
         Self {
             events: deps.events,
             closed: all_closed(&deps.listen),
             listen: deps.listen,
             passed: Rc::new(deps.passed),
-            service: web::Data::new(service),
-            clients: Clients::new(deps.clock.clone()),
+            service: Service::new(deps.evaluator, sources, deps.about, clock, own),
+            connections: Connections::new(deps.clock.clone()),
             clock: deps.clock,
             bound: watch::Sender::default(),
             retry_delay: MIN_RETRY_DELAY,
-            retrying: false,
+            is_retrying: false,
         }
     }
 
-    /// Returns where it listens now, and each change of it.
+    /// Returns a watch on where it listens.
     #[must_use]
     pub fn bound(&self) -> watch::Receiver<Vec<Bound>> {
         self.bound.subscribe()
     }
 
     fn open(&mut self, ctx: &mut Context<Self>) {
-        self.retrying = true;
+        self.is_retrying = true;
         let closed: Vec<Listen> = self.closed.keys().cloned().collect();
         let passed = Rc::clone(&self.passed);
         let opening = async move {
             let mut opened = Vec::new();
             for listen in closed {
-                let opening = http::bind(&listen, &passed).await;
+                let opening = sockets::open(&listen, &passed).await;
                 opened.push((listen, opening));
             }
             opened
@@ -122,7 +125,7 @@ impl MetricsIngest {
         if !sockets.is_empty() {
             self.serve(sockets, ctx);
         }
-        self.retrying = false;
+        self.is_retrying = false;
         if self.closed.is_empty() {
             self.retry_delay = MIN_RETRY_DELAY;
         } else {
@@ -136,20 +139,20 @@ impl MetricsIngest {
             info!(%address, "listener opened");
         }
         self.bound.send_modify(|all| all.extend(bound));
-        let serving = http::serve(sockets, self.service.clone(), Rc::clone(&self.clients));
+        let serving = http::serve(sockets, Rc::clone(&self.service), Rc::clone(&self.connections));
         ctx.spawn(serving.into_actor(self));
     }
 
     fn retry_later(&mut self, ctx: &mut Context<Self>) {
-        if self.retrying {
+        if self.is_retrying {
             return;
         }
-        self.retrying = true;
+        self.is_retrying = true;
         ctx.run_later(self.retry_delay, Self::open);
         self.retry_delay = (self.retry_delay * 2).min(MAX_RETRY_DELAY);
     }
 
-    /// Reports a closed address once for each reason.
+    /// Reports a place that could not be opened, once for each reason.
     fn report(&mut self, listen: Listen, error: &std::io::Error) {
         let reason = error.to_string();
         let known = self.closed.entry(listen.clone()).or_default();
@@ -176,17 +179,17 @@ impl Actor for MetricsIngest {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.spawn(Rc::clone(&self.clients).look_after().into_actor(self));
+        ctx.spawn(Rc::clone(&self.connections).enforce_deadlines().into_actor(self));
         self.open(ctx);
     }
 }
 
 impl Supervised for MetricsIngest {
-    /// The servers are gone with the actor's futures, and their sockets with them. Counters stay.
+    /// The servers ended with the context's futures, and closed their sockets. Counters are kept.
     fn restarting(&mut self, _ctx: &mut Self::Context) {
         self.closed = all_closed(&self.listen);
         self.retry_delay = MIN_RETRY_DELAY;
-        self.retrying = false;
+        self.is_retrying = false;
         self.bound.send_replace(Vec::new());
     }
 }

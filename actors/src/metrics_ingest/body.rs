@@ -1,4 +1,4 @@
-//! The body of a posted metric: `{"name":"cpu","value":20}` or an array of such samples.
+//! The body of a post: a sample such as `{"name":"cpu","value":20}`, or an array of samples.
 
 use std::cell::Cell;
 use std::fmt;
@@ -12,9 +12,11 @@ use crate::workload::Sample;
 
 mod fields;
 
+/// Largest body, in bytes.
+pub(super) const MAX_BODY: usize = 1024 * 1024;
 /// Longest unit, in bytes.
 const MAX_UNIT: usize = 64;
-/// Longest text of an error; the parser quotes what it found.
+/// Longest text of an error, in bytes; the parser quotes what it found.
 const MAX_ERROR: usize = 400;
 
 /// Why a body is refused: what is wrong, and where.
@@ -24,11 +26,11 @@ pub(super) struct BodyError {
     message: String,
 }
 
-/// Reads the samples of one body: all of them, or the first error.
+/// Returns all samples of a body.
 ///
 /// # Errors
-/// The body is not JSON of the expected shape, a value is not a finite number, a name could not
-/// stand in a condition, or there is no sample at all.
+/// The first of: it is not JSON of the expected shape, a value is not a finite number, a condition
+/// could not refer to a name, or there is no sample.
 pub(super) fn parse(body: &[u8]) -> Result<Vec<Sample>, BodyError> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Err(refuse(
@@ -54,7 +56,7 @@ pub(super) fn parse(body: &[u8]) -> Result<Vec<Sample>, BodyError> {
 fn refuse(message: &str) -> BodyError {
     let mut message = message.to_owned();
     if message.len() > MAX_ERROR {
-        // The end tells line and column, the start the place: the middle can go.
+        // The start holds the field, the end line and column: cut the middle.
         let (head, tail) = (
             message.floor_char_boundary(MAX_ERROR * 3 / 4),
             message.ceil_char_boundary(message.len() - MAX_ERROR / 4),
@@ -64,7 +66,7 @@ fn refuse(message: &str) -> BodyError {
     BodyError { message }
 }
 
-/// Where the parser stands, so that an error can say it.
+/// Where the parser is, for its errors.
 #[derive(Default)]
 struct Place {
     index: Cell<Option<usize>>,
@@ -124,7 +126,6 @@ impl<'de> Visitor<'de> for Batch<'_> {
     }
 }
 
-/// One sample.
 struct One<'p>(&'p Place);
 
 impl<'de> DeserializeSeed<'de> for One<'_> {
@@ -151,7 +152,7 @@ impl<'de> Visitor<'de> for One<'_> {
                 Field::Value => once(&mut value, map.next_value::<Number>()?.0)?,
                 Field::Unit => once(&mut unit, map.next_value::<Option<String>>()?)?,
                 Field::TtlSeconds => once(&mut ttl, map.next_value::<Option<Number>>()?)?,
-                // Ignored, a misspelt ttl_seconds would make a metric count for ever.
+                // If it were ignored, a metric with a misspelt ttl_seconds would never expire.
                 Field::Unknown(name) => {
                     map.next_value::<IgnoredAny>()?;
                     return Err(A::Error::custom(format_args!(

@@ -1,217 +1,145 @@
-//! The local HTTP interface: routes, their answers, and the sockets that they are served on.
+//! The HTTP server: accepts connections and serves the routes over them, on the thread of the actors,
+//! so that a post reaches the evaluator without waking another thread.
 
-use std::net::IpAddr;
+use std::convert::Infallible;
+use std::io;
+use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use actix::prelude::Recipient;
-use actix_web::http::header;
-use actix_web::{HttpRequest, HttpResponse, web};
-use grammar::printable;
-use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
+use actix_http::{HttpService, Request};
+use actix_service::{Service as _, ServiceFactory as _};
+use futures_util::future::join_all;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tracing::warn;
 
-use self::client::Client;
-pub(super) use self::clients::Clients;
-use self::long_answers::Places;
-pub use self::passed::{PassedSocket, PassedSockets};
-pub(super) use self::peers::Peers;
-use self::refusal::Refusal;
-pub(super) use self::serving::serve;
-use self::snapshots::{Asking, Snapshots};
-pub(super) use self::sockets::{Opening, Socket, bind};
-use super::report::{Posts, exposition};
-use super::status::{About, Answers, status, written};
-use crate::clock::{Clock, Moment};
-use crate::messages::MetricsReceived;
+pub(super) use self::answers::StatusSources;
+pub(super) use self::connections::Connections;
+use self::connections::{Connection, KEEP_ALIVE, REQUEST_TIMEOUT};
+use self::routes::Routes;
+pub(super) use self::routes::Service;
+use super::sockets::{Socket, Stream};
 
-mod client;
-mod clients;
-mod front;
-mod guard;
-mod long_answers;
-mod page;
-mod passed;
-mod peer;
-mod peers;
+mod admission;
+mod answers;
+mod connections;
 mod posts;
 mod refusal;
-mod serving;
-mod snapshots;
-mod sockets;
+mod routes;
 mod stream;
 
-/// Largest body of a post, in bytes.
-const MAX_BODY: usize = 1024 * 1024;
-/// Posts that are handed to the evaluator at one time; more wait in order of arrival. What the actors
-/// do takes its turns between posts on the same thread: of a thousand waiting ones only so many come
-/// before the next turn.
-const MAX_AT_WORK: usize = 16;
-/// Bytes of bodies that may be in memory at one time, those being received included, beyond the
-/// [`SMALL_BODY`] that each may have.
-const MAX_BYTES: usize = 16 * MAX_BODY;
-/// What each body may take whatever others take: who sends large ones slowly holds up no small ones.
-const SMALL_BODY: usize = 16 * 1024;
-/// Posts that may be there at one time, from the first byte of a body until the evaluator has it, or
-/// has dropped it because its client was answered before. More than there are connections.
-const MAX_POSTS: usize = 1024;
-/// Time for a client to send its request's head, and again its body.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
-/// Time that an idle connection is kept.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// Time for a peer to answer.
-const PEER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time for a client to close its side of a connection.
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Wait after a connection could not be accepted, usually because the process has no file descriptor
+/// left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
-/// What the routes work with; shared by all listeners.
-pub(super) struct Service {
-    evaluator: Recipient<MetricsReceived>,
-    peers: Peers,
-    about: About,
-    clock: Clock,
-    own_addresses: Vec<IpAddr>,
-    answers: Places,
-    snapshots: Snapshots,
-    turns: Arc<Semaphore>,
-    waiting: Arc<Semaphore>,
-    bytes: Arc<Semaphore>,
-    taken: AtomicU64,
-    refused: AtomicU64,
+/// Serves at `sockets` for as long as it is polled. Dropped, it closes them and every connection.
+pub(super) async fn serve(
+    sockets: Vec<Socket>,
+    service: Rc<Service>,
+    connections: Rc<Connections>,
+) {
+    let Some(routes) = Routes::new(service).await else { return };
+    let routes = Rc::new(routes);
+    let serve = |stream, connection| answer_requests(stream, connection, Rc::clone(&routes));
+    join_all(sockets.iter().map(|socket| accept(socket, &connections, serve))).await;
 }
 
-impl Service {
-    /// `own_addresses` are those by which clients may call the listener, besides the loopback ones.
-    pub(super) fn new(
-        evaluator: Recipient<MetricsReceived>,
-        peers: Peers,
-        about: About,
-        clock: Clock,
-        own_addresses: Vec<IpAddr>,
-    ) -> Self {
-        Self {
-            evaluator,
-            peers,
-            about,
-            clock,
-            own_addresses,
-            answers: Places::default(),
-            snapshots: Snapshots::default(),
-            turns: Arc::new(Semaphore::new(MAX_AT_WORK)),
-            waiting: Arc::new(Semaphore::new(MAX_POSTS)),
-            bytes: Arc::new(Semaphore::new(MAX_BYTES)),
-            taken: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
-        }
-    }
-
-    /// Asks the actors, and writes what `write` makes of their answers.
-    async fn answer<T: Send + 'static>(
-        self: &Arc<Self>,
-        write: fn(&About, &Answers, Posts, Moment) -> T,
-    ) -> Result<T, Refusal> {
-        let answers = self.peers.ask().await;
-        let (service, posts) = (Arc::clone(self), self.posts());
-        beside(move || write(&service.about, &answers, posts, service.clock.now())).await
-    }
-
-    /// Returns the status for a stream; one that was asked for a moment ago is as good.
-    fn snapshot(self: &Arc<Self>) -> Asking {
-        let now = self.clock.now().monotonic;
-        self.snapshots.recent(now, || {
-            let service = Arc::clone(self);
-            Box::pin(async move { service.answer(status).await.unwrap_or_default() })
-        })
-    }
-
-    fn posts(&self) -> Posts {
-        Posts {
-            taken: self.taken.load(Ordering::Relaxed),
-            refused: self.refused.load(Ordering::Relaxed),
-            waiting: MAX_AT_WORK.saturating_sub(self.turns.available_permits()),
+/// Accepts connections at a socket, and has each served by `serve` in a task of its own: one that
+/// panics ends no other.
+async fn accept<F: Future<Output = ()> + 'static>(
+    socket: &Socket,
+    connections: &Rc<Connections>,
+    serve: impl Fn(Stream, Rc<Connection>) -> F,
+) {
+    // Owns the tasks: they end with this future.
+    let mut tasks = JoinSet::new();
+    let mut is_failing = false;
+    loop {
+        match socket.accept().await {
+            Ok((stream, peer)) => {
+                is_failing = false;
+                // While there is no room, what connects next waits in the kernel's queue.
+                connections.wait_for_room(peer).await;
+                while tasks.try_join_next().is_some() {}
+                let connection = connections.enter(peer);
+                let task = tasks.spawn_local(serve(stream, Rc::clone(&connection)));
+                connection.state.set_task(task);
+            }
+            // The client gave up before it was accepted: nothing is wrong here.
+            Err(error) if is_of_the_client(&error) => {}
+            Err(error) => {
+                if !is_failing {
+                    warn!(%error, "connection could not be accepted");
+                }
+                is_failing = true;
+                sleep(ACCEPT_PAUSE).await;
+            }
         }
     }
 }
 
-/// Does what would hold the actors up on another thread, which is there for as long as it is used.
-async fn beside<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Refusal> {
-    // None comes of a panic only.
-    spawn_blocking(work).await.map_err(|_| Refusal::NoAnswer)
+fn is_of_the_client(error: &io::Error) -> bool {
+    use io::ErrorKind as E;
+    matches!(error.kind(), E::ConnectionAborted | E::ConnectionReset | E::ConnectionRefused)
 }
 
-/// Adds every route; needs a `web::Data<Service>` beside it.
-pub(super) fn routes(config: &mut web::ServiceConfig) {
-    let only = |allowed| web::to(move || async move { Err::<String, _>(Refusal::Method(allowed)) });
-    let metrics = web::resource("/metrics")
-        .route(web::post().to(post_metrics))
-        .route(web::get().to(get_metrics));
-    let healthz = web::resource("/healthz").route(web::get().to(get_healthz));
-    let get_status = web::resource("/status").route(web::get().to(get_status));
-    let events = web::resource("/events").route(web::get().to(get_events));
-    let mut scope = web::scope("")
-        .service(metrics.default_service(only("GET, POST")))
-        .service(healthz.default_service(only("GET")))
-        .service(get_status.default_service(only("GET")))
-        .service(events.default_service(only("GET")));
-    for file in &page::FILES {
-        let answer = web::get().to(move || async { file.answer() });
-        let file = web::resource(file.path).route(answer);
-        scope = scope.service(file.default_service(only("GET")));
+/// Answers the requests of one connection, one after the other, until it is closed.
+async fn answer_requests(stream: Stream, connection: Rc<Connection>, routes: Rc<Routes>) {
+    let stream = WatchedStream { stream, connection: Rc::clone(&connection) };
+    // Each connection has a service of its own: it owns the timer for the `Date` header, so that no
+    // timer runs while there is no connection.
+    let http = HttpService::build()
+        .keep_alive(KEEP_ALIVE)
+        .client_request_timeout(REQUEST_TIMEOUT)
+        .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+        .h1(move |request: Request| {
+            let (routes, connection) = (Rc::clone(&routes), Rc::clone(&connection));
+            async move { Ok::<_, Infallible>(routes.answer(request, &connection).await) }
+        });
+    let Ok(http) = http.new_service(()).await else { return };
+    // An error is the client's: it got an answer, or has gone.
+    let _ = http.call((stream, None)).await;
+}
+
+/// A stream that notes when the client reads nothing of what is written to it.
+struct WatchedStream {
+    stream: Stream,
+    connection: Rc<Connection>,
+}
+
+impl AsyncRead for WatchedStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        task: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(task, buffer)
     }
-    let unknown = web::to(async || Err::<String, _>(Refusal::UnknownPath));
-    config.service(scope.default_service(unknown));
 }
 
-/// Who asks; every request has passed [`front::Front`], which says so.
-type Asker = web::ReqData<Rc<Client>>;
-
-async fn post_metrics(
-    service: web::Data<Service>,
-    request: HttpRequest,
-    client: Asker,
-    payload: web::Payload,
-) -> HttpResponse {
-    service.post(request.headers(), payload.into_inner(), &client).await
-}
-
-async fn get_metrics(service: web::Data<Service>, client: Asker) -> Result<HttpResponse, Refusal> {
-    let place = service.answers.place(&client).await.ok_or(Refusal::Crowded)?;
-    let text = service.answer(exposition).await?;
-    Ok(HttpResponse::Ok()
-        .content_type("text/plain; version=0.0.4; charset=utf-8")
-        .body(place.fill(text)))
-}
-
-async fn get_status(service: web::Data<Service>, client: Asker) -> Result<HttpResponse, Refusal> {
-    let place = service.answers.place(&client).await.ok_or(Refusal::Crowded)?;
-    let status = |about: &_, answers: &_, posts, now| written(&status(about, answers, posts, now));
-    let text = service.answer(status).await?;
-    Ok(HttpResponse::Ok().content_type("application/json").body(place.fill(text)))
-}
-
-async fn get_events(service: web::Data<Service>, client: Asker) -> Result<HttpResponse, Refusal> {
-    if !client.takes_stream() {
-        return Err(Refusal::TooManyStreams);
+impl AsyncWrite for WatchedStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        task: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(task, bytes);
+        self.connection.state.note_write(written.is_ready());
+        written
     }
-    Ok(HttpResponse::Ok()
-        .content_type("text/event-stream")
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .body(stream::body(service.into_inner())))
-}
 
-/// One line with the state, then one for each reason. Only an agent that cannot decide is an error:
-/// restarting it is of no use against anything else.
-async fn get_healthz(service: web::Data<Service>) -> HttpResponse {
-    let health = service.peers.ask().await.health(service.clock.now().wall);
-    let mut answer = match health.state {
-        "down" => HttpResponse::ServiceUnavailable(),
-        _ => HttpResponse::Ok(),
-    };
-    let reasons = health.reasons.iter().map(|reason| printable(reason).into_owned());
-    let lines = std::iter::once(health.state.to_owned()).chain(reasons);
-    answer.content_type("text/plain; charset=utf-8").body(lines.collect::<Vec<_>>().join("\n"))
+    fn poll_flush(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(task)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(task)
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Where the local listener listens, as configured and as bound.
+//! Where the listener listens: the setting, and what is open now.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -8,16 +8,16 @@ use std::str::FromStr;
 /// One place to listen at.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Listen {
-    /// `localhost:8080`: both loopback families, of which one may be missing.
+    /// `localhost:8080`: both loopback families, of which the system may lack one.
     Localhost(u16),
     /// `127.0.0.1:8080`, `[::1]:8080`.
     Tcp(SocketAddr),
-    /// `unix:/path`. Who may connect is decided by the folder and the agent's umask.
+    /// `unix:/path`. The folder and the agent's umask decide who may connect.
     Unix(PathBuf),
 }
 
 impl Default for Listen {
-    /// Returns `localhost:8080`, where senders of metrics have always posted.
+    /// Returns `localhost:8080`, the address that senders of metrics have always used.
     fn default() -> Self {
         Self::Localhost(8080)
     }
@@ -33,7 +33,7 @@ impl Listen {
         }
     }
 
-    /// Returns the addresses that it stands for; none for a unix socket.
+    /// Returns its TCP addresses; none for a unix socket.
     pub(super) fn addresses(&self) -> Vec<SocketAddr> {
         match self {
             Self::Localhost(port) => vec![
@@ -45,8 +45,8 @@ impl Listen {
         }
     }
 
-    /// Returns whether a socket at `place` is, or is one of, what it asks for.
-    pub(super) fn stands_for(&self, place: &Bound) -> bool {
+    /// Returns whether `place` is one of the sockets that it asks for.
+    pub(super) fn includes(&self, place: &Bound) -> bool {
         match (self, place) {
             (Self::Unix(path), Bound::Unix(other)) => path == other,
             (_, Bound::Tcp(address)) => self.addresses().contains(address),
@@ -65,7 +65,7 @@ impl fmt::Display for Listen {
     }
 }
 
-/// Why a text names no place to listen at.
+/// A text is no place to listen at.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is none of localhost:8080, 127.0.0.1:8080, [::1]:8080, unix:/path")]
 pub struct InvalidListen {
@@ -88,12 +88,12 @@ impl FromStr for Listen {
     }
 }
 
-/// A place where the listener listens now, with the port that the system chose where 0 was asked.
+/// Where the listener listens now; the kernel has chosen the port if 0 was configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Bound {
     /// A TCP address.
     Tcp(SocketAddr),
-    /// A unix socket.
+    /// The path of a unix socket.
     Unix(PathBuf),
 }
 
@@ -106,37 +106,10 @@ impl fmt::Display for Bound {
     }
 }
 
-/// Returns the addresses by which a client may call the listener, besides the loopback ones.
+/// Returns the addresses by which clients may address the listener, besides the loopback ones.
 pub(super) fn own_addresses(listens: &[Listen]) -> Vec<IpAddr> {
     listens.iter().flat_map(Listen::addresses).map(|address| address.ip()).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn places_are_read_as_they_are_written() {
-        for text in ["localhost:8080", "127.0.0.1:9", "[::1]:0", "0.0.0.0:80", "unix:/run/a.sock"] {
-            let listen: Listen = text.parse().unwrap();
-            assert_eq!(listen.to_string(), text);
-        }
-    }
-
-    #[test]
-    fn what_is_no_place_is_refused_with_examples() {
-        for text in [
-            "",
-            "8080",
-            "localhost",
-            "localhost:x",
-            "localhost:70000",
-            "example.com:80",
-            "unix:",
-            "unix:a",
-        ] {
-            let error = text.parse::<Listen>().unwrap_err();
-            assert!(error.to_string().contains("127.0.0.1:8080"), "{error}");
-        }
-    }
-}
+mod tests;

@@ -1,17 +1,17 @@
-//! The local listener: takes posted metrics, and shows the agent's status to people and scrapers.
+//! The local listener: accepts posted metrics, and serves the agent's status to browsers and scrapers.
 
 mod actor;
-mod admission;
 mod body;
 #[cfg(feature = "testing")]
-pub mod doors;
-mod exposition;
+pub mod fuzz_entry;
 mod http;
 mod listen;
-mod report;
+mod page;
+mod prometheus;
+mod sockets;
 mod status;
 
 pub use actor::{IngestDeps, MetricsIngest};
-pub use http::{PassedSocket, PassedSockets};
 pub use listen::{Bound, InvalidListen, Listen};
+pub use sockets::{PassedSocket, PassedSockets};
 pub use status::About;

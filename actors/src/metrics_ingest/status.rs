@@ -1,4 +1,4 @@
-//! The answer to `GET /status`: all that is known of the agent, from the answers of its actors. Pure.
+//! The answer to `GET /status`, from the reports of the actors. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,17 +7,16 @@ use grammar::printable_json;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::report::Posts;
 use crate::clock::Moment;
 use crate::messages::{
     ActorHealth, ActorReport, ControlPlaneReport, EvaluatorReport, SchedulerReport,
 };
 use crate::workload::{DeviceId, RuntimeState};
 
-/// Version of the JSON of `GET /status`; another number when a field changes its meaning or goes.
+/// Version of the JSON; raised when a field changes its meaning or is removed.
 const STATUS_SCHEMA: u32 = 1;
 
-/// What is known of the agent before any actor is asked.
+/// Facts about the agent that no actor has to be asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct About {
     /// The agent's version.
@@ -32,25 +31,36 @@ pub struct About {
     pub actors: Vec<&'static str>,
 }
 
-/// What the peers answered; none where one did not answer in time.
+/// Posts since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct PostCounts {
+    /// Answered 2xx.
+    pub(super) taken: u64,
+    /// Answered otherwise.
+    pub(super) refused: u64,
+    /// Handed to the evaluator and not stored yet.
+    pub(super) waiting: usize,
+}
+
+/// What the actors report; `None` for one that did not answer in time.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Answers {
+pub(super) struct Reports {
     pub(super) control_plane: Option<ControlPlaneReport>,
     pub(super) scheduler: Option<SchedulerReport>,
     pub(super) evaluator: Option<EvaluatorReport>,
 }
 
-/// How the agent does as a whole.
+/// The health of the agent as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Health {
     /// `ok`, `degraded` or `down`.
     pub(super) state: &'static str,
-    /// What is amiss, in plain words.
+    /// What is wrong, as text for a reader.
     pub(super) reasons: Vec<String>,
 }
 
-impl Answers {
-    /// Returns the actors that did not answer.
+impl Reports {
+    /// Returns the names of the actors that did not answer.
     fn silent(&self) -> BTreeSet<&'static str> {
         let asked = [
             ("control_plane_sync", self.control_plane.is_none()),
@@ -60,8 +70,8 @@ impl Answers {
         asked.into_iter().filter(|(_, is_silent)| *is_silent).map(|(name, _)| name).collect()
     }
 
-    /// Decides how the agent does: `down` when an actor does not answer without which it cannot
-    /// decide what runs, `degraded` when something works less than it should.
+    /// Returns `down` when an actor does not answer that is needed to decide what runs, `degraded`
+    /// when anything else is wrong.
     pub(super) fn health(&self, now: DateTime<Utc>) -> Health {
         let silent = self.silent();
         let mut reasons: Vec<String> =
@@ -74,9 +84,9 @@ impl Answers {
         if let Some(control_plane) = &self.control_plane {
             let error = control_plane.last_error.as_ref();
             let why = error.map_or("nothing was heard yet", |error| error.message.as_str());
-            // With the way out.
-            let is_told = control_plane.missing.iter().any(|missing| missing.contains(why));
-            if control_plane.connected_since.is_none() && !is_told {
+            // One of `missing` may say the same, with what to do about it.
+            let is_known = control_plane.missing.iter().any(|missing| missing.contains(why));
+            if control_plane.connected_since.is_none() && !is_known {
                 reasons.push(format!("the desired state cannot be asked for: {why}"));
             }
             reasons.extend(control_plane.missing.iter().cloned());
@@ -100,8 +110,8 @@ impl Answers {
 }
 
 /// Returns the answer to `GET /status`.
-pub(super) fn status(about: &About, answers: &Answers, posts: Posts, now: Moment) -> Value {
-    let health = answers.health(now.wall);
+pub(super) fn status(about: &About, reports: &Reports, posts: PostCounts, now: Moment) -> Value {
+    let health = reports.health(now.wall);
     json!({
         "schema": STATUS_SCHEMA,
         "time": time(now.wall),
@@ -111,23 +121,23 @@ pub(super) fn status(about: &About, answers: &Answers, posts: Posts, now: Moment
             "device_id": about.device_id,
             "uptime_seconds": now.monotonic.since_start().as_secs(),
         },
-        "control_plane": control_plane(about, answers.control_plane.as_ref(), now),
-        "actors": actors(about, answers),
-        "runtimes": answers.scheduler.as_ref().map(|it| &it.runtimes),
-        "profiles": answers.evaluator.as_ref().map(profiles),
-        "metrics": answers.evaluator.as_ref().map(metrics),
-        "workloads": answers.scheduler.as_ref().map(|it| &it.workloads),
-        "events": answers.control_plane.as_ref().map(|it| &it.events),
+        "control_plane": control_plane(about, reports.control_plane.as_ref(), now),
+        "actors": actors(about, reports),
+        "runtimes": reports.scheduler.as_ref().map(|it| &it.runtimes),
+        "profiles": reports.evaluator.as_ref().map(profiles),
+        "metrics": reports.evaluator.as_ref().map(metrics),
+        "workloads": reports.scheduler.as_ref().map(|it| &it.workloads),
+        "events": reports.control_plane.as_ref().map(|it| &it.events),
         "posts": { "taken": posts.taken, "refused": posts.refused },
     })
 }
 
-/// Writes an answer as JSON on one line, of what is printable: `curl` shows it on a terminal.
-pub(super) fn written(status: &Value) -> String {
+/// Returns JSON on one line. Characters that a terminal acts on are escaped: `curl` prints it to one.
+pub(super) fn to_json(status: &Value) -> String {
     printable_json(&status.to_string()).into_owned()
 }
 
-/// Returns what differs between two answers only if something has happened between them.
+/// Returns the status without the fields that change while nothing happens.
 pub(super) fn without_time(mut status: Value) -> Value {
     for (place, field) in [
         ("", "time"),
@@ -183,7 +193,7 @@ fn control_plane(about: &About, report: Option<&ControlPlaneReport>, now: Moment
     })
 }
 
-/// How one supervised actor does.
+/// The health of one supervised actor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct ActorRow {
     pub(super) name: &'static str,
@@ -195,19 +205,20 @@ pub(super) struct ActorRow {
     since: Option<String>,
 }
 
-/// Each supervised actor. Health is told by ControlPlaneSync: without its answer it is unknown.
-pub(super) fn actors(about: &About, answers: &Answers) -> Vec<ActorRow> {
-    let silent = answers.silent();
-    let told = answers.control_plane.as_ref().map(|it| &it.actors);
+/// Returns a row for each supervised actor. ControlPlaneSync reports their health; without its answer
+/// it is unknown.
+pub(super) fn actors(about: &About, reports: &Reports) -> Vec<ActorRow> {
+    let silent = reports.silent();
+    let known_health = reports.control_plane.as_ref().map(|it| &it.actors);
     let row = |name: &&'static str| {
-        let known: Option<&ActorReport> = told.and_then(|told| told.get(name));
+        let known: Option<&ActorReport> = known_health.and_then(|known| known.get(name));
         let (state, cause, failures_in_a_row) = match known.map(|it| &it.health) {
             Some(ActorHealth::Restarting { cause, failures }) => {
                 ("restarting", Some(cause.clone()), *failures)
             }
             _ if silent.contains(name) => ("silent", None, 0),
-            // It answered just now, or this is its own answer.
-            Some(ActorHealth::Up) | None if told.is_some() => ("up", None, 0),
+            // It has just answered, or nothing was reported against it.
+            Some(ActorHealth::Up) | None if known_health.is_some() => ("up", None, 0),
             Some(ActorHealth::Up) | None => ("unknown", None, 0),
         };
         ActorRow {

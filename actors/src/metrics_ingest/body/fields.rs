@@ -19,7 +19,7 @@ pub(super) enum Field {
 }
 
 impl Field {
-    /// Returns the name, if a sample has such a field.
+    /// Returns its name; `None` if a sample has no such field.
     pub(super) fn name(&self) -> Option<&'static str> {
         match self {
             Self::Name => Some("name"),

@@ -1,30 +1,59 @@
-//! How a post is taken.
+//! `POST /metrics`: receives a body within the limits on memory, and hands its samples to the evaluator.
 
+use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use actix::prelude::Recipient;
 use actix_http::Payload;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::web::{Bytes, BytesMut};
 use actix_web::{HttpResponse, ResponseError as _};
 use futures_util::StreamExt as _;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use super::client::{Client, Scarce};
+use super::connections::{Connection, REQUEST_TIMEOUT, Resource};
 use super::refusal::Refusal;
-use super::{MAX_BODY, PEER_TIMEOUT, REQUEST_TIMEOUT, SMALL_BODY, Service, beside};
 use crate::messages::MetricsReceived;
-use crate::metrics_ingest::body;
+use crate::metrics_ingest::body::{self, MAX_BODY};
+use crate::metrics_ingest::status::PostCounts;
 use crate::workload::Sample;
 
-/// Largest body that is read on the thread of the actors, in bytes: less than half a millisecond.
-const MAX_AT_ONCE: usize = 32 * 1024;
+/// Posts that the evaluator has, or is sent, at one time; more wait in order of arrival. The actors'
+/// other work gets its turn between posts on the same thread: of a thousand posts that wait, only
+/// this many come before it.
+pub(super) const MAX_AT_WORK: usize = 16;
+/// Bytes of each body that need no share of [`MAX_LARGE_BYTES`]: slow senders of large bodies do not
+/// hold up small ones.
+pub(super) const SMALL_BODY: usize = 16 * 1024;
+/// Bytes of all bodies beyond their first [`SMALL_BODY`], those being received included.
+pub(super) const MAX_LARGE_BYTES: usize = 16 * MAX_BODY;
+/// Posts at one time, from the first byte of a body until the evaluator has handled it, or has dropped
+/// it unread because its client got an error. More than there are connections.
+pub(super) const MAX_POSTS: usize = 1024;
+/// Largest body that is parsed on the thread of the actors, in bytes; it takes less than half a
+/// millisecond.
+const MAX_PARSED_AT_ONCE: usize = 32 * 1024;
+/// Time for a post's turn to come, and again for the evaluator to store it.
+pub(super) const EVALUATOR_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a post has of the memory for bodies.
-pub(super) struct Share {
+/// Takes posts.
+pub(super) struct Intake {
+    evaluator: Recipient<MetricsReceived>,
+    // Shared, because their permits go with a message into the evaluator's mailbox.
+    pub(super) turns: Arc<Semaphore>,
+    pub(super) posts: Arc<Semaphore>,
+    pub(super) large_bytes: Arc<Semaphore>,
+    taken: Cell<u64>,
+    refused: Cell<u64>,
+}
+
+/// The permits of a body.
+struct Share {
     post: OwnedSemaphorePermit,
-    /// Bytes beyond [`SMALL_BODY`].
+    /// One for each byte beyond [`SMALL_BODY`].
     large: Option<OwnedSemaphorePermit>,
 }
 
@@ -32,27 +61,42 @@ impl Share {
     fn bytes(&self) -> usize {
         SMALL_BODY + self.large.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
     }
-
-    fn permits(self) -> impl Iterator<Item = OwnedSemaphorePermit> {
-        [self.post].into_iter().chain(self.large)
-    }
 }
 
-impl Service {
-    /// Takes a post of metrics, and answers once the evaluator has stored them.
+impl Intake {
+    pub(super) fn new(evaluator: Recipient<MetricsReceived>) -> Self {
+        Self {
+            evaluator,
+            turns: Arc::new(Semaphore::new(MAX_AT_WORK)),
+            posts: Arc::new(Semaphore::new(MAX_POSTS)),
+            large_bytes: Arc::new(Semaphore::new(MAX_LARGE_BYTES)),
+            taken: Cell::default(),
+            refused: Cell::default(),
+        }
+    }
+
+    pub(super) fn counts(&self) -> PostCounts {
+        PostCounts {
+            taken: self.taken.get(),
+            refused: self.refused.get(),
+            waiting: MAX_AT_WORK.saturating_sub(self.turns.available_permits()),
+        }
+    }
+
+    /// Answers a post, once the evaluator has stored its samples.
     pub(super) async fn post(
         &self,
         headers: &HeaderMap,
         payload: Payload,
-        client: &Client,
+        connection: &Connection,
     ) -> HttpResponse {
-        match self.take(headers, payload, client).await {
+        match self.take(headers, payload, connection).await {
             Ok(()) => {
-                self.taken.fetch_add(1, Ordering::Relaxed);
+                self.taken.update(|taken| taken + 1);
                 HttpResponse::NoContent().finish()
             }
             Err(refusal) => {
-                self.refused.fetch_add(1, Ordering::Relaxed);
+                self.refused.update(|refused| refused + 1);
                 refusal.error_response()
             }
         }
@@ -62,74 +106,73 @@ impl Service {
         &self,
         headers: &HeaderMap,
         payload: Payload,
-        client: &Client,
+        connection: &Connection,
     ) -> Result<(), Refusal> {
         if headers.contains_key(header::CONTENT_ENCODING) {
             return Err(Refusal::Encoded);
         }
-        client.sends();
-        let received = timeout(REQUEST_TIMEOUT, self.receive(payload, client)).await;
-        client.has_sent();
+        connection.state.begin_body();
+        let received = timeout(REQUEST_TIMEOUT, self.receive(payload, connection)).await;
+        connection.state.end_body();
         let (body, share) = received.map_err(|_| Refusal::Slow)??;
-        let turn = timeout(PEER_TIMEOUT, Arc::clone(&self.turns).acquire_owned()).await;
+        let turn = timeout(EVALUATOR_TIMEOUT, Arc::clone(&self.turns).acquire_owned()).await;
         let turn = turn.ok().and_then(Result::ok).ok_or(Refusal::Busy)?;
-        let samples = parsed(body).await?;
-        let permits = share.permits().chain([turn]).collect();
-        self.forward(MetricsReceived { samples, permits }).await
+        // From here on the permits go where the post goes: to the thread that parses it, which goes
+        // on when the client leaves, and through the evaluator's mailbox. What they stand for is
+        // there for exactly as long as they are.
+        let permits = [share.post, turn].into_iter().chain(share.large).collect();
+        self.forward(parse(body, permits).await?).await
     }
 
-    /// Reads a body, and a share of the memory set aside for bodies with it.
+    /// Receives a body, and takes its share of the memory for bodies as it grows.
     async fn receive(
         &self,
         mut payload: Payload,
-        client: &Client,
+        connection: &Connection,
     ) -> Result<(Bytes, Share), Refusal> {
-        let (mut body, mut share) = (Bytes::new(), self.share()?);
-        // Most bodies are one chunk, which is as good as a copy of it.
+        let post = Arc::clone(&self.posts).try_acquire_owned().map_err(|_| Refusal::Busy)?;
+        let mut share = Share { post, large: None };
+        // Most bodies are one chunk, which need not be copied.
+        let mut only = Bytes::new();
         let mut joined = BytesMut::new();
         while let Some(chunk) = payload.next().await {
             let chunk = chunk.map_err(|_| Refusal::Cut)?;
-            let length = body.len() + joined.len() + chunk.len();
+            let length = only.len() + joined.len() + chunk.len();
             if length > MAX_BODY {
                 return Err(Refusal::TooLarge);
             }
             if length > share.bytes() {
-                self.enlarge(&mut share, length, client).await?;
+                self.enlarge(&mut share, length, connection).await?;
             }
-            if body.is_empty() && joined.is_empty() {
-                body = chunk;
+            if only.is_empty() && joined.is_empty() {
+                only = chunk;
             } else {
-                joined.extend_from_slice(&std::mem::take(&mut body));
+                joined.extend_from_slice(&std::mem::take(&mut only));
                 joined.extend_from_slice(&chunk);
             }
         }
-        Ok((if joined.is_empty() { body } else { joined.freeze() }, share))
+        Ok((if joined.is_empty() { only } else { joined.freeze() }, share))
     }
 
-    /// Returns the share of a body that may yet turn out to be small.
-    fn share(&self) -> Result<Share, Refusal> {
-        let post = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| Refusal::Busy)?;
-        Ok(Share { post, large: None })
-    }
-
-    /// Makes a share large enough for `length` bytes. A body that arrives too slowly makes way.
+    /// Enlarges a share to `length` bytes. If there are not enough, a connection whose body arrives
+    /// too slowly is closed for it.
     async fn enlarge(
         &self,
         share: &mut Share,
         length: usize,
-        client: &Client,
+        connection: &Connection,
     ) -> Result<(), Refusal> {
         let missing = u32::try_from(length.saturating_sub(share.bytes())).unwrap_or(u32::MAX);
-        let more = || Arc::clone(&self.bytes).try_acquire_many_owned(missing).ok();
+        let more = || Arc::clone(&self.large_bytes).try_acquire_many_owned(missing).ok();
         let more = loop {
             if let Some(more) = more() {
                 break more;
             }
-            if !client.displaces(Scarce::Body).await {
+            if !connection.evict_other(Resource::LargeBody).await {
                 return Err(Refusal::Busy);
             }
         };
-        client.holds(Scarce::Body);
+        connection.state.hold(Resource::LargeBody);
         match &mut share.large {
             Some(large) => large.merge(more),
             large => *large = Some(more),
@@ -137,20 +180,27 @@ impl Service {
         Ok(())
     }
 
-    /// Returns once the evaluator has stored the samples. Past the time for that they are never stored:
-    /// the mailbox drops a message whose answer is no longer awaited, with its permits.
+    /// Returns once the evaluator has stored the samples. After the timeout they are never stored: a
+    /// message whose answer nobody awaits is dropped unread, so a client may send them again.
     async fn forward(&self, message: MetricsReceived) -> Result<(), Refusal> {
-        match timeout(PEER_TIMEOUT, self.evaluator.send(message)).await {
+        match timeout(EVALUATOR_TIMEOUT, self.evaluator.send(message)).await {
             Ok(Ok(stored)) => Ok(stored?),
             Ok(Err(_)) | Err(_) => Err(Refusal::NoAnswer),
         }
     }
 }
 
-/// Reads the samples of a body; beside the actors when it would hold them up.
-async fn parsed(body: Bytes) -> Result<Vec<Sample>, Refusal> {
-    if body.len() <= MAX_AT_ONCE {
-        return Ok(body::parse(&body)?);
+async fn parse(
+    body: Bytes,
+    permits: Vec<OwnedSemaphorePermit>,
+) -> Result<MetricsReceived, Refusal> {
+    let length = body.len();
+    let parse = move || -> Result<_, Refusal> {
+        let samples: Vec<Sample> = body::parse(&body)?;
+        Ok(MetricsReceived { samples, permits })
+    };
+    if length <= MAX_PARSED_AT_ONCE {
+        return parse();
     }
-    Ok(beside(move || body::parse(&body)).await??)
+    spawn_blocking(parse).await.map_err(|_| Refusal::NoAnswer)?
 }

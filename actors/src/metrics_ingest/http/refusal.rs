@@ -1,21 +1,20 @@
-//! Why a request is not answered as its sender wished, and the answer instead.
+//! Why a request is refused, and the answer that says so.
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
 use serde_json::json;
 
-use super::stream::MAX_STREAMS;
-use super::{MAX_BODY, REQUEST_TIMEOUT};
+use super::admission::AdmissionError;
+use super::connections::{MAX_STREAMS, REQUEST_TIMEOUT};
 use crate::messages::MetricsRefused;
-use crate::metrics_ingest::admission::Foreign;
-use crate::metrics_ingest::body::BodyError;
-use crate::metrics_ingest::status::written;
+use crate::metrics_ingest::body::{BodyError, MAX_BODY};
+use crate::metrics_ingest::status::to_json;
 
-/// Why a request is not answered as its sender wished.
+/// Why a request is refused.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
     #[error(transparent)]
-    Foreign(#[from] Foreign),
+    NotAdmitted(#[from] AdmissionError),
     #[error("no such path; there are /, /metrics, /status, /events and /healthz")]
     UnknownPath,
     #[error("this path takes {0} only")]
@@ -45,7 +44,7 @@ pub(super) enum Refusal {
 impl ResponseError for Refusal {
     fn status_code(&self) -> StatusCode {
         match self {
-            Self::Foreign(_) => StatusCode::FORBIDDEN,
+            Self::NotAdmitted(_) => StatusCode::FORBIDDEN,
             Self::UnknownPath => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
@@ -66,12 +65,12 @@ impl ResponseError for Refusal {
         if matches!(self, Self::Busy | Self::Crowded | Self::NoAnswer | Self::TooManyStreams) {
             response.insert_header((header::RETRY_AFTER, "1"));
         }
-        // What is left of an unread body would be taken for the next request.
+        // The unread rest of a body would be taken for the next request.
         if matches!(self, Self::Slow | Self::Cut | Self::TooLarge | Self::Busy) {
             response.force_close();
         }
-        // It may repeat what was sent.
-        let told = written(&json!({ "error": self.to_string() }));
-        response.content_type("application/json").body(told)
+        // Escaped: the text may quote what was sent.
+        let body = to_json(&json!({ "error": self.to_string() }));
+        response.content_type("application/json").body(body)
     }
 }

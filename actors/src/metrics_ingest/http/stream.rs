@@ -1,82 +1,168 @@
-//! `GET /events`: the status as server-sent events, told again whenever it has changed.
+//! `GET /events`: the status as server-sent events, one whenever it has changed.
+//!
+//! However many streams there are, the actors are asked once for all of them.
 
+use std::cell::RefCell;
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::rc::Rc;
 use std::time::Duration;
 
-use actix_web::body::{BodyStream, MessageBody};
+use actix_web::HttpResponse;
+use actix_web::body::BodyStream;
+use actix_web::http::header;
 use actix_web::web::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::{LocalBoxFuture, Shared, WeakShared};
 use futures_util::stream::unfold;
+use serde_json::Value;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use super::Service;
-use super::long_answers::PIECE;
-use super::snapshots::Asking;
+use super::answers::{Answers, take_chunk};
+use super::connections::Connection;
+use super::refusal::Refusal;
+use crate::clock::Monotonic;
+use crate::metrics_ingest::status::{status, to_json, without_time};
 
-/// Streams at one time, for each group of peers. Fewer than the six connections that a browser opens to one place, so that
-/// pages in many tabs leave it one for the next page.
-pub(super) const MAX_STREAMS: usize = 4;
-/// How often a stream looks at the status, and so the least time between two events.
+/// How often a stream looks at the status, and so the shortest time between two events.
 pub(super) const PERIOD: Duration = Duration::from_millis(500);
-/// Looks without a change until a comment is sent, 2 s. A reader that has closed its side may still
-/// read; that it went away is known by the second write, and only then is its place free.
+/// How long a snapshot serves other streams than the one that asked for it.
+const MAX_SNAPSHOT_AGE: Duration = Duration::from_millis(250);
+/// Looks without a change until a comment is sent, 2 s. A client that has closed its side of the
+/// connection may still be reading; that it has gone is known when the second write fails, and only
+/// then can another have its stream.
 const QUIET_LOOKS: u32 = 4;
-/// Begins a stream: milliseconds until a browser whose stream broke asks again.
+/// Starts a stream: milliseconds until a browser asks again when the stream breaks off.
 const PREAMBLE: &str = "retry: 2000\n\n";
 const COMMENT: &str = ":\n\n";
 
-/// Returns the body of an answer that ends only with its connection. It looks at the status when
-/// its reader has taken all before: to a slow one the latest is told, and nothing is kept for it.
-pub(super) fn body(service: Arc<Service>) -> impl MessageBody {
-    let mut looks = interval(PERIOD);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let stream = Stream {
-        service,
-        looks,
-        quiet: 0,
-        told: None,
-        left: Bytes::from_static(PREAMBLE.as_bytes()),
-    };
-    let pieces = unfold(stream, async |mut stream| {
-        let piece = stream.piece().await;
-        Some((Ok::<_, Infallible>(piece), stream))
-    });
-    BodyStream::new(Box::pin(pieces))
+/// The status at one moment.
+#[derive(Clone, Debug)]
+struct Snapshot {
+    /// The same for two snapshots between which nothing has changed but the time.
+    mark: u64,
+    /// The event that is sent.
+    event: Bytes,
 }
 
-/// One reader's stream.
+impl From<Value> for Snapshot {
+    fn from(status: Value) -> Self {
+        // JSON on one line: no text in it can end the event.
+        let event = format!("event: status\ndata: {}\n\n", to_json(&status)).into();
+        let mut hasher = DefaultHasher::new();
+        without_time(status).hash(&mut hasher);
+        Self { mark: hasher.finish(), event }
+    }
+}
+
+/// A snapshot that is being made, or is made. Whichever of its streams is polled moves it on, so a
+/// stalled one holds up no other.
+type Look = Shared<LocalBoxFuture<'static, Snapshot>>;
+
+/// The latest look, for as long as a stream holds it.
+#[derive(Default)]
+struct Latest(RefCell<Option<(Monotonic, WeakShared<LocalBoxFuture<'static, Snapshot>>)>>);
+
+impl Latest {
+    /// Returns the look that was begun a moment ago, else the one that `begin` begins.
+    fn recent_or(
+        &self,
+        now: Monotonic,
+        begin: impl FnOnce() -> LocalBoxFuture<'static, Snapshot>,
+    ) -> Look {
+        let mut latest = self.0.borrow_mut();
+        let is_recent = |begun| now.saturating_since(begun) < MAX_SNAPSHOT_AGE;
+        let recent = latest.as_ref().filter(|(begun, _)| is_recent(*begun));
+        if let Some(look) = recent.and_then(|(_, look)| look.upgrade()) {
+            return look;
+        }
+        let look = begin().shared();
+        *latest = look.downgrade().map(|weak| (now, weak));
+        look
+    }
+}
+
+/// Opens streams.
+pub(super) struct Streams {
+    answers: Rc<Answers>,
+    latest: Latest,
+}
+
+impl Streams {
+    pub(super) fn new(answers: Rc<Answers>) -> Self {
+        Self { answers, latest: Latest::default() }
+    }
+
+    /// Answers `GET /events`. The answer ends only with its connection.
+    pub(super) fn open(self: &Rc<Self>, connection: &Connection) -> Result<HttpResponse, Refusal> {
+        if !connection.take_stream() {
+            return Err(Refusal::TooManyStreams);
+        }
+        let stream = Stream::new(Rc::clone(self));
+        let chunks = unfold(stream, async |mut stream| {
+            let chunk = stream.next_chunk().await;
+            Some((Ok::<_, Infallible>(chunk), stream))
+        });
+        Ok(HttpResponse::Ok()
+            .content_type("text/event-stream")
+            .insert_header((header::CACHE_CONTROL, "no-store"))
+            .body(BodyStream::new(Box::pin(chunks))))
+    }
+
+    fn look(&self) -> Look {
+        self.latest.recent_or(self.answers.clock.monotonic(), || {
+            let answers = Rc::clone(&self.answers);
+            Box::pin(async move {
+                let write =
+                    |about: &_, reports: &_, posts, now| status(about, reports, posts, now).into();
+                match answers.write((), write).await {
+                    Ok((snapshot, ())) => snapshot,
+                    Err(_) => Snapshot::from(Value::Null),
+                }
+            })
+        })
+    }
+}
+
+/// The stream of one reader. The next event is made when the reader has read all before it: a slow
+/// one gets the latest status, and nothing is queued for it.
 struct Stream {
-    service: Arc<Service>,
-    looks: Interval,
-    /// Looks since something was told.
+    streams: Rc<Streams>,
+    ticks: Interval,
+    /// Looks since something was sent.
     quiet: u32,
-    /// What was seen last; kept, so that streams which look at about the same time share it.
-    told: Option<(u64, Asking)>,
-    /// What of an event the connection has not taken yet.
-    left: Bytes,
+    /// What was sent last. The look is kept for streams that look at about the same time.
+    sent: Option<(u64, Look)>,
+    /// What the connection has not been given yet.
+    rest: Bytes,
 }
 
 impl Stream {
-    /// Returns the next bytes, as soon as there are any.
-    async fn piece(&mut self) -> Bytes {
-        if self.left.is_empty() {
-            self.left = self.event().await;
-        }
-        let length = self.left.len().min(PIECE);
-        self.left.split_to(length)
+    fn new(streams: Rc<Streams>) -> Self {
+        let mut ticks = interval(PERIOD);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let rest = Bytes::from_static(PREAMBLE.as_bytes());
+        Self { streams, ticks, quiet: 0, sent: None, rest }
     }
 
-    /// Waits for a status that was not told yet, or for so long that a comment is due.
-    async fn event(&mut self) -> Bytes {
+    async fn next_chunk(&mut self) -> Bytes {
+        if self.rest.is_empty() {
+            self.rest = self.next_event().await;
+        }
+        take_chunk(&mut self.rest)
+    }
+
+    /// Waits until the status has changed, or for so long that a comment is due.
+    async fn next_event(&mut self) -> Bytes {
         loop {
-            self.looks.tick().await;
-            let asking = self.service.snapshot();
-            let snapshot = asking.clone().await;
-            let is_new = self.told.as_ref().is_none_or(|(mark, _)| *mark != snapshot.mark);
-            self.told = Some((snapshot.mark, asking));
+            self.ticks.tick().await;
+            let look = self.streams.look();
+            let snapshot = look.clone().await;
+            let is_new = self.sent.as_ref().is_none_or(|(mark, _)| *mark != snapshot.mark);
+            self.sent = Some((snapshot.mark, look));
             self.quiet = if is_new { 0 } else { self.quiet + 1 };
             if is_new {
-                return snapshot.event.clone();
+                return snapshot.event;
             }
             if self.quiet == QUIET_LOOKS {
                 self.quiet = 0;
@@ -85,3 +171,6 @@ impl Stream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -114,8 +114,8 @@ fn evaluator() -> EvaluatorReport {
     }
 }
 
-pub(in crate::metrics_ingest) fn whole() -> Answers {
-    Answers {
+pub(in crate::metrics_ingest) fn whole() -> Reports {
+    Reports {
         control_plane: Some(control_plane()),
         scheduler: Some(scheduler(RuntimeState::Available, true)),
         evaluator: Some(evaluator()),
@@ -124,7 +124,7 @@ pub(in crate::metrics_ingest) fn whole() -> Answers {
 
 #[test]
 fn an_answer_that_has_everything_is_as_documented_to_the_last_row() {
-    let status = status(&about(), &whole(), Posts { taken: 7, refused: 1, waiting: 0 }, now());
+    let status = status(&about(), &whole(), PostCounts { taken: 7, refused: 1, waiting: 0 }, now());
     assert_eq!(faults(&status), Vec::<String>::new());
     assert_eq!(missing(&status), Vec::<String>::new());
     assert_eq!(status["profiles"][0]["conditions"][0]["verdict"], "failed");
@@ -136,8 +136,8 @@ fn an_answer_that_has_everything_is_as_documented_to_the_last_row() {
 
 #[test]
 fn an_actor_that_does_not_answer_is_shown_so_and_the_rest_is_told() {
-    let answers = Answers { scheduler: None, ..whole() };
-    let status = status(&about(), &answers, Posts::default(), now());
+    let reports = Reports { scheduler: None, ..whole() };
+    let status = status(&about(), &reports, PostCounts::default(), now());
     assert_eq!(faults(&status), Vec::<String>::new());
     let states: Vec<_> =
         status["actors"].as_array().unwrap().iter().map(|it| &it["state"]).collect();
@@ -149,8 +149,8 @@ fn an_actor_that_does_not_answer_is_shown_so_and_the_rest_is_told() {
 
 #[test]
 fn without_the_one_who_is_told_of_health_that_of_the_others_is_unknown() {
-    let answers = Answers { control_plane: None, ..whole() };
-    let status = status(&about(), &answers, Posts::default(), now());
+    let reports = Reports { control_plane: None, ..whole() };
+    let status = status(&about(), &reports, PostCounts::default(), now());
     let states: Vec<_> =
         status["actors"].as_array().unwrap().iter().map(|it| &it["state"]).collect();
     assert_eq!(states, ["silent", "unknown", "unknown", "unknown"]);
@@ -159,22 +159,22 @@ fn without_the_one_who_is_told_of_health_that_of_the_others_is_unknown() {
 
 #[test]
 fn health_is_down_only_when_nothing_is_decided() {
-    let well = || Answers {
+    let well = || Reports {
         control_plane: Some(ControlPlaneReport { actors: BTreeMap::new(), ..control_plane() }),
         ..whole()
     };
     let with = |change: &dyn Fn(&mut ControlPlaneReport)| {
-        let mut answers = well();
-        answers.control_plane.iter_mut().for_each(change);
-        answers
+        let mut reports = well();
+        reports.control_plane.iter_mut().for_each(change);
+        reports
     };
     let runtime =
-        |state, is_needed| Answers { scheduler: Some(scheduler(state, is_needed)), ..well() };
+        |state, is_needed| Reports { scheduler: Some(scheduler(state, is_needed)), ..well() };
     let mut damaged = well();
     if let Some(scheduler) = &mut damaged.scheduler {
         scheduler.damages = vec!["workload web: a layer is damaged".to_owned()];
     }
-    for (answers, state, reason) in [
+    for (reports, state, reason) in [
         (well(), "ok", None),
         (whole(), "degraded", Some("podman_rootful is being restarted: panicked: boom")),
         (runtime(RuntimeState::Unavailable, true), "degraded", Some("no socket")),
@@ -204,9 +204,9 @@ fn health_is_down_only_when_nothing_is_decided() {
         ),
         (runtime(RuntimeState::Slow, true), "degraded", Some("no socket")),
         (damaged, "degraded", Some("workload web: a layer is damaged")),
-        (Answers { evaluator: None, ..well() }, "down", Some("profile_evaluator does not answer")),
+        (Reports { evaluator: None, ..well() }, "down", Some("profile_evaluator does not answer")),
     ] {
-        let health = answers.health(at(90));
+        let health = reports.health(at(90));
         let reasons: Vec<&str> = health.reasons.iter().map(String::as_str).collect();
         assert_eq!((health.state, reasons), (state, Vec::from_iter(reason)));
     }
@@ -214,8 +214,8 @@ fn health_is_down_only_when_nothing_is_decided() {
 
 #[test]
 fn time_alone_changes_nothing_that_is_told_again() {
-    let asked = |answers: &Answers, posts, now| without_time(status(&about(), answers, posts, now));
-    let before = asked(&whole(), Posts::default(), now());
+    let asked = |reports: &Reports, posts, now| without_time(status(&about(), reports, posts, now));
+    let before = asked(&whole(), PostCounts::default(), now());
     let mut later = whole();
     if let Some(control_plane) = &mut later.control_plane {
         control_plane.configuration_age = Some(Duration::from_secs(12));
@@ -223,13 +223,17 @@ fn time_alone_changes_nothing_that_is_told_again() {
     for metric in later.evaluator.iter_mut().flat_map(|it| &mut it.metrics) {
         metric.age += Duration::from_secs(7);
     }
-    assert_eq!(before, asked(&later, Posts::default(), now().after(Duration::from_secs(7))));
+    assert_eq!(before, asked(&later, PostCounts::default(), now().after(Duration::from_secs(7))));
     // The same value again is a new sample.
-    assert_ne!(before, asked(&whole(), Posts { taken: 1, ..Posts::default() }, now()));
+    assert_ne!(before, asked(&whole(), PostCounts { taken: 1, ..PostCounts::default() }, now()));
     for metric in later.evaluator.iter_mut().flat_map(|it| &mut it.metrics) {
         metric.stale = true;
     }
-    assert_ne!(before, asked(&later, Posts::default(), now()));
+    assert_ne!(before, asked(&later, PostCounts::default(), now()));
     let expired = now().after(Duration::from_secs(1_000));
-    assert_ne!(before, asked(&whole(), Posts::default(), expired), "the certificate has expired");
+    assert_ne!(
+        before,
+        asked(&whole(), PostCounts::default(), expired),
+        "the certificate has expired"
+    );
 }

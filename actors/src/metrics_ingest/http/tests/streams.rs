@@ -1,6 +1,7 @@
 //! The status as a stream, in virtual time.
 
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::pin::Pin;
 
 use actix_web::body::BoxBody;
@@ -8,30 +9,32 @@ use actix_web::body::MessageBody as _;
 use serde_json::Value;
 
 use super::*;
-use crate::metrics_ingest::http::long_answers::PIECE;
-use crate::metrics_ingest::http::stream::{MAX_STREAMS, PERIOD};
+use crate::metrics_ingest::http::answers::CHUNK;
+use crate::metrics_ingest::http::connections::MAX_STREAMS;
+use crate::metrics_ingest::http::stream::PERIOD;
+use crate::metrics_ingest::status::without_time;
 
 /// Who reads a stream, over a connection of its own.
 struct Reader {
     body: BoxBody,
-    _seat: Seat,
+    _connection: Rc<Connection>,
 }
 
 impl Reader {
     /// Returns the next bytes.
-    async fn piece(&mut self) -> String {
-        let piece = poll_fn(|task| Pin::new(&mut self.body).poll_next(task)).await;
-        String::from_utf8(piece.unwrap().unwrap().to_vec()).unwrap()
+    async fn chunk(&mut self) -> String {
+        let chunk = poll_fn(|task| Pin::new(&mut self.body).poll_next(task)).await;
+        String::from_utf8(chunk.unwrap().unwrap().to_vec()).unwrap()
     }
 
     /// Returns the status of the next event, past the stream's head.
     async fn status(&mut self) -> Value {
-        let mut text = self.piece().await;
+        let mut text = self.chunk().await;
         if text == "retry: 2000\n\n" {
-            text = self.piece().await;
+            text = self.chunk().await;
         }
         while !text.ends_with("\n\n") {
-            text += &self.piece().await;
+            text += &self.chunk().await;
         }
         let data = text.strip_prefix("event: status\ndata: ").unwrap_or_else(|| panic!("{text}"));
         serde_json::from_str(data).unwrap()
@@ -39,22 +42,22 @@ impl Reader {
 }
 
 /// Opens a stream over this connection, or says why there is none.
-async fn open(seat: Seat, service: &web::Data<Service>) -> Result<Reader, Answer> {
-    let response = answered_over(&seat, service, TestRequest::get().uri("/events")).await;
+async fn open(connection: Rc<Connection>, service: &Rc<Service>) -> Result<Reader, Answer> {
+    let response = answered_over(&connection, service, TestRequest::get().uri("/events")).await;
     if response.status() != 200 {
         return Err(read(response).await);
     }
     let headers = response.headers();
     assert_eq!(headers.get(header::CONTENT_TYPE).unwrap(), "text/event-stream");
     assert_eq!(headers.get(header::CACHE_CONTROL).unwrap(), "no-store");
-    Ok(Reader { body: response.into_body(), _seat: seat })
+    Ok(Reader { body: response.into_body(), _connection: connection })
 }
 
-async fn opened(service: &web::Data<Service>) -> Reader {
+async fn opened(service: &Rc<Service>) -> Reader {
     open(alone(), service).await.unwrap_or_else(|answer| panic!("{}", answer.body))
 }
 
-async fn post_one(service: &web::Data<Service>) {
+async fn post_one(service: &Rc<Service>) {
     assert_eq!(ask(service, post(r#"{"name":"x","value":1}"#)).await.status, 204);
 }
 
@@ -81,9 +84,9 @@ async fn while_nothing_happens_a_stream_tells_every_two_seconds_that_it_lives() 
     let mut reader = opened(&service).await;
     reader.status().await;
     for _ in 0..3 {
-        let before = service.clock.now().monotonic;
-        assert_eq!(reader.piece().await, ":\n\n");
-        let waited = service.clock.now().monotonic.saturating_since(before);
+        let before = service.answers.clock.now().monotonic;
+        assert_eq!(reader.chunk().await, ":\n\n");
+        let waited = service.answers.clock.now().monotonic.saturating_since(before);
         assert_eq!(waited.as_secs(), 2);
     }
 }
@@ -119,14 +122,14 @@ async fn events_are_half_a_second_apart_however_much_happens() {
     let service = service(FakeEvaluator::default());
     let mut reader = opened(&service).await;
     reader.status().await;
-    let start = service.clock.now().monotonic;
+    let start = service.answers.clock.now().monotonic;
     for events in 1..=4 {
         for _ in 0..3 {
             post_one(&service).await;
         }
         assert_eq!(reader.status().await["posts"]["taken"], events * 3);
     }
-    assert!(service.clock.now().monotonic.saturating_since(start) >= PERIOD * 4);
+    assert!(service.answers.clock.now().monotonic.saturating_since(start) >= PERIOD * 4);
 }
 
 #[actix::test]
@@ -149,14 +152,14 @@ async fn a_slow_reader_is_told_the_latest_and_nothing_is_kept_for_it() {
 async fn a_long_status_is_handed_over_in_pieces() {
     let service = service(FakeEvaluator { metrics: 10_000, ..FakeEvaluator::default() });
     let mut reader = opened(&service).await;
-    assert_eq!(reader.piece().await, "retry: 2000\n\n");
-    let mut text = reader.piece().await;
+    assert_eq!(reader.chunk().await, "retry: 2000\n\n");
+    let mut text = reader.chunk().await;
     while !text.ends_with("\n\n") {
-        let piece = reader.piece().await;
-        assert!(piece.len() <= PIECE);
-        text += &piece;
+        let chunk = reader.chunk().await;
+        assert!(chunk.len() <= CHUNK);
+        text += &chunk;
     }
-    assert!(text.len() > 20 * PIECE);
+    assert!(text.len() > 20 * CHUNK);
     let data: Value = serde_json::from_str(text.split_once("data: ").unwrap().1).unwrap();
     assert_eq!(data["metrics"].as_array().unwrap().len(), 10_000);
 }
@@ -164,8 +167,8 @@ async fn a_long_status_is_handed_over_in_pieces() {
 #[actix::test]
 async fn streams_over_the_limit_are_sent_away_until_another_ends() {
     let service = service(FakeEvaluator::default());
-    let clients = Clients::new(Clock::system());
-    let open = || open(clients.enter(Peer::Loopback), &service);
+    let connections = Connections::new(Clock::system());
+    let open = || open(connections.enter(Peer::Loopback), &service);
     let mut readers = Vec::new();
     for _ in 0..MAX_STREAMS {
         readers.push(open().await.ok().unwrap());
@@ -183,8 +186,8 @@ async fn streams_over_the_limit_are_sent_away_until_another_ends() {
 async fn no_process_and_no_machine_has_all_streams() {
     tokio::time::pause();
     let service = service(FakeEvaluator::default());
-    let clients = Clients::new(Clock::system());
-    let open = |peer| open(clients.enter(peer), &service);
+    let connections = Connections::new(Clock::system());
+    let open = |peer| open(connections.enter(peer), &service);
     let remote = |address: &str| Peer::from(address.parse::<IpAddr>().unwrap());
     for (greedy, other) in [
         (Peer::Process { user: 1, process: 1 }, Peer::Process { user: 1, process: 2 }),

@@ -1,9 +1,8 @@
 //! More connections than there are places, on real sockets in time that passes when a test says so.
 
-use std::future::{Future, poll_fn};
 use std::path::PathBuf;
-use std::pin::pin;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 
 use futures_util::future::{join_all, poll_immediate};
 use tempfile::TempDir;
@@ -14,8 +13,12 @@ use tokio::time::{Instant, advance};
 
 use super::*;
 use crate::clock::after;
-use crate::metrics_ingest::http::clients::MAX_CONNECTIONS;
+use crate::metrics_ingest::body::MAX_BODY;
+use crate::metrics_ingest::http::answers::MAX_LONG_ANSWERS;
+use crate::metrics_ingest::http::connections::MAX_CONNECTIONS;
+use crate::metrics_ingest::http::posts::EVALUATOR_TIMEOUT;
 use crate::metrics_ingest::listen::Listen;
+use crate::metrics_ingest::sockets::{PassedSockets, open};
 
 const HALF: &str = "POST /metrics HTTP/1.1\r\nHost: x\r\nX-Half: ";
 const ASK: &str = "GET /status HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -42,21 +45,21 @@ impl Listening {
     /// Runs `story` while the listener of `evaluator` serves.
     async fn during<F: Future<Output = ()>>(
         evaluator: FakeEvaluator,
-        story: impl FnOnce(Self, web::Data<Service>) -> F,
+        story: impl FnOnce(Self, Rc<Service>) -> F,
     ) {
         // While a thread is at work, paused time does not run ahead of the sockets.
         let (end, at_work) = mpsc::channel::<()>();
         let frozen = tokio::task::spawn_blocking(move || at_work.recv());
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
-        let sockets = bind(&Listen::Unix(path.clone()), &PassedSockets::default()).await.opened;
+        let sockets = open(&Listen::Unix(path.clone()), &PassedSockets::default()).await.opened;
         let service = service(evaluator);
-        let clients = Clients::new(Clock::system());
-        let serving = serve(sockets, service.clone(), Rc::clone(&clients));
+        let connections = Connections::new(Clock::system());
+        let serving = serve(sockets, Rc::clone(&service), Rc::clone(&connections));
         let listening = Self { socket: path, _folder: folder };
         tokio::select! {
             () = serving => unreachable!("it serves for ever"),
-            () = clients.look_after() => unreachable!("it looks for ever"),
+            () = connections.enforce_deadlines() => unreachable!("it looks for ever"),
             () = story(listening, service) => {}
         }
         drop(end);
@@ -229,7 +232,7 @@ fn talkative() -> FakeEvaluator {
 
 /// The places for answers of the clients here.
 fn free_answers(service: &Service) -> usize {
-    service.answers.free(Peer::Process { user: 0, process: 0 }.group())
+    service.answers.free_slots(Peer::Process { user: 0, process: 0 }.group())
 }
 
 #[actix::test]
@@ -246,9 +249,9 @@ async fn a_reader_that_takes_nothing_is_closed_after_ten_seconds() {
             }
             pass(Duration::from_secs(9)).await;
             let taken = usize::from(path != "/events");
-            assert_eq!(free_answers(&service), MAX_ANSWERS - taken, "{path}");
+            assert_eq!(free_answers(&service), MAX_LONG_ANSWERS - taken, "{path}");
             pass(Duration::from_secs(3)).await;
-            assert_eq!(free_answers(&service), MAX_ANSWERS, "{path}");
+            assert_eq!(free_answers(&service), MAX_LONG_ANSWERS, "{path}");
             // What the buffers hold still comes, and then the end before the whole.
             let mut more = usize::MAX;
             while more > 0 {
@@ -265,7 +268,7 @@ async fn a_reader_that_takes_nothing_is_closed_after_ten_seconds() {
 async fn readers_that_take_nothing_make_way_for_one_that_reads() {
     tokio::time::pause();
     Listening::during(talkative(), async |listening, service| {
-        let unread = listening.connect_many(MAX_ANSWERS, ASK).await;
+        let unread = listening.connect_many(MAX_LONG_ANSWERS, ASK).await;
         for reader in &unread {
             reader.readable().await.unwrap();
         }
@@ -294,32 +297,32 @@ async fn readers_that_take_nothing_make_way_for_one_that_reads() {
 async fn readers_wait_for_answers_that_are_being_made_and_not_for_ever() {
     tokio::time::pause();
     let service = service(FakeEvaluator::default());
-    let clients = Clients::new(Clock::system());
-    let seat = || clients.enter(Peer::Loopback);
+    let connections = Connections::new(Clock::system());
+    let connection = || connections.enter(Peer::Loopback);
     let mut unread = Vec::new();
-    for _ in 0..MAX_ANSWERS {
-        let seat = seat();
-        let answer = answered_over(&seat, &service, TestRequest::get().uri("/metrics")).await;
+    for _ in 0..MAX_LONG_ANSWERS {
+        let connection = connection();
+        let answer = answered_over(&connection, &service, TestRequest::get().uri("/metrics")).await;
         assert_eq!(answer.status(), 200);
-        unread.push((seat, answer));
+        unread.push((connection, answer));
     }
     for path in ["/metrics", "/status"] {
-        let refused = answered_over(&seat(), &service, TestRequest::get().uri(path)).await;
+        let refused = answered_over(&connection(), &service, TestRequest::get().uri(path)).await;
         assert_eq!(refused.status(), 429, "{path}");
         assert!(refused.headers().contains_key(header::RETRY_AFTER), "{path}");
     }
     let healthz = TestRequest::get().uri("/healthz");
-    assert_eq!(answered_over(&seat(), &service, healthz).await.status(), 200);
+    assert_eq!(answered_over(&connection(), &service, healthz).await.status(), 200);
     // Others are not concerned.
-    let other = clients.enter(Peer::Process { user: 1, process: 1 });
+    let other = connections.enter(Peer::Process { user: 1, process: 1 });
     let status = TestRequest::get().uri("/status");
     assert_eq!(answered_over(&other, &service, status).await.status(), 200);
     let end = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
         unread.pop();
     };
-    let seat = seat();
-    let asking = answered_over(&seat, &service, TestRequest::get().uri("/status"));
+    let connection = connection();
+    let asking = answered_over(&connection, &service, TestRequest::get().uri("/status"));
     assert_eq!(tokio::join!(asking, end).0.status(), 200);
 }
 
@@ -329,7 +332,7 @@ async fn a_large_body_that_is_slow_makes_way_for_another_and_small_ones_need_non
     Listening::during(FakeEvaluator::default(), async |listening, service| {
         let large = post_of(&" ".repeat(MAX_BODY - 1), MAX_BODY);
         let mut slow = Vec::new();
-        while service.bytes.available_permits() >= MAX_BODY {
+        while service.intake.large_bytes.available_permits() >= MAX_BODY {
             slow.push(listening.connect(&large).await);
             settle().await;
         }
@@ -355,7 +358,7 @@ async fn a_large_body_that_is_slow_makes_way_for_another_and_small_ones_need_non
 #[actix::test]
 async fn a_request_at_work_is_never_closed_and_its_answer_makes_room() {
     tokio::time::pause();
-    let comes_after = Some(PEER_TIMEOUT * 2);
+    let comes_after = Some(EVALUATOR_TIMEOUT * 2);
     let evaluator = FakeEvaluator { comes_after, ..FakeEvaluator::default() };
     Listening::during(evaluator.clone(), async |listening, _| {
         // One after the other, so that the evaluator has the first ones.
@@ -366,7 +369,7 @@ async fn a_request_at_work_is_never_closed_and_its_answer_makes_room() {
         }
         pass(Duration::from_secs(1)).await;
         let mut newcomer = listening.connect(&whole()).await;
-        pass(PEER_TIMEOUT * 3).await;
+        pass(EVALUATOR_TIMEOUT * 3).await;
         let mut answers = Vec::new();
         for stream in &mut busy {
             answers.push(heard(stream).await);
@@ -380,20 +383,41 @@ async fn a_request_at_work_is_never_closed_and_its_answer_makes_room() {
     .await;
 }
 
-#[actix::test]
-async fn nothing_is_woken_while_there_is_no_connection() {
-    tokio::time::pause();
-    let clients = Clients::new(Clock::system());
-    let mut looking = pin!(Rc::clone(&clients).look_after());
-    let mut polls = 0;
-    for visits in [0, 1, 0] {
-        drop((0..visits).map(|_| clients.enter(Peer::Loopback)).collect::<Vec<_>>());
-        let before = polls;
-        let watched = poll_fn(|task| {
-            polls += 1;
-            looking.as_mut().poll(task)
+#[test]
+fn nothing_wakes_the_thread_while_there_is_no_connection() {
+    let wakes = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&wakes);
+    let runtime = move || {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.on_thread_unpark(move || {
+            count.fetch_add(1, Ordering::Relaxed);
         });
-        assert!(tokio::time::timeout(Duration::from_secs(3600), watched).await.is_err());
-        assert!(polls <= before + 3, "{polls} in an hour");
-    }
+        runtime.enable_all().start_paused(true).build().unwrap()
+    };
+    let in_an_hour = async || {
+        wakes.store(0, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        wakes.load(Ordering::Relaxed)
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("socket");
+    actix::System::with_tokio_rt(runtime).block_on(async {
+        let sockets = open(&Listen::Unix(socket.clone()), &PassedSockets::default()).await.opened;
+        let service = service(FakeEvaluator::default());
+        let connections = Connections::new(Clock::system());
+        let story = async {
+            assert!(in_an_hour().await < 5);
+            let mut stream = UnixStream::connect(&socket).await.unwrap();
+            stream.write_all(whole().as_bytes()).await.unwrap();
+            let kept = in_an_hour().await;
+            assert!(kept > 15, "{kept} are too few while a connection is kept for 15 s");
+            drop(stream);
+            assert!(in_an_hour().await < 5);
+        };
+        tokio::select! {
+            () = serve(sockets, service, Rc::clone(&connections)) => unreachable!("it serves for ever"),
+            () = connections.enforce_deadlines() => unreachable!("it checks for ever"),
+            () = story => {}
+        }
+    });
 }

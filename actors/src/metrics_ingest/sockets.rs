@@ -1,43 +1,41 @@
-//! The sockets that the routes are served on.
+//! The sockets that the listener accepts connections at: opened by the agent, or passed to it.
 
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
-use std::rc::Rc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 use tokio::time::timeout;
 use tokio_util::either::Either;
 
-use super::client::Client;
-use super::passed::{PassedSocket, PassedSockets};
-use super::peer::Peer;
-use crate::metrics_ingest::listen::{Bound, Listen};
+pub use self::passed::{PassedSocket, PassedSockets};
+pub(super) use self::peer::{Group, Peer, PerGroup};
+use super::listen::{Bound, Listen};
 use crate::path_trust::{self, End};
 
+mod passed;
+mod peer;
+
 /// Time for another process to accept a connection at its unix socket.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
-/// Connections that the system may hold for us, if its own limit (net.core.somaxconn) is no lower.
-/// Where they are too many for it, it turns each new one away for a second.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Length of the kernel's queue of connections that are not accepted yet, capped by
+/// net.core.somaxconn. When it is full, the kernel drops each new one, which is retried a second later.
 const BACKLOG: u32 = 4096;
 
-/// What is read from and written to.
+/// A connection's bytes.
 pub(super) type Stream = Either<TcpStream, UnixStream>;
 
-/// A socket that listens.
-pub(in crate::metrics_ingest) enum Socket {
+/// A listening socket.
+pub(super) enum Socket {
     Tcp(TcpListener),
     Unix(UnixListener, SocketFile),
 }
 
 impl Socket {
     /// Returns where it listens.
-    pub(in crate::metrics_ingest) fn bound(&self) -> Option<Bound> {
+    pub(super) fn bound(&self) -> Option<Bound> {
         match self {
             Self::Tcp(socket) => socket.local_addr().ok().map(Bound::Tcp),
             Self::Unix(_, file) => Some(Bound::Unix(file.path.clone())),
@@ -52,7 +50,7 @@ impl Socket {
         match self {
             Self::Tcp(socket) => {
                 let (stream, peer) = socket.accept().await?;
-                // An answer goes out whole, so nothing is won by waiting for more of it.
+                // An answer is written as a whole, so waiting for more to send only delays it.
                 stream.set_nodelay(true)?;
                 Ok((Either::Left(stream), peer.ip().into()))
             }
@@ -66,54 +64,8 @@ impl Socket {
     }
 }
 
-/// A connection that knows when its client takes nothing of what is written to it.
-pub(super) struct Connection {
-    stream: Stream,
-    client: Rc<Client>,
-}
-
-impl Connection {
-    pub(super) fn new(stream: Stream, client: Rc<Client>) -> Self {
-        Self { stream, client }
-    }
-
-    pub(super) fn client(&self) -> &Rc<Client> {
-        &self.client
-    }
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        task: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(task, buffer)
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        task: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(task, bytes);
-        self.client.takes(written.is_ready());
-        written
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(task)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(task)
-    }
-}
-
-/// The file of a unix socket; removed when dropped, if the agent has made it.
-pub(in crate::metrics_ingest) struct SocketFile {
+/// The file of a unix socket; removed when dropped, if the agent created it.
+pub(super) struct SocketFile {
     path: PathBuf,
     is_own: bool,
 }
@@ -121,25 +73,24 @@ pub(in crate::metrics_ingest) struct SocketFile {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         if self.is_own {
-            // One that stays is replaced by the next agent.
+            // The next agent replaces one that is left behind.
             let _ = std::fs::remove_file(&self.path);
         }
     }
 }
 
-/// What came of one place to listen at.
+/// The outcome of opening one place to listen at.
 #[derive(Default)]
-pub(in crate::metrics_ingest) struct Opening {
-    /// The sockets that listen.
-    pub(in crate::metrics_ingest) opened: Vec<Socket>,
-    /// What is to be tried again, and why. Either family of localhost stands for itself, so that
-    /// who holds the one does not close the other.
-    pub(in crate::metrics_ingest) failed: Vec<(Listen, io::Error)>,
+pub(super) struct Opening {
+    pub(super) opened: Vec<Socket>,
+    /// What is to be tried again, and why. The two families of localhost count separately, so that a
+    /// program which holds one of them does not close the other.
+    pub(super) failed: Vec<(Listen, io::Error)>,
 }
 
-/// Opens every socket of `listen`, but for those that were passed: these are open already. Of the two
-/// families of localhost the system may lack one.
-pub(in crate::metrics_ingest) async fn bind(listen: &Listen, passed: &PassedSockets) -> Opening {
+/// Opens every socket of `listen`, except those that were passed and so are open already. The system
+/// may lack one of the two families of localhost.
+pub(super) async fn open(listen: &Listen, passed: &PassedSockets) -> Opening {
     match listen {
         Listen::Unix(path) => opening(listen.clone(), unix(path, passed).await),
         Listen::Tcp(address) => opening(listen.clone(), tcp(*address, passed)),
@@ -159,7 +110,7 @@ fn tcp(address: SocketAddr, passed: &PassedSockets) -> io::Result<Socket> {
 
 async fn unix(path: &Path, passed: &PassedSockets) -> io::Result<Socket> {
     match passed.get(&Bound::Unix(path.to_owned()))? {
-        // Its file belongs to who made it.
+        // Whoever created its file removes it.
         Some(PassedSocket::Unix(socket)) => {
             let file = SocketFile { path: path.to_owned(), is_own: false };
             Ok(Socket::Unix(UnixListener::from_std(socket)?, file))
@@ -187,7 +138,7 @@ fn localhost(listen: &Listen, families: Vec<(SocketAddr, io::Result<Socket>)>) -
         }
     }
     if opening.opened.is_empty() && opening.failed.is_empty() {
-        // Neither is there yet: the loopback interface may still come up.
+        // Both are missing, so the loopback interface is not up yet.
         let last = missing.pop().map(|(_, error)| (listen.clone(), error));
         opening.failed.extend(last);
         return opening;
@@ -205,26 +156,26 @@ fn is_missing_family(error: &io::Error) -> bool {
 
 fn bind_tcp(address: SocketAddr) -> io::Result<Socket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // Else a restart would wait for the last connections' TIME_WAIT.
+    // Without it, a restart would wait for the TIME_WAIT of the last connections.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG).map(Socket::Tcp)
 }
 
 async fn bind_unix(path: &Path) -> io::Result<Socket> {
-    // Who can replace the folder could have a socket of others removed, or one made there.
+    // Whoever can replace the folder could have the agent remove or create a socket elsewhere.
     path_trust::walk(path.parent().unwrap_or(path), End::Shared)?;
     let is_socket = std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
-    if is_socket && !is_answered(path).await {
+    if is_socket && !is_in_use(path).await {
         std::fs::remove_file(path)?;
     }
     let socket = UnixListener::bind(path)?;
     Ok(Socket::Unix(socket, SocketFile { path: path.to_owned(), is_own: true }))
 }
 
-/// Returns whether another process listens at a unix socket.
-async fn is_answered(path: &Path) -> bool {
-    match timeout(ANSWER_TIMEOUT, UnixStream::connect(path)).await {
+/// Returns whether another process listens at a unix socket; one that was left behind refuses.
+async fn is_in_use(path: &Path) -> bool {
+    match timeout(PROBE_TIMEOUT, UnixStream::connect(path)).await {
         Ok(Err(error)) => error.kind() != io::ErrorKind::ConnectionRefused,
         Ok(Ok(_)) | Err(_) => true,
     }

@@ -1,9 +1,9 @@
-//! What posted metrics are read with, for random input from outside.
+//! The entry point for the fuzz target of posted metrics.
 
 use super::body;
 use crate::workload::Sample;
 
-/// Reads the samples of a body.
+/// Parses a body as a post does.
 ///
 /// # Errors
 /// What is wrong with the body, and where.

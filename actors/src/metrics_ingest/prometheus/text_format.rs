@@ -1,7 +1,7 @@
-//! Writes the text format 0.0.4 of Prometheus. Pure.
+//! Writes Prometheus' text format 0.0.4. Pure.
 //!
-//! No client library: those keep numbers of their own, and ours are facts that the actors are asked
-//! for at each scrape.
+//! No client library: those keep counters of their own, while the actors are asked for theirs at each
+//! scrape.
 
 use std::fmt::{self, Write as _};
 
@@ -12,7 +12,7 @@ use crate::latency::Latencies;
 /// Longest value of a label, in characters.
 const MAX_LABEL: usize = 1_024;
 
-/// What a family counts.
+/// The type of a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Counter,
@@ -28,7 +28,7 @@ pub(super) struct Exposition {
 }
 
 impl Exposition {
-    /// Begins a family; its samples follow.
+    /// Starts a family; its samples follow.
     pub(super) fn family(&mut self, name: &'static str, kind: Kind, help: &str) {
         self.family = name;
         let kind = match kind {
@@ -45,7 +45,7 @@ impl Exposition {
         self.series("", labels, value);
     }
 
-    /// Writes all samples of a histogram without labels: each class counts those below it, too.
+    /// Writes all samples of a histogram without labels. Its buckets are cumulative.
     pub(super) fn histogram(&mut self, latencies: &Latencies) {
         let mut total = 0;
         for (bound, count) in latencies.classes() {
@@ -57,7 +57,6 @@ impl Exposition {
         self.series("_count", &[], total);
     }
 
-    /// Returns the text.
     pub(super) fn finish(self) -> String {
         self.text
     }
@@ -78,8 +77,8 @@ impl Exposition {
     }
 }
 
-/// Escapes a label's value as the text format wants it, which knows of line ends and no other
-/// character that a terminal obeys.
+/// Escapes a label's value for the text format, which itself escapes line ends and no other character
+/// that a terminal acts on.
 fn escape(value: &str) -> String {
     shortened(&printable_lines(value), MAX_LABEL)
         .replace('\\', "\\\\")
@@ -88,18 +87,4 @@ fn escape(value: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_label_commands_the_terminal_that_shows_the_scrape() {
-        let mut text = Exposition::default();
-        text.family("f", Kind::Gauge, "Help.");
-        text.sample(&[("a", "\u{1b}[2J\n\"\\\u{9b}\u{202e}é")], 1);
-        text.sample(&[("a", &"ü".repeat(3_000_000))], 2);
-        let text = text.finish();
-        let lines: Vec<&str> = text.lines().skip(2).collect();
-        assert_eq!(lines[0], r#"f{a="\\u{1b}[2J\n\"\\\\u{9b}\\u{202e}é"} 1"#);
-        assert_eq!(lines[1], format!("f{{a=\"{}…\"}} 2", "ü".repeat(1_023)));
-    }
-}
+mod tests;

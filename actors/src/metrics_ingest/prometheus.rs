@@ -1,36 +1,32 @@
-//! What the scrape says: Prometheus text from the answers of peers. Pure.
+//! The answer to `GET /metrics`, from the reports of the actors. Pure.
 
 use std::collections::BTreeMap;
 
-use super::exposition::{Exposition, Kind};
-use super::status::{About, Answers, actors};
+use self::text_format::{Exposition, Kind};
+use super::status::{About, PostCounts, Reports, actors};
 use crate::clock::Moment;
 use crate::messages::{ControlPlaneReport, EvaluatorReport, SchedulerReport};
 use crate::workload::{WorkloadReport, WorkloadStatus};
 
-/// Posts so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Posts {
-    /// Answered 2xx.
-    pub(super) taken: u64,
-    /// Answered otherwise.
-    pub(super) refused: u64,
-    /// Bodies that wait for the evaluator now.
-    pub(super) waiting: usize,
-}
+mod text_format;
 
-/// Returns the answer to `GET /metrics`, in the text format 0.0.4 of Prometheus. What a silent
-/// actor would have told is left out, so that no counter seems to fall.
-pub(super) fn exposition(about: &About, answers: &Answers, posts: Posts, now: Moment) -> String {
+/// Returns the answer in Prometheus' text format 0.0.4. What an actor that did not answer would have
+/// reported is left out, so that no counter seems to fall.
+pub(super) fn exposition(
+    about: &About,
+    reports: &Reports,
+    posts: PostCounts,
+    now: Moment,
+) -> String {
     let mut text = Exposition::default();
-    agent(&mut text, about, answers, now);
-    if let Some(report) = &answers.control_plane {
+    agent(&mut text, about, reports, now);
+    if let Some(report) = &reports.control_plane {
         control_plane(&mut text, report, now);
     }
-    if let Some(report) = &answers.scheduler {
+    if let Some(report) = &reports.scheduler {
         scheduler(&mut text, report);
     }
-    if let Some(report) = &answers.evaluator {
+    if let Some(report) = &reports.evaluator {
         evaluator(&mut text, report);
     }
     text.family(
@@ -49,13 +45,13 @@ pub(super) fn exposition(about: &About, answers: &Answers, posts: Posts, now: Mo
     text.finish()
 }
 
-fn agent(text: &mut Exposition, about: &About, answers: &Answers, now: Moment) {
+fn agent(text: &mut Exposition, about: &About, reports: &Reports, now: Moment) {
     text.family("device_worker_info", Kind::Gauge, "The agent, always 1.");
     let labels = [("version", about.version), ("device_id", about.device_id.as_str())];
     text.sample(&labels, 1);
     text.family("device_worker_uptime_seconds", Kind::Gauge, "Time since the agent started.");
     text.sample(&[], now.monotonic.since_start().as_secs());
-    let rows = actors(about, answers);
+    let rows = actors(about, reports);
     text.family(
         "device_worker_actor_up",
         Kind::Gauge,
@@ -64,7 +60,7 @@ fn agent(text: &mut Exposition, about: &About, answers: &Answers, now: Moment) {
     for row in rows.iter().filter(|row| row.state != "unknown") {
         text.sample(&[("actor", row.name)], u8::from(row.state == "up"));
     }
-    if answers.control_plane.is_some() {
+    if reports.control_plane.is_some() {
         text.family(
             "device_worker_actor_failures_total",
             Kind::Counter,

@@ -181,7 +181,7 @@ fn scrape() -> String {
         age: Duration::from_secs(90),
         stale: true,
     });
-    exposition(&about(), &answers, Posts { taken: 7, refused: 1, waiting: 2 }, now())
+    exposition(&about(), &answers, PostCounts { taken: 7, refused: 1, waiting: 2 }, now())
 }
 
 /// Returns the value of a series of the scrape.
@@ -244,7 +244,7 @@ fn the_help_of_the_counted_commands_names_every_action() {
 
 #[test]
 fn no_counter_falls_because_an_actor_is_silent() {
-    let text = exposition(&about(), &Answers::default(), Posts::default(), now());
+    let text = exposition(&about(), &Reports::default(), PostCounts::default(), now());
     let families = read(&text).unwrap();
     let actor = |name| value(&families, "device_worker_actor_up", &[("actor", name)]);
     assert_eq!((actor("scheduler"), actor("podman_rootful")), (Some(0.0), None));

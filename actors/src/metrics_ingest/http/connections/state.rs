@@ -1,0 +1,217 @@
+//! The state of one connection: what it waits for, what it holds, and when its time is over.
+
+use std::cell::{Cell, OnceCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::task::AbortHandle;
+
+use super::eviction::Candidate;
+use crate::clock::{Clock, Monotonic};
+use crate::metrics_ingest::sockets::{Group, Peer};
+
+/// Time for a client to send its request's head, and again its body.
+pub(in crate::metrics_ingest::http) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time that an idle connection is kept.
+pub(in crate::metrics_ingest::http) const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// Time for the head of a first request while more than half of the places are taken.
+const CROWDED_HEAD_TIMEOUT: Duration = Duration::from_secs(1);
+/// Longest time in which a client reads nothing of an answer.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Time that a client always has for its next step before its connection may be closed for another.
+/// Bounds how often connections are closed for others.
+const GRACE: Duration = Duration::from_millis(10);
+/// The same for another machine that reads an answer: it is farther away.
+const REMOTE_READER_GRACE: Duration = Duration::from_secs(1);
+/// The same for a body; hardly any takes a tenth of it.
+const BODY_GRACE: Duration = Duration::from_secs(1);
+/// The same for a stream. A browser may want more streams than there are; with less, its tabs would
+/// take them from each other all the time.
+const STREAM_GRACE: Duration = Duration::from_secs(60);
+
+/// What a connection waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The head of its first request, since then.
+    FirstHead(Monotonic),
+    /// The rest of a body.
+    Body(Monotonic),
+    /// Nothing from its client: a request is being handled, or its answer is being sent.
+    Busy,
+    /// Another request.
+    NextHead(Monotonic),
+}
+
+/// What connections compete for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::metrics_ingest::http) enum Resource {
+    Connection,
+    /// Memory for large bodies.
+    LargeBody,
+    LongAnswer,
+    Stream,
+}
+
+impl Resource {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Connection => "connections",
+            Self::LargeBody => "large bodies",
+            Self::LongAnswer => "long answers",
+            Self::Stream => "streams",
+        }
+    }
+}
+
+/// The state of one connection.
+pub(in crate::metrics_ingest::http) struct State {
+    pub(super) id: u64,
+    pub(in crate::metrics_ingest::http) peer: Peer,
+    clock: Clock,
+    phase: Cell<Phase>,
+    /// Since when its client reads nothing of what is written to it.
+    unread: Cell<Option<Monotonic>>,
+    held: Cell<Option<(Resource, Monotonic)>>,
+    is_closing: Cell<bool>,
+    task: OnceCell<AbortHandle>,
+}
+
+impl State {
+    pub(super) fn new(id: u64, peer: Peer, clock: Clock) -> Self {
+        Self {
+            id,
+            peer,
+            phase: Cell::new(Phase::FirstHead(clock.monotonic())),
+            clock,
+            unread: Cell::default(),
+            held: Cell::default(),
+            is_closing: Cell::default(),
+            task: OnceCell::new(),
+        }
+    }
+
+    /// Sets the task that serves it; [`Self::abort`] ends that task.
+    pub(in crate::metrics_ingest::http) fn set_task(&self, task: AbortHandle) {
+        // It is set once, right after the connection was accepted.
+        let _ = self.task.set(task);
+    }
+
+    /// Ends the task that serves it, and so closes the connection.
+    pub(super) fn abort(&self) {
+        if let Some(task) = self.task.get() {
+            task.abort();
+        }
+    }
+
+    /// FirstHead | NextHead => Busy, and => NextHead when the guard is dropped, which the body of the
+    /// answer holds until the connection has all of it.
+    pub(in crate::metrics_ingest::http) fn begin_request(self: &Rc<Self>) -> BusyGuard {
+        self.phase.set(Phase::Busy);
+        BusyGuard(Rc::clone(self))
+    }
+
+    /// Busy => Body: a body is being received, until [`Self::end_body`].
+    pub(in crate::metrics_ingest::http) fn begin_body(&self) {
+        self.phase.set(Phase::Body(self.clock.monotonic()));
+    }
+
+    /// Body => Busy: the body is complete.
+    pub(in crate::metrics_ingest::http) fn end_body(&self) {
+        self.phase.set(Phase::Busy);
+    }
+
+    /// Notes whether the socket took what was written to it.
+    pub(in crate::metrics_ingest::http) fn note_write(&self, is_taken: bool) {
+        if is_taken {
+            self.unread.take();
+        } else if self.unread.get().is_none() {
+            self.unread.set(Some(self.clock.monotonic()));
+        }
+    }
+
+    /// Notes that it holds a resource, until its request is answered.
+    pub(in crate::metrics_ingest::http) fn hold(&self, resource: Resource) {
+        self.held.set(Some((resource, self.clock.monotonic())));
+    }
+
+    pub(super) fn is_holding(&self, resource: Resource) -> bool {
+        self.held.get().is_some_and(|(held, _)| held == resource)
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        self.phase.get() == Phase::Busy
+    }
+
+    /// Makes its next answer its last.
+    pub(super) fn close_after_answer(&self) {
+        self.is_closing.set(true);
+    }
+
+    /// Returns whether its next answer is its last.
+    pub(in crate::metrics_ingest::http) fn is_closing(&self) -> bool {
+        self.is_closing.get()
+    }
+
+    /// Returns it as a candidate to be closed for a connection that wants `wanted`; one within its
+    /// `grace` is none that may be chosen.
+    pub(super) fn candidate(&self, wanted: Resource, now: Monotonic, grace: Duration) -> Candidate {
+        let waited = self.waiting_since(wanted).map(|since| now.saturating_since(since));
+        let waited = waited.filter(|waited| *waited >= grace);
+        Candidate { id: self.id, peer: self.peer, waited }
+    }
+
+    /// Returns since when its client keeps others waiting for `wanted`; `None` while that is not its
+    /// client's doing.
+    fn waiting_since(&self, wanted: Resource) -> Option<Monotonic> {
+        use Phase::{Body, Busy, FirstHead, NextHead};
+        match (wanted, self.phase.get()) {
+            // The agent itself is at work, unless its client does not read the answer.
+            (Resource::Connection, Busy) | (Resource::LongAnswer, _) => self.unread.get(),
+            (Resource::Connection, FirstHead(since) | Body(since) | NextHead(since)) => {
+                self.unread.get().or(Some(since))
+            }
+            (Resource::LargeBody, Body(since)) => Some(since),
+            (Resource::LargeBody, FirstHead(_) | Busy | NextHead(_)) => None,
+            (Resource::Stream, _) => self.held.get().map(|(_, since)| since),
+        }
+    }
+
+    /// Returns for how long it may keep others waiting.
+    pub(super) fn grace(&self, wanted: Resource) -> Duration {
+        match (wanted, self.peer.group()) {
+            (Resource::Connection, _) | (Resource::LongAnswer, Group::Unix | Group::Loopback) => {
+                GRACE
+            }
+            (Resource::LongAnswer, Group::Network) => REMOTE_READER_GRACE,
+            (Resource::LargeBody, _) => BODY_GRACE,
+            (Resource::Stream, _) => STREAM_GRACE,
+        }
+    }
+
+    /// Returns whether it is to be closed even though no other wants its place.
+    pub(super) fn is_overdue(&self, now: Monotonic, is_crowded: bool) -> bool {
+        let over = |since, limit| now.saturating_since(since) >= limit;
+        self.unread.get().is_some_and(|since| over(since, WRITE_TIMEOUT))
+            || match self.phase.get() {
+                // Otherwise the HTTP server's own timeout for a head applies.
+                Phase::FirstHead(since) => is_crowded && over(since, CROWDED_HEAD_TIMEOUT),
+                // The HTTP server closes an idle connection after KEEP_ALIVE. What is still there
+                // after this time has begun a head and not ended it, or sends the body of a refused
+                // request without end.
+                Phase::NextHead(since) => over(since, KEEP_ALIVE + REQUEST_TIMEOUT),
+                // A body has a timeout of its own, in `posts`.
+                Phase::Body(_) | Phase::Busy => false,
+            }
+    }
+}
+
+/// Keeps a connection in `Busy`.
+pub(in crate::metrics_ingest::http) struct BusyGuard(Rc<State>);
+
+impl Drop for BusyGuard {
+    fn drop(&mut self) {
+        self.0.phase.set(Phase::NextHead(self.0.clock.monotonic()));
+        self.0.held.take();
+    }
+}
