@@ -13,7 +13,7 @@ use std::time::Duration;
 use chrono::DateTime;
 use futures_util::future::LocalBoxFuture;
 
-use crate::blocking::{self, OneAtATime};
+use crate::blocking::OneAtATime;
 use crate::scheduler::{ClockEvidence, ClockWitness, Written};
 
 /// Longer than a call over D-Bus takes to fail.
@@ -64,7 +64,7 @@ impl ClockWitness for MachineWitness {
                 is_synchronized: is_synchronized(&root),
                 uptime: uptime(),
             };
-            blocking::run("looking at the clock", LIMIT, &turn, look).await.ok()
+            turn.run("looking at the clock", LIMIT, look).await.ok()
         })
     }
 }

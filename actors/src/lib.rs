@@ -36,6 +36,8 @@ pub mod private_file;
 pub mod supervisor;
 pub mod yaml;
 
+pub use blocking::BlockingError;
+
 pub mod control_plane_sync;
 pub mod k8s_executor;
 pub mod metrics_ingest;

@@ -7,7 +7,7 @@ mod questions;
 mod report;
 mod timing;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -73,6 +73,8 @@ pub struct ControlPlaneSync {
     /// What was on the disk is known: nothing is asked before.
     has_begun: bool,
     errands: Errands,
+    /// Wait for the enrolment to end what it does: it may show another identity.
+    waiting: BTreeSet<Errand>,
     timers: BTreeMap<Errand, SpawnHandle>,
     /// The last failure of each question, so that it is logged once.
     failures: BTreeMap<Call, String>,
@@ -106,6 +108,7 @@ impl ControlPlaneSync {
             keeping: Keeping::Idle,
             has_begun: false,
             errands: Errands::default(),
+            waiting: BTreeSet::new(),
             timers: BTreeMap::new(),
             failures: BTreeMap::new(),
             troubles: BTreeMap::new(),
@@ -136,6 +139,7 @@ impl Supervised for ControlPlaneSync {
             None => Keeping::Idle,
         };
         self.errands = Errands::default();
+        self.waiting = BTreeSet::new();
         self.timers = BTreeMap::new();
         self.failures = BTreeMap::new();
         self.has_begun = false;

@@ -3,9 +3,10 @@
 use std::cell::RefCell;
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 use futures_util::future::{LocalBoxFuture, select};
+use futures_util::poll;
 use tempfile::TempDir;
 
 use super::*;
@@ -671,6 +672,31 @@ async fn a_missing_registration_pair_is_explained_and_found_when_it_appears() {
     assert_eq!(bench.count(Call::Enrolment), 0);
     bench.api.identity_files(bench.folder.path()).unwrap();
     after(310).await;
+    assert_eq!(bench.in_force(), Some(vec!["web".to_owned()]));
+    assert_eq!(bench.events(), ["IdentityUnusable"]);
+}
+
+#[actix::test]
+async fn a_disk_that_hangs_holds_up_the_identity_and_nothing_else() {
+    let bench = Bench::new();
+    bench.shelf.0.borrow_mut().kept = Some(configuration(&["stored"]));
+    let identity = bench.api.identity_files(bench.folder.path()).unwrap();
+    let (gate, opened) = mpsc::channel::<()>();
+    let mut hung = pin!(identity.beside(move |_| Ok(opened.recv().is_ok())));
+    assert!(poll!(&mut hung).is_pending());
+
+    let api = Rc::new(bench.api.clone());
+    let actor = bench.start_with(Source::Server { api, identity: identity.clone() });
+    // Time does not pass by itself while a thread is at work.
+    for _ in 0..30 {
+        tokio::time::advance(Duration::from_secs(1)).await;
+        actor.send(jobs(WorkloadStatus::Running)).await.unwrap();
+    }
+    assert_eq!(bench.in_force(), Some(vec!["stored".to_owned()]));
+    assert_eq!(bench.count(Call::Enrolment), 0);
+
+    gate.send(()).unwrap();
+    after(30).await;
     assert_eq!(bench.in_force(), Some(vec!["web".to_owned()]));
     assert_eq!(bench.events(), ["IdentityUnusable"]);
 }

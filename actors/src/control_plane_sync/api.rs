@@ -52,12 +52,8 @@ pub enum Completeness {
 
 /// A control plane's server.
 pub trait ControlPlaneApi: ConfigurationSource {
-    /// Shows `identity` from now on.
-    ///
-    /// # Errors
-    ///
-    /// When no connection can be made with it at all.
-    fn present(&self, identity: &ClientIdentity) -> Result<(), ControlPlaneError>;
+    /// Shows `identity` from now on. An error says that no connection can be made with it at all.
+    fn present(&self, identity: ClientIdentity) -> Answer<()>;
 
     /// Asks to be admitted.
     fn enrol(&self) -> Answer<EnrolmentAnswer>;

@@ -10,11 +10,11 @@ use actix_web::web::Bytes;
 use awc::error::PayloadError;
 use awc::http::{Method, header};
 use awc::{Client, Connector};
-use rustls::RootCertStore;
 
 use super::api::{
     Answer, ConfigurationSource, ControlAnswer, ControlPlaneApi, EnrolmentAnswer, Heartbeat,
 };
+use super::ca_root::CaRoot;
 use super::certificate::ClientIdentity;
 use super::control_plane_error::{Call, ControlPlaneError};
 use super::endpoint::Endpoint;
@@ -22,7 +22,7 @@ use super::hardware::Hardware;
 use super::identity_error::described;
 use super::tls;
 use super::wire::{self, ControlCommand, Known, Stamp, WireError};
-use crate::blocking::{self, OneAtATime};
+use crate::blocking::OneAtATime;
 use crate::clock::Clock;
 use crate::workload::{Configuration, DeviceId, Workload};
 
@@ -66,6 +66,7 @@ struct Inner {
     /// The last configuration that made sense.
     known: RefCell<Option<Arc<Known>>>,
     reading: OneAtATime,
+    ca_root: CaRoot,
 }
 
 impl HttpsClient {
@@ -76,6 +77,7 @@ impl HttpsClient {
     /// When the URL cannot be asked.
     pub fn new(settings: ServerSettings, clock: Clock) -> Result<Self, ControlPlaneError> {
         let endpoint = Endpoint::new(&settings.url, &settings.device)?;
+        let ca_root = CaRoot::new(&settings.ca_root);
         let inner = Inner {
             endpoint,
             settings,
@@ -83,16 +85,9 @@ impl HttpsClient {
             client: RefCell::default(),
             known: RefCell::default(),
             reading: OneAtATime::default(),
+            ca_root,
         };
         Ok(Self { inner: Rc::new(inner) })
-    }
-
-    fn roots(&self) -> Result<Arc<RootCertStore>, ControlPlaneError> {
-        let path = &self.inner.settings.ca_root;
-        let pem = std::fs::read(path).map_err(|error| ControlPlaneError::Misconfigured {
-            reason: format!("CA_ROOT {} cannot be read: {error}", path.display()),
-        })?;
-        tls::trusted_roots(&pem)
     }
 
     /// Asks, and turns the body of a good answer into `T`.
@@ -192,8 +187,7 @@ impl ConfigurationSource for HttpsClient {
             let (device, known) = (inner.settings.device.clone(), inner.known.borrow().clone());
             let read = move || Known::read(&reply.body, &device, known.as_deref(), &in_force);
             // Reading an answer of megabytes takes seconds, and no other actor may wait for it.
-            let read =
-                blocking::run("reading the answer", READING_TIMEOUT, &inner.reading, read).await;
+            let read = inner.reading.run("reading the answer", READING_TIMEOUT, read).await;
             let known = match read {
                 Ok(read) => Arc::new(read.map_err(|error| senseless(call, &error))?),
                 Err(error) => return Err(senseless(call, &error)),
@@ -205,16 +199,19 @@ impl ConfigurationSource for HttpsClient {
 }
 
 impl ControlPlaneApi for HttpsClient {
-    fn present(&self, identity: &ClientIdentity) -> Result<(), ControlPlaneError> {
-        let config = tls::client_config(&self.roots()?, identity, &self.inner.clock)?;
-        let connector = Connector::new()
-            .rustls_0_23(Arc::new(config))
-            .timeout(ANSWER_TIMEOUT)
-            .handshake_timeout(ANSWER_TIMEOUT);
-        let client =
-            Client::builder().connector(connector).disable_redirects().disable_timeout().finish();
-        *self.inner.client.borrow_mut() = Some(client);
-        Ok(())
+    fn present(&self, identity: ClientIdentity) -> Answer<()> {
+        let inner = Rc::clone(&self.inner);
+        Box::pin(async move {
+            let config = tls::client_config(&inner.ca_root.read().await?, &identity, &inner.clock)?;
+            let connector = Connector::new()
+                .rustls_0_23(Arc::new(config))
+                .timeout(ANSWER_TIMEOUT)
+                .handshake_timeout(ANSWER_TIMEOUT);
+            let client = Client::builder().connector(connector);
+            let client = client.disable_redirects().disable_timeout().finish();
+            *inner.client.borrow_mut() = Some(client);
+            Ok(())
+        })
     }
 
     fn enrol(&self) -> Answer<EnrolmentAnswer> {

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::thread::JoinHandle;
 
 use futures_util::FutureExt;
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustls::crypto::ring;
 use rustls::version::TLS13;
 use rustls::{ServerConfig, ServerConnection};
@@ -25,7 +26,7 @@ struct Bench {
 }
 
 impl Bench {
-    fn new() -> Self {
+    async fn new() -> Self {
         let edge = EdgeApi::start();
         let folder = TempDir::new().unwrap();
         let (certificate, key) = edge.registration_pair();
@@ -39,13 +40,13 @@ impl Bench {
             DeviceId::from("cam-01"),
         );
         let client = HttpsClient::new(settings(&edge.url(), &folder), Clock::system()).unwrap();
-        client.present(&files.load().registration.unwrap()).unwrap();
+        client.present(files.load().registration.unwrap()).await.unwrap();
         Self { edge, files, client, folder }
     }
 
     /// Enrols and registers the device.
     async fn registered() -> Self {
-        let bench = Self::new();
+        let bench = Self::new().await;
         while bench.client.enrol().await.unwrap() == EnrolmentAnswer::Pending {}
         bench.register().await.unwrap();
         bench
@@ -54,7 +55,7 @@ impl Bench {
     async fn register(&self) -> Result<(), ControlPlaneError> {
         let request = self.files.request(crate::control_plane_sync::KeyFamily::P256);
         let pem = self.client.register(request.unwrap()).await?;
-        self.client.present(&self.files.adopt(&pem).unwrap()).unwrap();
+        self.client.present(self.files.adopt(&pem).unwrap()).await.unwrap();
         self.files.confirm().unwrap();
         Ok(())
     }
@@ -94,7 +95,7 @@ async fn a_device_enrols_registers_and_is_answered() {
 
 #[actix::test]
 async fn a_registration_certificate_opens_no_configuration() {
-    let bench = Bench::new();
+    let bench = Bench::new().await;
     let error = bench.client.configuration(&[]).await.unwrap_err();
     let call = Call::Configuration;
     assert_eq!(error, ControlPlaneError::Unauthorized { call });
@@ -104,7 +105,7 @@ async fn a_registration_certificate_opens_no_configuration() {
 async fn a_second_registration_with_the_registration_certificate_fails() {
     let bench = Bench::registered().await;
     let identities = bench.files.load();
-    bench.client.present(&identities.registration.unwrap()).unwrap();
+    bench.client.present(identities.registration.unwrap()).await.unwrap();
     let error = bench.register().await.unwrap_err();
     assert!(matches!(error, ControlPlaneError::ServerFailed { status: 500, .. }), "{error}");
 }
@@ -118,7 +119,7 @@ async fn the_device_certificate_renews_itself() {
 
 #[actix::test]
 async fn an_expired_certificate_reads_nothing_but_renews_itself() {
-    let bench = Bench::new();
+    let bench = Bench::new().await;
     bench.edge.set_certificate_lifetime(Duration::ZERO);
     while bench.client.enrol().await.unwrap() == EnrolmentAnswer::Pending {}
     bench.register().await.unwrap();
@@ -228,7 +229,7 @@ async fn an_answer_that_never_comes_ends_at_the_deadline() {
 
 #[actix::test]
 async fn a_lost_answer_to_the_registration_leaves_the_key_for_the_next_attempt() {
-    let bench = Bench::new();
+    let bench = Bench::new().await;
     while bench.client.enrol().await.unwrap() == EnrolmentAnswer::Pending {}
     bench.edge.fault(Call::Registration, Fault::CutBody);
     let family = crate::control_plane_sync::KeyFamily::P256;
@@ -243,30 +244,41 @@ async fn a_lost_answer_to_the_registration_leaves_the_key_for_the_next_attempt()
 
 #[actix::test]
 async fn a_server_of_another_ca_is_not_trusted() {
-    let bench = Bench::new();
+    let bench = Bench::new().await;
     std::fs::write(bench.folder.path().join("ca.pem"), EdgeApi::start().ca_pem()).unwrap();
-    bench.client.present(&bench.files.load().registration.unwrap()).unwrap();
+    bench.client.present(bench.files.load().registration.unwrap()).await.unwrap();
     let error = bench.client.enrol().await.unwrap_err().to_string();
     assert!(error.contains("CA_ROOT"), "{error}");
 }
 
 #[actix::test]
+async fn a_pipe_in_the_place_of_ca_root_is_refused_and_not_waited_for() {
+    let bench = Bench::new().await;
+    let path = bench.folder.path().join("ca.pem");
+    std::fs::remove_file(&path).unwrap();
+    mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let error = bench.client.present(bench.files.load().registration.unwrap()).await.unwrap_err();
+    let expected = format!("CA_ROOT {} cannot be read: it is not a regular file", path.display());
+    assert!(error.to_string().contains(&expected), "{error}");
+}
+
+#[actix::test]
 async fn a_host_name_that_is_not_in_the_certificate_is_not_trusted() {
-    let bench = Bench::new();
+    let bench = Bench::new().await;
     let url = bench.edge.url().replace("127.0.0.1", "localhost");
     let client = HttpsClient::new(settings(&url, &bench.folder), Clock::system()).unwrap();
-    client.present(&bench.files.load().registration.unwrap()).unwrap();
+    client.present(bench.files.load().registration.unwrap()).await.unwrap();
     let error = client.enrol().await.unwrap_err().to_string();
     assert!(error.contains("SERVER uses a host name"), "{error}");
 }
 
 #[actix::test]
 async fn a_client_certificate_of_another_ca_is_unauthorized() {
-    let bench = Bench::new();
+    let bench = Bench::new().await;
     let other = EdgeApi::start().registration_pair();
     std::fs::write(bench.folder.path().join("cert.pem"), other.0).unwrap();
     std::fs::write(bench.folder.path().join("key.pem"), other.1).unwrap();
-    bench.client.present(&bench.files.load().registration.unwrap()).unwrap();
+    bench.client.present(bench.files.load().registration.unwrap()).await.unwrap();
     let error = bench.client.enrol().await.unwrap_err();
     let call = Call::Enrolment;
     assert_eq!(error, ControlPlaneError::Unauthorized { call });
@@ -274,7 +286,7 @@ async fn a_client_certificate_of_another_ca_is_unauthorized() {
 
 #[actix::test]
 async fn a_server_that_is_not_there_is_unreachable() {
-    let bench = Bench::new();
+    let bench = Bench::new().await;
     let Bench { edge, client, .. } = bench;
     drop(edge);
     let error = client.enrol().await.unwrap_err();
@@ -314,7 +326,7 @@ fn speak_http_2(authority: &Authority, alpn: &[&str]) -> (u16, JoinHandle<std::i
 /// Why an advisory on HTTP/2 concerns the client as little as `.deny.toml` says.
 #[actix::test]
 async fn http_2_is_never_spoken_whatever_the_server_offers() {
-    let bench = Bench::new();
+    let bench = Bench::new().await;
     let authority = Authority::new();
     std::fs::write(bench.folder.path().join("ca.pem"), authority.ca_pem()).unwrap();
     let no_agreement = "it does not speak HTTP/1.1";
@@ -322,7 +334,7 @@ async fn http_2_is_never_spoken_whatever_the_server_offers() {
         let (port, server) = speak_http_2(&authority, alpn);
         let url = format!("https://127.0.0.1:{port}");
         let client = HttpsClient::new(settings(&url, &bench.folder), Clock::system()).unwrap();
-        client.present(&bench.files.load().registration.unwrap()).unwrap();
+        client.present(bench.files.load().registration.unwrap()).await.unwrap();
         let error = client.enrol().await.unwrap_err().to_string();
         assert!(error.contains(told), "{alpn:?}: {error}");
         drop(client);
@@ -333,21 +345,21 @@ async fn http_2_is_never_spoken_whatever_the_server_offers() {
 
 #[actix::test]
 async fn a_host_that_does_not_exist_is_named() {
-    let bench = Bench::new();
+    let bench = Bench::new().await;
     let client =
         HttpsClient::new(settings("https://nowhere.invalid:8043", &bench.folder), Clock::system());
     let client = client.unwrap();
-    client.present(&bench.files.load().registration.unwrap()).unwrap();
+    client.present(bench.files.load().registration.unwrap()).await.unwrap();
     let error = client.enrol().await.unwrap_err().to_string();
     assert!(error.starts_with("failed to find host nowhere.invalid"), "{error}");
 }
 
 #[actix::test]
 async fn a_clock_that_was_never_set_trusts_by_the_certificate_s_own_dates() {
-    let bench = Bench::new();
+    let bench = Bench::new().await;
     let clock = Clock::simulated(chrono::DateTime::UNIX_EPOCH);
     let client = HttpsClient::new(settings(&bench.edge.url(), &bench.folder), clock).unwrap();
-    client.present(&bench.files.load().registration.unwrap()).unwrap();
+    client.present(bench.files.load().registration.unwrap()).await.unwrap();
     client.enrol().await.unwrap();
 }
 

@@ -12,13 +12,19 @@
 //! that a power cut between two renames loses nothing: of all pairs that fit, the one whose
 //! certificate was issued last is the device's.
 
+mod reading;
+
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use reading::{own_key, private, read_chain, read_key};
 
 use super::certificate::{CertificateChain, ClientIdentity, ClientKey, KeyFamily, RequestKey};
 use super::identity_error::{IdentityError, kept};
-use crate::private_file::{self, Content, Kept};
+use crate::blocking::OneAtATime;
+use crate::private_file::{self, Kept};
 use crate::workload::DeviceId;
 
 /// Names in the identity's folder.
@@ -27,8 +33,8 @@ const NEXT_CERTIFICATE: &str = "next.crt";
 const DEVICE_KEY: &str = "device.key";
 const DEVICE_CERTIFICATE: &str = "device.crt";
 
-/// A larger file is neither a key nor a chain of certificates.
-const MAX_FILE: u64 = 1024 * 1024;
+/// Time for all that one step reads and writes.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// Both identities of the device, as far as they exist.
 #[derive(Debug)]
@@ -48,6 +54,7 @@ pub struct IdentityFiles {
     key: PathBuf,
     folder: PathBuf,
     device: DeviceId,
+    queue: OneAtATime,
 }
 
 impl IdentityFiles {
@@ -55,7 +62,21 @@ impl IdentityFiles {
     /// Touches nothing.
     #[must_use]
     pub fn new(certificate: PathBuf, key: PathBuf, state_dir: &Path, device: DeviceId) -> Self {
-        Self { certificate, key, folder: state_dir.join("identity"), device }
+        let folder = state_dir.join("identity");
+        Self { certificate, key, folder, device, queue: OneAtATime::default() }
+    }
+
+    /// Does `work` with the files beside the actors, after what was asked for before it, also by clones.
+    ///
+    /// # Errors
+    ///
+    /// Those of `work`, or the disk does not answer.
+    pub(crate) async fn beside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T, IdentityError> + Send + 'static,
+    ) -> Result<T, IdentityError> {
+        let files = self.clone();
+        self.queue.run("reading or writing the identity", LIMIT, move || work(&files)).await?
     }
 
     /// Reads what there is. A registration pair that already is this device's own counts as both.
@@ -259,40 +280,6 @@ impl IdentityFiles {
             .and_then(|folder| folder.sync_all())
             .map_err(|source| IdentityError::Write { path: self.folder.clone(), source })
     }
-}
-
-fn read(path: &Path, kept: Kept) -> Result<Content, IdentityError> {
-    private_file::read(path, MAX_FILE, kept)
-        .map_err(|source| IdentityError::Read { path: path.to_owned(), source })
-}
-
-fn read_chain(path: &Path, kept: Kept) -> Result<CertificateChain, IdentityError> {
-    CertificateChain::from_pem(&read(path, kept)?.bytes)
-        .map_err(|source| IdentityError::Content { path: path.to_owned(), source })
-}
-
-/// Returns a key, and whether others than its owner may read it.
-fn read_key(path: &Path) -> Result<(ClientKey, bool), IdentityError> {
-    let content = read(path, Kept::ByAdministrator)?;
-    let key = ClientKey::from_pem(&content.bytes)
-        .map_err(|source| IdentityError::Content { path: path.to_owned(), source })?;
-    Ok((key, content.open_to_others))
-}
-
-/// Returns a key that the agent made. It never was open to others, unless by somebody else's hand.
-fn own_key(path: &Path) -> Result<ClientKey, IdentityError> {
-    let content = private(path)?;
-    ClientKey::from_pem(&content.bytes)
-        .map_err(|source| IdentityError::Content { path: path.to_owned(), source })
-}
-
-/// Reads a file of the agent's own that nobody else could have read.
-fn private(path: &Path) -> Result<Content, IdentityError> {
-    let content = read(path, Kept::ByAgent)?;
-    if content.open_to_others {
-        return Err(IdentityError::Exposed { path: path.to_owned() });
-    }
-    Ok(content)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::certificate::CertificateError;
+use crate::blocking::BlockingError;
 
 /// Why an identity could not be read or kept.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +67,9 @@ pub enum IdentityError {
         /// Why.
         source: CertificateError,
     },
+    /// The disk does not answer.
+    #[error(transparent)]
+    Disk(#[from] BlockingError),
     /// The control plane's answer is no certificate for this device and key.
     #[error("failed to accept the certificate that the control plane sent: {reason}")]
     Answer {

@@ -19,7 +19,7 @@ use super::identity_error::described;
 use super::manifest_folder::{FolderWatch, read_folder};
 use super::manifests::{self, Accepted, FileProblem, Files};
 use super::specification;
-use crate::blocking::{self, OneAtATime};
+use crate::blocking::OneAtATime;
 use crate::workload::{Configuration, DeviceId, Workload};
 
 /// Time for reading the folder; a disk that takes longer is taken for hung.
@@ -132,7 +132,7 @@ impl ConfigurationSource for ManifestSource {
                 Ok::<_, io::Error>((known, exposed))
             };
             // A disk that hangs must hold up nothing but this answer, and a thousand files nobody.
-            let reading = blocking::run("reading the folder", READ_TIMEOUT, &turn, read).await;
+            let reading = turn.run("reading the folder", READ_TIMEOUT, read).await;
             let (reading, exposed) = match reading {
                 Ok(Ok(reading)) => reading,
                 Ok(Err(error)) => return Err(refused(error.to_string())),
@@ -169,7 +169,6 @@ mod tests {
     use futures_util::poll;
     use rustix::fs::{CWD, FileType, Mode, mknodat};
     use tempfile::TempDir;
-    use tokio::task::yield_now;
 
     use super::*;
 
@@ -259,13 +258,13 @@ mod tests {
         tokio::time::advance(2 * READ_TIMEOUT).await;
         let told = hung.await.unwrap_err().to_string();
         assert!(told.contains("failed to end reading the folder within 30s"), "{told}");
-        let told = source.configuration(&[]).await.unwrap_err().to_string();
-        assert!(told.contains("the one before it has not ended"), "{told}");
+        let mut queued = pin!(source.configuration(&[]));
+        assert!(poll!(&mut queued).is_pending());
+        tokio::time::advance(2 * READ_TIMEOUT).await;
+        let told = queued.await.unwrap_err().to_string();
+        assert!(told.contains("the work before it has not ended"), "{told}");
 
         std::fs::write(&gate, "").unwrap();
-        while source.reading.is_busy() {
-            yield_now().await;
-        }
         std::fs::remove_file(&gate).unwrap();
         std::fs::write(&gate, "").unwrap();
         assert_eq!(source.configuration(&[]).await.unwrap().workloads, []);

@@ -1,22 +1,29 @@
 //! The device's place in a control plane: which identity it shows, and what it asks for next.
 
+use std::rc::Rc;
+
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+
 use super::api::{Answer, ControlPlaneApi, EnrolmentAnswer};
-use super::certificate::KeyFamily;
+use super::certificate::{ClientIdentity, KeyFamily};
 use super::control_plane_error::ControlPlaneError;
 use super::enrolment::{Enrolment, Step};
 use super::identity::IdentityFiles;
 use super::identity_error::IdentityError;
 use crate::clock::Monotonic;
-use futures_util::FutureExt;
 
 /// Which identity the client shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shown {
+pub(crate) enum Identity {
     /// The registration pair.
     Registration,
     /// The device's own.
     Device,
 }
+
+/// The identity that the client shows, and the family of its key.
+pub(crate) type Shown = (Identity, KeyFamily);
 
 /// What a step brought.
 #[derive(Debug)]
@@ -41,27 +48,63 @@ pub(crate) enum MembershipError {
     NoDeviceIdentity,
 }
 
+/// What reads or writes the identity's files, which takes as long as the disk does.
+pub(crate) type OnDisk<T> = LocalBoxFuture<'static, Result<T, MembershipError>>;
+
+/// A step whose files are read and written: it can be asked for.
+pub(crate) struct Prepared {
+    /// What the client shows now.
+    pub(crate) shown: Shown,
+    /// The question.
+    pub(crate) answer: Answer<Progress>,
+}
+
+/// A certificate that is on the disk.
+pub(crate) struct Adopted {
+    identity: ClientIdentity,
+    /// Whether the client could take it.
+    presented: Result<(), ControlPlaneError>,
+}
+
+/// Whether the control plane has accepted the identity that was adopted last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Confirmation {
+    Missing,
+    /// It has; the files are being renamed.
+    UnderWay,
+    Done,
+}
+
 /// The state of one device.
 pub(crate) struct Membership {
     /// How far it is.
     pub(crate) enrolment: Enrolment,
-    shown: Option<(Shown, KeyFamily)>,
-    /// The control plane has not yet accepted the identity that was adopted last.
-    is_unconfirmed: bool,
+    api: Rc<dyn ControlPlaneApi>,
+    files: IdentityFiles,
+    shown: Option<Shown>,
+    confirmation: Confirmation,
 }
 
 impl Membership {
-    /// Starts with what is on the disk; also returns what should be looked at there.
-    pub(crate) fn begin(identity: &IdentityFiles, random: f64) -> (Self, Vec<String>) {
-        let identities = identity.load();
-        let certificate = identities.device.map(|device| device.validity());
-        let unanswered = identity.has_pending_request();
-        let membership = Self {
-            enrolment: Enrolment::new(certificate, unanswered, random),
-            shown: None,
-            is_unconfirmed: true,
-        };
-        (membership, identities.findings)
+    /// Reads what is on the disk.
+    pub(crate) fn begin(
+        api: Rc<dyn ControlPlaneApi>,
+        files: IdentityFiles,
+        random: f64,
+    ) -> OnDisk<(Self, Vec<String>)> {
+        Box::pin(async move {
+            let look = |files: &IdentityFiles| Ok((files.load(), files.has_pending_request()));
+            let (identities, unanswered) = files.beside(look).await?;
+            let certificate = identities.device.map(|device| device.validity());
+            let membership = Self {
+                enrolment: Enrolment::new(certificate, unanswered, random),
+                api,
+                files,
+                shown: None,
+                confirmation: Confirmation::Missing,
+            };
+            Ok((membership, identities.findings))
+        })
     }
 
     /// Reads the files again before the next question, because one of them may have been replaced.
@@ -69,85 +112,111 @@ impl Membership {
         self.shown = None;
     }
 
-    /// Makes the client show an identity. The files are read only when it changes, so that a file
-    /// that was mended is seen at the next attempt.
-    pub(crate) fn show(
-        &mut self,
-        wanted: Shown,
-        api: &dyn ControlPlaneApi,
-        identity: &IdentityFiles,
-    ) -> Result<KeyFamily, MembershipError> {
-        if let Some((shown, family)) = self.shown
-            && shown == wanted
-        {
-            return Ok(family);
-        }
-        let identities = identity.load();
-        let found = match wanted {
-            Shown::Registration => identities.registration?,
-            Shown::Device => identities.device.ok_or(MembershipError::NoDeviceIdentity)?,
-        };
-        api.present(&found)?;
-        let family = found.family();
-        self.shown = Some((wanted, family));
-        Ok(family)
+    /// Returns whether the client shows the device's own identity.
+    pub(crate) fn shows_own(&self) -> bool {
+        self.shown.is_some_and(|(identity, _)| identity == Identity::Device)
     }
 
-    /// Asks for `step`.
-    pub(crate) fn ask(
-        &mut self,
-        step: Step,
-        api: &dyn ControlPlaneApi,
-        identity: &IdentityFiles,
-    ) -> Result<Answer<Progress>, MembershipError> {
-        Ok(match step {
-            Step::Enrol => {
-                self.show(Shown::Registration, api, identity)?;
-                let answer = api.enrol();
-                answer.map(|it| it.map(Progress::Enrolment)).boxed_local()
+    /// Takes note of what the client shows now.
+    pub(crate) const fn now_shows(&mut self, shown: Shown) {
+        self.shown = Some(shown);
+    }
+
+    /// Makes the client show an identity. The files are read only when it changes, so that a file
+    /// that was mended is seen at the next attempt.
+    pub(crate) fn show(&self, wanted: Identity) -> OnDisk<Shown> {
+        let (api, files, shown) = (Rc::clone(&self.api), self.files.clone(), self.shown);
+        Box::pin(async move {
+            if let Some(shown) = shown.filter(|(identity, _)| *identity == wanted) {
+                return Ok(shown);
             }
-            Step::Register | Step::Renew => {
-                let wanted = match step {
-                    Step::Renew => Shown::Device,
-                    Step::Enrol | Step::Register => Shown::Registration,
-                };
-                let family = self.show(wanted, api, identity)?;
-                let answer = api.register(identity.request(family)?);
-                answer.map(|it| it.map(Progress::Certificate)).boxed_local()
-            }
+            let identities = files.beside(|files| Ok(files.load())).await?;
+            let found = match wanted {
+                Identity::Registration => identities.registration?,
+                Identity::Device => identities.device.ok_or(MembershipError::NoDeviceIdentity)?,
+            };
+            let family = found.family();
+            api.present(found).await?;
+            Ok((wanted, family))
         })
     }
 
-    /// Takes a certificate and shows it from now on.
-    pub(crate) fn adopt(
+    /// Prepares `step`: shows the identity that it needs, and makes the request for a certificate.
+    pub(crate) fn prepare(&self, step: Step) -> OnDisk<Prepared> {
+        let wanted = match step {
+            Step::Renew => Identity::Device,
+            Step::Enrol | Step::Register => Identity::Registration,
+        };
+        let (showing, files, api) = (self.show(wanted), self.files.clone(), Rc::clone(&self.api));
+        Box::pin(async move {
+            let shown = showing.await?;
+            let answer = match step {
+                Step::Enrol => {
+                    let answer = api.enrol();
+                    answer.map(|it| it.map(Progress::Enrolment)).boxed_local()
+                }
+                Step::Register | Step::Renew => {
+                    let (_, family) = shown;
+                    let request = files.beside(move |files| files.request(family)).await?;
+                    let answer = api.register(request);
+                    answer.map(|it| it.map(Progress::Certificate)).boxed_local()
+                }
+            };
+            Ok(Prepared { shown, answer })
+        })
+    }
+
+    /// Writes a certificate, and shows it from then on.
+    pub(crate) fn adopt(&self, certificate_pem: String) -> OnDisk<Adopted> {
+        let (files, api) = (self.files.clone(), Rc::clone(&self.api));
+        Box::pin(async move {
+            let identity = files.beside(move |files| files.adopt(&certificate_pem)).await?;
+            let presented = api.present(identity.clone()).await;
+            Ok(Adopted { identity, presented })
+        })
+    }
+
+    /// Takes note of a certificate that was written.
+    pub(crate) fn adopted(
         &mut self,
-        certificate_pem: &str,
-        api: &dyn ControlPlaneApi,
-        identity: &IdentityFiles,
+        adopted: Adopted,
         now: Monotonic,
     ) -> Result<(), MembershipError> {
-        let adopted = identity.adopt(certificate_pem)?;
         self.shown = None;
-        self.is_unconfirmed = true;
-        self.enrolment.registered(adopted.validity(), now);
-        api.present(&adopted)?;
-        self.shown = Some((Shown::Device, adopted.family()));
+        self.confirmation = Confirmation::Missing;
+        self.enrolment.registered(adopted.identity.validity(), now);
+        adopted.presented?;
+        self.shown = Some((Identity::Device, adopted.identity.family()));
         Ok(())
     }
 
-    /// Takes note that the control plane accepted the device's own identity.
-    pub(crate) fn accepted(&mut self, identity: &IdentityFiles) -> Result<(), IdentityError> {
+    /// Takes note that the control plane accepted the device's own identity; if that is news,
+    /// returns what makes the files of that identity the only ones.
+    pub(crate) fn accepted(&mut self) -> Option<OnDisk<()>> {
         self.enrolment.accepted();
-        if self.is_unconfirmed {
-            identity.confirm()?;
-            self.is_unconfirmed = false;
+        if self.confirmation != Confirmation::Missing {
+            return None;
         }
-        Ok(())
+        self.confirmation = Confirmation::UnderWay;
+        Some(self.write(IdentityFiles::confirm))
+    }
+
+    /// Takes note of how [`Self::accepted`] went. An identity that was adopted meanwhile is not
+    /// meant.
+    pub(crate) fn confirmed(&mut self, is_done: bool) {
+        if self.confirmation == Confirmation::UnderWay {
+            self.confirmation = if is_done { Confirmation::Done } else { Confirmation::Missing };
+        }
     }
 
     /// Drops the device's own identity.
-    pub(crate) fn forget(&mut self, identity: &IdentityFiles) -> Result<(), IdentityError> {
+    pub(crate) fn forget(&mut self) -> OnDisk<()> {
         self.shown = None;
-        identity.forget()
+        self.write(IdentityFiles::forget)
+    }
+
+    fn write(&self, work: fn(&IdentityFiles) -> Result<(), IdentityError>) -> OnDisk<()> {
+        let files = self.files.clone();
+        Box::pin(async move { Ok(files.beside(work).await?) })
     }
 }

@@ -3,6 +3,7 @@
 mod actor;
 pub mod advice;
 mod api;
+mod ca_root;
 mod certificate;
 mod client;
 mod contact;

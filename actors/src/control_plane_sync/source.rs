@@ -12,7 +12,7 @@ use super::api::{ConfigurationSource, ControlPlaneApi};
 use super::identity::IdentityFiles;
 use super::identity_error::described;
 use super::store::Store;
-use crate::blocking::{self, OneAtATime};
+use crate::blocking::OneAtATime;
 use crate::workload::Configuration;
 
 /// Time for reading what was kept; past it the agent starts without.
@@ -85,7 +85,7 @@ impl ConfigurationStore for Disk {
         let (store, turn) = (Arc::clone(&self.store), self.loading.clone());
         let what = "reading the stored configuration";
         Box::pin(async move {
-            match blocking::run(what, LOAD_TIMEOUT, &turn, move || store.load()).await {
+            match turn.run(what, LOAD_TIMEOUT, move || store.load()).await {
                 Ok(loaded) => Restored {
                     configuration: loaded.configuration,
                     former: loaded.former,
@@ -108,8 +108,7 @@ impl ConfigurationStore for Disk {
         let configuration = configuration.clone();
         let what = "writing the configuration";
         Box::pin(async move {
-            match blocking::run(what, SAVE_TIMEOUT, &turn, move || store.save(&configuration)).await
-            {
+            match turn.run(what, SAVE_TIMEOUT, move || store.save(&configuration)).await {
                 Ok(saved) => saved.map(drop).map_err(|error| described(&error)),
                 Err(error) => Err(described(&error)),
             }

@@ -77,7 +77,7 @@ fn serve(
 }
 
 /// A device of `authority` that asks `url`.
-fn device(authority: &Authority, url: String) -> (HttpsClient, TempDir) {
+async fn device(authority: &Authority, url: String) -> (HttpsClient, TempDir) {
     let folder = TempDir::new().unwrap();
     let path = |name: &str| folder.path().join(name);
     let (certificate, key) = authority.registration_pair();
@@ -91,7 +91,7 @@ fn device(authority: &Authority, url: String) -> (HttpsClient, TempDir) {
     let namespace = "default".to_owned();
     let settings = ServerSettings { url, ca_root: path("ca.pem"), device: id, namespace };
     let client = HttpsClient::new(settings, Clock::system()).unwrap();
-    client.present(&files.load().registration.unwrap()).unwrap();
+    client.present(files.load().registration.unwrap()).await.unwrap();
     (client, folder)
 }
 
@@ -104,7 +104,7 @@ fn assert_told_nothing(heard: &mpsc::Receiver<Heard>) {
 /// Posts to a server and returns the error, and what the server heard.
 async fn refused(pair: Pair, authority: &Authority) -> String {
     let (url, heard) = serve(pair, authority, &TLS13);
-    let (client, _folder) = device(authority, url);
+    let (client, _folder) = device(authority, url).await;
     let error = client.enrol().await.unwrap_err();
     assert!(matches!(error, ControlPlaneError::ServerNotTrusted { .. }), "{error:?}");
     assert_told_nothing(&heard);
@@ -119,7 +119,7 @@ fn at(offset: chrono::Duration) -> Clock {
 async fn a_server_that_does_not_speak_tls_1_3_is_told_nothing() {
     let authority = Authority::new();
     let (url, heard) = serve(authority.server_pair(), &authority, &TLS12);
-    let (client, _folder) = device(&authority, url);
+    let (client, _folder) = device(&authority, url).await;
     let error = client.enrol().await.unwrap_err().to_string();
     assert!(error.contains("it does not speak TLS 1.3"), "{error}");
     assert_told_nothing(&heard);
@@ -157,7 +157,7 @@ async fn a_server_of_another_name_is_told_nothing() {
 async fn each_connection_proves_the_server_anew_and_no_request_is_sent_early() {
     let authority = Authority::new();
     let (url, heard) = serve(authority.server_pair(), &authority, &TLS13);
-    let (client, _folder) = device(&authority, url);
+    let (client, _folder) = device(&authority, url).await;
     for _ in 0..2 {
         client.enrol().await.unwrap();
         let full = Some(HandshakeKind::Full);

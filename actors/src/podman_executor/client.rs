@@ -190,7 +190,7 @@ impl PodmanApi for LibpodClient {
             }
             let detail = self.inspect(container).await?;
             let group = detail.state.cgroup_path;
-            control_group::limit(&self.off_thread, &group, container, limits).await
+            control_group::limit(&self.kernel, &group, container, limits).await
         })
     }
 
@@ -202,7 +202,7 @@ impl PodmanApi for LibpodClient {
     ) -> LocalBoxFuture<'a, Option<Vec<Level>>> {
         async move {
             let peer = self.peer()?;
-            kernel_limits::levels(&self.off_thread, peer, process, container, resource).await
+            kernel_limits::levels(&self.kernel, peer, process, container, resource).await
         }
         .boxed_local()
     }
@@ -226,7 +226,7 @@ impl PodmanApi for LibpodClient {
             }
             let layers = image_layers::folders(&image.graph_driver);
             let look = move || image_layers::fault(&layers);
-            Ok(self.off_thread.run(LAYERS_TIMEOUT, look).await.flatten())
+            Ok(self.kernel.run("looking at the layers", LAYERS_TIMEOUT, look).await.ok().flatten())
         })
     }
 
@@ -266,7 +266,7 @@ impl PodmanApi for LibpodClient {
         async move {
             let peer = self.peer()?;
             let look = move || procfs::Procfs::of(peer).ok()?.living(&pids);
-            self.off_thread.run(PROCESSES_TIMEOUT, look).await.flatten()
+            self.kernel.run("looking at processes", PROCESSES_TIMEOUT, look).await.ok().flatten()
         }
         .boxed_local()
     }
@@ -277,8 +277,8 @@ impl PodmanApi for LibpodClient {
                 return Ok(());
             };
             let offer = move || oom_score::raise(&procfs::Procfs::of(peer)?, pid);
-            let offered = self.off_thread.run(PROCESSES_TIMEOUT, offer).await;
-            offered.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
+            let offered = self.kernel.run("raising the OOM score", PROCESSES_TIMEOUT, offer).await;
+            offered.map_err(io::Error::other)?
         }
         .boxed_local()
     }

@@ -6,7 +6,6 @@
 
 mod beneath;
 mod call;
-mod off_thread;
 mod peer;
 mod reply;
 
@@ -28,9 +27,9 @@ use tokio::time::timeout;
 use super::api::PodmanError;
 use super::bounds::{MAX_WORDS, Rows, cut};
 use super::libpod::ErrorAnswer;
+use crate::blocking::OneAtATime;
 pub(super) use beneath::{Mounts, open as open_beneath};
 pub(super) use call::{Call, Size};
-pub(super) use off_thread::OffThread;
 pub(super) use peer::Peer;
 use peer::{Allowed, PeerError};
 pub use peer::{ExpectedPeer, runtime_dir_owner};
@@ -58,8 +57,9 @@ pub struct LibpodClient {
     places: Arc<Semaphore>,
     /// The turn of an answer that is large.
     large: Arc<Semaphore>,
-    connecting: OffThread,
-    pub(super) off_thread: OffThread,
+    connecting: OneAtATime,
+    /// For what the kernel is asked about containers.
+    pub(super) kernel: OneAtATime,
 }
 
 impl LibpodClient {
@@ -73,8 +73,8 @@ impl LibpodClient {
             peer: Cell::default(),
             places: Arc::new(Semaphore::new(PLACES)),
             large: Arc::new(Semaphore::new(1)),
-            connecting: OffThread::default(),
-            off_thread: OffThread::default(),
+            connecting: OneAtATime::default(),
+            kernel: OneAtATime::default(),
         }
     }
 
@@ -124,8 +124,9 @@ impl LibpodClient {
             ExpectedPeer::OwnerOf(_) => {
                 let (socket, expected) = (self.socket.clone(), self.expected.clone());
                 let opening = move || peer::open(&socket, &expected);
-                let opened = self.connecting.run(SOCKET_TIMEOUT, opening).await;
-                opened.ok_or(PodmanError::Timeout { call, after: SOCKET_TIMEOUT })?
+                let opened =
+                    self.connecting.run("opening the socket", SOCKET_TIMEOUT, opening).await;
+                opened.map_err(|_| PodmanError::Timeout { call, after: SOCKET_TIMEOUT })?
             }
             // The administrator's own path: a thread for each call would cost more than the call.
             ExpectedPeer::RootOrOwn | ExpectedPeer::Own => peer::open(&self.socket, &self.expected),

@@ -143,10 +143,10 @@ impl ConfigurationSource for FakeControlPlane {
 }
 
 impl ControlPlaneApi for FakeControlPlane {
-    fn present(&self, identity: &ClientIdentity) -> Result<(), ControlPlaneError> {
+    fn present(&self, identity: ClientIdentity) -> Answer<()> {
         let is_own = identity.is_for(&self.device);
         self.script.borrow_mut().shown_own.push(is_own);
-        Ok(())
+        Box::pin(async { Ok(()) })
     }
 
     fn enrol(&self) -> Answer<EnrolmentAnswer> {

@@ -14,7 +14,6 @@ use crate::control_plane_sync::desired::Desired;
 use crate::control_plane_sync::enrolment::Notice;
 use crate::control_plane_sync::errands::Errand;
 use crate::control_plane_sync::identity_error::described;
-use crate::control_plane_sync::membership::Membership;
 use crate::control_plane_sync::source::{Restored, Source};
 use crate::messages::{ProfilesConfigured, WorkloadsConfigured, tell};
 use crate::workload::{Event, EventReason, Profile};
@@ -52,15 +51,7 @@ impl ControlPlaneSync {
         self.publish();
         self.after(PUBLICATION_PERIOD, Errand::Publication, ctx);
         match &self.source {
-            Source::Server { identity, .. } => {
-                let (membership, findings) = Membership::begin(identity, fastrand::f64());
-                self.membership = Some(membership);
-                for finding in findings {
-                    self.report(EventReason::IdentityNeedsAttention, finding);
-                }
-                self.now(Errand::Enrolment, ctx);
-                self.ask_all(ctx);
-            }
+            Source::Server { .. } => self.begin_membership(ctx),
             Source::Folder(_) => {
                 self.now(Errand::Configuration, ctx);
                 self.watch(ctx);

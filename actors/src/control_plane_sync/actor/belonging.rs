@@ -1,5 +1,6 @@
 //! How the actor gets the device known to its control plane, keeps it so, and takes it out.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -12,48 +13,89 @@ use crate::control_plane_sync::control_plane_error::{Call, ControlPlaneError};
 use crate::control_plane_sync::enrolment::{Next, Stage, Step};
 use crate::control_plane_sync::errands::Errand;
 use crate::control_plane_sync::identity_error::described;
-use crate::control_plane_sync::membership::{Progress, Shown};
+use crate::control_plane_sync::membership::{
+    Adopted, Identity, Membership, MembershipError, Prepared, Progress,
+};
 use crate::control_plane_sync::source::Source;
 use crate::workload::EventReason;
 
+/// Time until a disk that did not answer is asked again.
+const DISK_RETRY_DELAY: Duration = Duration::from_secs(10);
+
 impl ControlPlaneSync {
-    pub(super) fn pursue_membership(&mut self, ctx: &mut Context<Self>) {
-        let now = self.clock.now();
-        let (Source::Server { api, identity }, Some(membership)) =
-            (&self.source, &mut self.membership)
-        else {
+    /// Reads the identity, and with it begins to ask. A disk that does not answer is asked again.
+    pub(super) fn begin_membership(&mut self, ctx: &mut Context<Self>) {
+        let Source::Server { api, identity } = &self.source else {
             return;
         };
-        match membership.enrolment.next(now) {
-            Next::After(delay) => self.after(delay, Errand::Enrolment, ctx),
-            Next::Now(step) => match membership.ask(step, &**api, identity) {
-                Ok(answer) => {
-                    self.unusable = None;
-                    let errand = (Errand::Enrolment, call_of(step));
-                    self.await_answer(errand, answer, ctx, move |actor, answer, ctx| {
-                        actor.advance(step, answer, ctx);
-                    })
-                }
+        let reading = Membership::begin(Rc::clone(api), identity.clone(), fastrand::f64());
+        self.work(Errand::Enrolment, reading, ctx, |actor, found, ctx| {
+            let (membership, findings) = match found {
+                Ok(found) => found,
                 Err(error) => {
-                    membership.enrolment.wait(now, fastrand::f64());
-                    self.identity_trouble(call_of(step), &error);
-                    self.now(Errand::Enrolment, ctx);
+                    actor.identity_trouble(Call::Enrolment, &error);
+                    ctx.run_later(DISK_RETRY_DELAY, Self::begin_membership);
+                    return;
                 }
-            },
+            };
+            actor.membership = Some(membership);
+            for finding in findings {
+                actor.report(EventReason::IdentityNeedsAttention, finding);
+            }
+            actor.now(Errand::Enrolment, ctx);
+            actor.ask_all(ctx);
+        });
+    }
+
+    pub(super) fn pursue_membership(&mut self, ctx: &mut Context<Self>) {
+        let Some(membership) = &mut self.membership else {
+            return;
+        };
+        match membership.enrolment.next(self.clock.now()) {
+            Next::After(delay) => self.after(delay, Errand::Enrolment, ctx),
+            Next::Now(step) => {
+                let preparing = membership.prepare(step);
+                self.work(Errand::Enrolment, preparing, ctx, move |actor, prepared, ctx| {
+                    actor.ask_for(step, prepared, ctx);
+                });
+            }
         }
     }
 
-    pub(super) fn advance(
+    fn ask_for(
+        &mut self,
+        step: Step,
+        prepared: Result<Prepared, MembershipError>,
+        ctx: &mut Context<Self>,
+    ) {
+        let Some(membership) = &mut self.membership else {
+            return;
+        };
+        match prepared {
+            Ok(prepared) => {
+                membership.now_shows(prepared.shown);
+                self.unusable = None;
+                let errand = (Errand::Enrolment, call_of(step));
+                self.await_answer(errand, prepared.answer, ctx, move |actor, answer, ctx| {
+                    actor.advance(step, answer, ctx);
+                });
+            }
+            Err(error) => {
+                membership.enrolment.wait(self.clock.now(), fastrand::f64());
+                self.identity_trouble(call_of(step), &error);
+                self.now(Errand::Enrolment, ctx);
+            }
+        }
+    }
+
+    fn advance(
         &mut self,
         step: Step,
         answer: Result<Progress, ControlPlaneError>,
         ctx: &mut Context<Self>,
     ) {
         let (now, random) = (self.clock.now(), fastrand::f64());
-        let was_member = self.is_member();
-        let (Source::Server { api, identity }, Some(membership)) =
-            (&self.source, &mut self.membership)
-        else {
+        let Some(membership) = &mut self.membership else {
             return;
         };
         match answer {
@@ -67,25 +109,41 @@ impl ControlPlaneSync {
                 }
             }
             Ok(Progress::Certificate(pem)) => {
-                match membership.adopt(&pem, &**api, identity, now.monotonic) {
-                    Ok(()) => {
-                        info!("device certificate received");
-                        self.status.introduce();
-                        self.troubles.remove(&Errand::Enrolment);
-                        self.withheld.given(Call::Registration);
-                    }
-                    Err(error) => {
-                        membership.enrolment.wait(now, random);
-                        let message = described(&error);
-                        self.withheld.unable(Call::Registration, message.clone(), now.monotonic);
-                        self.trouble(Errand::Enrolment, EventReason::IdentityUnusable, message);
-                    }
-                }
+                let adopting = membership.adopt(pem);
+                self.work(Errand::Enrolment, adopting, ctx, Self::adopted_identity);
+                return;
             }
             Err(error) => {
                 if let Some(notice) = membership.enrolment.failed(step, &error, now, random) {
                     self.announce(notice);
                 }
+            }
+        }
+        self.now(Errand::Enrolment, ctx);
+    }
+
+    fn adopted_identity(
+        &mut self,
+        adopted: Result<Adopted, MembershipError>,
+        ctx: &mut Context<Self>,
+    ) {
+        let now = self.clock.now();
+        let was_member = self.is_member();
+        let Some(membership) = &mut self.membership else {
+            return;
+        };
+        match adopted.and_then(|adopted| membership.adopted(adopted, now.monotonic)) {
+            Ok(()) => {
+                info!("device certificate received");
+                self.status.introduce();
+                self.troubles.remove(&Errand::Enrolment);
+                self.withheld.given(Call::Registration);
+            }
+            Err(error) => {
+                membership.enrolment.wait(now, fastrand::f64());
+                let message = described(&error);
+                self.withheld.unable(Call::Registration, message.clone(), now.monotonic);
+                self.trouble(Errand::Enrolment, EventReason::IdentityUnusable, message);
             }
         }
         if !was_member {
@@ -115,15 +173,20 @@ impl ControlPlaneSync {
         self.keep_and_publish(ctx);
         let text = "the control plane has deleted this device: its workloads are removed, and it enrols again";
         self.report(EventReason::DeviceDeleted, text.to_owned());
-        let (Source::Server { identity, .. }, Some(membership)) =
-            (&self.source, &mut self.membership)
-        else {
+        let Some(membership) = &mut self.membership else {
             return;
         };
         membership.enrolment.expelled(now, fastrand::f64());
-        if let Err(error) = membership.forget(identity) {
-            self.trouble(Errand::Enrolment, EventReason::IdentityUnusable, described(&error));
-        }
+        let forgetting = membership.forget().into_actor(self);
+        ctx.spawn(forgetting.map(|forgotten, actor, _| {
+            if let Err(error) = forgotten {
+                actor.identity_unusable(&error);
+            }
+        }));
+    }
+
+    fn identity_unusable(&mut self, error: &MembershipError) {
+        self.trouble(Errand::Enrolment, EventReason::IdentityUnusable, described(error));
     }
 
     pub(super) const fn read_identity_again(&mut self) {
@@ -138,44 +201,56 @@ impl ControlPlaneSync {
     }
 
     /// Returns whether the errand may ask its question now, with the right identity shown. Without
-    /// membership it rests; without a usable identity it tries again later.
+    /// membership it rests; while the identity is read it waits; without a usable one it tries again
+    /// later.
     pub(super) fn may_ask(&mut self, errand: Errand, ctx: &mut Context<Self>) -> bool {
-        let (Source::Server { api, identity }, Some(membership)) =
-            (&self.source, &mut self.membership)
-        else {
+        if matches!(self.source, Source::Folder(_)) {
             return true;
+        }
+        let Some(membership) = self.membership.as_ref().filter(|_| self.is_member()) else {
+            return false;
         };
-        if membership.enrolment.stage() != Stage::Registered {
-            return false;
-        }
+        let showing = membership.show(Identity::Device);
+        let shows_own = membership.shows_own();
         if self.errands.of(Errand::Enrolment).is_under_way {
-            // The client may be about to show another identity; the answer comes within a minute.
-            self.after(Duration::from_secs(1), errand, ctx);
+            self.waiting.insert(errand);
             return false;
         }
-        match membership.show(Shown::Device, &**api, identity) {
-            Ok(_) => {
-                self.unusable = None;
-                true
-            }
-            Err(error) => {
-                self.identity_trouble(call_of_errand(errand), &error);
-                self.again(errand, false, ctx);
-                false
-            }
+        if shows_own {
+            self.unusable = None;
+            return true;
         }
+        self.work(Errand::Enrolment, showing, ctx, move |actor, shown, ctx| {
+            match shown {
+                Ok(shown) => {
+                    if let Some(membership) = &mut actor.membership {
+                        membership.now_shows(shown);
+                    }
+                    actor.now(errand, ctx);
+                }
+                Err(error) => {
+                    actor.identity_trouble(call_of_errand(errand), &error);
+                    actor.again(errand, false, ctx);
+                }
+            }
+            // Its own timer may have run out meanwhile.
+            actor.now(Errand::Enrolment, ctx);
+        });
+        false
     }
 
     /// Takes note that the device's own identity was accepted, and that the device exists.
-    pub(super) fn accepted(&mut self) {
+    pub(super) fn accepted(&mut self, ctx: &mut Context<Self>) {
         self.deleted.clear();
-        let (Source::Server { identity, .. }, Some(membership)) =
-            (&self.source, &mut self.membership)
-        else {
-            return;
-        };
-        if let Err(error) = membership.accepted(identity) {
-            self.trouble(Errand::Enrolment, EventReason::IdentityUnusable, described(&error));
+        if let Some(confirming) = self.membership.as_mut().and_then(Membership::accepted) {
+            ctx.spawn(confirming.into_actor(self).map(|confirmed, actor, _| {
+                if let Some(membership) = &mut actor.membership {
+                    membership.confirmed(confirmed.is_ok());
+                }
+                if let Err(error) = confirmed {
+                    actor.identity_unusable(&error);
+                }
+            }));
         }
     }
 }

@@ -27,7 +27,7 @@ impl ControlPlaneSync {
     ) {
         match answer {
             Ok(configuration) => {
-                self.accepted();
+                self.accepted(ctx);
                 self.note_problems();
                 self.adopt(configuration, ctx);
             }

@@ -75,11 +75,7 @@ impl ControlPlaneSync {
         ctx: &mut Context<Self>,
         take: impl FnOnce(&mut Self, Result<T, ControlPlaneError>, &mut Context<Self>) + 'static,
     ) {
-        let due = self.vitals.due_by(self.clock.now().monotonic + ERRAND_DEADLINE);
-        self.errands.of(errand).is_under_way = true;
-        let answer = answer.into_actor(self).map(move |answer, actor, ctx| {
-            drop(due);
-            actor.errands.of(errand).is_under_way = false;
+        self.work(errand, answer, ctx, move |actor, answer, ctx| {
             actor.answered(errand, call, answer.as_ref().err());
             if answer.as_ref().is_err_and(ControlPlaneError::is_about_identity) {
                 actor.read_identity_again();
@@ -90,7 +86,30 @@ impl ControlPlaneSync {
                 actor.now(errand, ctx);
             }
         });
-        ctx.spawn(answer);
+    }
+
+    /// Waits for something that `errand` needs, beside everything else. Questions that waited for the
+    /// enrolment are asked afterwards.
+    pub(super) fn work<T: 'static>(
+        &mut self,
+        errand: Errand,
+        work: impl Future<Output = T> + 'static,
+        ctx: &mut Context<Self>,
+        take: impl FnOnce(&mut Self, T, &mut Context<Self>) + 'static,
+    ) {
+        let due = self.vitals.due_by(self.clock.now().monotonic + ERRAND_DEADLINE);
+        self.errands.of(errand).is_under_way = true;
+        let work = work.into_actor(self).map(move |done, actor, ctx| {
+            drop(due);
+            actor.errands.of(errand).is_under_way = false;
+            take(actor, done, ctx);
+            if !actor.errands.of(Errand::Enrolment).is_under_way {
+                for waiting in std::mem::take(&mut actor.waiting) {
+                    actor.now(waiting, ctx);
+                }
+            }
+        });
+        ctx.spawn(work);
     }
 
     /// Remembers how a question was answered.

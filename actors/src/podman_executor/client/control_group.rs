@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use rustix::fs::{FileType, Mode, OFlags, fstat, fstatfs};
 
+use crate::blocking::OneAtATime;
 use crate::podman_executor::api::PodmanError;
-use crate::podman_executor::http::{Mounts, OffThread, open_beneath};
+use crate::podman_executor::http::{Mounts, open_beneath};
 use crate::podman_executor::libpod::UpdateBody;
 
 /// Where controllers are mounted.
@@ -38,7 +39,7 @@ struct Setting {
 
 /// Writes `limits` into the control group `group` of `container`.
 pub(super) async fn limit(
-    off_thread: &OffThread,
+    kernel: &OneAtATime,
     group: &str,
     container: &str,
     limits: UpdateBody,
@@ -52,9 +53,8 @@ pub(super) async fn limit(
             write(setting).map_err(|error| format!("{}: {error}", shown.display()))
         })
     };
-    let written = off_thread.run(WRITE_TIMEOUT, writing).await;
-    let timed_out = PodmanError::Timeout { call: CALL, after: WRITE_TIMEOUT };
-    written.ok_or(timed_out)?.map_err(refused)
+    let written = kernel.run("writing the limit", WRITE_TIMEOUT, writing).await;
+    written.map_err(|error| refused(error.to_string()))?.map_err(refused)
 }
 
 /// Returns which generation of control groups is mounted where the limits are written.

@@ -10,7 +10,8 @@ use rustix::fs::{Mode, OFlags, open};
 
 use super::control_group::{ROOT, is_control_groups};
 use super::procfs::Procfs;
-use crate::podman_executor::http::{Mounts, OffThread, Peer, open_beneath};
+use crate::blocking::OneAtATime;
+use crate::podman_executor::http::{Mounts, Peer, open_beneath};
 use crate::podman_executor::in_force::{Level, Places, Resource, files, limit_in, places};
 
 /// The kernel answers at once.
@@ -21,7 +22,7 @@ const MAX_LENGTH: u64 = 64 * 1_024;
 /// Returns what limits `container` on each level, outermost first; `process` is one of its processes, by
 /// the number that `peer` gives it. `None` when that cannot be seen.
 pub(super) async fn levels(
-    off_thread: &OffThread,
+    kernel: &OneAtATime,
     peer: Peer,
     process: i64,
     container: &str,
@@ -33,7 +34,7 @@ pub(super) async fn levels(
         let places = places(&text_of(membership.ok()?).ok()?, &container, resource)?;
         read_levels(places, resource).ok()
     };
-    off_thread.run(READ_TIMEOUT, look).await.flatten()
+    kernel.run("reading the limits", READ_TIMEOUT, look).await.ok().flatten()
 }
 
 fn read_levels(places: Places, resource: Resource) -> io::Result<Vec<Level>> {
