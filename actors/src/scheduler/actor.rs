@@ -1,4 +1,4 @@
-//! Scheduler: feeds what happens to the jobs, sends the commands that they plan.
+//! The scheduler actor: passes what happens to the job table, sends the commands that it decides on.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -12,9 +12,8 @@ use chrono::Local;
 use tracing::{debug, info, warn};
 
 use super::clock_trust::{ClockTrust, ClockWitness, CronClock, judge};
-use super::jobs::Jobs;
-use super::settings::SchedulerSettings;
-use super::tally::Tally;
+use super::stats::Stats;
+use super::table::{JobTable, SchedulerSettings};
 use crate::clock::{Clock, Monotonic};
 use crate::messages::{
     CommandFinished, Drain, EventRecorded, ExecutorCommand, GetJobs, HaltPods, JobsReported,
@@ -22,7 +21,7 @@ use crate::messages::{
 };
 use crate::workload::{Event, EventKind, ExecutorKind};
 
-/// Reports are sent again so often though nothing changed, for a receiver that was restarted.
+/// Reports are sent again at this interval even if nothing changed, for a receiver that was restarted.
 const REPORT_PERIOD: Duration = Duration::from_secs(60);
 /// Time between two looks at a clock that is not trusted yet.
 const CLOCK_PERIOD: Duration = Duration::from_secs(30);
@@ -49,15 +48,15 @@ pub struct SchedulerDeps {
 /// Decides which workloads run, and has the executors run them.
 pub struct Scheduler {
     deps: SchedulerDeps,
-    jobs: Jobs,
-    /// Commands that jobs count as in flight and that no executor has yet. A panic leaves the rest
-    /// here, and the actor that takes over sends it: their jobs would wait for their deadlines.
+    jobs: JobTable,
+    /// Commands that jobs count as in flight and that no executor has yet. After a panic the restarted
+    /// actor sends what is left here: else its jobs would wait for their deadlines.
     outbox: VecDeque<(ExecutorKind, ExecutorCommand)>,
     /// The one timer, and what it is set to.
     alarm: Option<(Monotonic, SpawnHandle)>,
     report_pending: bool,
     last_report: JobsReported,
-    tally: Tally,
+    stats: Stats,
     clock: ClockTrust,
 }
 
@@ -65,7 +64,7 @@ impl Scheduler {
     /// Returns a scheduler without jobs.
     #[must_use]
     pub fn new(deps: SchedulerDeps) -> Self {
-        let mut jobs = Jobs::new(deps.settings.clone(), fastrand::u64(..));
+        let mut jobs = JobTable::new(deps.settings.clone(), fastrand::u64(..));
         let clock = match deps.settings.cron_clock {
             CronClock::Any => ClockTrust::Trusted,
             CronClock::Synchronized | CronClock::Plausible { .. } => ClockTrust::Unknown,
@@ -78,13 +77,13 @@ impl Scheduler {
             alarm: None,
             report_pending: false,
             last_report: JobsReported::default(),
-            tally: Tally::default(),
+            stats: Stats::default(),
             clock,
         }
     }
 
-    /// Sends whatever the jobs now want done; sets the timer for what they will want. `posted_at`
-    /// is when the post was taken that led here, if one did.
+    /// Sends the commands that are due, and sets the timer for the next decision. `posted_at` is when
+    /// the post was taken that led here, if one did.
     fn act(&mut self, posted_at: Option<Monotonic>, ctx: &mut Context<Self>) {
         let now = self.deps.clock.now();
         self.outbox.extend(self.jobs.plan(now, &Local));
@@ -110,7 +109,7 @@ impl Scheduler {
             }
             let sent_at = self.deps.clock.now().monotonic;
             let reaction = posted_at.map(|posted_at| sent_at.saturating_since(posted_at));
-            self.tally.sent(*executor, step, reaction);
+            self.stats.sent(*executor, step, reaction);
             // Nothing between these two can panic: what leaves the outbox is in a mailbox.
             let sent = self.outbox.pop_front();
             if let (Some(recipient), Some((_, command))) = (recipient, sent) {
@@ -119,8 +118,8 @@ impl Scheduler {
         }
     }
 
-    /// Looks whether cron may follow the wall clock, until it may. One that was trusted once stays so:
-    /// what sets it from then on knows better.
+    /// Checks whether cron may follow the wall clock, until it may. A clock that was trusted once stays
+    /// trusted: what sets it from then on knows better.
     fn look_at_clock(&mut self, ctx: &mut Context<Self>) {
         if self.clock == ClockTrust::Trusted {
             return;
@@ -170,7 +169,7 @@ impl Scheduler {
         }
         let now = self.deps.clock.now();
         let reports = self.jobs.reports(now);
-        self.tally.note(reports.iter(), now.wall);
+        self.stats.note(reports.iter(), now.wall);
         let report =
             JobsReported { jobs: reports.into(), silent_runtimes: self.jobs.silent_runtimes() };
         if report != self.last_report {
@@ -219,7 +218,7 @@ impl Actor for Scheduler {
 }
 
 impl Supervised for Scheduler {
-    /// Jobs are dropped: configuration, verdicts and observations come again within a period.
+    /// Decisions are forgotten: configuration, verdicts and observations come again within a period.
     /// Commands in flight are kept: their answers are still to come.
     fn restarting(&mut self, _: &mut Context<Self>) {
         self.jobs.reset();
@@ -260,7 +259,7 @@ impl Handler<CommandFinished> for Scheduler {
 
     fn handle(&mut self, finished: CommandFinished, ctx: &mut Context<Self>) {
         if let Err(error) = &finished.result {
-            self.tally.failed(finished.executor, error);
+            self.stats.failed(finished.executor, error);
         }
         self.jobs.finish(finished, self.deps.clock.now());
         self.act(None, ctx);
@@ -290,6 +289,6 @@ impl Handler<GetJobs> for Scheduler {
     type Result = MessageResult<GetJobs>;
 
     fn handle(&mut self, _: GetJobs, _: &mut Context<Self>) -> Self::Result {
-        MessageResult(self.jobs.details(&mut self.tally, self.deps.clock.now()))
+        MessageResult(self.jobs.details(&mut self.stats, self.deps.clock.now()))
     }
 }

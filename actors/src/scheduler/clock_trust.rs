@@ -9,6 +9,11 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, Utc};
 use futures_util::future::LocalBoxFuture;
 
+use super::cron::is_set;
+
+/// What is waited for while the wall clock reads a year before 2020.
+const NEVER_SET: &str = "waits until the device's clock is set";
+
 /// When cron follows the wall clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CronClock {
@@ -55,15 +60,18 @@ pub trait ClockWitness {
 pub(crate) enum ClockTrust {
     /// It is.
     Trusted,
-    /// Nobody has looked yet: nothing to report.
+    /// It has not been checked yet: nothing to report.
     Unknown,
     /// It is not; says what is waited for, and why.
     Doubted(Rc<str>),
 }
 
 impl ClockTrust {
-    /// Returns what a workload that runs by the clock waits for.
-    pub(crate) fn awaited(&self) -> Option<Rc<str>> {
+    /// Returns what a workload that runs by a clock that reads `wall` waits for before it does.
+    pub(crate) fn awaited(&self, wall: DateTime<Utc>) -> Option<Rc<str>> {
+        if !is_set(wall) {
+            return Some(NEVER_SET.into());
+        }
         match self {
             Self::Trusted => None,
             Self::Unknown => {
@@ -134,7 +142,7 @@ mod tests {
 
     /// Returns what is waited for, empty when nothing is.
     fn awaited(wanted: CronClock, evidence: &ClockEvidence, wall: &str) -> String {
-        let judged = judge(wanted, Some(evidence), utc(wall)).awaited();
+        let judged = judge(wanted, Some(evidence), utc(wall)).awaited(utc(wall));
         judged.map(|why| why.to_string()).unwrap_or_default()
     }
 

@@ -1,13 +1,16 @@
 //! Which workloads wait for which others before their first start. Pure.
 
+mod circles;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::circles::on_circles;
-use crate::workload::WorkloadName;
+use self::circles::on_circles;
+use super::events::EventBuffer;
+use crate::workload::{EventReason, WorkloadName};
 
 /// The order of starts, as the workloads' authors wrote it.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Dependencies {
+pub(crate) struct Dependencies {
     /// For each workload: those that must run first.
     after: BTreeMap<WorkloadName, Vec<WorkloadName>>,
     /// For each workload: those that wait for it.
@@ -20,7 +23,7 @@ pub(super) struct Dependencies {
 
 impl Dependencies {
     /// Reads what each configured workload names.
-    pub(super) fn new<'a>(
+    pub(crate) fn new<'a>(
         workloads: impl Iterator<Item = (&'a WorkloadName, &'a [WorkloadName])>,
     ) -> Self {
         let named: BTreeMap<&WorkloadName, &[WorkloadName]> = workloads.collect();
@@ -56,22 +59,29 @@ impl Dependencies {
     }
 
     /// Returns those that must run before `name` starts.
-    pub(super) fn of(&self, name: &WorkloadName) -> &[WorkloadName] {
+    pub(crate) fn of(&self, name: &WorkloadName) -> &[WorkloadName] {
         self.after.get(name).map_or(&[], Vec::as_slice)
     }
 
     /// Returns those that may start once `name` runs.
-    pub(super) fn waiting_for(&self, name: &WorkloadName) -> &[WorkloadName] {
+    pub(crate) fn waiting_for(&self, name: &WorkloadName) -> &[WorkloadName] {
         self.before.get(name).map_or(&[], Vec::as_slice)
     }
 
-    /// Returns the members of circles.
-    pub(super) fn circular(&self) -> impl Iterator<Item = &WorkloadName> {
-        self.circular.iter()
+    /// Reports what cannot be followed.
+    pub(crate) fn report(&self, events: &mut EventBuffer) {
+        for name in &self.circular {
+            let message = "it waits for itself in a circle, so its order is ignored".to_owned();
+            events.add(EventReason::DependencyCircle, name, message);
+        }
+        for (name, what) in self.unknown() {
+            let message = format!("it waits for {what}: ignored");
+            events.add(EventReason::DependencyUnknown, name, message);
+        }
     }
 
     /// Returns each workload that names others which are not configured, and says which.
-    pub(super) fn unknown(&self) -> impl Iterator<Item = (&WorkloadName, String)> {
+    fn unknown(&self) -> impl Iterator<Item = (&WorkloadName, String)> {
         let mut by_name: BTreeMap<_, (_, usize)> = BTreeMap::new();
         for (name, other) in &self.unknown {
             by_name.entry(name).and_modify(|(_, more)| *more += 1).or_insert((other, 0));
@@ -117,7 +127,7 @@ mod tests {
     #[test]
     fn circle_runs_unordered_and_those_outside_still_wait_for_it() {
         let found = dependencies("a:b b:a c:c d:a");
-        let circular: Vec<_> = found.circular().map(WorkloadName::as_str).collect();
+        let circular: Vec<_> = found.circular.iter().map(WorkloadName::as_str).collect();
         assert_eq!(circular, ["a", "b", "c"]);
         assert!(found.of(&"a".into()).is_empty());
         assert_eq!(names(found.of(&"d".into())), ["a"]);

@@ -1,12 +1,99 @@
-//! Whether the device's profiles allow a workload to run now. Pure.
+//! Whether the device's profiles let a workload run now, and within which limits. Pure.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::workload::{Limits, ProfileRef, ProfileVerdicts, Verdict, Verdicts};
+use super::decision::Permission;
+use crate::clock::Moment;
+use crate::workload::{Limits, Profile, ProfileRef, ProfileVerdicts, Verdict, Verdicts};
+
+/// How long after the agent's start a running pod is kept though its profiles lack data: the
+/// metrics that allowed it were known before the restart, and will be posted again.
+pub(crate) const ADOPTION_GRACE: Duration = Duration::from_secs(120);
+
+/// The latest verdicts, and whether they match the configured profiles.
+#[derive(Debug, Default)]
+pub(crate) struct LatestVerdicts {
+    verdicts: Option<Verdicts>,
+    /// What `verdicts` are on.
+    evaluated: Arc<[Profile]>,
+    configured: Arc<[Profile]>,
+}
+
+impl LatestVerdicts {
+    /// Returns the verdicts on the profiles of the configuration; `None` while they are still to
+    /// come. Those on other profiles say nothing, even of a condition of the same name.
+    pub(crate) fn in_force(&self) -> Option<&Verdicts> {
+        // Usually the profiles were passed on with their Arc.
+        let match_them =
+            Arc::ptr_eq(&self.evaluated, &self.configured) || self.evaluated == self.configured;
+        self.verdicts.as_ref().filter(|_| match_them)
+    }
+
+    /// Takes over the profiles of a configuration.
+    pub(crate) fn configure(&mut self, profiles: &Arc<[Profile]>) {
+        self.configured = Arc::clone(profiles);
+    }
+
+    /// Takes over verdicts on `profiles`; returns those from before.
+    pub(crate) fn evaluate(
+        &mut self,
+        verdicts: Verdicts,
+        profiles: Arc<[Profile]>,
+    ) -> Option<Verdicts> {
+        self.evaluated = profiles;
+        self.verdicts.replace(verdicts)
+    }
+}
+
+/// Returns whether `profiles` let a workload run. `verdicts` are those in force; `None` while they
+/// are still to come. `is_running` tells whether it runs, or is about to.
+pub(crate) fn permission(
+    profiles: &[ProfileRef],
+    verdicts: Option<&Verdicts>,
+    is_running: bool,
+    now: Moment,
+) -> Permission {
+    let eligibility = match verdicts {
+        Some(verdicts) => eligibility(profiles, verdicts),
+        None if profiles.is_empty() => Eligibility::Allowed,
+        None => {
+            let because = "its profiles are not evaluated yet".to_owned();
+            Eligibility::Undecided { because }
+        }
+    };
+    match eligibility {
+        Eligibility::Allowed => Permission::Granted,
+        Eligibility::Undecided { .. } if is_running && may_still_come(verdicts, now) => {
+            Permission::AwaitingVerdicts
+        }
+        Eligibility::Undecided { because } | Eligibility::Forbidden { because } => {
+            Permission::Denied { why: because }
+        }
+    }
+}
+
+/// Returns the limits in force for a workload with `profiles`, and whether they are known: no verdict
+/// that may still come would change them.
+pub(crate) fn limits_in_force(
+    profiles: &[ProfileRef],
+    verdicts: Option<&Verdicts>,
+    now: Moment,
+) -> (Limits, bool) {
+    let none = Verdicts::new();
+    let known = verdicts.unwrap_or(&none);
+    let limits = limits(profiles, known);
+    (limits, !may_still_come(verdicts, now) || limits_are_known(limits, profiles, known))
+}
+
+/// Returns whether verdicts that are missing will probably come soon.
+fn may_still_come(verdicts: Option<&Verdicts>, now: Moment) -> bool {
+    verdicts.is_none() || now.monotonic.since_start() < ADOPTION_GRACE
+}
 
 /// What the profiles say about a workload.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Eligibility {
+enum Eligibility {
     /// It may run: it names no profile, or each of them has a true condition.
     Allowed,
     /// It may not.
@@ -22,7 +109,7 @@ pub(crate) enum Eligibility {
 }
 
 /// Returns what `verdicts` say about a workload that names `profiles`.
-pub(crate) fn eligibility(profiles: &[ProfileRef], verdicts: &Verdicts) -> Eligibility {
+fn eligibility(profiles: &[ProfileRef], verdicts: &Verdicts) -> Eligibility {
     let mut undecided = None;
     for profile in profiles {
         let Some(defined) = verdicts.get(&profile.name) else {
@@ -103,7 +190,7 @@ pub(crate) fn undefined(profiles: &[ProfileRef], verdicts: &Verdicts) -> Option<
 }
 
 /// Returns the limits in force: the smallest among the conditions that are true.
-pub(crate) fn limits(profiles: &[ProfileRef], verdicts: &Verdicts) -> Limits {
+fn limits(profiles: &[ProfileRef], verdicts: &Verdicts) -> Limits {
     let mut limits = Limits::default();
     for profile in profiles {
         let Some(defined) = verdicts.get(&profile.name) else {
@@ -122,11 +209,7 @@ pub(crate) fn limits(profiles: &[ProfileRef], verdicts: &Verdicts) -> Limits {
 
 /// Returns whether `limits` are what they will be once every verdict is known: no condition that is
 /// unknown could bring a smaller one.
-pub(crate) fn limits_are_known(
-    limits: Limits,
-    profiles: &[ProfileRef],
-    verdicts: &Verdicts,
-) -> bool {
+fn limits_are_known(limits: Limits, profiles: &[ProfileRef], verdicts: &Verdicts) -> bool {
     profiles.iter().all(|profile| {
         let defined = verdicts.get(&profile.name);
         profile.conditions.iter().all(|condition| {

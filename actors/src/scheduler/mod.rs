@@ -1,39 +1,26 @@
 //! Scheduler: decides which workloads run, from configuration, verdicts and observations.
 
 mod actor;
-mod agenda;
-mod aim;
-mod circles;
 mod clock_trust;
-mod clockwork;
+mod configure;
 pub mod cron;
+mod decision;
 mod dependencies;
-mod details;
+mod dispatch;
 mod eligibility;
+mod events;
 mod halt;
-mod images;
 mod job;
-mod jobs;
-mod judgement;
-mod lifecycle;
-mod notices;
-mod observation;
-mod outcomes;
+mod observed;
 mod plan;
-mod planning;
+mod queue;
 mod report;
-pub mod retry;
-mod rollback;
-mod run;
-mod runtimes;
-mod settings;
-mod start_budget;
-mod tally;
-mod upkeep;
+mod stats;
+mod table;
 
 #[cfg(test)]
 mod tests;
 
 pub use actor::{Scheduler, SchedulerDeps};
 pub use clock_trust::{ClockEvidence, ClockWitness, CronClock, Written};
-pub use settings::SchedulerSettings;
+pub use table::SchedulerSettings;

@@ -1,4 +1,4 @@
-//! The one decision table: what a job does next. Pure.
+//! The one decision table: what a job does next, and when it is decided anew. Pure.
 //!
 //! | target   | what exists                          | step                                   |
 //! |----------|--------------------------------------|----------------------------------------|
@@ -12,86 +12,136 @@
 //! | Inactive | its Deployment without one           | leave it, it soon starts again         |
 //! | Inactive | a pod of an older specification      | stop it                                |
 //! | Running  | its runtime is not there             | wait for it                            |
-//! | Running  | another pod, perhaps of a newer spec | wait for the source                    |
-//! | Running  | its profiles are not judged yet      | keep what runs, start nothing          |
+//! | Running  | another pod, perhaps of a newer spec | wait for the configuration             |
+//! | Awaiting | no verdicts on its profiles yet      | keep what runs, start nothing          |
 //! | Running  | its pod runs                         | stop older pods, apply limits, settled |
 //! | Running  | its Deployment was changed by others | as limits: write it, once a minute     |
 //! | Running  | a retry is not due yet, or finished  | wait                                   |
 //! | Running  | its pod is degraded, the retry due   | stop it                                |
 //! | Running  | the images are not there yet         | pull                                   |
+//! | Running  | a pull of them was given up, runs on | wait for it again                      |
 //! | Running  | its first start waits for others     | wait for them                          |
 //! | Running  | an older pod                         | stop it: both may want the same port   |
-//! | Running  | an older pod on a silent runtime     | wait for the runtime                   |
-//! | Running  | the other podman not heard at start  | wait for it, a minute at most          |
+//! | Running  | an older pod, its runtime not there  | wait for the runtime                   |
+//! | Running  | the other podman not listed at start | wait for it, a minute at most          |
 //! | Running  | nothing in its way                   | start                                  |
+//! | Running  | no place in the start budget         | wait for one before a pull or a start  |
+//!
+//! A job is decided about whenever something happens to it. Though nothing does, it is decided about
+//! anew at the earliest of these:
+//!
+//! | when                                        | what is to be decided then                      |
+//! |---------------------------------------------|-------------------------------------------------|
+//! | the step says so: `WaitUntil`               | a retry, a write or a suspension is due         |
+//! | a command in flight is given up             | whether it is sent again                        |
+//! | a pull takes too long while no pod runs     | whether the previous specification comes back   |
+//! | a rollback is over, no command in flight    | the new specification is tried again            |
+//! | the next cron tick, or a minute later       | whether a run is due: the wall clock may jump   |
+//! | the agent has run for two minutes           | missing verdicts are waited for no longer       |
 
 use std::time::Duration;
 
-use super::job::Job;
-use super::run::{PodKey, Run};
-use super::runtimes::Runtimes;
+use super::decision::{Decision, Demand, Inputs, Permission, Step, Target};
+use super::eligibility::{ADOPTION_GRACE, limits_in_force};
+use super::job::{Job, Rollback, RunState, given_up_at};
+use super::observed::{PodKey, Runtimes};
 use crate::clock::{Moment, Monotonic};
 use crate::messages::ActionKind;
-use crate::workload::{CurrentState, ExecutorKind, TargetState};
+use crate::workload::{CurrentState, ExecutorKind};
 
-/// An agent that just started waits so long to hear which pods the other podman has: a workload
-/// that moved from one to the other may still run there.
-const HEARING_TIME: Duration = Duration::from_secs(60);
+/// After start-up, how long to wait for the other podman's first listing: a workload that was moved
+/// between the two may still run there.
+const PODMAN_SYNC_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longest time between two looks at the wall clock of a workload with a cron: it may jump.
+const CRON_CHECK_PERIOD: Duration = Duration::from_secs(60);
 
-/// What a job does next.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// Have the pod's executor do this.
-    Act(ActionKind, PodKey),
-    /// Nothing exists and nothing is wanted: the job ends.
-    Forget,
-    /// Nothing before this moment, unless something happens.
-    WaitUntil(Monotonic),
-    /// Nothing unless something happens.
-    Settled,
-}
-
-impl Step {
-    /// Returns what is to be done, if anything.
-    pub(super) const fn action(&self) -> Option<ActionKind> {
-        match self {
-            Self::Act(kind, _) => Some(*kind),
-            Self::Forget | Self::WaitUntil(_) | Self::Settled => None,
+/// Decides about `job`, which [`Job::update`] has brought up to date.
+pub(crate) fn plan(job: &Job, demand: &Demand, inputs: &Inputs<'_>) -> Decision {
+    let now = inputs.now.monotonic;
+    let target = decide_target(job, demand);
+    let (limits, limits_are_known) =
+        limits_in_force(job.spec.profiles(), inputs.verdicts, inputs.now);
+    // Limits that are not known are not taken away, to be brought back soon: a container would get
+    // more than it should, and a Deployment's pod would be restarted twice.
+    let workload = job.spec.effective().filter(|_| limits_are_known);
+    let next_write = workload.and_then(|workload| job.run.drift.next_write(workload, limits));
+    let step = match next_step(job, &target, next_write, inputs) {
+        Step::Act(ActionKind::Pull, pod) if job.run.images.given_up(&pod, now).is_some() => {
+            Step::ResumePull(pod)
         }
+        Step::Act(kind, pod) if !inputs.budget.has_place(&job.name, (pod.executor, kind)) => {
+            Step::AwaitPlace(kind, pod)
+        }
+        step @ (Step::Act(..)
+        | Step::AwaitPlace(..)
+        | Step::ResumePull(_)
+        | Step::Forget
+        | Step::WaitUntil(_)
+        | Step::Settled) => step,
+    };
+    let next_look = next_look(job, &target, &step, demand, inputs.now);
+    Decision {
+        target,
+        limits,
+        waits_for: inputs.waits_for.cloned(),
+        next_tick: demand.next_tick,
+        awaited_clock: demand.awaited_clock.clone(),
+        ever_ran: job.run.ever_ran,
+        step,
+        next_look,
     }
 }
 
-/// Decides what `job` does next.
-pub(crate) fn next_step(job: &Job, runtimes: &Runtimes, now: Moment) -> Step {
-    if let Some(flight) = &job.in_flight {
+fn decide_target(job: &Job, demand: &Demand) -> Target {
+    if job.spec.desired.is_none() {
+        return Target::Removed;
+    }
+    match &demand.permission {
+        Permission::Denied { why } => Target::Inactive { why: why.clone() },
+        Permission::Granted | Permission::AwaitingVerdicts if !job.is_requested() => {
+            let why =
+                demand.awaited_clock.as_deref().unwrap_or_else(|| job.run.cron.why_it_waits());
+            Target::Inactive { why: why.to_owned() }
+        }
+        Permission::Granted => Target::Running,
+        Permission::AwaitingVerdicts => Target::AwaitingVerdicts,
+    }
+}
+
+fn next_step(
+    job: &Job,
+    target: &Target,
+    next_write: Option<Monotonic>,
+    inputs: &Inputs<'_>,
+) -> Step {
+    let now = inputs.now.monotonic;
+    if let Some(flight) = &job.run.in_flight {
         return Step::WaitUntil(flight.until);
     }
-    if job.not_before > now.monotonic {
-        return Step::WaitUntil(job.not_before);
+    if job.run.backoff.until > now {
+        return Step::WaitUntil(job.run.backoff.until);
     }
-    match job.target {
-        TargetState::Removed => remove(job, runtimes, now),
-        TargetState::Inactive => deactivate(job, runtimes, now),
-        TargetState::Running => run(job, runtimes, now),
-    }
-}
-
-fn remove(job: &Job, runtimes: &Runtimes, now: Moment) -> Step {
-    if !job.pods.is_empty() {
-        return stop_first(job.pods.keys(), runtimes);
-    }
-    // Configured anew, it shall not have the same images pulled a second time.
-    match job.images.behind_until() {
-        Some(until) if until > now.monotonic => Step::WaitUntil(until),
-        Some(_) | None => Step::Forget,
+    match target {
+        Target::Removed => remove(job, inputs.runtimes, now),
+        Target::Inactive { .. } => deactivate(job, inputs),
+        Target::AwaitingVerdicts => keep(job, next_write, inputs),
+        Target::Running => run(job, next_write, inputs),
     }
 }
 
-fn deactivate(job: &Job, runtimes: &Runtimes, now: Moment) -> Step {
-    let wanted = job.wanted();
-    let keep_ended = job.cron.is_some();
+fn remove(job: &Job, runtimes: &Runtimes, now: Monotonic) -> Step {
+    if job.observed.keys().next().is_some() {
+        return stop_first(job.observed.keys(), runtimes);
+    }
+    // If it is configured anew, the same images must not be pulled a second time.
+    Step::Forget.not_before(job.run.images.given_up_until().unwrap_or(now), now)
+}
+
+fn deactivate(job: &Job, inputs: &Inputs<'_>) -> Step {
+    let wanted = job.spec.wanted();
+    let keep_ended = job.run.cron.is_some();
     let is_own = |key: &PodKey| Some(key) == wanted.as_ref();
-    let in_the_way = job.pods.iter().filter_map(|(key, pod)| {
+    let mut in_the_way = job.observed.iter().filter_map(|(key, pod)| {
         let rests = match pod.state {
             CurrentState::Exited { .. } => keep_ended,
             CurrentState::Suspended => true,
@@ -103,87 +153,128 @@ fn deactivate(job: &Job, runtimes: &Runtimes, now: Moment) -> Step {
             | CurrentState::Unknown => false,
         };
         // Another pod may be of a newer specification, which may want it.
-        let may_rest = if is_own(key) { rests } else { job.outdated };
+        let may_rest = if is_own(key) { rests } else { inputs.outdated };
         (!may_rest).then_some(key)
     });
-    match first_available(in_the_way, runtimes) {
+    match in_the_way.find(|key| inputs.runtimes.is_available(key.executor)) {
         Some(key) if is_own(key) && key.executor.is_cluster() => {
-            let at = job.next_suspension();
-            if at > now.monotonic {
-                Step::WaitUntil(at)
-            } else {
-                Step::Act(ActionKind::Suspend, key.clone())
-            }
+            let suspend = Step::Act(ActionKind::Suspend, key.clone());
+            suspend.not_before(job.run.drift.next_suspension(), inputs.now.monotonic)
         }
         Some(key) => Step::Act(ActionKind::Stop, key.clone()),
         None => Step::Settled,
     }
 }
 
-fn run(job: &Job, runtimes: &Runtimes, now: Moment) -> Step {
-    let Some(wanted) = job.wanted() else {
+/// Keeps what runs, and starts nothing.
+fn keep(job: &Job, next_write: Option<Monotonic>, inputs: &Inputs<'_>) -> Step {
+    let runs = job.is_alive() && !matches!(job.run.state, RunState::Waiting { .. });
+    match own_pod(job, inputs) {
+        Some(pod) if runs => keep_up(pod, next_write, inputs.now.monotonic),
+        Some(_) | None => Step::Settled,
+    }
+}
+
+fn run(job: &Job, next_write: Option<Monotonic>, inputs: &Inputs<'_>) -> Step {
+    let now = inputs.now.monotonic;
+    let Some(wanted) = own_pod(job, inputs) else {
         return Step::Settled;
     };
-    if !runtimes.is_available(wanted.executor) {
-        return Step::Settled;
-    }
-    let older = || job.pods.keys().filter(|key| **key != wanted);
-    if job.outdated && older().next().is_some() {
-        return Step::Settled;
-    }
-    if job.is_kept {
-        let runs = job.is_alive() && !matches!(job.run, Run::Waiting { .. });
-        return if runs { keep_up(job, wanted, now) } else { Step::Settled };
-    }
-    match &job.run {
-        Run::Waiting { until } if *until > now.monotonic => return Step::WaitUntil(*until),
-        Run::Waiting { .. } if job.is_alive() => return Step::Act(ActionKind::Stop, wanted),
-        Run::Finished => return stop_first(older(), runtimes),
-        Run::Idle | Run::Started { .. } if job.is_alive() => {
+    let older = || job.observed.keys().filter(|key| **key != wanted);
+    match job.run.state {
+        RunState::Waiting { until } if until > now => return Step::WaitUntil(until),
+        RunState::Waiting { .. } if job.is_alive() => return Step::Act(ActionKind::Stop, wanted),
+        RunState::Finished => return stop_first(older(), inputs.runtimes),
+        RunState::Idle | RunState::Started { .. } if job.is_alive() => {
             return if older().next().is_some() {
-                stop_first(older(), runtimes)
+                stop_first(older(), inputs.runtimes)
             } else {
-                keep_up(job, wanted, now)
+                keep_up(wanted, next_write, now)
             };
         }
-        Run::Idle | Run::Started { .. } | Run::Waiting { .. } => {}
+        RunState::Idle | RunState::Started { .. } | RunState::Waiting { .. } => {}
     }
-    if !job.images.are_here(&wanted) {
+    if !job.run.images.are_present(&wanted) {
         return Step::Act(ActionKind::Pull, wanted);
     }
-    if job.waits_for.is_some() && !job.ever_ran {
+    if inputs.waits_for.is_some() && !job.run.ever_ran {
         return Step::Settled;
     }
-    let hearing = now.monotonic.since_start() < HEARING_TIME && runtimes.has_unheard_podman();
-    if hearing && wanted.executor != ExecutorKind::K8s {
-        return Step::WaitUntil(Monotonic::from_start(HEARING_TIME));
+    let is_syncing =
+        now.since_start() < PODMAN_SYNC_TIMEOUT && inputs.runtimes.has_unknown_podman();
+    if is_syncing && wanted.executor != ExecutorKind::K8s {
+        return Step::WaitUntil(Monotonic::from_start(PODMAN_SYNC_TIMEOUT));
     }
     if older().next().is_none() {
         return Step::Act(ActionKind::Start, wanted);
     }
-    // An older pod whose runtime is silent may still run: two of one workload never do.
-    stop_first(older(), runtimes)
+    // An older pod whose runtime does not answer may still run: two of one workload never do.
+    stop_first(older(), inputs.runtimes)
+}
+
+/// Returns the pod that should run, unless its runtime does not answer, or another pod may be of a
+/// newer specification than is known.
+fn own_pod(job: &Job, inputs: &Inputs<'_>) -> Option<PodKey> {
+    let wanted = job.spec.wanted()?;
+    let may_be_older = inputs.outdated && job.observed.keys().any(|key| *key != wanted);
+    (inputs.runtimes.is_available(wanted.executor) && !may_be_older).then_some(wanted)
 }
 
 /// Brings what differs to a pod that runs, when that is due.
-fn keep_up(job: &Job, pod: PodKey, now: Moment) -> Step {
-    match job.next_limit() {
-        Some(at) if at > now.monotonic => Step::WaitUntil(at),
-        Some(_) => Step::Act(ActionKind::Limit, pod),
-        None => Step::Settled,
-    }
+fn keep_up(pod: PodKey, next_write: Option<Monotonic>, now: Monotonic) -> Step {
+    next_write.map_or(Step::Settled, |at| Step::Act(ActionKind::Limit, pod).not_before(at, now))
 }
 
 /// Stops the first of `pods` whose runtime is there.
-fn stop_first<'a>(pods: impl Iterator<Item = &'a PodKey>, runtimes: &Runtimes) -> Step {
-    first_available(pods, runtimes)
+fn stop_first<'a>(mut pods: impl Iterator<Item = &'a PodKey>, runtimes: &Runtimes) -> Step {
+    pods.find(|key| runtimes.is_available(key.executor))
         .map_or(Step::Settled, |key| Step::Act(ActionKind::Stop, key.clone()))
 }
 
-/// Returns the first of `pods` whose runtime is there.
-fn first_available<'a>(
-    mut pods: impl Iterator<Item = &'a PodKey>,
-    runtimes: &Runtimes,
-) -> Option<&'a PodKey> {
-    pods.find(|key| runtimes.is_available(key.executor))
+/// Returns when to decide anew though nothing happens, once `step` is taken.
+fn next_look(
+    job: &Job,
+    target: &Target,
+    step: &Step,
+    demand: &Demand,
+    now: Moment,
+) -> Option<Monotonic> {
+    let clock_check = job.run.cron.has_ticks().then(|| {
+        let next = demand.next_tick.and_then(|next| (next - now.wall).to_std().ok());
+        now.monotonic + next.map_or(CRON_CHECK_PERIOD, |wait| wait.min(CRON_CHECK_PERIOD))
+    });
+    let in_grace = now.monotonic.since_start() < ADOPTION_GRACE;
+    let grace_over = (in_grace && !job.spec.profiles().is_empty())
+        .then(|| Monotonic::from_start(ADOPTION_GRACE));
+    let rollback = &job.spec.rollback;
+    let [first, second] = match in_flight(job, step, now.monotonic) {
+        // A rollback does not end during a command, and begins only during a pull.
+        Some((kind, sent_at, until)) => {
+            let may_begin = kind == ActionKind::Pull
+                && *target == Target::Running
+                && rollback.may_begin(&job.observed, job.run.state);
+            let patience_ends = may_begin.then(|| Rollback::patience_ends(sent_at));
+            [Some(until), patience_ends.filter(|at| *at > now.monotonic)]
+        }
+        None => {
+            let at_step = if let Step::WaitUntil(at) = step { Some(*at) } else { None };
+            [at_step, rollback.over_at(job.run.state)]
+        }
+    };
+    [first, second, clock_check, grace_over].into_iter().flatten().min()
+}
+
+/// Returns the command in flight once `step` is taken: its kind, and when it was sent and is given
+/// up.
+fn in_flight(job: &Job, step: &Step, now: Monotonic) -> Option<(ActionKind, Monotonic, Monotonic)> {
+    let known = match step {
+        Step::Act(kind, pod) => {
+            return Some((*kind, now, given_up_at(now + job.spec.time_for(*kind, pod))));
+        }
+        Step::ResumePull(pod) => job.run.images.given_up(pod, now),
+        Step::AwaitPlace(..) | Step::Forget | Step::WaitUntil(_) | Step::Settled => {
+            job.run.in_flight.as_ref()
+        }
+    };
+    known.map(|flight| (flight.kind, flight.sent_at, flight.until))
 }

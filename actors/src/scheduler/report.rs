@@ -1,37 +1,105 @@
-//! What is said about a job. Pure.
+//! What is reported about workloads and runtimes: in heartbeats and on the status page. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, SubsecRound as _, Utc};
 
-use super::job::Job;
-use super::run::Run;
-use super::runtimes::Runtimes;
+use super::decision::{Decision, Target};
+use super::job::{Job, RunState};
+use super::observed::{Runtime, Runtimes};
+use super::stats::Stats;
+use super::table::{Entry, JobTable};
 use crate::clock::{Moment, Monotonic};
-use crate::messages::ActionKind;
-use crate::workload::{CurrentState, JobReport, TargetState, WorkloadName, WorkloadStatus};
+use crate::messages::{ActionKind, SchedulerReport};
+use crate::workload::{
+    CurrentState, ExecutorKind, JobReport, Limits, NextStart, RuntimeReport, RuntimeState,
+    TargetState, WorkloadName, WorkloadReport, WorkloadStatus,
+};
+
+impl JobTable {
+    /// Returns the reports on all workloads, in order of name.
+    pub(crate) fn reports(&self, now: Moment) -> Vec<JobReport> {
+        let mut reports: BTreeMap<&WorkloadName, JobReport> =
+            self.rejected.iter().map(|(name, reason)| (name, rejected(name, reason))).collect();
+        for (name, entry) in &self.jobs {
+            let refused = self.rejected.get(name);
+            let (job, decision) = (&entry.job, &entry.decision);
+            if let Some(report) = report(job, decision, refused, &self.runtimes, now) {
+                reports.insert(name, report);
+            }
+        }
+        reports.into_values().collect()
+    }
+
+    /// Returns the runtimes that a workload needs and that do not answer, or too late.
+    pub(crate) fn silent_runtimes(&self) -> BTreeSet<ExecutorKind> {
+        let wanted = self.jobs.values().filter_map(|entry| entry.job.spec.desired.as_ref());
+        let needed = wanted.map(|workload| workload.executor);
+        needed.filter(|kind| self.runtimes.is_unresponsive(*kind)).collect()
+    }
+
+    /// Returns all that is known now; notes the statuses on the way.
+    pub(crate) fn details(&self, stats: &mut Stats, now: Moment) -> SchedulerReport {
+        let reports = self.reports(now);
+        stats.note(reports.iter(), now.wall);
+        let needed: BTreeSet<ExecutorKind> = reports.iter().filter_map(|it| it.executor).collect();
+        let details = |job: JobReport| {
+            let since = stats.since(&job.workload).unwrap_or(now.wall);
+            match self.jobs.get(&job.workload) {
+                Some(known) => accepted(job, &known.job, &known.decision, since),
+                None => refused(job, since),
+            }
+        };
+        SchedulerReport {
+            runtimes: self.runtimes.reports(&needed),
+            workloads: reports.into_iter().map(details).collect(),
+            commands: stats.commands.clone(),
+            failures: stats.failures.clone(),
+            damages: self.jobs.values().filter_map(|entry| damage(entry)).collect(),
+            reactions: stats.reactions,
+        }
+    }
+}
+
+/// Returns what keeps a wanted workload from running, if that is damage.
+fn damage(entry: &Entry) -> Option<String> {
+    let Entry { job, decision } = entry;
+    let is_wanted = decision.target.state() == TargetState::Running && !job.is_alive();
+    let failure = job.run.failure.as_ref().filter(|_| is_wanted && job.run.is_damaged)?;
+    Some(format!("workload {}: {failure}", job.name))
+}
 
 /// Returns the report on a job; none for one that is only being removed.
-pub(crate) fn report(job: &Job, runtimes: &Runtimes, now: Moment) -> Option<JobReport> {
-    let workload = job.effective()?;
-    let (status, mut reason) = status(job);
-    if status != WorkloadStatus::Running && job.target == TargetState::Running {
+/// `refused` says why a newer specification of it was.
+fn report(
+    job: &Job,
+    decision: &Decision,
+    refused: Option<&String>,
+    runtimes: &Runtimes,
+    now: Moment,
+) -> Option<JobReport> {
+    let workload = job.spec.effective()?;
+    let target = decision.target.state();
+    let (status, mut reason) = status(job, &decision.target);
+    if status != WorkloadStatus::Running && target == TargetState::Running {
         reason = runtimes.obstacle(workload.executor).or(reason);
     }
     if status == WorkloadStatus::Deploying
-        && job.target == TargetState::Running
+        && target == TargetState::Running
         && let Some(slow) = runtimes.slowness(workload.executor)
     {
         reason = Some(reason.map_or(slow.clone(), |reason| format!("{reason}; {slow}")));
     }
-    if let Some(other) = &job.waits_for
+    if let Some(other) = &decision.waits_for
         && status == WorkloadStatus::Deploying
     {
         reason = reason.or_else(|| Some(format!("waits until {other} runs")));
     }
-    if job.rollback.in_force().is_some() {
-        let cause = job.failure.as_deref().unwrap_or("the new specification did not start");
+    if job.spec.rollback.is_in_force() {
+        let cause = job.run.failure.as_deref().unwrap_or("the new specification did not start");
         reason = Some(format!("rolled back to the previous specification: {cause}"));
     }
-    if let Some(rejected) = &job.rejected {
+    if let Some(rejected) = refused {
         let kept = "the last good specification is kept, the new one was refused";
         reason = Some(format!("{kept}: {rejected}"));
     }
@@ -42,13 +110,13 @@ pub(crate) fn report(job: &Job, runtimes: &Runtimes, now: Moment) -> Option<JobR
         executor: Some(workload.executor),
         status,
         reason,
-        restarts: job.restarts.saturating_add(by_runtime),
-        next_start: next_start(job, now),
+        restarts: job.run.restarts.saturating_add(by_runtime),
+        next_start: next_start(job, decision, now),
     })
 }
 
 /// Returns the report on a workload that cannot be run at all.
-pub(crate) fn rejected(name: &WorkloadName, reason: &str) -> JobReport {
+fn rejected(name: &WorkloadName, reason: &str) -> JobReport {
     JobReport {
         workload: name.clone(),
         id: None,
@@ -60,11 +128,11 @@ pub(crate) fn rejected(name: &WorkloadName, reason: &str) -> JobReport {
     }
 }
 
-fn status(job: &Job) -> (WorkloadStatus, Option<String>) {
-    let never_seen_to_run = job.target == TargetState::Running && !job.is_alive();
+fn status(job: &Job, target: &Target) -> (WorkloadStatus, Option<String>) {
+    let never_seen_to_run = target.state() == TargetState::Running && !job.is_alive();
     match job.current() {
         // A start that was given up half-way, say.
-        Some(CurrentState::Unknown) if never_seen_to_run => without_pod(job),
+        Some(CurrentState::Unknown) if never_seen_to_run => without_pod(job, target),
         Some(CurrentState::Running | CurrentState::Unknown) => (WorkloadStatus::Running, None),
         Some(CurrentState::Starting) => (WorkloadStatus::Deploying, None),
         Some(CurrentState::Degraded { ended }) => {
@@ -77,43 +145,47 @@ fn status(job: &Job) -> (WorkloadStatus, Option<String>) {
         Some(
             CurrentState::Exited { .. } | CurrentState::Incomplete { .. } | CurrentState::Suspended,
         )
-        | None => without_pod(job),
+        | None => without_pod(job, target),
     }
 }
 
-fn without_pod(job: &Job) -> (WorkloadStatus, Option<String>) {
-    let first_cron_run = job.cron.is_some() && !job.ever_ran;
+fn without_pod(job: &Job, target: &Target) -> (WorkloadStatus, Option<String>) {
+    let first_cron_run = job.run.cron.is_some() && !job.run.ever_ran;
     // A run was due and did not come about.
-    let never_started = first_cron_run && job.run == Run::Finished && job.failure.is_some();
-    match job.target {
-        TargetState::Inactive if never_started => (WorkloadStatus::Crashed, why_inactive(job)),
-        TargetState::Inactive if first_cron_run => {
-            (WorkloadStatus::Deploying, job.inactive_because.clone())
+    let never_started =
+        first_cron_run && job.run.state == RunState::Finished && job.run.failure.is_some();
+    match target {
+        Target::Inactive { why } if never_started => {
+            (WorkloadStatus::Crashed, Some(why_inactive(job, why)))
         }
-        TargetState::Inactive => (WorkloadStatus::Stopped, why_inactive(job)),
-        TargetState::Removed => (WorkloadStatus::Stopped, None),
-        TargetState::Running => {
-            let status = match job.run {
-                Run::Finished => WorkloadStatus::Stopped,
-                Run::Waiting { .. } if job.ever_ran => WorkloadStatus::Crashed,
-                Run::Idle | Run::Started { .. } | Run::Waiting { .. } => WorkloadStatus::Deploying,
+        Target::Inactive { why } if first_cron_run => {
+            (WorkloadStatus::Deploying, Some(why.clone()))
+        }
+        Target::Inactive { why } => (WorkloadStatus::Stopped, Some(why_inactive(job, why))),
+        Target::Removed => (WorkloadStatus::Stopped, None),
+        Target::Running | Target::AwaitingVerdicts => {
+            let status = match job.run.state {
+                RunState::Finished => WorkloadStatus::Stopped,
+                RunState::Waiting { .. } if job.run.ever_ran => WorkloadStatus::Crashed,
+                RunState::Idle | RunState::Started { .. } | RunState::Waiting { .. } => {
+                    WorkloadStatus::Deploying
+                }
             };
-            (status, job.failure.clone().or_else(|| progress(job)))
+            (status, job.run.failure.clone().or_else(|| progress(job)))
         }
     }
 }
 
-/// Returns why it does not run now, and first how its last run ended if that was badly.
-fn why_inactive(job: &Job) -> Option<String> {
-    let because = job.inactive_because.clone();
-    match (&job.run, &job.failure) {
-        (Run::Finished, Some(failure)) => because.map(|because| format!("{failure}; {because}")),
-        _ => because,
+/// Returns why the workload is not running, preceded by its last failure if any.
+fn why_inactive(job: &Job, why: &str) -> String {
+    match (job.run.state, &job.run.failure) {
+        (RunState::Finished, Some(failure)) => format!("{failure}; {why}"),
+        _ => why.to_owned(),
     }
 }
 
 fn progress(job: &Job) -> Option<String> {
-    let text = match job.in_flight.as_ref()?.kind {
+    let text = match job.run.in_flight.as_ref()?.kind {
         ActionKind::Pull => "pulling images",
         ActionKind::Start => "starting the pod",
         ActionKind::Limit => "applying limits",
@@ -123,10 +195,10 @@ fn progress(job: &Job) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn next_start(job: &Job, now: Moment) -> Option<DateTime<Utc>> {
-    match (job.target, &job.run) {
-        (TargetState::Running, Run::Waiting { until }) => Some(wall_at(*until, now)),
-        (TargetState::Running | TargetState::Inactive, _) => job.next_tick,
+fn next_start(job: &Job, decision: &Decision, now: Moment) -> Option<DateTime<Utc>> {
+    match (decision.target.state(), job.run.state) {
+        (TargetState::Running, RunState::Waiting { until }) => Some(wall_at(until, now)),
+        (TargetState::Running | TargetState::Inactive, _) => decision.next_tick,
         (TargetState::Removed, _) => None,
     }
 }
@@ -136,4 +208,69 @@ fn next_start(job: &Job, now: Moment) -> Option<DateTime<Utc>> {
 fn wall_at(at: Monotonic, now: Moment) -> DateTime<Utc> {
     let wall = now.after(at.saturating_since(now.monotonic)).wall;
     wall.round_subsecs(0)
+}
+
+fn accepted(
+    report: JobReport,
+    job: &Job,
+    decision: &Decision,
+    since: DateTime<Utc>,
+) -> WorkloadReport {
+    let pod = job.current_pod();
+    let workload = job.spec.effective();
+    WorkloadReport {
+        target: Some(decision.target.state()),
+        pod: pod.map(|pod| pod.state.as_str()),
+        command: job.run.in_flight.as_ref().map(|flight| flight.kind.as_str()),
+        since,
+        started_at: pod.and_then(|pod| pod.started_at),
+        next_start_by: report.next_start.map(|_| next_start_by(job, decision)),
+        cron: workload.and_then(|workload| workload.cron.clone()),
+        limits: decision.limits,
+        waits_for: decision.waits_for.clone().filter(|_| !job.run.ever_ran),
+        profiles: workload.map_or_else(Vec::new, |it| it.profiles.iter().map(Into::into).collect()),
+        job: report,
+    }
+}
+
+fn refused(report: JobReport, since: DateTime<Utc>) -> WorkloadReport {
+    WorkloadReport {
+        job: report,
+        target: None,
+        pod: None,
+        command: None,
+        since,
+        started_at: None,
+        next_start_by: None,
+        cron: None,
+        limits: Limits::default(),
+        waits_for: None,
+        profiles: Vec::new(),
+    }
+}
+
+fn next_start_by(job: &Job, decision: &Decision) -> NextStart {
+    match (decision.target.state(), job.run.state) {
+        (TargetState::Running, RunState::Waiting { .. }) => NextStart::Retry,
+        (TargetState::Running | TargetState::Inactive | TargetState::Removed, _) => NextStart::Cron,
+    }
+}
+
+impl Runtimes {
+    /// Returns what is known of each kind, and whether it is among those that are `needed`.
+    fn reports(&self, needed: &BTreeSet<ExecutorKind>) -> Vec<RuntimeReport> {
+        let report = |executor: ExecutorKind| RuntimeReport {
+            executor,
+            state: match self.get(executor) {
+                Some(Runtime::Unconfigured { .. }) => RuntimeState::Unconfigured,
+                Some(Runtime::Available) => RuntimeState::Available,
+                Some(Runtime::Slow { .. }) => RuntimeState::Slow,
+                Some(Runtime::Unavailable { .. }) => RuntimeState::Unavailable,
+                Some(Runtime::Unknown) | None => RuntimeState::Unheard,
+            },
+            reason: self.obstacle(executor).or_else(|| self.slowness(executor)),
+            is_needed: needed.contains(&executor),
+        };
+        ExecutorKind::ALL.map(report).into()
+    }
 }

@@ -18,9 +18,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::clock_trust::CronClock;
-use super::jobs::Jobs;
-use super::run::PodKey;
-use super::settings::SchedulerSettings;
+use super::observed::PodKey;
+use super::table::{Entry, JobTable, SchedulerSettings};
 use crate::clock::{Moment, Monotonic};
 use crate::messages::{
     Action, CommandError, CommandFinished, ExecutorCommand, RuntimeUnavailable,
@@ -37,9 +36,9 @@ const RETRY: Duration = Duration::from_secs(20);
 const MINUTE: Duration = Duration::from_secs(60);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Jobs, and the runtimes that they command.
+/// JobTable, and the runtimes that they command.
 struct World {
-    jobs: Jobs,
+    jobs: JobTable,
     now: Moment,
     pods: BTreeMap<PodKey, ObservedPod>,
     /// What was brought to the pods.
@@ -80,14 +79,14 @@ impl World {
     fn with_cluster() -> Self {
         let mut world = Self::new();
         world.jobs =
-            Jobs::new(SchedulerSettings { unconfigured: BTreeMap::new(), ..settings() }, 1);
+            JobTable::new(SchedulerSettings { unconfigured: BTreeMap::new(), ..settings() }, 1);
         ExecutorKind::ALL.iter().for_each(|kind| world.observe(*kind));
         world
     }
 
     /// Returns jobs that have heard of no runtime.
-    fn deaf_jobs() -> Jobs {
-        Jobs::new(settings(), 1)
+    fn deaf_jobs() -> JobTable {
+        JobTable::new(settings(), 1)
     }
 
     fn observe(&mut self, executor: ExecutorKind) {
@@ -243,6 +242,10 @@ impl World {
 
     fn log(&mut self) -> Vec<String> {
         std::mem::take(&mut self.log)
+    }
+
+    fn entry(&self, name: &WorkloadName) -> Option<&Entry> {
+        self.jobs.jobs.get(name).map(Box::as_ref)
     }
 
     fn report(&self, name: &str) -> JobReport {

@@ -74,8 +74,6 @@ const KNOWN_CIRCLES: &[&str] = &[
     "pod_manifest",
     "podman_executor::actor",
     "podman_executor::pod_state",
-    "scheduler::halt",
-    "scheduler::job",
 ];
 
 struct Source {

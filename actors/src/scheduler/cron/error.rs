@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 /// How many characters of an expression an error shows around the place that it is about.
-pub(super) const SHOWN: usize = 60;
+pub(crate) const SHOWN: usize = 60;
 
 /// A text that is not a cron expression.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -65,7 +65,7 @@ impl CronError {
     }
 
     /// The crate `cron` does not take what we made of a sound expression: a mistake of ours.
-    pub(super) fn untranslatable(text: &str, fields: &str, error: &::cron::error::Error) -> Self {
+    pub(crate) fn untranslatable(text: &str, fields: &str, error: &::cron::error::Error) -> Self {
         Word { column: 1, text }.error(
             "expression",
             text,
@@ -76,14 +76,14 @@ impl CronError {
 
 /// A part of the text and where it starts, in characters from 1.
 #[derive(Clone, Copy)]
-pub(super) struct Word<'a> {
-    pub(super) column: usize,
-    pub(super) text: &'a str,
+pub(crate) struct Word<'a> {
+    pub(crate) column: usize,
+    pub(crate) text: &'a str,
 }
 
 impl<'a> Word<'a> {
     /// Splits at every `separator`.
-    pub(super) fn split(
+    pub(crate) fn split(
         self,
         separator: impl Fn(char) -> bool + Copy,
     ) -> impl Iterator<Item = Word<'a>> {
@@ -96,7 +96,7 @@ impl<'a> Word<'a> {
     }
 
     /// Splits at the first `separator`, if there is one.
-    pub(super) fn split_once(
+    pub(crate) fn split_once(
         self,
         separator: impl Fn(char) -> bool,
     ) -> (Self, Option<(char, Self)>) {
@@ -113,7 +113,7 @@ impl<'a> Word<'a> {
     }
 
     /// Says that something else than this part is expected in `text`.
-    pub(super) fn error(self, field: &'static str, text: &str, expected: String) -> CronError {
+    pub(crate) fn error(self, field: &'static str, text: &str, expected: String) -> CronError {
         let shown: String = self.text.chars().take(SHOWN).collect();
         CronError {
             field,

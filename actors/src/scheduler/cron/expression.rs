@@ -9,15 +9,15 @@ const MAX_WARNINGS: usize = 5;
 
 /// A cron expression, understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Expression {
+pub(crate) struct Expression {
     /// As expressions of the crate `cron`; a time counts that either of them names.
-    pub(super) for_the_crate: Vec<String>,
+    pub(crate) for_the_crate: Vec<String>,
     /// The hour may be any.
-    pub(super) every_hour: bool,
+    pub(crate) every_hour: bool,
     /// The minute or the hour begins with a star.
-    pub(super) is_wildcard: bool,
+    pub(crate) is_wildcard: bool,
     /// What its author probably did not mean.
-    pub(super) warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
 }
 
 /// What a field may hold.
@@ -80,7 +80,7 @@ impl Values {
 }
 
 /// Reads five fields or a macro.
-pub(super) fn parse(text: &str) -> Result<Expression, CronError> {
+pub(crate) fn parse(text: &str) -> Result<Expression, CronError> {
     let whole = Word { column: 1, text };
     let words: Vec<Word<'_>> =
         whole.split(char::is_whitespace).filter(|word| !word.text.is_empty()).collect();

@@ -10,7 +10,7 @@ const ONE_DAY: TimeDelta = TimeDelta::days(1);
 
 /// When a reading of the local clock happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Occurrence {
+pub(crate) enum Occurrence {
     /// On most days.
     Once(DateTime<Utc>),
     /// The clock is put back over it.
@@ -25,13 +25,13 @@ pub(super) enum Occurrence {
 }
 
 /// Returns what a local clock reads at `instant`.
-pub(super) fn at(instant: DateTime<Utc>, zone: &impl TimeZone) -> NaiveDateTime {
+pub(crate) fn at(instant: DateTime<Utc>, zone: &impl TimeZone) -> NaiveDateTime {
     let utc = instant.naive_utc();
     utc + offset(utc, zone)
 }
 
 /// Returns when a local clock reads `local`.
-pub(super) fn occurrence(local: NaiveDateTime, zone: &impl TimeZone) -> Occurrence {
+pub(crate) fn occurrence(local: NaiveDateTime, zone: &impl TimeZone) -> Occurrence {
     let earlier_offset = offset(local - ONE_DAY, zone);
     let later_offset = offset(local + ONE_DAY, zone);
     let first = local - earlier_offset;
@@ -49,7 +49,7 @@ pub(super) fn occurrence(local: NaiveDateTime, zone: &impl TimeZone) -> Occurren
 }
 
 /// Returns the first moment at which a local clock is past `local`, which it skips.
-pub(super) fn end_of_gap(local: NaiveDateTime, zone: &impl TimeZone) -> DateTime<Utc> {
+pub(crate) fn end_of_gap(local: NaiveDateTime, zone: &impl TimeZone) -> DateTime<Utc> {
     let mut before = local - ONE_DAY;
     let mut past = local + ONE_DAY;
     while past - before > TimeDelta::seconds(1) {

@@ -21,9 +21,76 @@ use self::expression::Expression;
 use self::local_time::Occurrence;
 pub(crate) use self::ticks::is_set;
 pub use self::ticks::{CronTicks, Tick};
+use super::events::EventBuffer;
+use crate::clock::Moment;
+use crate::workload::{EventReason, Workload};
 
 /// The crate `cron` knows the years 1970 to 2100.
 const YEARS: std::ops::RangeInclusive<i32> = 1970..=2100;
+
+/// A workload's cron schedule: none, valid, or invalid.
+#[derive(Debug)]
+pub(crate) enum Cron {
+    /// It runs whenever it may.
+    None,
+    /// It runs at these ticks.
+    Ticks(Box<CronTicks>),
+    /// Its author meant a time that cannot be read: it never runs. Says what is wrong.
+    Invalid(String),
+}
+
+impl Cron {
+    /// Returns the schedule of `workload` from `now` on; reports what is wrong with it.
+    pub(crate) fn of(workload: &Workload, now: Moment, events: &mut EventBuffer) -> Self {
+        let Some(text) = workload.cron.as_deref() else {
+            return Self::None;
+        };
+        if workload.executor.is_cluster() {
+            let message = "cron is ignored for k8s workloads".to_owned();
+            events.add(EventReason::CronIgnored, &workload.name, message);
+            return Self::None;
+        }
+        match CronSchedule::parse(text) {
+            Ok(schedule) => {
+                if let Some(warning) = schedule.warning() {
+                    events.add(EventReason::CronUnusual, &workload.name, warning.to_owned());
+                }
+                Self::Ticks(Box::new(CronTicks::new(schedule, now)))
+            }
+            Err(error) => {
+                let message = format!("cron {text:?} cannot be read: {error}");
+                events.add(EventReason::CronInvalid, &workload.name, message.clone());
+                Self::Invalid(message)
+            }
+        }
+    }
+
+    /// Returns whether it has a schedule, valid or not.
+    pub(crate) const fn is_some(&self) -> bool {
+        !matches!(self, Self::None)
+    }
+
+    /// Returns whether it runs at ticks.
+    pub(crate) const fn has_ticks(&self) -> bool {
+        matches!(self, Self::Ticks(_))
+    }
+
+    /// Moves on to `now`, as [`CronTicks::advance`]. Nothing is ever due without ticks.
+    pub(crate) fn advance(&mut self, now: Moment, is_trusted: bool, zone: &impl TimeZone) -> Tick {
+        match self {
+            Self::Ticks(ticks) => ticks.advance(now, is_trusted, zone),
+            Self::None | Self::Invalid(_) => Tick::default(),
+        }
+    }
+
+    /// Returns why the workload does not run now, if no tick asks for a run.
+    pub(crate) fn why_it_waits(&self) -> &str {
+        match self {
+            Self::None | Self::Ticks(_) => "waits for its next cron run",
+            Self::Invalid(message) => message,
+        }
+    }
+}
 
 /// A cron expression, ready to be asked for its next run.
 #[derive(Clone, Debug, PartialEq)]
@@ -122,11 +189,20 @@ impl CronSchedule {
         zone: &impl TimeZone,
     ) -> Option<DateTime<Utc>> {
         let now = local_time::at(after, zone);
+        // While the clock is put back, it reads an hour twice, and what it reads does not grow with
+        // time: after 02:50 comes 02:10.
+        //
+        //   UTC          00:30  00:50 | 01:10  01:30  02:10
+        //   local clock  02:30  02:50 | 02:10  02:30  03:10
+        //
+        // So at 02:50 of the first pass the next run of `10 * * * *` reads 02:10, less than now. The
+        // search begins as much earlier as the clock is put back, takes of each reading the
+        // occurrence that is still to come, and keeps the earliest. It ends at the first reading
+        // past the present one: all that follow occur later.
         let repeated = match local_time::occurrence(now, zone) {
             Occurrence::Twice { first, second } => second - first,
             Occurrence::Once(_) | Occurrence::Skipped => TimeDelta::zero(),
         };
-        // In the first pass of a repeated hour the next run may read earlier on a local clock.
         let mut local = now - repeated;
         let mut earliest = None;
         loop {

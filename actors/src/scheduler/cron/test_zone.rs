@@ -6,7 +6,7 @@ use chrono::{
 
 /// A zone as a list of changes: from an instant on, an offset in seconds.
 #[derive(Clone, Debug)]
-pub(super) struct TestZone {
+pub(crate) struct TestZone {
     first_offset: i32,
     changes: Vec<(NaiveDateTime, i32)>,
 }
@@ -19,37 +19,37 @@ impl TestZone {
     }
 
     /// 2026-03-29 02:00 becomes 03:00; 2026-10-25 03:00 becomes 02:00.
-    pub(super) fn berlin() -> Self {
+    pub(crate) fn berlin() -> Self {
         Self::new(3600, &[("2026-03-29T01:00:00Z", 7200), ("2026-10-25T01:00:00Z", 3600)])
     }
 
     /// 2026-03-08 02:00 becomes 03:00; 2026-11-01 02:00 becomes 01:00.
-    pub(super) fn new_york() -> Self {
+    pub(crate) fn new_york() -> Self {
         Self::new(-18_000, &[("2026-03-08T07:00:00Z", -14_400), ("2026-11-01T06:00:00Z", -18_000)])
     }
 
     /// Half an hour: 2026-04-05 02:00 becomes 01:30; 2026-10-04 02:00 becomes 02:30.
-    pub(super) fn lord_howe() -> Self {
+    pub(crate) fn lord_howe() -> Self {
         Self::new(39_600, &[("2026-04-04T15:00:00Z", 37_800), ("2026-10-03T15:30:00Z", 39_600)])
     }
 
     /// At midnight: 2026-03-29 00:00 becomes 01:00; 2026-10-25 00:00 becomes 2026-10-24 23:00.
-    pub(super) fn beirut() -> Self {
+    pub(crate) fn beirut() -> Self {
         Self::new(7200, &[("2026-03-28T22:00:00Z", 10_800), ("2026-10-24T21:00:00Z", 7200)])
     }
 
     /// A whole day: 2011-12-30 00:00 becomes 2011-12-31 00:00.
-    pub(super) fn apia() -> Self {
+    pub(crate) fn apia() -> Self {
         Self::new(-36_000, &[("2011-12-30T10:00:00Z", 50_400)])
     }
 
     /// All of them.
-    pub(super) fn all() -> Vec<Self> {
+    pub(crate) fn all() -> Vec<Self> {
         vec![Self::berlin(), Self::new_york(), Self::lord_howe(), Self::beirut(), Self::apia()]
     }
 
     /// When its clocks change.
-    pub(super) fn changes(&self) -> impl Iterator<Item = DateTime<Utc>> {
+    pub(crate) fn changes(&self) -> impl Iterator<Item = DateTime<Utc>> {
         self.changes.iter().map(|(at, _)| at.and_utc())
     }
 }
@@ -85,6 +85,6 @@ impl TimeZone for TestZone {
 }
 
 /// Reads an instant.
-pub(super) fn utc(text: &str) -> DateTime<Utc> {
+pub(crate) fn utc(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
 }

@@ -1,7 +1,7 @@
 //! What is different on a cluster: it keeps what makes a pod, and others may change that.
 
 use super::*;
-use crate::scheduler::aim::ADOPTION_GRACE;
+use crate::scheduler::eligibility::ADOPTION_GRACE;
 
 const K8S: ExecutorKind = ExecutorKind::K8s;
 

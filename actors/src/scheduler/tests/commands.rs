@@ -1,7 +1,7 @@
 //! One command at a time for each job, few starts at once for the device.
 
 use super::*;
-use crate::scheduler::tally::Tally;
+use crate::scheduler::stats::Stats;
 
 #[test]
 fn job_has_one_command_in_flight() {
@@ -206,7 +206,7 @@ fn damage_is_told_for_as_long_as_it_keeps_a_wanted_workload_from_running() {
     world.fail("pull far", &[damaged()]);
     world.fail("start other", &[CommandError::Start { message: "no".to_owned() }]);
     world.configure(&[workload("web").build(), workload("far").build(), workload("other").build()]);
-    let told = |world: &World| world.jobs.details(&mut Tally::default(), world.now).damages;
+    let told = |world: &World| world.jobs.details(&mut Stats::default(), world.now).damages;
     assert_eq!(
         told(&world),
         [

@@ -6,8 +6,7 @@ use chrono::TimeDelta;
 use proptest::prelude::*;
 
 use super::*;
-use crate::scheduler::job::key_of;
-use crate::scheduler::run::Run;
+use crate::scheduler::job::RunState;
 use crate::workload::{ConditionRef, Limits, Profile, ProfileCondition, TargetState, WorkloadId};
 
 const KINDS: [ExecutorKind; 3] = ExecutorKind::ALL;
@@ -254,7 +253,7 @@ impl Model {
     fn restart_agent(&mut self) {
         let settings =
             SchedulerSettings { start_budget: BUDGET, unconfigured: BTreeMap::new(), ..settings() };
-        self.world.jobs = Jobs::new(settings, 1);
+        self.world.jobs = JobTable::new(settings, 1);
         self.world.open.clear();
         self.failed.clear();
         self.hear_all();
@@ -452,9 +451,9 @@ impl Model {
             return;
         }
         let name = command.action.workload_name();
-        let Some(job) = self.world.jobs.jobs.get(name) else { return };
-        let waited_for = job.in_flight.as_ref().is_some_and(|it| it.command == command.id);
-        let Some(workload) = job.desired.as_ref().filter(|it| waited_for && it.cron.is_none())
+        let Some(Entry { job, .. }) = self.world.entry(name) else { return };
+        let waited_for = job.run.in_flight.as_ref().is_some_and(|it| it.command == command.id);
+        let Some(workload) = job.spec.desired.as_ref().filter(|it| waited_for && it.cron.is_none())
         else {
             return;
         };
@@ -465,15 +464,16 @@ impl Model {
     /// The pod that runs is about to end: if it is one that always runs, its delay begins.
     fn expect_a_wait(&mut self, name: &str) {
         let name = WorkloadName::from(name);
-        let Some(job) = self.world.jobs.jobs.get(&name) else { return };
-        let (Some(workload), Some(wanted)) = (&job.desired, job.wanted()) else { return };
-        let runs = job.in_flight.is_none()
+        let Some(Entry { job, decision }) = self.world.entry(&name) else { return };
+        let (Some(workload), Some(wanted)) = (&job.spec.desired, job.spec.wanted()) else { return };
+        let runs = job.run.in_flight.is_none()
             && !wanted.executor.is_cluster()
-            && job.target == TargetState::Running
-            && matches!(job.run, Run::Started { .. })
+            && decision.target.state() == TargetState::Running
+            && job.run.state.is_started()
             && job.current() == Some(&CurrentState::Running)
             && self.world.pods.get(&wanted).is_some_and(|pod| pod.state == CurrentState::Running);
-        let repeats = job.effective().is_some_and(|it| it.restart_policy == RestartPolicy::Always);
+        let repeats =
+            job.spec.effective().is_some_and(|it| it.restart_policy == RestartPolicy::Always);
         if runs && repeats && workload.cron.is_none() && !self.lost[&wanted.executor] {
             let again = self.world.now.monotonic + shortest_delay(workload.retry);
             self.failed.insert(name, (wanted.id, again));
@@ -507,6 +507,8 @@ impl Model {
                 Action::Halt { .. } => panic!("nothing goes down here"),
             }
         }
+        let (alarm, now) = (self.world.jobs.next_alarm(), self.world.now.monotonic);
+        assert!(alarm.is_none_or(|at| at > now), "a job asks to be decided about without end");
         self.check_waits();
         self.check_one_command_each();
         self.check_one_pod_each();
@@ -516,7 +518,7 @@ impl Model {
         let (id, name) = (&workload.id, &workload.name);
         let configured = self.configured.values().find(|configured| configured.name == *name);
         let Some(configured) = configured else { panic!("started {id} that nobody wants") };
-        let is_rolled_back = self.world.jobs.jobs[name].rollback.in_force().is_some();
+        let is_rolled_back = self.world.jobs.jobs[name].job.spec.rollback.is_in_force();
         assert!(configured.id == *id || is_rolled_back, "started {id} that nobody wants");
         assert!(self.allows(configured), "started {id} while inactive");
         let others_ran = configured.after.iter().all(|other| {
@@ -538,15 +540,17 @@ impl Model {
     /// A Deployment that is still configured is kept, and a pod that may run makes place for its
     /// successor only once the images of that are there.
     fn check_stop(&self, executor: ExecutorKind, id: &WorkloadId, workload: &WorkloadName) {
-        let Some(job) = self.world.jobs.jobs.get(workload) else { return };
+        let Some(Entry { job, .. }) = self.world.entry(workload) else { return };
         let key = PodKey { executor, id: id.clone() };
-        let is_own = job.wanted().is_some_and(|wanted| wanted == key);
+        let is_own = job.spec.wanted().is_some_and(|wanted| wanted == key);
         assert!(!(executor.is_cluster() && is_own), "stopped {id} instead of suspending it");
-        let Some(desired) = job.desired.as_ref().filter(|it| it.cron.is_none()) else { return };
-        let runs = job.pods.get(&key).is_some_and(|it| it.state == CurrentState::Running);
-        if !is_own && runs && self.allows(desired) && job.rollback.in_force().is_none() {
+        let Some(desired) = job.spec.desired.as_ref().filter(|it| it.cron.is_none()) else {
+            return;
+        };
+        let runs = job.observed.get(&key).is_some_and(|it| it.state == CurrentState::Running);
+        if !is_own && runs && self.allows(desired) && !job.spec.rollback.is_in_force() {
             assert!(
-                job.images.are_here(&key_of(desired)),
+                job.run.images.are_present(&PodKey::of(desired)),
                 "stopped {id} before its successor came"
             );
         }
@@ -563,8 +567,8 @@ impl Model {
 
     /// No job waits longer than any delay of its policy.
     fn check_waits(&self) {
-        for job in self.world.jobs.jobs.values() {
-            if let Run::Waiting { until } = job.run {
+        for Entry { job, .. } in self.world.jobs.jobs.values().map(Box::as_ref) {
+            if let RunState::Waiting { until } = job.run.state {
                 let wait = until.saturating_since(self.world.now.monotonic);
                 assert!(wait <= 5 * MINUTE, "{} waits for {wait:?}", job.name);
             }
@@ -668,7 +672,7 @@ impl Model {
 
     /// A pod that does not run has ended in a way that its restart policy accepts.
     fn check_end(&self, workload: &Workload, runs: bool) {
-        let is_over = self.world.jobs.jobs[&workload.name].run == Run::Finished;
+        let is_over = self.world.jobs.jobs[&workload.name].job.run.state == RunState::Finished;
         let failed = self.world.pods.values().any(|pod| {
             let CurrentState::Exited { ended } = &pod.state else { return false };
             pod.workload == workload.name && ended.iter().any(ContainerEnd::is_failure)

@@ -11,16 +11,16 @@ use crate::workload::{ExecutorKind, JobReport, WorkloadName, WorkloadStatus};
 
 /// Counters, and since when each workload has its status. They outlive the actor's restart.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
-    pub(super) commands: BTreeMap<(ExecutorKind, &'static str), u64>,
-    pub(super) failures: BTreeMap<(ExecutorKind, &'static str), u64>,
-    pub(super) reactions: Latencies,
+pub(crate) struct Stats {
+    pub(crate) commands: BTreeMap<(ExecutorKind, &'static str), u64>,
+    pub(crate) failures: BTreeMap<(ExecutorKind, &'static str), u64>,
+    pub(crate) reactions: Latencies,
     statuses: BTreeMap<WorkloadName, (WorkloadStatus, DateTime<Utc>)>,
 }
 
-impl Tally {
+impl Stats {
     /// Counts a command that was sent; `reaction` is the time since the post that led to it.
-    pub(super) fn sent(
+    pub(crate) fn sent(
         &mut self,
         executor: ExecutorKind,
         action: &'static str,
@@ -33,12 +33,12 @@ impl Tally {
     }
 
     /// Counts a command that failed.
-    pub(super) fn failed(&mut self, executor: ExecutorKind, error: &CommandError) {
+    pub(crate) fn failed(&mut self, executor: ExecutorKind, error: &CommandError) {
         *self.failures.entry((executor, cause(error))).or_default() += 1;
     }
 
     /// Notes the present statuses, and forgets the workloads that are gone.
-    pub(super) fn note<'a>(
+    pub(crate) fn note<'a>(
         &mut self,
         jobs: impl Iterator<Item = &'a JobReport>,
         now: DateTime<Utc>,
@@ -53,7 +53,7 @@ impl Tally {
     }
 
     /// Returns since when a workload has the status that was last noted.
-    pub(super) fn since(&self, workload: &WorkloadName) -> Option<DateTime<Utc>> {
+    pub(crate) fn since(&self, workload: &WorkloadName) -> Option<DateTime<Utc>> {
         self.statuses.get(workload).map(|(_, since)| *since)
     }
 }
@@ -93,25 +93,25 @@ mod tests {
 
     #[test]
     fn a_status_counts_from_its_last_change_and_not_from_its_last_report() {
-        let mut tally = Tally::default();
+        let mut stats = Stats::default();
         let (running, stopped) = (WorkloadStatus::Running, WorkloadStatus::Stopped);
         let web = WorkloadName::from("web");
         for (second, status, since) in
             [(1, running, 1), (2, running, 1), (3, stopped, 3), (4, stopped, 3), (5, running, 5)]
         {
-            tally.note([job("web", status)].iter(), at(second));
-            assert_eq!(tally.since(&web), Some(at(since)), "at {second}");
+            stats.note([job("web", status)].iter(), at(second));
+            assert_eq!(stats.since(&web), Some(at(since)), "at {second}");
         }
-        tally.note([].iter(), at(6));
-        assert_eq!(tally.since(&web), None);
+        stats.note([].iter(), at(6));
+        assert_eq!(stats.since(&web), None);
     }
 
     #[test]
     fn only_commands_that_a_post_led_to_count_as_reactions() {
-        let mut tally = Tally::default();
-        tally.sent(ExecutorKind::K8s, "stop", Some(Duration::from_millis(2)));
-        tally.sent(ExecutorKind::K8s, "stop", None);
-        assert_eq!(tally.commands, [((ExecutorKind::K8s, "stop"), 2)].into());
-        assert_eq!(tally.reactions.total(), 1);
+        let mut stats = Stats::default();
+        stats.sent(ExecutorKind::K8s, "stop", Some(Duration::from_millis(2)));
+        stats.sent(ExecutorKind::K8s, "stop", None);
+        assert_eq!(stats.commands, [((ExecutorKind::K8s, "stop"), 2)].into());
+        assert_eq!(stats.reactions.total(), 1);
     }
 }

@@ -1,4 +1,4 @@
-//! Events that a decision gives rise to, collected until the actor sends them. Pure.
+//! The events of one turn, collected until the actor sends them. Pure.
 
 use chrono::{DateTime, Utc};
 
@@ -6,12 +6,12 @@ use crate::workload::{Event, EventReason, WorkloadName};
 
 /// Collects events.
 #[derive(Debug, Default)]
-pub(crate) struct Notices {
+pub(crate) struct EventBuffer {
     at: DateTime<Utc>,
     events: Vec<Event>,
 }
 
-impl Notices {
+impl EventBuffer {
     /// Sets the time of the events to come.
     pub(crate) fn set_time(&mut self, at: DateTime<Utc>) {
         self.at = at;

@@ -6,17 +6,16 @@ use crate::workload::RetryPolicy;
 
 /// Longest exponential delay. A constant one is its author's own choice.
 const MAX_EXPONENTIAL_DELAY: Duration = Duration::from_secs(300);
-/// Shortest delay of any policy: a pod that fails at once shall not busy the device.
+/// Shortest delay of any policy: a pod that fails at once must not keep the device busy.
 const MIN_DELAY: Duration = Duration::from_secs(1);
 /// A run of this length is healthy whatever the delay before it was.
 const ALWAYS_HEALTHY_AFTER: Duration = Duration::from_secs(600);
 
 /// The delays of one job, from its first failure to its next healthy run.
 ///
-/// It holds for any policy, [`checked`] or not: a value out of its range counts as the nearest
-/// one in it.
+/// It holds for any policy: a value out of its range counts as the nearest one in it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Retry {
+pub(crate) struct Retry {
     policy: RetryPolicy,
     rng: fastrand::Rng,
     /// The next exponential delay before it is varied, in seconds.
@@ -27,7 +26,7 @@ pub struct Retry {
 impl Retry {
     /// Starts before the first failure. Jobs with equal seeds vary their delays equally.
     #[must_use]
-    pub fn new(policy: RetryPolicy, seed: u64) -> Self {
+    pub(crate) fn new(policy: RetryPolicy, seed: u64) -> Self {
         Self {
             policy,
             rng: fastrand::Rng::with_seed(seed),
@@ -38,7 +37,7 @@ impl Retry {
 
     /// Counts a failure and returns the wait before the next run: at least 1 s, at most 5 min when
     /// the policy is exponential.
-    pub fn next_delay(&mut self) -> Duration {
+    pub(crate) fn next_delay(&mut self) -> Duration {
         self.last = match self.policy {
             RetryPolicy::Constant { period } => period.max(MIN_DELAY),
             RetryPolicy::Exponential { multiplier, randomization, .. } => {
@@ -59,7 +58,7 @@ impl Retry {
     }
 
     /// Forgets all failures: the next delay is the first again.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.next_secs = initial_secs(&self.policy);
         self.last = Duration::ZERO;
     }
@@ -67,41 +66,9 @@ impl Retry {
     /// Returns how long a run must last before [`reset`](Self::reset) is due: twice the last delay,
     /// at most 10 min. Zero before the first failure.
     #[must_use]
-    pub fn healthy_after(&self) -> Duration {
+    pub(crate) fn healthy_after(&self) -> Duration {
         self.last.saturating_mul(2).min(ALWAYS_HEALTHY_AFTER)
     }
-}
-
-/// Returns `policy` when all its values are in their ranges.
-///
-/// # Errors
-/// What is out of its range, in plain words. A delay under 1 s is an error, zero too: nobody who
-/// means "retry" means a busy loop, and to wait longer than was asked is not ours to choose.
-pub fn checked(policy: RetryPolicy) -> Result<RetryPolicy, String> {
-    match policy {
-        RetryPolicy::Constant { period } => at_least_minimum("period", period)?,
-        RetryPolicy::Exponential { initial, multiplier, randomization } => {
-            at_least_minimum("initial delay", initial)?;
-            if !(multiplier.is_finite() && multiplier >= 1.0) {
-                return Err(format!(
-                    "the retry multiplier must be a number from 1, found {multiplier}"
-                ));
-            }
-            if !(0.0..=1.0).contains(&randomization) {
-                return Err(format!(
-                    "the retry randomization must be a number from 0 to 1, found {randomization}"
-                ));
-            }
-        }
-    }
-    Ok(policy)
-}
-
-fn at_least_minimum(what: &str, delay: Duration) -> Result<(), String> {
-    if delay < MIN_DELAY {
-        return Err(format!("the retry {what} must be at least {MIN_DELAY:?}, found {delay:?}"));
-    }
-    Ok(())
 }
 
 /// Returns the first exponential delay before it is varied.

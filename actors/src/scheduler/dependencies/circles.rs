@@ -2,7 +2,7 @@
 
 /// Returns for each node whether it reaches itself. `edges` leads from each node to others, by number
 /// (Kosaraju's components, without recursion).
-pub(super) fn on_circles(edges: &[Vec<usize>]) -> Vec<bool> {
+pub(crate) fn on_circles(edges: &[Vec<usize>]) -> Vec<bool> {
     let mut reversed = vec![Vec::new(); edges.len()];
     for (from, others) in edges.iter().enumerate() {
         for to in others {

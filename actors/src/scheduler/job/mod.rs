@@ -1,0 +1,174 @@
+//! One job: what is wanted of a workload, what is observed of it, and how its run stands. Pure.
+
+mod answers;
+mod drift;
+mod images;
+mod in_flight;
+mod retry;
+mod rollback;
+mod run;
+mod spec;
+mod update;
+
+use std::sync::Arc;
+
+use super::cron::Cron;
+use super::observed::{Observed, PodKey};
+use crate::clock::Moment;
+use crate::messages::ActionKind;
+use crate::workload::{CurrentState, ObservedPod, RetryPolicy, Workload, WorkloadName};
+
+pub(crate) use self::in_flight::{InFlight, given_up_at};
+use self::retry::Retry;
+pub(crate) use self::rollback::Rollback;
+pub(crate) use self::run::{Run, RunEvent, RunState};
+pub(crate) use self::spec::Spec;
+
+/// One job. Its name is that of its workload.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) name: WorkloadName,
+    pub(crate) spec: Spec,
+    pub(crate) observed: Observed,
+    pub(crate) run: Run,
+}
+
+impl Job {
+    /// Returns a job that wants nothing: it removes what exists of its workload.
+    pub(crate) fn orphan(name: WorkloadName, default_retry: RetryPolicy) -> Self {
+        Self {
+            name,
+            spec: Spec::default(),
+            observed: Observed::default(),
+            run: Run::new(default_retry),
+        }
+    }
+
+    /// Takes over what stays true of `job` when every decision is forgotten.
+    pub(crate) fn take_facts(&mut self, job: Self) {
+        self.spec = job.spec.facts();
+        self.observed = job.observed;
+        self.run.in_flight = job.run.in_flight;
+        self.run.images = job.run.images;
+    }
+
+    /// Takes over the specification that the configuration now has for this workload.
+    pub(crate) fn configure(
+        &mut self,
+        workload: &Arc<Workload>,
+        cron: Cron,
+        default_retry: RetryPolicy,
+        seed: u64,
+        now: Moment,
+    ) {
+        let healthy = self.spec.effective().filter(|_| self.runs_well(now)).cloned();
+        let old = self.spec.replace(workload, &self.observed);
+        let same_pod = old.as_ref().is_some_and(|old| old.id == workload.id);
+        // A cluster ignores it.
+        let same_cron = old.as_ref().is_some_and(|old| {
+            let same_kind = old.executor.is_cluster() == workload.executor.is_cluster();
+            same_kind && old.cron == workload.cron
+        });
+        let new_credentials = old.as_ref().is_some_and(|old| old.registries != workload.registries);
+        let same_retry = old.as_ref().is_some_and(|old| old.retry == workload.retry);
+        if !same_cron {
+            self.run.cron = cron;
+            self.run.is_requested = false;
+            if !self.run.cron.is_some() {
+                self.run.apply(RunEvent::CronRemoved);
+            }
+        }
+        if !same_retry || !same_pod {
+            self.run.retry = Retry::new(workload.retry.unwrap_or(default_retry), seed);
+            // A wait under way ends when the first of the retry in force would.
+            if matches!(self.run.state, RunState::Waiting { .. }) {
+                let retry_at = now.monotonic + self.run.retry.next_delay();
+                self.run.apply(RunEvent::RetryChanged { retry_at });
+            }
+        }
+        if new_credentials {
+            self.run.drift.credentials_changed();
+        }
+        if !same_pod {
+            self.replace_pod(workload, healthy);
+            // The first specification since the agent's start leaves an adopted pod as it is.
+            if old.is_some() {
+                self.run.drift.forget();
+            }
+        }
+    }
+
+    /// Another pod is wanted than before: nothing that is known of the runs of the old one holds
+    /// for it. `healthy` is the old specification, if it ran well.
+    fn replace_pod(&mut self, workload: &Workload, healthy: Option<Arc<Workload>>) {
+        self.spec.rollback.replaced(&workload.id, healthy);
+        self.run.apply(RunEvent::Renewed);
+        let matter = self.spec.desired.iter().chain(self.spec.rollback.previous());
+        let matter: Vec<_> = matter.map(|it| PodKey::of(it)).collect();
+        self.run.images.keep_only(&matter);
+        self.run.ever_ran = false;
+        self.run.failure = None;
+        self.run.backoff.end();
+        self.run.is_requested = false;
+        self.run.give_up_pull();
+    }
+
+    /// Notes what was configured for this workload before the agent was restarted.
+    pub(crate) fn set_former(&mut self, former: &Arc<Workload>) {
+        self.spec.rollback.set_former(former);
+    }
+
+    /// Notes that the configuration no longer has this workload.
+    pub(crate) fn remove(&mut self) {
+        self.spec.desired = None;
+        self.spec.rollback = Rollback::default();
+        self.run.cron = Cron::None;
+        self.run.give_up_pull();
+    }
+
+    /// Notes that a command was sent.
+    pub(crate) fn sent(&mut self, flight: InFlight, now: Moment) {
+        self.run.drift.sent(flight.kind, now.monotonic);
+        if flight.kind == ActionKind::Start {
+            if self.run.ever_ran {
+                self.run.restarts = self.run.restarts.saturating_add(1);
+            }
+            if self.spec.effective().is_some_and(|workload| workload.has_moving_image()) {
+                self.run.images.ask_again(&flight.pod);
+            }
+        }
+        self.run.in_flight = Some(flight);
+    }
+
+    /// Returns whether its pod has run for as long as a run must to count as healthy.
+    fn runs_well(&self, now: Moment) -> bool {
+        let lasted = self.run.state.lasted(now.monotonic);
+        lasted.is_some_and(|lasted| self.is_alive() && lasted >= self.run.retry.healthy_after())
+    }
+
+    /// Returns the pod of the specification in force.
+    pub(crate) fn current_pod(&self) -> Option<&ObservedPod> {
+        self.spec.wanted().and_then(|key| self.observed.get(&key))
+    }
+
+    /// Returns the state of the pod of the specification in force.
+    pub(crate) fn current(&self) -> Option<&CurrentState> {
+        self.current_pod().map(|pod| &pod.state)
+    }
+
+    /// Returns whether its cron, if it has one, asks for a run that has not ended.
+    pub(crate) fn is_requested(&self) -> bool {
+        !self.run.cron.is_some() || self.run.is_requested || self.is_alive()
+    }
+
+    /// Returns whether containers of the specification in force run.
+    pub(crate) fn is_alive(&self) -> bool {
+        let is_started = self.run.state.is_started();
+        self.spec.wanted().is_some_and(|key| self.observed.is_alive(&key, is_started))
+    }
+
+    /// Returns whether containers of any specification run.
+    pub(crate) fn is_any_pod_alive(&self) -> bool {
+        self.observed.is_any_alive(self.run.state.is_started())
+    }
+}
