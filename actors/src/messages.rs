@@ -273,6 +273,13 @@ pub struct JobsReported {
 }
 
 // ---- PodmanExecutor, K8sExecutor ------------------------------------------------------------
+//
+// Listings and answers are ordered by when their runtime was asked, not by when they arrive. An
+// executor that knows what a command made of its pod sends that as `WorkloadsObserved` before the
+// command's `CommandFinished`, so that the next decision rests on it. A listing that was begun before
+// a command ended may arrive after the answer and show the pods as they were before: the scheduler
+// ignores one whose `observed_at` is earlier than the `finished_at` of a workload's last command, for
+// that workload and that executor alone. The next listing holds for it again.
 
 /// Executor → Scheduler, after each burst of runtime events, after each command, and each period:
 /// every pod of ours that exists. One that is absent from it does not exist.
@@ -281,7 +288,7 @@ pub struct JobsReported {
 pub struct WorkloadsObserved {
     /// Which executor saw it.
     pub executor: ExecutorKind,
-    /// When the runtime was asked.
+    /// When the runtime was asked. It says nothing of a workload whose command ended later.
     pub observed_at: Moment,
     /// The pods, or why the runtime could not be asked.
     pub pods: Result<Vec<ObservedPod>, RuntimeUnavailable>,
@@ -307,7 +314,7 @@ pub struct CommandFinished {
     pub id: CommandId,
     /// Of which workload.
     pub workload: WorkloadName,
-    /// When it ended.
+    /// When it ended: listings from before then say nothing of the workload.
     pub finished_at: Moment,
     /// How it ended.
     pub result: Result<(), CommandError>,

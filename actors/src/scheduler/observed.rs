@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::clock::Monotonic;
 use crate::workload::{
     CurrentState, ExecutorKind, ObservedPod, Workload, WorkloadId, WorkloadName,
 };
@@ -115,19 +116,53 @@ fn is_alive(pod: &ObservedPod, is_started: bool) -> bool {
 #[derive(Debug, Default)]
 pub(crate) struct Listings {
     by_executor: BTreeMap<ExecutorKind, ListedPods>,
+    /// When the last command for a workload ended, until a later listing of its executor.
+    commands_ended: BTreeMap<ExecutorKind, BTreeMap<WorkloadName, Monotonic>>,
 }
 
 /// The pods of one listing, by their workloads.
 pub(crate) type ListedPods = BTreeMap<WorkloadName, Vec<ObservedPod>>;
 
 impl Listings {
-    /// Takes over a listing; returns the one before.
-    pub(crate) fn replace(&mut self, executor: ExecutorKind, pods: Vec<ObservedPod>) -> ListedPods {
+    /// Notes when a command for `workload` ended.
+    pub(crate) fn command_ended(
+        &mut self,
+        executor: ExecutorKind,
+        workload: &WorkloadName,
+        at: Monotonic,
+    ) {
+        self.commands_ended.entry(executor).or_default().insert(workload.clone(), at);
+    }
+
+    /// Takes over a listing that was taken at `at`; returns the one before. It says nothing of a
+    /// workload whose last command ended later: it may show the pods from before that command, or
+    /// in between. For those the pods that were listed before stay, and [`Self::is_late`] holds.
+    pub(crate) fn replace(
+        &mut self,
+        executor: ExecutorKind,
+        at: Monotonic,
+        pods: Vec<ObservedPod>,
+    ) -> ListedPods {
         let mut listed = ListedPods::new();
         for pod in pods {
             listed.entry(pod.workload.clone()).or_default().push(pod);
         }
-        self.by_executor.insert(executor, listed).unwrap_or_default()
+        let before = self.by_executor.remove(&executor).unwrap_or_default();
+        let later = self.commands_ended.entry(executor).or_default();
+        later.retain(|_, ended_at| *ended_at > at);
+        for name in later.keys() {
+            match before.get(name) {
+                Some(pods) => drop(listed.insert(name.clone(), pods.clone())),
+                None => drop(listed.remove(name)),
+            }
+        }
+        self.by_executor.insert(executor, listed);
+        before
+    }
+
+    /// Returns whether the last listing of `executor` came too late to say anything of `workload`.
+    pub(crate) fn is_late(&self, executor: ExecutorKind, workload: &WorkloadName) -> bool {
+        self.commands_ended.get(&executor).is_some_and(|later| later.contains_key(workload))
     }
 
     /// Returns the pods of `workload` on `executor`.

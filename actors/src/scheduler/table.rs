@@ -12,7 +12,7 @@ use super::halt::Shutdown;
 use super::job::Job;
 use super::observed::{Listings, Runtime, Runtimes};
 use super::queue::{StartBudget, WorkQueue};
-use crate::clock::Moment;
+use crate::clock::{Moment, Monotonic};
 use crate::messages::{CommandFinished, WorkloadsObserved};
 use crate::workload::{
     Event, EventReason, ExecutorKind, ObservedPod, Profile, RetryPolicy, Verdicts, Workload,
@@ -171,13 +171,16 @@ impl JobTable {
             self.make_due(|_| true);
         }
         if let Some(pods) = pods {
-            self.take_listing(executor, pods);
+            self.take_listing(executor, observed.observed_at.monotonic, pods);
         }
     }
 
-    fn take_listing(&mut self, executor: ExecutorKind, pods: Vec<ObservedPod>) {
-        let before = self.listings.replace(executor, pods);
+    fn take_listing(&mut self, executor: ExecutorKind, at: Monotonic, pods: Vec<ObservedPod>) {
+        let before = self.listings.replace(executor, at, pods);
         for (name, entry) in &mut self.jobs {
+            if self.listings.is_late(executor, name) {
+                continue;
+            }
             let observed = &mut entry.job.observed;
             let listed = self.listings.pods(executor, name);
             let changed = listed != before.get(name).map_or(&[][..], Vec::as_slice);
@@ -226,6 +229,8 @@ impl JobTable {
         if self.shutdown.finished(finished.id) {
             return;
         }
+        let CommandFinished { executor, workload, finished_at, .. } = &finished;
+        self.listings.command_ended(*executor, workload, finished_at.monotonic);
         if let Some(entry) = self.jobs.get_mut(&finished.workload) {
             let target = &entry.decision.target;
             entry.job.finished(finished.id, finished.result, target, now, &mut self.events);

@@ -5,6 +5,7 @@ mod commands;
 mod cron;
 mod dependencies;
 mod halt;
+mod listings;
 mod model;
 mod profiles;
 mod replacement;
