@@ -468,6 +468,14 @@ impl PodmanApi for Podman {
         ready(Ok(())).boxed_local()
     }
 
+    fn last_words(&self) -> LocalBoxFuture<'_, Option<String>> {
+        // Often nobody has kept them.
+        let key = format!("{} last words", self.kind);
+        let is_kept = self.world.is_down(self.kind) && self.world.chooser.rng(&key).bool();
+        ready(is_kept.then(|| "beginning transaction: file is not a database".to_owned()))
+            .boxed_local()
+    }
+
     fn owner(&self) -> Option<(u32, u32)> {
         None
     }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use tracing::{Instrument as _, debug, info, info_span};
 
-use self::state::{Availability, Link, Listing};
+use self::state::{Availability, LastWords, Link, Listing};
 use super::api::{PodmanApi, PodmanError};
 use super::disk::PodmanDisk;
 use super::events::PodmanEvent;
@@ -93,6 +93,7 @@ pub struct PodmanExecutor {
     /// began before.
     touched: BTreeMap<WorkloadId, Monotonic>,
     availability: Availability,
+    last_words: LastWords,
     /// It was reported that podman is too slow.
     is_slow: bool,
     notices: Notices,
@@ -122,6 +123,7 @@ impl PodmanExecutor {
             told: None,
             touched: BTreeMap::new(),
             availability: Availability::Untold,
+            last_words: LastWords::default(),
             is_slow: false,
             notices: Notices::default(),
             deps,

@@ -608,3 +608,53 @@ async fn what_the_kernel_does_not_keep_is_told_once_with_the_place() {
         ("LimitNotApplied", expected.as_str())
     );
 }
+
+#[actix::test]
+async fn a_podman_that_does_not_start_is_told_by_its_own_words_once_and_they_are_forgotten_with_it()
+{
+    pause();
+    let second = Duration::from_secs(1);
+    for fault in [Fault::Absent, Fault::Cut, Fault::Hang(second * 5)] {
+        let podman = FakePodman::new();
+        let mut desk = desk_in_paused_time(&podman);
+        desk.observe(|seen| seen.pods.is_ok()).await;
+        desk.reasons();
+        let message =
+            |seen: &WorkloadsObserved| seen.pods.as_ref().err().map(|it| it.message.clone());
+        for method in ["events", "containers", "pods", "host"] {
+            podman.fail(method, fault.clone());
+        }
+        podman.end_with(Some("beginning transaction: file is not a database"));
+        podman.hang_up();
+        let lost = desk.clock.now().monotonic;
+        let is_told = |seen: &WorkloadsObserved| {
+            message(seen)
+                .is_some_and(|told| told.starts_with("podman's database is damaged; by hand:"))
+        };
+        desk.observe(is_told).await;
+        let took = desk.clock.now().monotonic.saturating_since(lost);
+        assert!(took <= second * 45, "{fault:?}: {took:?}");
+        sleep(MINUTE * 2).await;
+        let told = ["RuntimeUnavailable", "RuntimeUnavailable"];
+        assert_eq!(desk.reasons(), told, "{fault:?}: without the words, then with them");
+
+        // What is mended and something else is wrong.
+        podman.end_with(Some("unknown event logger type: NOPE"));
+        sleep(MINUTE * 3).await;
+        desk.observe(|seen| message(seen).is_some_and(|told| told.contains("NOPE"))).await;
+        assert_eq!(desk.reasons(), ["RuntimeUnavailable"], "{fault:?}");
+
+        podman.end_with(None);
+        podman.mend();
+        desk.observe(|seen| seen.pods.is_ok()).await;
+        podman.fail("containers", Fault::Absent);
+        podman.hang_up();
+        desk.observe(|seen| seen.pods.is_err()).await;
+        while let Ok(seen) = desk.observed.try_recv() {
+            assert!(
+                message(&seen).is_none_or(|told| !told.contains("NOPE")),
+                "{fault:?}: {seen:?}"
+            );
+        }
+    }
+}

@@ -208,6 +208,8 @@ pub trait PodmanApi {
     /// # Errors
     /// The process is gone, or the agent may not.
     fn offer_to_kernel(&self, pid: i64) -> LocalBoxFuture<'_, io::Result<()>>;
+    /// Returns why the service ended when it was last started, in podman's own words, if something has kept them.
+    fn last_words(&self) -> LocalBoxFuture<'_, Option<String>>;
     /// Returns user and group that the service runs as, when it is another user's and the agent is root: who
     /// must be handed what the service is to read, and whose word leads root nowhere.
     fn owner(&self) -> Option<(u32, u32)>;

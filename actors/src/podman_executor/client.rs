@@ -9,7 +9,6 @@ mod wording;
 
 use std::collections::BTreeSet;
 use std::io;
-use std::path::Path;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -30,6 +29,7 @@ use super::libpod::{
     UpdateBody,
 };
 use crate::pod_manifest::{AGENT, ID, MANAGED_BY};
+pub use procfs::boot_id;
 pub(super) use wording::pulled;
 use wording::{auth_header, read_lines};
 
@@ -283,17 +283,12 @@ impl PodmanApi for LibpodClient {
         .boxed_local()
     }
 
+    fn last_words(&self) -> LocalBoxFuture<'_, Option<String>> {
+        self.said_last().boxed_local()
+    }
+
     fn owner(&self) -> Option<(u32, u32)> {
         let peer = self.peer().filter(|peer| peer.is_of_another_user())?;
         Some((peer.uid, peer.gid))
     }
-}
-
-/// Returns the kernel's id of this boot.
-///
-/// # Errors
-/// The kernel does not tell.
-pub fn boot_id() -> std::io::Result<String> {
-    let id = std::fs::read_to_string(Path::new("/proc/sys/kernel/random/boot_id"))?;
-    Ok(id.trim().to_owned())
 }

@@ -31,12 +31,17 @@ const NO_JSON: [&str; 3] = [
     "looking for beginning of",
     "invalid memory address or nil pointer dereference",
 ];
-/// How podman says that its database is none.
-const NO_DATABASE: [&str; 4] = [
-    "file is not a database",
+/// How podman says that its database is none: SQLite's words, then those of bolt, which also crashes.
+const NO_DATABASE: [&str; 9] = [
+    "is not a database",
     "database disk image is malformed",
+    "malformed database schema",
+    "unable to open database file: is a directory",
     "bolt_state.db: invalid database",
     "bolt_state.db: version mismatch",
+    "bolt_state.db: file size too small",
+    "bolt_state.db: is a directory",
+    "in go.etcd.io/bbolt",
 ];
 
 /// Returns what is damaged, by what podman says; `None` where it says nothing of that.
@@ -49,7 +54,9 @@ pub(super) fn damage(text: &str) -> Option<Damage> {
         || says("cannot get namespace path unless container") && says("container is stopped")
     {
         Some(Damage::PauseImage)
-    } else if says("[]*storage.") && says("decode slice") {
+    } else if says("[]*storage.") && says("decode slice")
+        || says("configure storage: loading ") && says(".json")
+    {
         Some(Damage::List)
     } else if says("layer not known") {
         Some(Damage::LayerList)

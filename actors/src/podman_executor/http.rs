@@ -6,6 +6,7 @@
 
 mod beneath;
 mod call;
+mod journal;
 mod peer;
 mod reply;
 
@@ -30,6 +31,7 @@ use super::libpod::ErrorAnswer;
 use crate::blocking::OneAtATime;
 pub(super) use beneath::{Mounts, open as open_beneath};
 pub(super) use call::{Call, Size};
+use journal::Journal;
 pub(super) use peer::Peer;
 use peer::{Allowed, PeerError};
 pub use peer::{ExpectedPeer, runtime_dir_owner};
@@ -60,6 +62,7 @@ pub struct LibpodClient {
     connecting: OneAtATime,
     /// For what the kernel is asked about containers.
     pub(super) kernel: OneAtATime,
+    journal: Journal,
 }
 
 impl LibpodClient {
@@ -75,7 +78,20 @@ impl LibpodClient {
             large: Arc::new(Semaphore::new(1)),
             connecting: OneAtATime::default(),
             kernel: OneAtATime::default(),
+            journal: Journal::default(),
         }
+    }
+
+    /// Lets `program` show what podman's service wrote, in the place of journalctl.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn with_journal(self, program: impl Into<PathBuf>) -> Self {
+        Self { journal: Journal::shown_by(program.into()), ..self }
+    }
+
+    /// Returns why the service ended when it was last started, if it did; see [`Journal::said_last`].
+    pub(super) async fn said_last(&self) -> Option<String> {
+        self.journal.said_last(&self.socket, &self.expected).await
     }
 
     /// Returns the process that listens, as it was when last connected.

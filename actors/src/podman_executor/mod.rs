@@ -5,7 +5,7 @@
 //! `workbench` that they share, `limits` for a pod that runs; `observer` keeps what an observation
 //! needs beyond one listing; `image_care` removes images that the agent brought and nobody wants, `mending`
 //! those that a power cut damaged; `pod_state`, `pace`, `events`, `libpod`, `bounds`, `image_ledger`, `image_rows`, `in_force`,
-//! `damage`, `notices` and `words` only decide.
+//! `damage`, `refusal`, `notices` and `words` only decide.
 
 mod actor;
 #[cfg(all(test, feature = "testing"))]
@@ -37,6 +37,7 @@ mod paced_tests;
 mod pod_state;
 mod pull;
 mod queue;
+mod refusal;
 mod removal;
 mod remover;
 mod start;

@@ -244,6 +244,11 @@ impl PodmanApi for Paced {
         self.api.offer_to_kernel(pid)
     }
 
+    /// Asks the journal, not podman.
+    fn last_words(&self) -> LocalBoxFuture<'_, Option<String>> {
+        self.api.last_words()
+    }
+
     fn owner(&self) -> Option<(u32, u32)> {
         self.api.owner()
     }

@@ -61,6 +61,7 @@ struct State {
     /// How long the next listing of containers takes to arrive once it is made.
     on_the_way: Option<Duration>,
     cgroup_manager: String,
+    last_words: Option<&'static str>,
     /// What holds each container to its limits, if that can be seen.
     groups: Option<BTreeMap<String, ControlGroup>>,
     calls: Vec<String>,
@@ -89,6 +90,11 @@ impl FakePodman {
     /// Makes the next listing of containers arrive so much later than it was made.
     pub fn list_late(&self, on_the_way: Duration) {
         self.0.borrow_mut().on_the_way = Some(on_the_way);
+    }
+
+    /// Lets the service say this as the reason why it does not start; `None`: nothing.
+    pub fn end_with(&self, last_words: Option<&'static str>) {
+        self.0.borrow_mut().last_words = last_words;
     }
 
     /// Makes every call of `method` fail until [`Self::mend`].
@@ -508,6 +514,10 @@ impl PodmanApi for FakePodman {
 
     fn offer_to_kernel(&self, _: i64) -> LocalBoxFuture<'_, std::io::Result<()>> {
         ready(Ok(())).boxed_local()
+    }
+
+    fn last_words(&self) -> LocalBoxFuture<'_, Option<String>> {
+        Box::pin(ready(self.0.borrow().last_words.map(str::to_owned)))
     }
 
     fn owner(&self) -> Option<(u32, u32)> {

@@ -105,7 +105,8 @@ impl HermeticPodman {
         let script = directory.path().join("hermetic_podman.sh");
         fs::write(&script, SCRIPT).unwrap();
         fs::write(directory.path().join(OWNER), std::process::id().to_string()).unwrap();
-        let log = fs::File::create(directory.path().join("log")).unwrap();
+        let log = directory.path().join("log");
+        let log = fs::File::options().create(true).append(true).open(log).unwrap();
         // A test that is killed takes its service along.
         let wrapper = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "bash"])
@@ -157,8 +158,25 @@ impl HermeticPodman {
 
     /// Starts the service that [`Self::shut_down`] ended and waits until it answers.
     pub fn restart(&self) {
-        fs::remove_file(self.directory.path().join("d/pause")).unwrap();
+        self.try_restart();
         self.wait_until_ready();
+    }
+
+    /// Starts the service that [`Self::shut_down`] ended, which may end at once, again and again.
+    pub fn try_restart(&self) {
+        fs::remove_file(self.directory.path().join("d/pause")).unwrap();
+    }
+
+    /// Returns the file that holds what the service wrote. Empty it to forget that.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.directory.path().join("log")
+    }
+
+    /// Returns a file of the service's settings, `storage.conf` say.
+    #[must_use]
+    pub fn settings(&self, name: &str) -> PathBuf {
+        self.directory.path().join("d").join(name)
     }
 
     /// Halts the service: it takes connections and answers none, until [`Self::resume`].

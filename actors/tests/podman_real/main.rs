@@ -11,6 +11,7 @@
 mod damage;
 mod images;
 mod limits;
+mod refusal;
 mod sickness;
 
 use std::collections::BTreeMap;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actors::clock::Monotonic;
-use actors::messages::{Action, CommandError};
+use actors::messages::{Action, CommandError, WorkloadsObserved};
 use actors::podman_executor::{ExpectedPeer, LibpodClient};
 use actors::testing::podman::{
     HermeticPodman, IMAGE, PrivateRegistry, REGISTRY_PASSWORD, REGISTRY_USER,

@@ -47,3 +47,16 @@ pub(super) enum Availability {
         logged_at: Monotonic,
     },
 }
+
+/// What podman says of why it does not start, while it does not answer.
+#[derive(Debug, Default)]
+pub(super) struct LastWords {
+    /// Since when it does not answer.
+    pub(super) since: Option<Monotonic>,
+    /// When they were last looked for.
+    pub(super) sought_at: Option<Monotonic>,
+    /// They, as last found.
+    pub(super) found: Option<String>,
+    /// Whether nobody has been told of them yet.
+    pub(super) is_news: bool,
+}

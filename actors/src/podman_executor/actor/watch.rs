@@ -60,7 +60,9 @@ impl PodmanExecutor {
 
     fn not_connected(&mut self, error: &PodmanError, ctx: &mut Context<Self>) {
         match error {
-            PodmanError::Connect { .. } | PodmanError::Foreign { .. } => self.unavailable(error),
+            PodmanError::Connect { .. } | PodmanError::Foreign { .. } => {
+                self.unavailable(error, ctx)
+            }
             // The listing decides: without events it is only later.
             PodmanError::Timeout { .. }
             | PodmanError::Cut { .. }
@@ -177,7 +179,7 @@ impl PodmanExecutor {
                 self.tell_pods(seen.at, pods);
             }
             Err(error) => {
-                self.unavailable(&error);
+                self.unavailable(&error, ctx);
                 match error {
                     // It may be at work on the list still: the stream tells when it comes to its end.
                     PodmanError::Timeout { .. } if matches!(self.link, Link::Up { .. }) => {

@@ -95,6 +95,15 @@ impl Procfs {
     }
 }
 
+/// Returns the kernel's id of this boot.
+///
+/// # Errors
+/// The kernel does not tell.
+pub fn boot_id() -> std::io::Result<String> {
+    let id = std::fs::read_to_string(Path::new("/proc/sys/kernel/random/boot_id"))?;
+    Ok(id.trim().to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
