@@ -167,3 +167,17 @@ fn the_image_is_built_upon_a_base_that_cannot_change() {
     assert!(name.starts_with("docker.io/library/debian:"), "{name}");
     assert!(digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()), "{digest}");
 }
+
+#[test]
+fn the_documents_name_only_sources_that_exist() {
+    let folders = ["", "actors/src", "actors", "grammar", "grammar/src", "src", "tests"];
+    for (document, text) in documents() {
+        for quoted in text.split('`').skip(1).step_by(2) {
+            let extension = Path::new(quoted).extension().and_then(|it| it.to_str());
+            if quoted.contains('/') && matches!(extension, Some("rs" | "pest")) {
+                let exists = folders.iter().any(|folder| root().join(folder).join(quoted).exists());
+                assert!(exists, "{} names {quoted}, which does not exist", document.display());
+            }
+        }
+    }
+}

@@ -20,6 +20,7 @@
 pub mod messages;
 pub mod workload;
 
+mod backoff;
 mod blocking;
 mod command_ticket;
 mod digest;
@@ -31,6 +32,7 @@ mod workload_id;
 
 pub mod clock;
 pub mod clock_witness;
+pub mod error_chain;
 pub mod path_trust;
 pub mod private_file;
 pub mod supervisor;

@@ -19,9 +19,9 @@ use std::time::Duration;
 
 use actix::dev::ToEnvelope;
 use actix::prelude::{Actor, Addr, AsyncContext, Context, Handler, Message, Recipient, Supervised};
-use exponential_backoff::Backoff;
 use tracing::{Instrument, error, info, info_span};
 
+use crate::backoff::Backoff;
 use crate::clock::{Clock, Monotonic};
 use crate::messages::{ActorHealth, ActorHealthChanged, tell};
 
@@ -161,19 +161,12 @@ where
 /// Counts failures and yields the waits between them.
 struct Restarts {
     failures: u32,
-    delays: exponential_backoff::IntoIter,
+    delays: Backoff,
 }
 
 impl Restarts {
     fn new() -> Self {
-        Self { failures: 0, delays: Self::delays() }
-    }
-
-    fn delays() -> exponential_backoff::IntoIter {
-        let mut backoff = Backoff::new(u32::MAX, MIN_RESTART_DELAY, MAX_RESTART_DELAY);
-        backoff.set_factor(2);
-        backoff.set_jitter(0.1);
-        backoff.iter()
+        Self { failures: 0, delays: Backoff::new(MIN_RESTART_DELAY, MAX_RESTART_DELAY) }
     }
 
     /// Returns the wait after a life of length `lived`.
@@ -182,7 +175,7 @@ impl Restarts {
             *self = Self::new();
         }
         self.failures = self.failures.saturating_add(1);
-        self.delays.next().flatten().unwrap_or(MAX_RESTART_DELAY)
+        self.delays.next_delay()
     }
 }
 

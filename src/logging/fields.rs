@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt::Debug;
 
+use actors::error_chain::error_chain;
 use grammar::shortened;
 use serde_json::Value;
 use tracing::field::{Field, Visit};
@@ -75,12 +76,6 @@ impl Visit for Fields {
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-        let mut text = value.to_string();
-        let mut source = value.source();
-        while let Some(cause) = source {
-            text = format!("{text}: {cause}");
-            source = cause.source();
-        }
-        self.record_str(field, &text);
+        self.record_str(field, &error_chain(value));
     }
 }

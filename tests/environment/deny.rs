@@ -119,7 +119,7 @@ fn what_is_ignored_is_held_by_tests_that_are_there() {
     for (test, file) in [
         (
             "http_2_is_never_spoken_whatever_the_server_offers",
-            "actors/src/control_plane_sync/client_tests.rs",
+            "actors/src/control_plane_sync/server/client/tests.rs",
         ),
         ("frames_of_http_2_are_refused_with_the_preface", "tests/security/listener.rs"),
     ] {

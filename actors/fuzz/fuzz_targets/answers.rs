@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use actors::control_plane_sync::doors::{configuration, other_answers};
+use actors::control_plane_sync::fuzz_entry::{configuration, other_answers};
 use actors::testing::safety;
 use actors::workload::DeviceId;
 use libfuzzer_sys::fuzz_target;

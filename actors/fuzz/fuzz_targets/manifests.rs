@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use actors::control_plane_sync::doors::manifest;
+use actors::control_plane_sync::fuzz_entry::manifest;
 use actors::testing::safety;
 use actors::workload::DeviceId;
 use libfuzzer_sys::fuzz_target;

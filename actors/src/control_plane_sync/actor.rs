@@ -1,11 +1,11 @@
-//! Keeps the device known to its control plane, and tells the agent what shall run.
+//! Keeps the device registered at its control plane, and publishes the configuration in force.
 
-mod announcements;
-mod belonging;
+mod calls;
 mod deps;
-mod questions;
+mod membership;
+mod publication;
 mod report;
-mod timing;
+mod schedule;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,16 +15,16 @@ use chrono::{DateTime, Utc};
 
 pub use deps::SyncDeps;
 
-use super::contact::Contact;
-use super::control_plane_error::Call;
-use super::desired::Desired;
-use super::errands::{Errand, Errands};
-use super::membership::Membership;
-use super::source::{ConfigurationStore, Source};
-use super::status::Status;
-use super::wipe_guard::WipeGuard;
-use super::withheld::Withheld;
 use crate::clock::Clock;
+use crate::control_plane_sync::call_stats::CallStats;
+use crate::control_plane_sync::identity::membership::Membership;
+use crate::control_plane_sync::server::error::Call;
+use crate::control_plane_sync::source::{ConfigurationStore, Source};
+use crate::control_plane_sync::state::deletion_guard::DeletionGuard;
+use crate::control_plane_sync::state::desired::Desired;
+use crate::control_plane_sync::status::Status;
+use crate::control_plane_sync::tasks::{Task, Tasks};
+use crate::control_plane_sync::withheld::Withheld;
 use crate::messages::{
     ActorHealth, ActorHealthChanged, ConfigurationWanted, EventRecorded, JobsReported,
     ProfilesConfigured, WorkloadsConfigured,
@@ -32,9 +32,9 @@ use crate::messages::{
 use crate::supervisor::Vitals;
 
 /// Longer than the client takes for any answer; past it the actor counts as hung.
-const ERRAND_DEADLINE: Duration = Duration::from_secs(120);
+const TASK_DEADLINE: Duration = Duration::from_secs(120);
 
-/// The configuration in force is told so often, whatever period the control plane wants.
+/// Interval at which the configuration in force is published again, whatever the heartbeat period.
 const PUBLICATION_PERIOD: Duration = Duration::from_secs(60);
 
 /// Whether a configuration is being written.
@@ -63,23 +63,23 @@ pub struct ControlPlaneSync {
     membership: Option<Membership>,
     desired: Desired,
     status: Status,
-    contact: Contact,
+    call_stats: CallStats,
     withheld: Withheld,
     /// When the configuration on the disk was written, if one was read there.
     stored_at: Option<DateTime<Utc>>,
     /// Answers that say that the device was deleted.
-    deleted: WipeGuard,
+    deleted: DeletionGuard,
     keeping: Keeping,
     /// What was on the disk is known: nothing is asked before.
     has_begun: bool,
-    errands: Errands,
+    tasks: Tasks,
     /// Wait for the enrolment to end what it does: it may show another identity.
-    waiting: BTreeSet<Errand>,
-    timers: BTreeMap<Errand, SpawnHandle>,
+    waiting: BTreeSet<Task>,
+    timers: BTreeMap<Task, SpawnHandle>,
     /// The last failure of each question, so that it is logged once.
     failures: BTreeMap<Call, String>,
-    /// The last trouble reported for each errand, so that it is one event.
-    troubles: BTreeMap<Errand, String>,
+    /// The last trouble reported for each task, so that it is one event.
+    troubles: BTreeMap<Task, String>,
     /// Why the device cannot show who it is, as it was reported.
     unusable: Option<String>,
     /// What was wrong with the source when it was last asked.
@@ -101,13 +101,13 @@ impl ControlPlaneSync {
             membership: None,
             desired: Desired::default(),
             status: Status::default(),
-            contact: Contact::default(),
+            call_stats: CallStats::default(),
             withheld: Withheld::default(),
             stored_at: None,
-            deleted: WipeGuard::default(),
+            deleted: DeletionGuard::default(),
             keeping: Keeping::Idle,
             has_begun: false,
-            errands: Errands::default(),
+            tasks: Tasks::default(),
             waiting: BTreeSet::new(),
             timers: BTreeMap::new(),
             failures: BTreeMap::new(),
@@ -127,18 +127,18 @@ impl Actor for ControlPlaneSync {
 }
 
 impl Supervised for ControlPlaneSync {
-    /// Timers and questions are gone with the former life. The configuration in force is kept,
-    /// because the disk may hold an older one, and so is what others told (reports, events,
-    /// health), because not all of it is told twice.
+    /// Timers and requests ended with the failure. The configuration in force is kept, because the
+    /// disk may hold an older one, and so are reports, events and health, because not all of them
+    /// are sent twice.
     fn restarting(&mut self, _ctx: &mut Self::Context) {
         self.membership = None;
-        self.deleted = WipeGuard::default();
+        self.deleted = DeletionGuard::default();
         self.status.put_back();
         self.keeping = match self.desired.current() {
             Some(_) => Keeping::Missing,
             None => Keeping::Idle,
         };
-        self.errands = Errands::default();
+        self.tasks = Tasks::default();
         self.waiting = BTreeSet::new();
         self.timers = BTreeMap::new();
         self.failures = BTreeMap::new();
@@ -178,7 +178,7 @@ impl Handler<ActorHealthChanged> for ControlPlaneSync {
 
     fn handle(&mut self, message: ActorHealthChanged, _ctx: &mut Self::Context) {
         let now = self.clock.now().wall;
-        // A new life knows nothing of what shall run.
+        // An actor that was restarted has no configuration.
         if message.health == ActorHealth::Up {
             self.publish();
         }
@@ -187,5 +187,4 @@ impl Handler<ActorHealthChanged> for ControlPlaneSync {
 }
 
 #[cfg(test)]
-#[path = "actor_tests.rs"]
 mod tests;

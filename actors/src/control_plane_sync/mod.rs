@@ -1,48 +1,35 @@
 //! ControlPlaneSync: what the control plane, or a folder of manifests, wants of this device.
+//!
+//! [`actor`] asks and publishes; [`server`] is the control plane, [`identity`] who the device is there,
+//! [`folder`] the manifests of a device without one. Both give the same [`specification`]s, of which
+//! [`state`] keeps those in force.
 
 mod actor;
-pub mod advice;
-mod api;
-mod ca_root;
-mod certificate;
-mod client;
-mod contact;
-mod control_plane_error;
-mod desired;
-#[cfg(feature = "testing")]
-pub mod doors;
-mod endpoint;
-mod enrolment;
-mod errands;
+mod call_stats;
 mod event_ring;
-mod exposure;
-mod hardware;
+mod folder;
+#[cfg(feature = "testing")]
+pub mod fuzz_entry;
 mod identity;
-mod identity_error;
-mod manifest_folder;
-mod manifest_source;
-mod manifests;
-mod membership;
-mod pace;
+mod server;
 mod source;
 mod specification;
+mod state;
 mod status;
-mod store;
-mod tls;
-mod wipe_guard;
-mod wire;
+mod tasks;
 mod withheld;
 
 pub use actor::{ControlPlaneSync, SyncDeps};
-pub use api::{
+pub use folder::source::{Manifests, manifests_in, manifests_once};
+pub use identity::certificate::{CertificateError, ClientIdentity, KeyFamily, Validity};
+pub use identity::error::IdentityError;
+pub use identity::files::{Identities, IdentityFiles};
+pub use server::advice;
+pub use server::api::{
     Answer, Completeness, ConfigurationSource, ControlAnswer, ControlPlaneApi, EnrolmentAnswer,
     Heartbeat,
 };
-pub use certificate::{CertificateError, ClientIdentity, KeyFamily, Validity};
-pub use client::{HttpsClient, ServerSettings};
-pub use control_plane_error::{Call, ControlPlaneError, Message};
-pub use identity::{Identities, IdentityFiles};
-pub use identity_error::IdentityError;
-pub use manifest_source::{Manifests, manifests_in, manifests_once};
+pub use server::client::{HttpsClient, ServerSettings};
+pub use server::error::{Call, ControlPlaneError, Message};
+pub use server::wire::AgentStatus;
 pub use source::{ConfigurationStore, Restored, Source, stored_in};
-pub use wire::AgentStatus;

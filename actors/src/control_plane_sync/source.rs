@@ -8,11 +8,11 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use futures_util::future::LocalBoxFuture;
 
-use super::api::{ConfigurationSource, ControlPlaneApi};
-use super::identity::IdentityFiles;
-use super::identity_error::described;
-use super::store::Store;
 use crate::blocking::OneAtATime;
+use crate::control_plane_sync::identity::files::IdentityFiles;
+use crate::control_plane_sync::server::api::{ConfigurationSource, ControlPlaneApi};
+use crate::control_plane_sync::state::store::Store;
+use crate::error_chain::error_chain;
 use crate::workload::Configuration;
 
 /// Time for reading what was kept; past it the agent starts without.
@@ -91,12 +91,12 @@ impl ConfigurationStore for Disk {
                     former: loaded.former,
                     is_outdated: !loaded.problems.is_empty(),
                     stored_at: loaded.stored_at,
-                    problems: loaded.problems.iter().map(|it| described(it)).collect(),
+                    problems: loaded.problems.iter().map(|it| error_chain(it)).collect(),
                 },
                 // What is there is not known: nothing may go for not being in it.
                 Err(error) => Restored {
                     is_outdated: true,
-                    problems: vec![described(&error)],
+                    problems: vec![error_chain(&error)],
                     ..Restored::default()
                 },
             }
@@ -109,8 +109,8 @@ impl ConfigurationStore for Disk {
         let what = "writing the configuration";
         Box::pin(async move {
             match turn.run(what, SAVE_TIMEOUT, move || store.save(&configuration)).await {
-                Ok(saved) => saved.map(drop).map_err(|error| described(&error)),
-                Err(error) => Err(described(&error)),
+                Ok(saved) => saved.map(drop).map_err(|error| error_chain(&error)),
+                Err(error) => Err(error_chain(&error)),
             }
         })
     }

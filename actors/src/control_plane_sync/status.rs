@@ -7,14 +7,14 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use grammar::{printable, shortened};
 
-use super::api::Heartbeat;
-use super::event_ring::EventRing;
-use super::wire::AgentStatus;
 use crate::clock::Monotonic;
+use crate::control_plane_sync::event_ring::EventRing;
+use crate::control_plane_sync::server::api::Heartbeat;
+use crate::control_plane_sync::server::wire::AgentStatus;
 use crate::messages::{ActorHealth, ActorReport, JobsReported};
 use crate::workload::{Configuration, Event, ExecutorKind, JobReport};
 
-/// A changed status is told early, but not more often than this.
+/// Shortest interval between early heartbeats after changes of status.
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Longest message of an event, in characters.
@@ -75,7 +75,7 @@ impl Status {
         self.actors.insert(actor, ActorReport { health, since: now, failures });
     }
 
-    /// Returns how every actor does of which a change was told.
+    /// Returns the health of every actor that has reported one.
     pub(crate) const fn actors(&self) -> &BTreeMap<&'static str, ActorReport> {
         &self.actors
     }
@@ -125,7 +125,7 @@ impl Status {
         self.under_way.clear();
     }
 
-    /// Puts the events of a heartbeat back that did not arrive, or nobody knows whether it did.
+    /// Puts the events back of a heartbeat that did not arrive, or may not have.
     pub(crate) fn put_back(&mut self) {
         self.events.put_back(std::mem::take(&mut self.under_way));
         self.has_news = false;

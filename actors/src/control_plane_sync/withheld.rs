@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::advice::{NOT_APPROVED, advice};
-use super::control_plane_error::{Call, ControlPlaneError};
 use crate::clock::Monotonic;
+use crate::control_plane_sync::server::advice::{NOT_APPROVED, advice};
+use crate::control_plane_sync::server::error::{Call, ControlPlaneError};
 
-/// What has not come for so many periods is missing: one failure is the restart of a server.
+/// Heartbeat periods after which something counts as missing; one failure may be a server's restart.
 const PERIODS: u32 = 3;
 
 /// What was asked for in vain.
@@ -44,7 +44,7 @@ impl Withheld {
         self.note(call, reason, None, now);
     }
 
-    /// Notes that nobody has approved the device yet.
+    /// Records that the device is not approved yet.
     pub(crate) fn not_approved(&mut self, now: Monotonic) {
         let reason = "the device is not approved yet".to_owned();
         self.note(Call::Enrolment, reason, Some(NOT_APPROVED), now);
@@ -60,7 +60,7 @@ impl Withheld {
         self.overdue(period, now).map(|(call, want)| described(*call, want)).collect()
     }
 
-    /// Returns what of [`Self::missing`] was not told yet.
+    /// Returns what of [`Self::missing`] was not reported yet.
     pub(crate) fn news(&mut self, period: Duration, now: Monotonic) -> Vec<String> {
         let overdue: Vec<_> = self.overdue(period, now).map(|(call, _)| *call).collect();
         let mut news = Vec::new();
@@ -96,8 +96,8 @@ fn described(call: Call, want: &Want) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::advice::{MADE_BY_HAND, MISSING_OBJECT};
     use super::*;
+    use crate::control_plane_sync::server::advice::{MADE_BY_HAND, MISSING_OBJECT};
 
     const PERIOD: Duration = Duration::from_secs(60);
 

@@ -12,12 +12,13 @@ use actix::prelude::{
 use futures_util::future::FutureExt as _;
 use tracing::{Instrument as _, info_span};
 
-use self::connection::reconnect_delays;
+use self::connection::{MAX_RECONNECT_DELAY, MIN_RECONNECT_DELAY};
 use self::telling::log_result;
 use super::client::{ClusterApi, Connect};
 use super::command::{self, Failed, Working, in_time};
 use super::deployment::objects;
 use super::mirror::{Mirror, View};
+use crate::backoff::Backoff;
 use crate::clock::{Clock, Monotonic};
 use crate::command_ticket::CommandTicket;
 use crate::messages::{
@@ -60,7 +61,7 @@ pub struct K8sExecutor {
     mirror: Mirror,
     /// Why the cluster was lost; none once both lists are here again.
     outage: Option<String>,
-    reconnect_delays: exponential_backoff::IntoIter,
+    reconnect_delays: Backoff,
     /// The cluster wants to be left alone until then.
     quiet_until: Monotonic,
     report_planned: bool,
@@ -79,7 +80,7 @@ impl K8sExecutor {
             renewal_failure: None,
             mirror: Mirror::default(),
             outage: None,
-            reconnect_delays: reconnect_delays(),
+            reconnect_delays: Backoff::new(MIN_RECONNECT_DELAY, MAX_RECONNECT_DELAY),
             quiet_until: Monotonic::default(),
             report_planned: false,
             told_of_policy: BTreeSet::new(),
@@ -184,7 +185,7 @@ impl Supervised for K8sExecutor {
     fn restarting(&mut self, _ctx: &mut Self::Context) {
         (self.api, self.watching, self.renewal_failure) = (None, None, None);
         self.mirror = Mirror::default();
-        self.reconnect_delays = reconnect_delays();
+        self.reconnect_delays.reset();
         self.report_planned = false;
     }
 }

@@ -13,6 +13,7 @@ use futures_util::stream::LocalBoxStream;
 use super::events::PodmanEvent;
 use super::in_force::{Level, Resource};
 use super::libpod::{ContainerDetail, ContainerRow, HostInfo, PlayReport, PodRow, UpdateBody};
+use crate::error_chain::error_chain;
 use crate::workload::RegistryCredentials;
 
 /// Removing a pod; podman 4.3 takes 4 s at times.
@@ -93,14 +94,7 @@ impl PodmanError {
     /// Returns the error with all its sources on one line.
     #[must_use]
     pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut source = self.source();
-        while let Some(error) = source {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            source = error.source();
-        }
-        text
+        error_chain(self)
     }
 }
 

@@ -13,6 +13,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore};
 
 use super::remover::Remover;
 use super::{store, trails, volumes};
+use crate::error_chain::error_chain;
 use crate::path_trust::{self, End, Walked};
 use crate::pod_manifest::{Trails, VolumeFolder};
 use crate::workload::{ExecutorKind, WorkloadId};
@@ -188,10 +189,8 @@ fn walked(root: &Path) -> Result<Walked, String> {
     })
 }
 
-/// Returns an error with its cause.
 fn plain(error: impl Error) -> String {
-    let cause = error.source().map(|cause| format!(": {cause}"));
-    format!("{error}{}", cause.unwrap_or_default())
+    error_chain(&error)
 }
 
 fn in_turn(turn: Turn, work: impl FnOnce() -> Result<(), String> + Send + 'static) -> Kept<()> {

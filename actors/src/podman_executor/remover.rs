@@ -13,6 +13,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::volumes;
+use crate::error_chain::error_chain;
 use crate::workload::WorkloadId;
 
 /// Said of a removal that does nothing from one look to the next.
@@ -141,7 +142,7 @@ impl Work {
             let removed = volumes::remove_aside(&self.shared.root, &name, &self.shared.steps);
             let mut state = self.shared.state();
             state.current = None;
-            self.shared.note(&mut state, &name, removed.map_err(|error| error.chain()));
+            self.shared.note(&mut state, &name, removed.map_err(|error| error_chain(&error)));
             self.shared.changed.notify_all();
         }
     }

@@ -41,13 +41,6 @@ pub(super) struct VolumeError {
     source: io::Error,
 }
 
-impl VolumeError {
-    /// Returns the error with its cause.
-    pub(super) fn chain(&self) -> String {
-        format!("{self}: {}", self.source)
-    }
-}
-
 /// Writes the volumes of the pod `id`, handed to `owner` if there is one. There are none yet: see
 /// [`set_aside`].
 ///

@@ -4,7 +4,7 @@ use std::path::{Component, Path};
 
 use k8s_openapi::api::core::v1::PodSpec;
 
-use crate::control_plane_sync::doors as wire_doors;
+use crate::control_plane_sync::fuzz_entry;
 use crate::pod_manifest::host_paths::HostView;
 use crate::pod_manifest::{LimitSupport, PodContext, podman_pod};
 use crate::podman_executor::{ContainerRow, doors};
@@ -31,7 +31,7 @@ pub fn check(configuration: &Configuration) {
     for workload in &configuration.workloads {
         check_workload(workload);
     }
-    let read = wire_doors::stored_and_read(configuration);
+    let read = fuzz_entry::stored_and_read(configuration);
     assert!(read.is_ok_and(|read| read == *configuration), "its stored form is another one");
 }
 

@@ -9,7 +9,7 @@ use crate::workload::RetryPolicy;
 /// A shorter delay would only heat the device.
 const MIN_DELAY: Duration = Duration::from_secs(1);
 
-/// A longer delay saturates here; a workload shall come back within a day of its cause's end.
+/// A longer delay saturates here; a workload comes back within a day after the cause has passed.
 const MAX_DELAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What an exponential retry takes for what is not given.

@@ -7,7 +7,6 @@ use actix::fut::WrapStream as _;
 use actix::prelude::{
     ActorFutureExt as _, ActorStreamExt as _, AsyncContext as _, Context, WrapFuture as _,
 };
-use exponential_backoff::Backoff;
 use tracing::{info, warn};
 
 use super::K8sExecutor;
@@ -17,9 +16,9 @@ use crate::workload::EventReason;
 /// Changes within this time make one report.
 const COALESCE: Duration = Duration::from_millis(100);
 /// First wait before another try to connect.
-const MIN_RECONNECT_DELAY: Duration = Duration::from_secs(1);
+pub(super) const MIN_RECONNECT_DELAY: Duration = Duration::from_secs(1);
 /// Longest such wait.
-const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(30);
+pub(super) const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(30);
 
 impl K8sExecutor {
     pub(super) fn connect(&mut self, ctx: &mut Context<Self>) {
@@ -69,7 +68,7 @@ impl K8sExecutor {
     }
 
     fn regained(&mut self) {
-        self.reconnect_delays = reconnect_delays();
+        self.reconnect_delays.reset();
         info!("cluster answered");
         if self.outage.take().is_some() {
             let message = "the cluster answers again".to_owned();
@@ -87,7 +86,7 @@ impl K8sExecutor {
         self.outage = Some(message);
         self.report();
         self.leave_alone(error.retry_after());
-        let delay = self.reconnect_delays.next().flatten().unwrap_or(MAX_RECONNECT_DELAY);
+        let delay = self.reconnect_delays.next_delay();
         ctx.run_later(delay.max(self.quiet_for()), Self::connect);
     }
 
@@ -119,11 +118,4 @@ impl K8sExecutor {
             self.renewal_failure = Some(message);
         }
     }
-}
-
-pub(super) fn reconnect_delays() -> exponential_backoff::IntoIter {
-    let mut backoff = Backoff::new(u32::MAX, MIN_RECONNECT_DELAY, MAX_RECONNECT_DELAY);
-    backoff.set_factor(2);
-    backoff.set_jitter(0.1);
-    backoff.iter()
 }

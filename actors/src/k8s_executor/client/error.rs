@@ -10,6 +10,7 @@ use kube::runtime::watcher;
 use tower::timeout::error::Elapsed;
 
 use super::CALL_TIMEOUT;
+use crate::error_chain::error_chain;
 
 type Source = Box<dyn Error + Send + Sync>;
 
@@ -205,16 +206,6 @@ impl ClusterError {
     /// Returns the error with its causes in one line.
     #[must_use]
     pub fn in_full(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            let words = error.to_string();
-            // Some errors of the client's layers repeat their cause.
-            if !text.ends_with(&words) {
-                text = format!("{text}: {words}");
-            }
-            cause = error.source();
-        }
-        text
+        error_chain(self)
     }
 }
