@@ -12,10 +12,8 @@ use actix::prelude::{
 use futures_util::future::FutureExt as _;
 use tracing::{Instrument as _, info_span};
 
-use self::connection::{MAX_RECONNECT_DELAY, MIN_RECONNECT_DELAY};
-use self::telling::log_result;
 use super::client::{ClusterApi, Connect};
-use super::command::{self, Failed, Working, in_time};
+use super::command::{self, Failed, Working, in_time, log_result};
 use super::deployment::objects;
 use super::mirror::{Mirror, View};
 use crate::backoff::Backoff;
@@ -30,6 +28,10 @@ use crate::workload::{DeviceId, ExecutorKind, Limits, Workload, WorkloadId};
 
 /// Time between two reports of what is there when nothing changes.
 const OBSERVE_PERIOD: Duration = Duration::from_secs(30);
+/// First wait before another try to connect.
+const MIN_RECONNECT_DELAY: Duration = Duration::from_secs(1);
+/// Longest such wait.
+const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(30);
 
 /// What [`K8sExecutor`] needs.
 pub struct K8sDeps {

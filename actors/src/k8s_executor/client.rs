@@ -4,7 +4,6 @@ use std::fmt::{self, Debug};
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
 use futures_util::stream::{LocalBoxStream, StreamExt as _, TryStreamExt as _, select, unfold};
@@ -24,6 +23,7 @@ pub use self::kubeconfig::ClusterAccess;
 use self::kubeconfig::{Access, Reader};
 use self::retry_after::RetryAfter;
 use self::sources::Sources;
+use self::timeouts::CALL_TIMEOUT;
 
 mod apply;
 mod error;
@@ -31,9 +31,7 @@ mod events;
 mod kubeconfig;
 mod retry_after;
 mod sources;
-
-/// Time for one call to the cluster.
-const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+mod timeouts;
 
 /// A connection to a cluster. Every call ends within a bounded time.
 pub trait ClusterApi {

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
 use tokio::time::timeout;
+use tracing::{debug, info};
 
 use super::client::{ClusterApi, ClusterError};
 use super::deployment::Objects;
 use super::mirror::{Seen, View};
-use crate::messages::CommandError;
-use crate::workload::WorkloadId;
+use crate::messages::{Action, CommandError};
+use crate::workload::{ExecutorKind, WorkloadId};
 
 /// Longest wait for the pods of a Deployment that was suspended; then others have their turn.
 const END_LIMIT: Duration = Duration::from_secs(10);
@@ -35,6 +36,16 @@ pub(super) struct Failed {
 impl From<CommandError> for Failed {
     fn from(error: CommandError) -> Self {
         Self { error, retry_after: None }
+    }
+}
+
+/// Logs what became of a command, as podman's executors do. The scheduler warns of a failure.
+pub(super) fn log_result(action: &Action, failed: Option<&Failed>) {
+    let (job_id, workload) = (action.workload_id().as_str(), action.workload_name());
+    let (executor, step) = (ExecutorKind::K8s.as_str(), action.as_str());
+    match failed.map(|failed| &failed.error) {
+        None => info!(job_id, %workload, executor, step, "command finished"),
+        Some(error) => debug!(job_id, %workload, executor, step, %error, "command failed"),
     }
 }
 

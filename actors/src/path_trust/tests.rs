@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
-
-use tempfile::TempDir;
-
 use std::path::PathBuf;
 
+use rustix::io::Errno;
+use tempfile::TempDir;
+
+use super::keeper::ACL;
 use super::*;
 
 /// A user that is neither root nor who runs the tests.

@@ -11,10 +11,20 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::{End, Keeper, PathFault, Walked};
+use super::fault::PathFault;
+use super::keeper::{End, Keeper};
 
 /// Links that are followed, as the kernel has it.
 const MAX_LINKS: u32 = 40;
+
+/// What was found at the end of a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Walked {
+    /// Whether all of it is there.
+    pub is_whole: bool,
+    /// Whether others than root and the agent's user may read what is at its end.
+    pub is_readable_by_others: bool,
+}
 
 /// A walk under way.
 struct Walk {

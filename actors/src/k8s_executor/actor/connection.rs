@@ -15,10 +15,6 @@ use crate::workload::EventReason;
 
 /// Changes within this time make one report.
 const COALESCE: Duration = Duration::from_millis(100);
-/// First wait before another try to connect.
-pub(super) const MIN_RECONNECT_DELAY: Duration = Duration::from_secs(1);
-/// Longest such wait.
-pub(super) const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(30);
 
 impl K8sExecutor {
     pub(super) fn connect(&mut self, ctx: &mut Context<Self>) {

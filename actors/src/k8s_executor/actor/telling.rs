@@ -1,11 +1,8 @@
 //! What people are told, in the log and by events, once for each change.
 
-use tracing::{debug, info};
-
-use super::super::command::Failed;
 use super::K8sExecutor;
-use crate::messages::{Action, EventRecorded, tell};
-use crate::workload::{Event, EventReason, ExecutorKind, RestartPolicy, Workload, WorkloadName};
+use crate::messages::{EventRecorded, tell};
+use crate::workload::{Event, EventReason, RestartPolicy, Workload, WorkloadName};
 
 impl K8sExecutor {
     /// Says once, of what the cluster has taken, that it restarts a pod against its specification's wish.
@@ -29,15 +26,5 @@ impl K8sExecutor {
     ) {
         let event = Event::new(reason, workload, message, self.deps.clock.now().wall);
         tell(&self.deps.events, EventRecorded { event });
-    }
-}
-
-/// Logs what became of a command, as podman's executors do. The scheduler warns of a failure.
-pub(super) fn log_result(action: &Action, failed: Option<&Failed>) {
-    let (job_id, workload) = (action.workload_id().as_str(), action.workload_name());
-    let (executor, step) = (ExecutorKind::K8s.as_str(), action.as_str());
-    match failed.map(|failed| &failed.error) {
-        None => info!(job_id, %workload, executor, step, "command finished"),
-        Some(error) => debug!(job_id, %workload, executor, step, %error, "command failed"),
     }
 }

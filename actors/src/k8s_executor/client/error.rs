@@ -9,7 +9,7 @@ use kube::core::Status;
 use kube::runtime::watcher;
 use tower::timeout::error::Elapsed;
 
-use super::CALL_TIMEOUT;
+use super::timeouts::CALL_TIMEOUT;
 use crate::error_chain::error_chain;
 
 type Source = Box<dyn Error + Send + Sync>;

@@ -12,7 +12,8 @@ use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 use tracing::debug;
 
-use super::{CALL_TIMEOUT, ClusterError, KubeClient};
+use super::timeouts::CALL_TIMEOUT;
+use super::{ClusterError, KubeClient};
 use crate::k8s_executor::deployment::device_selector;
 
 /// Time after which the cluster ends a watch, to be resumed where it ended. Five seconds later it is

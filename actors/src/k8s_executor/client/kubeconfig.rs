@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -12,13 +11,10 @@ use tokio::time::timeout;
 use tower::timeout::TimeoutLayer;
 use tower::util::MapResponseLayer;
 
+use super::error::ClusterError;
+use super::retry_after::RetryAfter;
 use super::sources::Sources;
-use super::{CALL_TIMEOUT, ClusterError, RetryAfter};
-
-/// Time for a connection to open.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Silence after which a connection counts as dead; longer than a quiet watch is silent.
-const READ_TIMEOUT: Duration = Duration::from_secs(75);
+use super::timeouts::{CALL_TIMEOUT, CONNECT_TIMEOUT, READ_TIMEOUT};
 
 /// Where the access to the cluster stands.
 #[derive(Clone, Debug, PartialEq, Eq)]

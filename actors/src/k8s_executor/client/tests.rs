@@ -1,6 +1,7 @@
 //! The real client against a server that speaks as an API server does.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use futures_util::stream;
