@@ -15,49 +15,10 @@ use std::path::{Component, Path, PathBuf};
 use k8s_openapi::api::core::v1::{Container, PodSpec};
 
 pub(crate) use self::error::HostPathError;
+pub(crate) use super::context::{HostView, Trail, Writable};
 use super::volumes::within;
 use super::{ManifestError, PodContext};
-use crate::workload::{ExecutorKind, Workload, WorkloadName};
-
-/// How a path runs on this device, links followed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Trail {
-    /// The folders in which its components were looked up, by their own paths.
-    pub folders: Vec<PathBuf>,
-    /// The path of what it leads to.
-    pub end: PathBuf,
-    /// Whether there is anything.
-    pub is_there: bool,
-}
-
-impl Trail {
-    /// Returns how `path` runs where there are no links.
-    fn without_links(path: &Path) -> Self {
-        let folders = path.ancestors().skip(1).map(Path::to_owned).collect();
-        Self { folders, end: path.to_owned(), is_there: false }
-    }
-}
-
-/// How paths run on this device.
-pub type Trails = BTreeMap<PathBuf, Trail>;
-
-/// A folder of the host that containers of a workload can write.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Writable {
-    /// The workload.
-    pub(crate) workload: WorkloadName,
-    /// The folder.
-    pub(crate) path: PathBuf,
-}
-
-/// What is known of the host's paths beside the pod itself.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct HostView<'a> {
-    /// What containers of other workloads can write.
-    pub(crate) writable: &'a [Writable],
-    /// How the paths of [`mounted`] and `writable` run; `None` where nobody has looked.
-    pub(crate) trails: Option<&'a Trails>,
-}
+use crate::workload::{ExecutorKind, Workload};
 
 /// What a container mounts of the host.
 struct Mount<'a> {

@@ -6,6 +6,8 @@
 //! out the base64 text of a secret. So it is given none of that: environment and volumes are
 //! resolved here, to plain values and to folders of the agent's own.
 
+mod containers;
+mod context;
 mod environment;
 pub(crate) mod host_paths;
 mod labels;
@@ -16,42 +18,25 @@ pub(crate) mod volumes;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
 
-use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::workload::{DeviceId, Limits, Workload};
-use host_paths::HostView;
+use crate::workload::Workload;
+use containers::{all, drop_probes, keep_host_ports};
 use labels::{DEVICE_ID, MAX_VALUE, pod_labels};
 
-pub use host_paths::{Trail, Trails};
+pub(crate) use context::{LimitSupport, PodContext};
+pub use context::{Trail, Trails};
 pub(crate) use labels::{
     AGENT, BOOT_ID, CONTAINERS, DEVICE, ID, MANAGED_BY, WORKLOAD, device_id_env, device_label,
 };
 pub(crate) use manifest_error::ManifestError;
-pub(crate) use resources::{ContainerLimits, LimitSupport, container_limits};
+pub(crate) use resources::{ContainerLimits, container_limits};
 pub use volumes::{VolumeFile, VolumeFolder};
 
 /// Longest annotations that travel in a request's address.
 const MAX_ANNOTATIONS: usize = 64 * 1024;
-
-/// What the device says about how a pod is to be made.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct PodContext<'a> {
-    /// The device's id.
-    pub device_id: &'a DeviceId,
-    /// The kernel's boot id.
-    pub boot_id: &'a str,
-    /// The folder below which volumes of ours live.
-    pub volumes_root: &'a Path,
-    /// Limits in force by condition.
-    pub limits: Limits,
-    /// What the runtime can limit.
-    pub support: LimitSupport,
-    /// What is known of the host's own paths.
-    pub host: HostView<'a>,
-}
 
 /// A pod and what has to be there before podman is given it. Its variables hold the values of
 /// secrets: `Debug` shows none.
@@ -104,7 +89,7 @@ pub(crate) fn podman_pod(
             return Err(ManifestError::Sidecar { container });
         }
     }
-    for container in containers(&mut spec) {
+    for container in all(&mut spec) {
         let env = environment::resolve(container, workload, context.device_id, &mut warnings)?;
         container.env = Some(env);
         container.env_from = None;
@@ -128,34 +113,6 @@ pub(crate) fn podman_pod(
         status: None,
     };
     Ok(PodPlan { pod, folders, long_annotations, host_network, warnings })
-}
-
-/// Every container of the pod, init containers first.
-fn containers(spec: &mut PodSpec) -> impl Iterator<Item = &mut Container> {
-    let init = spec.init_containers.iter_mut().flatten();
-    init.chain(spec.containers.iter_mut())
-}
-
-/// podman 4.3 publishes every container port, and refuses any beside the host's network.
-fn keep_host_ports(container: &mut Container, host_network: bool) {
-    if let Some(ports) = &mut container.ports {
-        ports.retain(|port| !host_network && port.host_port.is_some());
-    }
-    container.ports.take_if(|ports| ports.is_empty());
-}
-
-/// podman runs probes only under systemd, and then acts on them itself.
-fn drop_probes(container: &mut Container, warnings: &mut Vec<String>) {
-    let probes = [
-        ("livenessProbe", container.liveness_probe.take().is_some()),
-        ("readinessProbe", container.readiness_probe.take().is_some()),
-        ("startupProbe", container.startup_probe.take().is_some()),
-        ("lifecycle", container.lifecycle.take().is_some()),
-    ];
-    for (probe, _) in probes.into_iter().filter(|(_, present)| *present) {
-        let name = &container.name;
-        warnings.push(format!("container {name}: {probe} is ignored on podman"));
-    }
 }
 
 /// Parts annotations into those for the manifest and those that are too long for it.

@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::core::v1::{Container, PodSpec};
 
+use super::containers::all;
 use super::{PodContext, quantities};
 use crate::workload::{Limits, Workload};
 
@@ -9,16 +10,6 @@ use crate::workload::{Limits, Workload};
 const MICROS_PER_MILLICORE: u64 = 100;
 /// The kernel takes no shorter CPU quota, in microseconds.
 const MIN_CPU: u64 = quantities::MIN_MILLICORES * MICROS_PER_MILLICORE;
-
-/// Which resources a runtime can limit: rootless podman on cgroup v1 none, on v2 those whose
-/// controllers are delegated to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct LimitSupport {
-    /// CPU time.
-    pub cpu: bool,
-    /// Memory.
-    pub memory: bool,
-}
 
 /// The limits of one container; `None` is no limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +68,7 @@ pub(super) fn apply(
             }
         }
     }
-    for container in super::containers(spec) {
+    for container in all(spec) {
         let name = container.name.clone();
         if let Some(resources) = &mut container.resources {
             quantities::make_whole(&name, resources, warnings);
@@ -86,7 +77,7 @@ pub(super) fn apply(
     let unknown = [("cpu", !support.cpu), ("memory", !support.memory)];
     for (resource, _) in unknown.into_iter().filter(|(_, unknown)| *unknown) {
         let mut taken = false;
-        for resources in super::containers(spec).filter_map(|c| c.resources.as_mut()) {
+        for resources in all(spec).filter_map(|c| c.resources.as_mut()) {
             resources.requests.as_mut().and_then(|requests| requests.remove(resource));
             let limits = resources.limits.as_mut();
             taken |= limits.and_then(|limits| limits.remove(resource)).is_some();

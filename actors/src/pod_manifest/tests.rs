@@ -4,12 +4,14 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::host_paths::HostView;
 use super::*;
+use crate::workload::{
+    Confidential, ConfigMap, DeviceId, ExecutorKind, Limits, Secret, WorkloadId, WorkloadName,
+};
 
 mod host_paths;
 mod volumes;
-
-use crate::workload::{Confidential, ConfigMap, ExecutorKind, Secret, WorkloadId, WorkloadName};
 
 fn workload(pod: Value) -> Workload {
     serde_json::from_value::<Workload>(json!({

@@ -8,50 +8,27 @@
 //! `emptyDir` lie beside it ([`parts`]), config maps and secrets are mounted read-only, and paths of
 //! the host are checked ([`super::host_paths`]).
 
+mod folder;
 mod origin;
 mod parts;
 mod placed;
 mod source;
 
 use std::collections::BTreeMap;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::{Container, HostPathVolumeSource, PodSpec, Volume, VolumeMount};
 
+pub(super) use self::folder::within;
+pub use self::folder::{VolumeFile, VolumeFolder};
 use self::placed::{Placed, target};
 use self::source::Source;
-use super::{ManifestError, containers};
-use crate::workload::{Confidential, Workload};
+use super::ManifestError;
+use super::containers::all;
+use crate::workload::Workload;
 
-/// Mode of a folder that containers only read.
-const READ_MODE: u32 = 0o755;
 /// Lets the containers of one pod read the folder under SELinux; nothing elsewhere.
 const SHARED_LABEL: &str = ":z";
-/// The folder with the parts of volumes; no volume can be called so.
-const PARTS: &str = ".parts";
-
-/// A folder that a pod mounts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VolumeFolder {
-    /// Its absolute path.
-    pub path: PathBuf,
-    /// Its mode.
-    pub mode: u32,
-    /// What is in it.
-    pub files: Vec<VolumeFile>,
-}
-
-/// A file in a [`VolumeFolder`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VolumeFile {
-    /// Its path within the folder; cannot lead out of it.
-    pub path: PathBuf,
-    /// Its mode.
-    pub mode: u32,
-    /// Its content.
-    pub content: Confidential<Vec<u8>>,
-}
-
 /// Replaces the volumes of `spec` and returns the folders that they became.
 pub(super) fn rewrite(
     workload: &Workload,
@@ -66,12 +43,12 @@ pub(super) fn rewrite(
     }
     // Which parts there are must be known before the whole is given to anyone.
     let mut placed = Vec::new();
-    for container in containers(spec) {
+    for container in all(spec) {
         let mounts = container.volume_mounts.iter().flatten();
         let of_one = mounts.map(|mount| volumes.place(&container.name, mount));
         placed.push(of_one.collect::<Result<Vec<_>, _>>()?);
     }
-    for (container, placed) in containers(spec).zip(&placed) {
+    for (container, placed) in all(spec).zip(&placed) {
         volumes.mount(container, placed)?;
     }
     let Volumes { declared, given, .. } = volumes;
@@ -220,22 +197,4 @@ fn host_path(name: &str, path: &Path, kind: &str) -> Volume {
         }),
         ..Volume::default()
     }
-}
-
-/// Returns `path` if it can only lead to something within its folder.
-pub(super) fn within(volume: &str, path: &str) -> Result<PathBuf, ManifestError> {
-    let safe = !path.contains('\0')
-        && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
-    if path.is_empty() || !safe {
-        return Err(ManifestError::UnsafePath { volume: volume.to_owned(), path: path.to_owned() });
-    }
-    Ok(Path::new(path).components().collect())
-}
-
-/// Names the kind of a volume as its manifest does.
-fn kind_of(volume: &Volume) -> String {
-    let value = serde_json::to_value(volume).unwrap_or_default();
-    let keys = value.as_object().into_iter().flat_map(|object| object.keys());
-    let kind = keys.filter(|key| *key != "name").map(String::as_str).next();
-    kind.unwrap_or("none at all").to_owned()
 }

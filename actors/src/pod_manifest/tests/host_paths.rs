@@ -1,7 +1,7 @@
 //! Tests of paths of the host: which of them no container can lead elsewhere.
 
 use super::*;
-use crate::pod_manifest::host_paths::{HostView, Trail, Trails, Writable, mounted, writable};
+use crate::pod_manifest::host_paths::{Writable, mounted, writable};
 
 /// A pod whose containers mount paths of the host: `(path, subPath, readOnly)`.
 fn hosting(containers: &[&[(&str, &str, bool)]]) -> Workload {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::KeyToPath;
 
-use super::{VolumeFile, within};
+use super::folder::{VolumeFile, within};
 use crate::pod_manifest::ManifestError;
 use crate::workload::Confidential;
 

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{READ_MODE, VolumeFolder};
+use super::folder::{READ_MODE, VolumeFolder};
 
 /// Kubernetes' mode of an emptyDir: containers write to it under any user.
 const SCRATCH_MODE: u32 = 0o777;

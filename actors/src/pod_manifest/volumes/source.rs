@@ -4,12 +4,15 @@ use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::Volume;
 
+use super::folder::{READ_MODE, VolumeFile, VolumeFolder};
 use super::origin::Origin;
 use super::parts::Parts;
-use super::{PARTS, READ_MODE, VolumeFile, VolumeFolder, kind_of};
 use crate::pod_manifest::ManifestError;
 use crate::pod_manifest::environment::{config_map, secret};
 use crate::workload::{Confidential, Workload};
+
+/// The folder with the parts of volumes; no volume can be called so.
+const PARTS: &str = ".parts";
 
 /// What a volume is made of.
 pub(super) enum Source {
@@ -133,4 +136,12 @@ impl Source {
             Self::Host(..) | Self::Claim => Vec::new(),
         }
     }
+}
+
+/// Names the kind of a volume as its manifest does.
+fn kind_of(volume: &Volume) -> String {
+    let value = serde_json::to_value(volume).unwrap_or_default();
+    let keys = value.as_object().into_iter().flat_map(|object| object.keys());
+    let kind = keys.filter(|key| *key != "name").map(String::as_str).next();
+    kind.unwrap_or("none at all").to_owned()
 }
