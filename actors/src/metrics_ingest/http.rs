@@ -60,12 +60,16 @@ async fn accept<F: Future<Output = ()> + 'static>(
     let mut tasks = JoinSet::new();
     let mut is_failing = false;
     loop {
-        match socket.accept().await {
+        let accepted = tokio::select! {
+            accepted = socket.accept() => accepted,
+            // A task that has ended keeps its memory until it is joined.
+            Some(_ended) = tasks.join_next() => continue,
+        };
+        match accepted {
             Ok((stream, peer)) => {
                 is_failing = false;
                 // While there is no room, what connects next waits in the kernel's queue.
                 connections.wait_for_room(peer).await;
-                while tasks.try_join_next().is_some() {}
                 let connection = connections.enter(peer);
                 let task = tasks.spawn_local(serve(stream, Rc::clone(&connection)));
                 connection.state.set_task(task);

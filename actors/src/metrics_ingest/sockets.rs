@@ -21,7 +21,8 @@ mod peer;
 /// Time for another process to accept a connection at its unix socket.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Length of the kernel's queue of connections that are not accepted yet, capped by
-/// net.core.somaxconn. When it is full, the kernel drops each new one, which is retried a second later.
+/// net.core.somaxconn. When it is full, the kernel drops new TCP connections; clients retry those a
+/// second later.
 const BACKLOG: u32 = 4096;
 
 /// A connection's bytes.

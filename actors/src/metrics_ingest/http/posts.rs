@@ -35,7 +35,7 @@ pub(super) const MAX_LARGE_BYTES: usize = 16 * MAX_BODY;
 pub(super) const MAX_POSTS: usize = 1024;
 /// Largest body that is parsed on the thread of the actors, in bytes; it takes less than half a
 /// millisecond.
-const MAX_PARSED_AT_ONCE: usize = 32 * 1024;
+pub(super) const MAX_PARSED_AT_ONCE: usize = 32 * 1024;
 /// Time for a post's turn to come, and again for the evaluator to store it.
 pub(super) const EVALUATOR_TIMEOUT: Duration = Duration::from_secs(5);
 

@@ -76,8 +76,8 @@ impl Routes {
         let peer = connection.state.peer;
         let mut answer = match admit(&request, peer, &self.service.own_addresses) {
             Err(foreign) => Refusal::from(foreign).error_response(),
-            // Posts, of which there may be a hundred thousand a second, skip the router, which costs
-            // as much as all else. It takes those that spell the path in another way.
+            // Posts, of which there may be a hundred thousand a second, are taken before routing. The
+            // router takes those that spell the path in another way.
             Ok(()) if request.path() == "/metrics" && request.method() == Method::POST => {
                 let payload = request.take_payload();
                 self.service.intake.post(&request.head().headers, payload, connection).await

@@ -1,7 +1,8 @@
-//! The routes without a socket.
+//! The listener in virtual time: routes without a socket, and connections on real ones.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::mpsc;
 
 use actix::prelude::{Actor, AsyncContext as _, Context, Handler, MessageResult, WrapFuture as _};
 use actix_web::HttpResponse;
@@ -25,16 +26,16 @@ mod routes;
 mod server;
 mod streams;
 
-/// Answers as told.
+/// Plays the evaluator, and every other actor that reports to the status.
 #[derive(Clone, Default)]
 struct FakeEvaluator {
     stored: Rc<RefCell<Vec<Sample>>>,
     refuses: bool,
-    /// Comes to what is in its mailbox only after this.
+    /// Handles its mailbox only after this.
     comes_after: Option<Duration>,
     /// Metrics that it knows.
     metrics: usize,
-    /// How often it was asked for them.
+    /// How often it was asked for its report.
     asked: Rc<Cell<usize>>,
 }
 
@@ -152,4 +153,18 @@ async fn ask(service: &Rc<Service>, request: TestRequest) -> Answer {
 
 fn post(body: &str) -> TestRequest {
     TestRequest::post().uri("/metrics").set_payload(body.to_owned())
+}
+
+/// Runs `story` while the only thread for blocking work is taken, until it drops what it is given.
+fn while_other_threads_are_busy(story: impl AsyncFnOnce(mpsc::Sender<()>)) {
+    let runtime = || {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_all().max_blocking_threads(1).build().unwrap()
+    };
+    actix::System::with_tokio_rt(runtime).block_on(async {
+        let (busy, end) = mpsc::channel::<()>();
+        let work = tokio::task::spawn_blocking(move || end.recv());
+        story(busy).await;
+        work.await.unwrap().unwrap_err();
+    });
 }

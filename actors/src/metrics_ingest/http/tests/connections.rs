@@ -1,8 +1,8 @@
 //! More connections than there are places, on real sockets in time that passes when a test says so.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
 
 use futures_util::future::{join_all, poll_immediate};
 use tempfile::TempDir;
@@ -324,6 +324,27 @@ async fn readers_wait_for_answers_that_are_being_made_and_not_for_ever() {
     let connection = connection();
     let asking = answered_over(&connection, &service, TestRequest::get().uri("/status"));
     assert_eq!(tokio::join!(asking, end).0.status(), 200);
+}
+
+#[test]
+fn an_answer_counts_until_its_thread_is_done_though_its_client_has_left() {
+    while_other_threads_are_busy(async |busy| {
+        let service = service(FakeEvaluator::default());
+        let connection = alone();
+        let free = || service.answers.free_slots(Peer::Loopback.group());
+        let mut asking =
+            Box::pin(answered_over(&connection, &service, TestRequest::get().uri("/status")));
+        for _ in 0..10 {
+            assert!(poll_immediate(&mut asking).await.is_none());
+            yield_now().await;
+        }
+        drop(asking);
+        assert_eq!(free(), MAX_LONG_ANSWERS - 1);
+        drop(busy);
+        while free() < MAX_LONG_ANSWERS {
+            yield_now().await;
+        }
+    });
 }
 
 #[actix::test]

@@ -12,7 +12,7 @@ use futures_util::stream::{self, BoxStream, StreamExt as _};
 use super::*;
 use crate::metrics_ingest::body::MAX_BODY;
 use crate::metrics_ingest::http::posts::{
-    EVALUATOR_TIMEOUT, MAX_AT_WORK, MAX_LARGE_BYTES, MAX_POSTS, SMALL_BODY,
+    EVALUATOR_TIMEOUT, MAX_AT_WORK, MAX_LARGE_BYTES, MAX_PARSED_AT_ONCE, MAX_POSTS, SMALL_BODY,
 };
 
 fn pieces(pieces: Vec<Result<Bytes, PayloadError>>) -> Payload {
@@ -94,6 +94,22 @@ async fn a_client_that_goes_away_leaves_nothing_behind() {
     tokio::time::sleep(EVALUATOR_TIMEOUT * 3).await;
     assert_eq!((service.intake.counts().waiting, evaluator.stored.borrow().len()), (0, 0));
     assert_eq!(service.intake.posts.available_permits(), MAX_POSTS);
+}
+
+#[test]
+fn a_large_body_counts_until_its_thread_is_done_though_its_client_has_left() {
+    while_other_threads_are_busy(async |busy| {
+        let service = service(FakeEvaluator::default());
+        let body = " ".repeat(MAX_PARSED_AT_ONCE) + r#"{"name":"x","value":1}"#;
+        begin(status(&service, sound(&[&body]))).await;
+        let counts = || (service.intake.posts.available_permits(), service.intake.counts().waiting);
+        assert_eq!(counts(), (MAX_POSTS - 1, 1));
+        drop(busy);
+        while counts() != (MAX_POSTS, 0) {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(service.intake.large_bytes.available_permits(), MAX_LARGE_BYTES);
+    });
 }
 
 #[actix::test]
