@@ -136,7 +136,7 @@ impl Listings {
 
     /// Takes over a listing that was taken at `at`; returns the one before. It says nothing of a
     /// workload whose last command ended later: it may show the pods from before that command, or
-    /// in between. For those the pods that were listed before stay, and [`Self::is_late`] holds.
+    /// in between. For those the pods that were listed before stay, see [`Self::last`].
     pub(crate) fn replace(
         &mut self,
         executor: ExecutorKind,
@@ -160,9 +160,13 @@ impl Listings {
         before
     }
 
-    /// Returns whether the last listing of `executor` came too late to say anything of `workload`.
-    pub(crate) fn is_late(&self, executor: ExecutorKind, workload: &WorkloadName) -> bool {
-        self.commands_ended.get(&executor).is_some_and(|later| later.contains_key(workload))
+    /// Returns the last listing of `executor`, and the workloads that it came too late for, with when
+    /// their commands ended.
+    pub(crate) fn last(
+        &self,
+        executor: ExecutorKind,
+    ) -> Option<(&ListedPods, &BTreeMap<WorkloadName, Monotonic>)> {
+        self.by_executor.get(&executor).zip(self.commands_ended.get(&executor))
     }
 
     /// Returns the pods of `workload` on `executor`.

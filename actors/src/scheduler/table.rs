@@ -177,17 +177,18 @@ impl JobTable {
 
     fn take_listing(&mut self, executor: ExecutorKind, at: Monotonic, pods: Vec<ObservedPod>) {
         let before = self.listings.replace(executor, at, pods);
+        let Some((listed, late)) = self.listings.last(executor) else { return };
         for (name, entry) in &mut self.jobs {
-            if self.listings.is_late(executor, name) {
+            if late.contains_key(name) {
                 continue;
             }
             let observed = &mut entry.job.observed;
-            let listed = self.listings.pods(executor, name);
-            let changed = listed != before.get(name).map_or(&[][..], Vec::as_slice);
+            let listed = listed.get(name);
+            let changed = listed != before.get(name);
             // Commands have added or removed pods of the job since the last listing.
-            let differs = observed.count_on(executor) != listed.len();
+            let differs = observed.count_on(executor) != listed.map_or(0, Vec::len);
             if changed || differs {
-                observed.replace(executor, listed);
+                observed.replace(executor, listed.map_or(&[], Vec::as_slice));
                 self.queue.make_due(name);
             }
         }
