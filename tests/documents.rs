@@ -10,7 +10,7 @@ use actors::workload::EventReason;
 use device_worker_ng::settings;
 use grammar::Condition;
 
-const README: &str = include_str!("../README.md");
+const ARCHITECTURE: &str = include_str!("../ARCHITECTURE.md");
 const CONFIGURATION: &str = include_str!("../docs/configuration.md");
 const CONTAINERFILE: &str = include_str!("../packaging/container/Containerfile");
 const EVENTS: &str = include_str!("../docs/events.md");
@@ -27,12 +27,12 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The README and every document below `docs`.
+/// The README, the architecture and every document below `docs`.
 fn documents() -> Vec<(PathBuf, String)> {
     let folder = std::fs::read_dir(root().join("docs")).unwrap();
     let documents = folder.map(|entry| entry.unwrap().path());
     let documents = documents.filter(|path| path.extension().is_some_and(|it| it == "md"));
-    let all = documents.chain([root().join("README.md")]);
+    let all = documents.chain([root().join("README.md"), root().join("ARCHITECTURE.md")]);
     all.map(|path| (path.clone(), std::fs::read_to_string(path).unwrap())).collect()
 }
 
@@ -125,21 +125,17 @@ fn every_link_between_the_documents_leads_to_a_file() {
 }
 
 #[test]
-fn the_readme_names_only_files_that_exist() {
-    let architecture = README.split("## Architecture").nth(1).unwrap_or_default();
-    let quoted = architecture.split('`').skip(1).step_by(2);
-    let paths: Vec<&str> = quoted
-        .filter(|text| text.contains('/') && !text.contains([' ', '*', '<', ':']))
-        .filter(|text| text.ends_with(".rs") || text.ends_with(".pest") || text.ends_with('/'))
-        .collect();
-    assert!(paths.len() > 20, "{paths:?}");
-    let missing: Vec<_> = paths
-        .iter()
-        .filter(|path| {
-            !root().join(path).exists() && !root().join("actors/src").join(path).exists()
-        })
-        .collect();
-    assert!(missing.is_empty(), "{missing:?}");
+fn each_flow_of_the_architecture_passes_files_that_exist_and_not_too_many() {
+    let flows = ARCHITECTURE.split("\n## Flows\n").nth(1).unwrap();
+    let flows = flows.split("\n## ").next().unwrap();
+    let mut count = 0;
+    for flow in flows.split("\n### ").skip(1) {
+        let quoted = flow.split('`').skip(1).step_by(2);
+        let files: Vec<_> = quoted.filter(|it| it.ends_with(".rs")).collect();
+        assert!((10..=28).contains(&files.len()), "{}: {flow}", files.len());
+        count += 1;
+    }
+    assert_eq!(count, 3);
 }
 
 #[test]
@@ -174,7 +170,9 @@ fn the_documents_name_only_sources_that_exist() {
     for (document, text) in documents() {
         for quoted in text.split('`').skip(1).step_by(2) {
             let extension = Path::new(quoted).extension().and_then(|it| it.to_str());
-            if quoted.contains('/') && matches!(extension, Some("rs" | "pest")) {
+            let is_folder = quoted.ends_with('/') && document.ends_with("ARCHITECTURE.md");
+            let is_path = quoted.contains('/') && !quoted.contains([' ', '*', '<', ':']);
+            if is_path && (is_folder || matches!(extension, Some("rs" | "pest"))) {
                 let exists = folders.iter().any(|folder| root().join(folder).join(quoted).exists());
                 assert!(exists, "{} names {quoted}, which does not exist", document.display());
             }
