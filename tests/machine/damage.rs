@@ -51,3 +51,31 @@ fn a_damaged_pause_image_is_made_anew_and_a_damaged_layer_is_told_and_holds_up_n
     machine.runs(&told);
     machine.status("all is well", |status| status["health"]["state"] == "ok");
 }
+
+#[test]
+fn a_podman_with_a_garbled_database_is_told_in_its_own_words_and_mended_as_it_says() {
+    let mut machine = Machine::boot();
+    let web = Sleeper::new("web", 410_001);
+    machine.configure(&[&web]);
+    machine.runs(&web);
+    machine.run(
+        "systemctl stop podman.service; cd /var/lib/containers/storage; rm -f db.sql-*; \
+         head -c 30000 /dev/urandom >db.sql",
+    );
+    let status = machine.status("podman's own words are told", |status| {
+        status["health"]["reasons"].to_string().contains("podman says: ")
+    });
+    assert_eq!(status["health"]["state"], "degraded", "{status}");
+    let told = status["health"]["reasons"].to_string();
+    let way_out = told.split_once("podman's database is damaged; by hand: ").expect(&told).1;
+    let way_out = way_out.split_once(" (podman says: ").expect(&told).0;
+    let (before, after) = way_out.split_once(", reboot, ").expect(&told);
+    machine.runs(&web);
+
+    machine.run(&before.replace(", ", " && "));
+    let took = machine.reboot();
+    println!("the shutdown took {took:?}");
+    machine.run(after);
+    machine.runs(&web);
+    machine.status("all is well", |status| status["health"]["state"] == "ok");
+}

@@ -315,3 +315,41 @@ fn zsh_and_fish_complete_its_commands() {
     assert_eq!(machine.run(&format!("zsh -fc '{zsh}'")), "_device-worker-ng");
     machine.run("zsh -n /usr/share/zsh/vendor-completions/_device-worker-ng");
 }
+
+/// Shell: the database of root's podman, bolt's or SQLite's.
+const DATABASE: &str = "cd /var/lib/containers/storage; ls libpod/bolt_state.db db.sql 2>/dev/null";
+
+#[test]
+fn a_podman_that_does_not_start_is_told_from_inside_the_sandbox_and_mended_as_it_says() {
+    let machine = installed();
+    run_the_demo(&machine);
+    let database = machine.run(&format!("{DATABASE} || :"));
+    machine.run(&format!(
+        "systemctl stop podman.service; cd /var/lib/containers/storage; rm -f db.sql-*; \
+         head -c 30000 /dev/urandom > {database}"
+    ));
+    let status = machine.status("podman's own words are told", |status| {
+        status["health"]["reasons"].to_string().contains("podman says: ")
+    });
+    assert_eq!(status["health"]["state"], "degraded", "{status}");
+    let told = status["health"]["reasons"].to_string();
+    let way_out = told.split_once("podman's database is damaged; by hand: ").expect(&told).1;
+    let way_out = way_out.split_once(" (podman says: ").expect(&told).0;
+    assert!(way_out.contains(&database), "{told}");
+    let health = machine.run("curl --silent http://localhost:8080/healthz");
+    assert!(health.contains("podman's database is damaged"), "{health}");
+
+    // As it says, but that the reboot is played: it ends what runs on without podman.
+    let (before, after) = way_out.split_once(", reboot, ").expect(&told);
+    machine.run(&format!("bash -c '{}'", before.replace(", ", " && ")));
+    assert_ne!(machine.run("pgrep conmon | wc -l"), "0", "it ran on");
+    machine.run(
+        "systemctl kill --signal=KILL 'libpod-*.scope'; \
+         umount /var/lib/containers/storage/overlay-containers/*/userdata/shm; \
+         systemctl start podman.socket",
+    );
+    machine.run(after);
+    machine.wait_for("lamp", "running");
+    let status = machine.status("all is well", |status| status["health"]["state"] == "ok");
+    assert_eq!(status["runtimes"][0]["state"], "available", "{status}");
+}

@@ -85,3 +85,28 @@ fn an_agent_of_root_reaches_a_users_podman_from_inside_the_sandbox() {
     machine.run(&as_user(&format!("podman exec {pod} sh -c \"echo held > /scratch/note\"")));
     machine.run("grep --recursive --quiet held /var/lib/device-worker-ng-rootless");
 }
+
+#[test]
+fn a_users_podman_that_does_not_start_is_told_to_an_agent_of_root() {
+    let machine = machine_with_user();
+    let user = format!("XDG_RUNTIME_DIR: /run/user/{}\n", machine.run("id -u ada"));
+    configure(&machine, "/etc/device-worker-ng", &user, &rootless_lamp());
+    machine.run(&format!("systemctl restart {NAME}"));
+    lamp_is_the_users(&machine);
+    machine.run(&as_user("systemctl --user stop podman.service"));
+    machine.run(
+        "cd /home/ada/.local/share/containers/storage; rm -f db.sql-*; \
+         for file in libpod/bolt_state.db db.sql; do [ ! -e $file ] || head -c 30000 /dev/urandom >$file; done",
+    );
+    let status = machine.status("podman's own words are told", |status| {
+        status["health"]["reasons"].to_string().contains("podman says: ")
+    });
+    assert_eq!(status["health"]["state"], "degraded", "{status}");
+    let told = status["health"]["reasons"].to_string();
+    assert!(
+        told.contains("podman_rootless is not available: podman's database is damaged"),
+        "{told}"
+    );
+    assert!(told.contains("systemctl --user stop podman.socket podman.service"), "{told}");
+    assert_eq!(machine.container("lamp"), "", "nothing of it is root's");
+}

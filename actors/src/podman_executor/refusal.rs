@@ -218,10 +218,11 @@ fn damaged(kind: ExecutorKind, text: &str, start: &str) -> Option<(&'static str,
     let way_out = match what {
         Damage::Database => {
             let file = if text.contains("bolt") { "libpod/bolt_state.db" } else { "db.sql" };
-            // What ran goes on, and podman knows nothing of it any more: only the machine's end ends it.
+            // What ran goes on, and podman knows nothing of it any more: only the machine's end ends it,
+            // and what is left of it can be removed after that.
             format!(
-                "{stop}, mv {storage}/{file}{{,.damaged}}, podman rm --force $(podman ps --all \
-                 --external --quiet), reboot"
+                "{stop}, mv {storage}/{file}{{,.damaged}}, reboot, podman rm --force $(podman ps \
+                 --all --external --quiet)"
             )
         }
         Damage::List => {
@@ -375,7 +376,7 @@ mod tests {
         assert_eq!(said.chars().count(), MAX_WORDS);
         for kind in [ExecutorKind::PodmanRootful, ExecutorKind::PodmanRootless] {
             let told = in_plain_words(kind, "refused", Some(&said));
-            assert!(told.contains(", reboot (podman says: bolt_state.db"), "{told}");
+            assert!(told.contains("--external --quiet) (podman says: bolt_state.db"), "{told}");
         }
     }
 
@@ -449,7 +450,10 @@ mod tests {
             assert!(told.starts_with(what), "{told}");
             assert!(told.contains(way_out), "{told}");
             let is_database = what.contains("database");
-            let last = if is_database { "reboot" } else { "systemctl start podman.socket" };
+            let last = match is_database {
+                true => "podman rm --force $(podman ps --all --external --quiet)",
+                false => "systemctl start podman.socket",
+            };
             assert!(told.ends_with(&format!(", {last} (podman says: {said})")), "{told}");
         }
         let unknown =

@@ -180,6 +180,29 @@ async fn a_pause_image_with_an_empty_program_is_told_and_mended() {
 }
 
 #[actix::test]
+async fn a_list_that_is_moved_aside_by_hand_costs_no_workload() {
+    for list in [
+        "overlay-images/images.json",
+        "overlay-layers/layers.json",
+        "overlay-containers/containers.json",
+    ] {
+        let mut device = Device::new().await;
+        run(&mut device.desk, &device.web).await.unwrap();
+        let id = device.web.id.clone();
+        device.podman.shut_down();
+        let list = device.podman.storage().join(list);
+        fs::rename(&list, list.with_extension("damaged")).unwrap();
+        device.podman.restart();
+        // It runs on, and comes back after its end.
+        device.desk.observe_state(&id, is_running).await;
+        device.desk.run_stop(&device.web).await.unwrap();
+        let errors = errors_until_it_runs(&mut device.desk, &device.web).await;
+        println!("{list:?}: {} tries: {errors:#?}", errors.len() + 1);
+        device.desk.observe_state(&id, is_running).await;
+    }
+}
+
+#[actix::test]
 async fn an_image_stays_while_its_registry_is_away_and_comes_when_it_is_back() {
     let mut device = Device::new().await;
     let layer = device.layer.clone();

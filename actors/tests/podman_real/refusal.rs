@@ -102,7 +102,7 @@ async fn a_garbled_database_is_told_with_the_commands_that_mend_it() {
         assert!(told.starts_with("podman's database is damaged; by hand: "), "{told}");
         let name = path.file_name().unwrap().to_str().unwrap();
         assert!(told.contains(&format!("{name}{{,.damaged}}")), "{told}");
-        assert!(told.contains(", reboot (podman says: "), "{told}");
+        assert!(told.contains(", reboot, podman rm --force "), "{told}");
         device.is_back(|_| fs::write(&path, &sound).unwrap()).await;
     }
 }
