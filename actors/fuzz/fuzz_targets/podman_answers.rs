@@ -3,7 +3,7 @@
 
 #![no_main]
 
-use actors::podman_executor::doors::{answers, containers};
+use actors::podman_executor::fuzz_entry::{answers, containers};
 use actors::testing::safety;
 use libfuzzer_sys::fuzz_target;
 

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use actors::podman_executor::doors::events;
+use actors::podman_executor::fuzz_entry::events;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|stream: &[u8]| {

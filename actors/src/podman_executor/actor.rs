@@ -1,83 +1,49 @@
 //! Receives commands for one podman service, and sends what it sees there.
 
 mod availability;
+pub(super) mod deps;
 mod images;
 mod state;
 mod watch;
 mod work;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
 use actix::prelude::*;
 use tracing::{Instrument as _, debug, info, info_span};
 
-use self::state::{Availability, LastWords, Link, Listing};
-use super::api::{PodmanApi, PodmanError};
-use super::disk::PodmanDisk;
-use super::events::PodmanEvent;
-use super::notices::{Notes, Notices};
-use super::observer::Observer;
-use super::paced::Paced;
-use super::workbench::Workbench;
-use crate::clock::{Clock, Monotonic};
+use crate::backoff::Backoff;
+use crate::clock::Monotonic;
 use crate::command_ticket::CommandTicket;
-use crate::messages::{
-    CommandError, CommandFinished, EventRecorded, ExecutorCommand, WorkloadsObserved, tell,
+use crate::messages::{CommandError, EventRecorded, ExecutorCommand, tell};
+use crate::podman_executor::context::PodmanContext;
+use crate::podman_executor::libpod::api::PodmanError;
+use crate::podman_executor::libpod::events::PodmanEvent;
+use crate::podman_executor::libpod::pacing::paced::Paced;
+use crate::podman_executor::notices::{Notes, Notices};
+use crate::podman_executor::observer::Observer;
+use crate::workload::{Event, EventReason, ObservedPod, WorkloadId, WorkloadName};
+use deps::PodmanDeps;
+use state::{
+    Availability, LastWords, Link, Listing, MAX_RECONNECT_DELAY, MIN_OBSERVATION_GAP,
+    MIN_RECONNECT_DELAY,
 };
-use crate::supervisor::Vitals;
-use crate::workload::{
-    DeviceId, Event, EventReason, ExecutorKind, ObservedPod, WorkloadId, WorkloadName,
-};
-use watch::{MIN_OBSERVATION_GAP, delays};
 use work::{Done, Seen, work};
 
 /// A lost event costs so much at most.
 const OBSERVATION_PERIOD: Duration = Duration::from_secs(30);
-/// What a [`PodmanExecutor`] is made of.
-#[derive(Clone)]
-pub struct PodmanDeps {
-    /// Rootful or rootless.
-    pub kind: ExecutorKind,
-    /// podman.
-    pub api: Rc<dyn PodmanApi>,
-    /// The device's id, given to each container.
-    pub device_id: DeviceId,
-    /// The kernel's id of this boot; see [`super::boot_id`].
-    pub boot_id: String,
-    /// The folder below which volumes of pods live. Rootless podman's user must reach it, and must
-    /// not be able to write to it or to anything above it, unless the agent is that user.
-    pub volumes_root: PathBuf,
-    /// Holds those volumes, and the list of images that the agent brought; see
-    /// [`super::on_disk`].
-    pub disk: Rc<dyn PodmanDisk>,
-    /// How long an image that only removed workloads used is kept; `None` is for ever.
-    pub image_prune_after: Option<Duration>,
-    /// The size at which a container's log is cut, as podman reads it: `10mb`.
-    pub log_max_size: String,
-    /// Takes the answers to commands.
-    pub command_results: Recipient<CommandFinished>,
-    /// Takes what is seen.
-    pub observations: Recipient<WorkloadsObserved>,
-    /// Takes what people should know.
-    pub events: Recipient<EventRecorded>,
-    /// The time.
-    pub clock: Clock,
-    /// Tells the supervisor of deadlines.
-    pub vitals: Vitals,
-}
 
 /// Runs commands on one podman service and reports what it observes.
 pub struct PodmanExecutor {
     deps: PodmanDeps,
-    bench: Rc<Workbench>,
+    context: Rc<PodmanContext>,
     observer: Rc<Observer>,
     link: Link,
     /// The last event's time: a new stream begins there.
     since: Option<i64>,
-    reconnects: exponential_backoff::IntoIter,
+    reconnects: Backoff,
     /// Nobody listened when last tried: what comes next is another podman.
     absent: bool,
     listing: Listing,
@@ -108,13 +74,13 @@ impl PodmanExecutor {
     }
 
     fn over(podman: Rc<Paced>, deps: PodmanDeps) -> Self {
-        let bench = Rc::new(Workbench::new(&deps, podman));
+        let context = Rc::new(PodmanContext::new(&deps, podman));
         Self {
-            observer: Rc::new(Observer::new(Rc::clone(&bench))),
-            bench,
+            observer: Rc::new(Observer::new(Rc::clone(&context))),
+            context,
             link: Link::Down,
             since: None,
-            reconnects: delays(),
+            reconnects: Backoff::new(MIN_RECONNECT_DELAY, MAX_RECONNECT_DELAY),
             absent: false,
             listing: Listing::Idle,
             has_seen: false,
@@ -135,7 +101,7 @@ impl Actor for PodmanExecutor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.spawn(Rc::clone(&self.bench.api).hear_out().into_actor(self));
+        ctx.spawn(Rc::clone(&self.context.api).hear_out().into_actor(self));
         self.connect(ctx);
         self.look_for_half_made_pods(ctx);
         self.tick(ctx);
@@ -148,9 +114,9 @@ impl Supervised for PodmanExecutor {
     /// Drops all that was seen: commands in flight were answered, and podman is asked afresh. What
     /// podman still works on, and what containers can write on the host, nobody would say again.
     fn restarting(&mut self, _: &mut Self::Context) {
-        let writers = self.bench.writers.take();
-        *self = Self::over(Rc::clone(&self.bench.api), self.deps.clone());
-        self.bench.writers.replace(writers);
+        let writers = self.context.writers.take();
+        *self = Self::over(Rc::clone(&self.context.api), self.deps.clone());
+        self.context.writers.replace(writers);
     }
 }
 
@@ -159,7 +125,7 @@ impl Handler<ExecutorCommand> for PodmanExecutor {
 
     fn handle(&mut self, command: ExecutorCommand, ctx: &mut Self::Context) {
         let ticket = self.ticket(&command);
-        let left = self.bench.left(command.deadline);
+        let left = self.context.left(command.deadline);
         if left.is_zero() {
             return ticket.finish(Err(CommandError::Expired));
         }
@@ -170,8 +136,8 @@ impl Handler<ExecutorCommand> for PodmanExecutor {
             executor = %self.deps.kind,
         );
         let is_absent = self.is_absent(command.action.workload_id());
-        let (bench, observer) = (Rc::clone(&self.bench), Rc::clone(&self.observer));
-        let work = work(bench, observer, command, left, is_absent);
+        let (context, observer) = (Rc::clone(&self.context), Rc::clone(&self.observer));
+        let work = work(context, observer, command, left, is_absent);
         let work = work.instrument(span).into_actor(self);
         ctx.spawn(work.map(|done, actor, ctx| actor.answer(ticket, done, ctx)));
     }
@@ -185,7 +151,7 @@ impl StreamHandler<Result<PodmanEvent, PodmanError>> for PodmanExecutor {
                 let time = event.time.min(self.deps.clock.now().wall.timestamp());
                 self.since = self.since.max(Some(time));
                 // Looking at all pods while podman works on one would only hold that up.
-                if event.changes_state() && !self.bench.causes(&event) {
+                if event.changes_state() && !self.context.causes(&event) {
                     self.observe_soon(ctx);
                 }
             }
@@ -236,7 +202,7 @@ impl PodmanExecutor {
         ticket.finish(result);
         // A state that changed since that look is seen without waiting for its event, but not at
         // the cost of what is under way.
-        if !self.bench.is_changing_pods() {
+        if !self.context.is_changing_pods() {
             self.observe_soon(ctx);
         }
     }
@@ -261,3 +227,6 @@ impl PodmanExecutor {
         tell(&self.deps.events, EventRecorded { event });
     }
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests;

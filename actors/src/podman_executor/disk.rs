@@ -1,6 +1,13 @@
 //! What an executor keeps on the device's disk: the volumes of its pods, and the list of images that
 //! the agent brought. The work is done off the agent's thread.
 
+pub(super) mod image_ledger;
+mod removal;
+mod remover;
+pub(super) mod store;
+mod trails;
+pub(super) mod volumes;
+
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -11,11 +18,10 @@ use std::time::Duration;
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
 use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore};
 
-use super::remover::Remover;
-use super::{store, trails, volumes};
 use crate::error_chain::error_chain;
 use crate::path_trust::{self, End, Walked};
 use crate::pod_manifest::{Trails, VolumeFolder};
+use crate::podman_executor::disk::remover::Remover;
 use crate::workload::{ExecutorKind, WorkloadId};
 
 /// What comes of a piece of work on the disk; a failure in plain words.

@@ -9,7 +9,7 @@ use crate::workload::{Workload, WorkloadId};
 
 /// What containers of every workload can write on the host, on any executor.
 #[derive(Clone, Default)]
-pub(super) struct HostWriters {
+pub(in crate::podman_executor) struct HostWriters {
     /// Of the workloads that are configured.
     configured: BTreeMap<WorkloadId, Vec<Writable>>,
     /// Of those that no longer are, whose pods may still be there.
@@ -18,7 +18,7 @@ pub(super) struct HostWriters {
 
 impl HostWriters {
     /// Notes which workloads are configured. The agent's own volumes are below `volumes_root`.
-    pub(super) fn configure<'a>(
+    pub(in crate::podman_executor) fn configure<'a>(
         &mut self,
         workloads: impl Iterator<Item = &'a Workload>,
         volumes_root: &Path,
@@ -32,18 +32,18 @@ impl HostWriters {
     }
 
     /// Whether [`Self::gone`] has anything to do.
-    pub(super) fn has_former(&self) -> bool {
+    pub(in crate::podman_executor) fn has_former(&self) -> bool {
         !self.former.is_empty()
     }
 
     /// Notes which pods are there, of all that are not configured.
-    pub(super) fn gone(&mut self, there: &BTreeSet<WorkloadId>) {
+    pub(in crate::podman_executor) fn gone(&mut self, there: &BTreeSet<WorkloadId>) {
         self.former.retain(|id, _| there.contains(id));
     }
 
     /// Returns what others can write while `workload` starts. Its own other version is there before
     /// or after it, not beside it.
-    pub(super) fn beside(&self, workload: &Workload) -> Vec<Writable> {
+    pub(in crate::podman_executor) fn beside(&self, workload: &Workload) -> Vec<Writable> {
         let configured = self.configured.values().flatten();
         let configured = configured.filter(|it| it.workload != workload.name);
         let former = self.former.iter().filter(|(id, _)| **id != workload.id);

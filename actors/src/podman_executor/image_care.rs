@@ -9,16 +9,16 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
-use super::api::PodmanApi as _;
-use super::disk::{Kept, PodmanDisk};
-use super::image_ledger::ImageLedger;
-use super::workbench::Workbench;
+use crate::podman_executor::context::PodmanContext;
+use crate::podman_executor::disk::image_ledger::ImageLedger;
+use crate::podman_executor::disk::{Kept, PodmanDisk};
+use crate::podman_executor::libpod::api::PodmanApi as _;
 
 /// Time for the disk to read or write the list; past it pulls go on without: they wait for each other.
 const DISK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The images that the agent brought to one podman.
-pub(super) struct ImageCare {
+pub(in crate::podman_executor) struct ImageCare {
     disk: Rc<dyn PodmanDisk>,
     book: Mutex<Book>,
     /// What the configuration names; `None` before the first.
@@ -35,12 +35,12 @@ struct Book {
 
 impl ImageCare {
     /// Returns the care for the images of one podman; nothing is read yet.
-    pub(super) fn new(disk: Rc<dyn PodmanDisk>) -> Self {
+    pub(in crate::podman_executor) fn new(disk: Rc<dyn PodmanDisk>) -> Self {
         Self { disk, book: Mutex::default(), wanted: RefCell::default() }
     }
 
     /// Notes which images the configuration names; returns whether that is news.
-    pub(super) fn want(&self, names: BTreeSet<String>) -> bool {
+    pub(in crate::podman_executor) fn want(&self, names: BTreeSet<String>) -> bool {
         let is_news = self.wanted.borrow().as_deref() != Some(&names);
         if is_news {
             self.wanted.replace(Some(Rc::new(names)));
@@ -49,35 +49,40 @@ impl ImageCare {
     }
 
     /// Notes that `image` was pulled and is `now`; `before` is what the device had under that name.
-    pub(super) async fn pulled(&self, image: &str, now: &str, before: Option<&str>) {
+    pub(in crate::podman_executor) async fn pulled(
+        &self,
+        image: &str,
+        now: &str,
+        before: Option<&str>,
+    ) {
         self.change(|ledger| ledger.pulled(image, now, before)).await;
     }
 
     /// Notes that `image` is on the device.
-    pub(super) async fn seen(&self, image: &str) {
+    pub(in crate::podman_executor) async fn seen(&self, image: &str) {
         self.change(|ledger| ledger.seen(image)).await;
     }
 
     /// Returns whether `image` was on the device when a workload last asked for it.
-    pub(super) async fn was_here(&self, image: &str) -> bool {
+    pub(in crate::podman_executor) async fn was_here(&self, image: &str) -> bool {
         self.change(|ledger| ledger.was_here(image)).await
     }
 
     /// Removes the images that the agent brought and that were not wanted for `after`. What fails
     /// is tried again next time.
-    pub(super) async fn prune(&self, bench: &Workbench, after: Duration) {
-        let now = bench.clock.now();
+    pub(in crate::podman_executor) async fn prune(&self, context: &PodmanContext, after: Duration) {
+        let now = context.clock.now();
         let Some(wanted) = self.wanted.borrow().clone() else { return };
         let due = self.change(|ledger| {
             ledger.mark(&wanted, now);
             ledger.due(after, now)
         });
         for (image, id) in due.await {
-            if self.is_wanted(bench, &id).await {
+            if self.is_wanted(context, &id).await {
                 continue;
             }
-            let removed = match bench.api.image_id(&image).await {
-                Ok(Some(found)) if found == id => bench.api.remove_image(&image).await,
+            let removed = match context.api.image_id(&image).await {
+                Ok(Some(found)) if found == id => context.api.remove_image(&image).await,
                 // It is gone, or the name is somebody else's by now.
                 Ok(_) => {
                     self.change(|ledger| ledger.forget(&image)).await;
@@ -98,10 +103,10 @@ impl ImageCare {
 
     /// Returns whether a name that is wanted by now, however it is spelled, means the image `id`; so
     /// it is said while podman does not answer.
-    async fn is_wanted(&self, bench: &Workbench, id: &str) -> bool {
+    async fn is_wanted(&self, context: &PodmanContext, id: &str) -> bool {
         let wanted = self.wanted.borrow().clone().unwrap_or_default();
         for name in wanted.iter() {
-            if bench.api.image_id(name).await.map_or(true, |found| found.as_deref() == Some(id)) {
+            if context.api.image_id(name).await.map_or(true, |found| found.as_deref() == Some(id)) {
                 return true;
             }
         }
@@ -154,3 +159,6 @@ async fn in_time<T>(work: Kept<T>) -> Result<T, String> {
     let done = timeout(DISK_TIMEOUT, work).await;
     done.unwrap_or_else(|_| Err("the disk does not answer".to_owned()))
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests;

@@ -6,7 +6,7 @@ use crate::workload::{EventReason, Limits, WorkloadId};
 
 /// What came to notice while a command was carried out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Notes {
+pub(in crate::podman_executor) struct Notes {
     /// What could not be done as the author wrote it.
     pub adjusted: Vec<String>,
     /// What became of limits, if the command was about any.
@@ -15,14 +15,14 @@ pub(super) struct Notes {
 
 impl Notes {
     /// Returns notes about the specification alone.
-    pub(super) fn adjusted(adjusted: Vec<String>) -> Self {
+    pub(in crate::podman_executor) fn adjusted(adjusted: Vec<String>) -> Self {
         Self { adjusted, limited: None }
     }
 }
 
 /// What became of limits by condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Limited {
+pub(in crate::podman_executor) struct Limited {
     /// What was asked for.
     pub limits: Limits,
     /// What is not in force, and why.
@@ -31,7 +31,7 @@ pub(super) struct Limited {
 
 /// Remembers what was told.
 #[derive(Debug, Default)]
-pub(super) struct Notices {
+pub(in crate::podman_executor) struct Notices {
     adjusted: BTreeMap<WorkloadId, BTreeSet<String>>,
     limited: BTreeMap<WorkloadId, Limited>,
 }
@@ -42,7 +42,11 @@ type Notice = (EventReason, String);
 impl Notices {
     /// Returns what of `notes` is news: an adjustment once for each version of the workload, a
     /// limit that is not in force once for each change of the limits.
-    pub(super) fn news(&mut self, id: &WorkloadId, notes: Notes) -> Vec<Notice> {
+    pub(in crate::podman_executor) fn news(
+        &mut self,
+        id: &WorkloadId,
+        notes: Notes,
+    ) -> Vec<Notice> {
         // One entry for each workload: those of its other versions go.
         self.adjusted.retain(|other, _| other == id || !same_workload(other, id));
         self.limited.retain(|other, _| other == id || !same_workload(other, id));

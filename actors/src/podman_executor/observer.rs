@@ -8,12 +8,12 @@ use std::time::Duration;
 use futures_util::stream::{StreamExt as _, iter};
 use tracing::debug;
 
-use super::api::{PodmanApi as _, PodmanError};
-use super::libpod::{ContainerRow, PodRow};
-use super::pod_state::{EndKey, Knowledge, Phase, container_name, may_run, observed_pods, phase};
-use super::workbench::Workbench;
 use crate::clock::{Moment, Monotonic};
 use crate::pod_manifest::ID;
+use crate::podman_executor::context::PodmanContext;
+use crate::podman_executor::libpod::api::{PodmanApi as _, PodmanError};
+use crate::podman_executor::libpod::types::{ContainerRow, PodRow, container_name};
+use crate::podman_executor::pod_state::{EndKey, Knowledge, Phase, may_run, observed_pods, phase};
 use crate::workload::{ContainerEnd, CurrentState, ObservedPod};
 
 /// podman takes up to 3.3 s to note the end of a process; one gone for longer it will never note. A
@@ -26,18 +26,18 @@ const SIGKILLED: i32 = 137;
 
 /// What was seen.
 #[derive(Debug)]
-pub(super) struct Observation {
+pub(in crate::podman_executor) struct Observation {
     /// When podman was asked.
-    pub(super) at: Moment,
+    pub(in crate::podman_executor) at: Moment,
     /// Every pod of ours.
-    pub(super) pods: Vec<ObservedPod>,
+    pub(in crate::podman_executor) pods: Vec<ObservedPod>,
     /// A process is gone that podman may yet note: look again soon.
-    pub(super) unsettled: bool,
+    pub(in crate::podman_executor) unsettled: bool,
 }
 
 /// Looks at podman and remembers what need not be asked twice.
-pub(super) struct Observer {
-    bench: Rc<Workbench>,
+pub(in crate::podman_executor) struct Observer {
+    context: Rc<PodmanContext>,
     memory: RefCell<Memory>,
     /// Whether the last look that ended showed podman.
     sees: Cell<bool>,
@@ -80,19 +80,19 @@ impl Memory {
 
 impl Observer {
     /// Returns an observer that has seen nothing yet.
-    pub(super) fn new(bench: Rc<Workbench>) -> Self {
-        Self { bench, memory: RefCell::default(), sees: Cell::default() }
+    pub(in crate::podman_executor) fn new(context: Rc<PodmanContext>) -> Self {
+        Self { context, memory: RefCell::default(), sees: Cell::default() }
     }
 
     /// Returns whether the last look showed what all pods do.
-    pub(super) fn sees(&self) -> bool {
+    pub(in crate::podman_executor) fn sees(&self) -> bool {
         self.sees.get()
     }
 
     /// Looks at all containers.
-    pub(super) async fn observe(&self) -> Result<Observation, PodmanError> {
-        let at = self.bench.clock.now();
-        let rows = self.bench.containers().await;
+    pub(in crate::podman_executor) async fn observe(&self) -> Result<Observation, PodmanError> {
+        let at = self.context.clock.now();
+        let rows = self.context.containers().await;
         self.sees.set(rows.is_ok());
         let rows = rows?;
         {
@@ -105,7 +105,7 @@ impl Observer {
         let vanished = self.vanished(&rows, at.monotonic).await;
         let memory = self.memory.borrow();
         let known =
-            Knowledge { boot_id: &self.bench.boot_id, ends: &memory.ends, vanished: &vanished };
+            Knowledge { boot_id: &self.context.boot_id, ends: &memory.ends, vanished: &vanished };
         Ok(Observation {
             at,
             pods: observed_pods(&rows, &memory.empty_pods, known),
@@ -115,22 +115,28 @@ impl Observer {
 
     /// Returns the containers of the pod `id` that may run, if the last look, or the command that
     /// made it, showed them.
-    pub(super) fn live_containers(&self, id: &str) -> Option<Vec<ContainerRow>> {
+    pub(in crate::podman_executor) fn live_containers(
+        &self,
+        id: &str,
+    ) -> Option<Vec<ContainerRow>> {
         self.memory.borrow().live.get(id).filter(|_| self.sees()).map(|live| live.rows.clone())
     }
 
     /// Returns all containers that may run.
-    pub(super) fn all_live_containers(&self) -> Vec<ContainerRow> {
+    pub(in crate::podman_executor) fn all_live_containers(&self) -> Vec<ContainerRow> {
         let memory = self.memory.borrow();
         memory.live.values().flat_map(|live| live.rows.iter().cloned()).collect()
     }
 
     /// Returns the pod that `rows`, all its containers, make up, if it runs as it should: what else
     /// there may be to see needs a look at podman.
-    pub(super) fn running_pod(&self, rows: &[ContainerRow]) -> Option<ObservedPod> {
+    pub(in crate::podman_executor) fn running_pod(
+        &self,
+        rows: &[ContainerRow],
+    ) -> Option<ObservedPod> {
         let (ends, vanished) = (BTreeMap::new(), BTreeSet::new());
-        let known = Knowledge { boot_id: &self.bench.boot_id, ends: &ends, vanished: &vanished };
-        let now = self.bench.clock.now().monotonic;
+        let known = Knowledge { boot_id: &self.context.boot_id, ends: &ends, vanished: &vanished };
+        let now = self.context.clock.now().monotonic;
         self.memory.borrow_mut().note_live(rows, now);
         let pod = observed_pods(rows, &[], known).pop();
         pod.filter(|pod| pod.state == CurrentState::Running)
@@ -139,14 +145,16 @@ impl Observer {
     /// Looks for pods that have no containers; which ones those are shows with the next
     /// observation, which has to follow. Blocks while a pod is being stopped, so that it is
     /// done seldom, and no observation waits for it.
-    pub(super) async fn look_for_half_made_pods(&self) -> Result<(), PodmanError> {
-        let pods = self.bench.pods().await?;
+    pub(in crate::podman_executor) async fn look_for_half_made_pods(
+        &self,
+    ) -> Result<(), PodmanError> {
+        let pods = self.context.pods().await?;
         self.memory.borrow_mut().empty_pods = pods;
         Ok(())
     }
 
     /// Forgets a pod that was removed or made.
-    pub(super) fn forget_pod(&self, id: &str) {
+    pub(in crate::podman_executor) fn forget_pod(&self, id: &str) {
         let memory = &mut self.memory.borrow_mut();
         memory.empty_pods.retain(|pod| pod.labels.get(ID).is_none_or(|of| of != id));
         memory.live.remove(id);
@@ -171,7 +179,7 @@ impl Observer {
             news.collect()
         };
         let inspections = iter(news).map(|(key, row)| async move {
-            let detail = self.bench.api.inspect(&row.id).await;
+            let detail = self.context.api.inspect(&row.id).await;
             (key, row, detail)
         });
         let mut inspections = std::pin::pin!(inspections.buffer_unordered(INSPECTIONS));
@@ -202,11 +210,11 @@ impl Observer {
         let running: Vec<_> = running.collect();
         let pids = running.iter().map(|row| row.pid).collect();
         // What cannot be seen is taken to be as podman says.
-        let living = self.bench.api.living(pids).await;
+        let living = self.context.api.living(pids).await;
         let is_gone =
             |row: &&&ContainerRow| living.as_ref().is_some_and(|it| !it.contains(&row.pid));
         let gone: BTreeSet<_> = running.iter().filter(is_gone).map(|row| row.id.clone()).collect();
-        let unnoticed_after = self.bench.api.patient(UNNOTICED_AFTER);
+        let unnoticed_after = self.context.api.patient(UNNOTICED_AFTER);
         let since = &mut self.memory.borrow_mut().gone;
         since.retain(|id, _| gone.contains(id));
         for id in gone {

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::DateTime;
 
-use super::libpod::{ContainerRow, PodRow};
-use super::words::is_device;
 use crate::pod_manifest::{BOOT_ID, CONTAINERS, DEVICE, ID, WORKLOAD, device_label};
+use crate::podman_executor::libpod::error_text::is_device;
+use crate::podman_executor::libpod::types::{ContainerRow, PodRow, container_name};
 use crate::workload::{
     ContainerEnd, CurrentState, DeviceId, ObservedPod, WorkloadId, WorkloadName,
 };
@@ -15,11 +15,11 @@ use crate::workload::{
 const MAX_NAME: usize = 253;
 
 /// One end of one container: its id and when it ended.
-pub(super) type EndKey = (String, i64);
+pub(in crate::podman_executor) type EndKey = (String, i64);
 
 /// What is known beyond the rows of one listing.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Knowledge<'a> {
+pub(in crate::podman_executor) struct Knowledge<'a> {
     /// The kernel's id of this boot.
     pub boot_id: &'a str,
     /// Ends that were looked into.
@@ -30,7 +30,7 @@ pub(super) struct Knowledge<'a> {
 
 /// What a container is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(in crate::podman_executor) enum Phase {
     /// It never ran.
     Created,
     /// It runs.
@@ -42,7 +42,7 @@ pub(super) enum Phase {
 }
 
 /// Returns what the container of `row` is doing by podman's word.
-pub(super) fn phase(row: &ContainerRow) -> Phase {
+pub(in crate::podman_executor) fn phase(row: &ContainerRow) -> Phase {
     match row.state.as_str() {
         "created" | "configured" | "initialized" => Phase::Created,
         "running" => Phase::Running,
@@ -52,29 +52,29 @@ pub(super) fn phase(row: &ContainerRow) -> Phase {
 }
 
 /// Returns whether a container may run, so that it is to be stopped before its pod is removed.
-pub(super) fn may_run(row: &ContainerRow) -> bool {
+pub(in crate::podman_executor) fn may_run(row: &ContainerRow) -> bool {
     match phase(row) {
         Phase::Running | Phase::Unclear => true,
         Phase::Created | Phase::Ended => false,
     }
 }
 
-/// Returns the name that the pod specification gives the container.
-pub(super) fn container_name(row: &ContainerRow) -> &str {
-    let name = row.names.first().map_or(row.id.as_str(), String::as_str);
-    let inner = name.strip_prefix(row.pod_name.as_str());
-    inner.and_then(|inner| inner.strip_prefix('-')).unwrap_or(name)
-}
-
 /// Returns whether a pod called `pod` is this device's by its `labels`. Anybody can write labels:
 /// the id must be the pod's own name, as it becomes a path and the name of what is removed.
-pub(super) fn is_ours(labels: &BTreeMap<String, String>, pod: &str, device: &DeviceId) -> bool {
+pub(in crate::podman_executor) fn is_ours(
+    labels: &BTreeMap<String, String>,
+    pod: &str,
+    device: &DeviceId,
+) -> bool {
     let of_this_device = labels.get(DEVICE).is_none_or(|of| of == device_label(device));
     of_this_device && is_pod_name(pod) && labels.get(ID).is_some_and(|id| id == pod)
 }
 
 /// Returns the other devices that pods of `rows` belong to, by their labels.
-pub(super) fn other_devices<'a>(rows: &'a [ContainerRow], own: &DeviceId) -> BTreeSet<&'a str> {
+pub(in crate::podman_executor) fn other_devices<'a>(
+    rows: &'a [ContainerRow],
+    own: &DeviceId,
+) -> BTreeSet<&'a str> {
     let owners = rows.iter().filter_map(|row| row.labels.get(DEVICE));
     owners.map(String::as_str).filter(|it| *it != device_label(own) && is_device(it)).collect()
 }
@@ -89,7 +89,7 @@ fn is_pod_name(name: &str) -> bool {
 }
 
 /// Returns every pod of ours: those with containers, and `half_made` ones without.
-pub(super) fn observed_pods(
+pub(in crate::podman_executor) fn observed_pods(
     rows: &[ContainerRow],
     half_made: &[PodRow],
     known: Knowledge<'_>,
@@ -126,7 +126,10 @@ pub(super) fn observed_pods(
 }
 
 /// Returns the state of the pod that `rows` make up.
-pub(super) fn pod_state(rows: &[&ContainerRow], known: Knowledge<'_>) -> CurrentState {
+pub(in crate::podman_executor) fn pod_state(
+    rows: &[&ContainerRow],
+    known: Knowledge<'_>,
+) -> CurrentState {
     let phases: Vec<_> = rows.iter().map(|row| actual_phase(row, known)).collect();
     let any = |wanted| phases.contains(&wanted);
     let labels = rows.first().map(|row| &row.labels);

@@ -4,10 +4,10 @@ use std::path::{Component, Path};
 
 use k8s_openapi::api::core::v1::PodSpec;
 
-use crate::control_plane_sync::fuzz_entry;
+use crate::control_plane_sync::fuzz_entry as wire_entry;
 use crate::pod_manifest::host_paths::HostView;
 use crate::pod_manifest::{LimitSupport, PodContext, podman_pod};
-use crate::podman_executor::{ContainerRow, doors};
+use crate::podman_executor::{ContainerRow, fuzz_entry as podman_entry};
 use crate::workload::{Configuration, DeviceId, Limits, Workload};
 
 /// Where the volumes are said to be.
@@ -31,7 +31,7 @@ pub fn check(configuration: &Configuration) {
     for workload in &configuration.workloads {
         check_workload(workload);
     }
-    let read = fuzz_entry::stored_and_read(configuration);
+    let read = wire_entry::stored_and_read(configuration);
     assert!(read.is_ok_and(|read| read == *configuration), "its stored form is another one");
 }
 
@@ -47,13 +47,13 @@ pub fn check_rows(rows: &[ContainerRow]) {
         let texts = [&row.id, &row.state, &row.pod_name].into_iter().chain(&row.names);
         let mut texts = texts.chain(row.labels.values());
         assert!(texts.all(|text| text.len() <= MAX_TEXT), "{row:?}");
-        let Some(address) = doors::address(&row.id) else { continue };
+        let Some(address) = podman_entry::address(&row.id) else { continue };
         let id = address.strip_prefix("/v4.0.0/libpod/containers/");
         let id = id.and_then(|rest| rest.strip_suffix("/json")).unwrap_or_default();
         let plain = |c: char| c.is_ascii_alphanumeric() || "-._~%".contains(c);
         assert!(!matches!(id, "" | "." | "..") && id.chars().all(plain), "{address}");
     }
-    for pod in doors::pods(rows.to_vec(), &DeviceId::from("cam-01")) {
+    for pod in podman_entry::pods(rows.to_vec(), &DeviceId::from("cam-01")) {
         for name in [pod.id.as_str(), pod.workload.as_str()] {
             let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
             let begins = name.starts_with(|c: char| c.is_ascii_alphanumeric());

@@ -10,14 +10,14 @@ use self::imports::Imports;
 
 mod imports;
 
-/// Longest file, in lines before its tests.
-const MAX_LINES: usize = 300;
+/// Longest file, in lines before its tests. A file is about one noun: past this it holds a second.
+const MAX_LINES: usize = 400;
 
 /// Most files of a folder, without tests.
 const MAX_FILES: usize = 12;
 
 /// Folders that have more: the root of the crate, and those that are still to be divided.
-const LARGE_FOLDERS: &[&str] = &["", "podman_executor", "scheduler"];
+const LARGE_FOLDERS: &[&str] = &["", "scheduler"];
 
 /// Files that send and receive: only they know actix.
 const ACTIX: &[&str] = &[
@@ -73,7 +73,7 @@ const WORLD: &[&str] = &[
 ];
 
 /// Circles of imports that are left, each by its first module.
-const KNOWN_CIRCLES: &[&str] = &["podman_executor::actor", "podman_executor::pod_state"];
+const KNOWN_CIRCLES: &[&str] = &["podman_executor::commands::mending"];
 
 struct Source {
     /// Path below `actors/src`.
@@ -163,7 +163,10 @@ fn files_stay_small() {
             }
         }
     }
-    report("a file has at most 300 lines before its tests: split it by concern", &broken);
+    report(
+        "a file is about one noun, in at most 400 lines before its tests: split it by noun",
+        &broken,
+    );
 }
 
 #[test]

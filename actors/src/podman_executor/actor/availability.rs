@@ -9,8 +9,8 @@ use tracing::{info, warn};
 use super::{Availability, LastWords, OBSERVATION_PERIOD, PodmanExecutor};
 use crate::clock::Monotonic;
 use crate::messages::{RuntimeUnavailable, WorkloadsObserved, tell};
-use crate::podman_executor::api::{PodmanApi as _, PodmanError};
-use crate::podman_executor::refusal::in_plain_words;
+use crate::podman_executor::libpod::api::{PodmanApi as _, PodmanError};
+use crate::podman_executor::libpod::refusal::in_plain_words;
 use crate::workload::EventReason;
 
 /// A service that was only restarted is back by then.
@@ -36,7 +36,7 @@ impl PodmanExecutor {
     /// Returns why podman is too slow although it answers; the beginning and the end of that are logged
     /// and reported.
     pub(super) fn slowness(&mut self) -> Option<String> {
-        let slow = self.bench.api.complaint();
+        let slow = self.context.api.complaint();
         if slow.is_some() != self.is_slow {
             self.is_slow = slow.is_some();
             match &slow {
@@ -110,7 +110,7 @@ impl PodmanExecutor {
             return;
         }
         self.last_words.sought_at = Some(now);
-        let api = Rc::clone(&self.bench.api);
+        let api = Rc::clone(&self.context.api);
         let seeking = async move { api.last_words().await };
         ctx.spawn(seeking.into_actor(self).map(move |found, actor, _| {
             // What was found belongs to a trouble that has passed, if that began later.

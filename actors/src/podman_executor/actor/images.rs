@@ -11,7 +11,7 @@ use tracing::debug;
 
 use super::PodmanExecutor;
 use crate::messages::WorkloadsConfigured;
-use crate::podman_executor::pull::image_names;
+use crate::podman_executor::commands::pull::image_names;
 use crate::workload::WorkloadId;
 
 /// Longest time between two looks for images that nobody wants.
@@ -31,11 +31,11 @@ impl Handler<WorkloadsConfigured> for PodmanExecutor {
         }
         let ours = configured.workloads.iter().filter(|w| w.executor == self.deps.kind);
         let wanted: BTreeSet<_> = ours.flat_map(|workload| image_names(workload)).collect();
-        if self.bench.images.want(wanted) {
+        if self.context.images.want(wanted) {
             self.prune(ctx);
         }
         let workloads = configured.workloads.iter().map(AsRef::as_ref);
-        self.bench.writers.borrow_mut().configure(workloads, &self.deps.volumes_root);
+        self.context.writers.borrow_mut().configure(workloads, &self.deps.volumes_root);
         let configured = configured.workloads.iter().map(|workload| workload.id.clone()).collect();
         self.sweep_volumes(configured, ctx);
     }
@@ -56,15 +56,15 @@ impl PodmanExecutor {
     /// Tries to remove volumes that could not be removed, again and again.
     pub(super) fn care_for_volumes(&mut self, ctx: &mut Context<Self>) {
         ctx.run_later(REMOVAL_PERIOD, |actor, ctx| {
-            actor.bench.remove_volumes_again();
+            actor.context.remove_volumes_again();
             actor.care_for_volumes(ctx);
         });
     }
 
     fn sweep_volumes(&mut self, configured: BTreeSet<WorkloadId>, ctx: &mut Context<Self>) {
-        let bench = Rc::clone(&self.bench);
+        let context = Rc::clone(&self.context);
         let sweeping = async move {
-            if let Err(error) = bench.sweep_volumes(&configured).await {
+            if let Err(error) = context.sweep_volumes(&configured).await {
                 debug!(error, "volumes of removed pods were not swept");
             }
         };
@@ -73,8 +73,8 @@ impl PodmanExecutor {
 
     fn prune(&mut self, ctx: &mut Context<Self>) {
         let Some(after) = self.deps.image_prune_after else { return };
-        let bench = Rc::clone(&self.bench);
-        let pruning = async move { bench.images.prune(&bench, after).await };
+        let context = Rc::clone(&self.context);
+        let pruning = async move { context.images.prune(&context, after).await };
         ctx.spawn(pruning.into_actor(self));
     }
 }

@@ -1,8 +1,17 @@
 //! How far an executor is: the event stream, observations, and what was told of podman.
 
+use std::time::Duration;
+
 use actix::prelude::SpawnHandle;
 
 use crate::clock::Monotonic;
+
+/// Shortest time between two observations in a burst of events.
+pub(super) const MIN_OBSERVATION_GAP: Duration = Duration::from_millis(250);
+/// First wait before a connection is tried again.
+pub(super) const MIN_RECONNECT_DELAY: Duration = Duration::from_millis(100);
+/// Longest wait while podman answers wrongly or not at all.
+pub(super) const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(30);
 
 /// The event stream.
 pub(super) enum Link {

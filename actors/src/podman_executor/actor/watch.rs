@@ -4,33 +4,27 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use exponential_backoff::Backoff;
 use tracing::debug;
 
-use super::{Link, Listing, PodmanExecutor};
+use super::PodmanExecutor;
+use super::state::{Link, Listing, MAX_RECONNECT_DELAY, MIN_OBSERVATION_GAP};
 use crate::clock::Moment;
 use crate::messages::{WorkloadsObserved, tell};
-use crate::podman_executor::api::{EventStream, PodmanApi as _, PodmanError};
-use crate::podman_executor::limits::mend_lifted_limits;
+use crate::podman_executor::commands::limits::mend_lifted_limits;
+use crate::podman_executor::libpod::api::{EventStream, PodmanApi as _, PodmanError};
 use crate::podman_executor::observer::Observation;
 use crate::workload::{ObservedPod, WorkloadId};
 
-/// Shortest time between two observations in a burst of events.
-pub(super) const MIN_OBSERVATION_GAP: Duration = Duration::from_millis(250);
 /// Longest such time while a look takes less.
 const MAX_OBSERVATION_GAP: Duration = Duration::from_secs(2);
 /// The gap is so many times as long as a look takes: with many pods a burst of events must not
 /// keep podman busy with being looked at.
-const SHARE: u32 = 8;
+const GAP_PER_LISTING: u32 = 8;
 /// Time to the next look at a process that is gone and that podman has not noted, or at a podman that
 /// did not answer.
 const UNSETTLED_PERIOD: Duration = Duration::from_secs(1);
-/// First wait before a connection is tried again.
-const MIN_RECONNECT_DELAY: Duration = Duration::from_millis(100);
 /// Longest wait while nobody listens on the socket: a try costs nothing.
 const MAX_ABSENT_DELAY: Duration = Duration::from_secs(1);
-/// Longest wait while podman answers wrongly or not at all.
-const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(30);
 /// A stream that lived for so long ended by chance, not by habit.
 const STEADY_AFTER: Duration = Duration::from_secs(10);
 
@@ -39,7 +33,7 @@ impl PodmanExecutor {
 
     /// Opens the stream before the first look, so that nothing happens unseen between the two.
     pub(super) fn connect(&mut self, ctx: &mut Context<Self>) {
-        let (api, since) = (Rc::clone(&self.bench.api), self.since);
+        let (api, since) = (Rc::clone(&self.context.api), self.since);
         let opening = async move { api.events(since).await };
         ctx.spawn(opening.into_actor(self).map(|opened, actor, ctx| match opened {
             Ok(stream) => actor.connected(stream, ctx),
@@ -50,7 +44,7 @@ impl PodmanExecutor {
     fn connected(&mut self, stream: EventStream, ctx: &mut Context<Self>) {
         debug!("event stream opened");
         if std::mem::take(&mut self.absent) {
-            self.reconnects = delays();
+            self.reconnects.reset();
         }
         let stream = ctx.add_stream(stream);
         let since = self.deps.clock.now().monotonic;
@@ -78,10 +72,10 @@ impl PodmanExecutor {
         };
         ctx.cancel_future(stream);
         // It was restarted, or is about to be.
-        self.bench.api.forget();
+        self.context.api.forget();
         let lived = self.deps.clock.now().monotonic.saturating_since(since);
         if lived >= STEADY_AFTER {
-            self.reconnects = delays();
+            self.reconnects.reset();
         }
         debug!(error = error.map(PodmanError::chain), "event stream ended");
         let delay = self.next_delay(MAX_RECONNECT_DELAY);
@@ -105,8 +99,7 @@ impl PodmanExecutor {
     }
 
     fn next_delay(&mut self, longest: Duration) -> Duration {
-        let delay = self.reconnects.next().flatten();
-        delay.unwrap_or(longest).min(longest)
+        self.reconnects.next_delay().min(longest)
     }
 
     // ---- observations -------------------------------------------------------------------------
@@ -165,7 +158,7 @@ impl PodmanExecutor {
                 let took = self.deps.clock.now().monotonic.saturating_since(seen.at.monotonic);
                 // A slow podman is left alone for as long as it was busy with being looked at.
                 let longest = MAX_OBSERVATION_GAP.max(took * 2);
-                self.gap = (took * SHARE).clamp(MIN_OBSERVATION_GAP, longest);
+                self.gap = (took * GAP_PER_LISTING).clamp(MIN_OBSERVATION_GAP, longest);
                 // What a command did since that look began, it does not show, or half of it.
                 self.touched.retain(|_, at| *at > seen.at.monotonic);
                 let is_shown = |pod: &ObservedPod| !self.touched.contains_key(&pod.id);
@@ -199,8 +192,8 @@ impl PodmanExecutor {
 
     /// Looks once at what an agent before this one left.
     fn mend_lifted_limits(&self, ctx: &mut Context<Self>) {
-        let (bench, rows) = (Rc::clone(&self.bench), self.observer.all_live_containers());
-        let mending = async move { mend_lifted_limits(&bench, &rows).await };
+        let (context, rows) = (Rc::clone(&self.context), self.observer.all_live_containers());
+        let mending = async move { mend_lifted_limits(&context, &rows).await };
         ctx.spawn(mending.into_actor(self));
     }
 
@@ -232,12 +225,4 @@ impl PodmanExecutor {
             Err(error) => debug!(error = error.chain(), "pods were not listed"),
         }));
     }
-}
-
-/// Returns the waits between attempts to reach podman.
-pub(super) fn delays() -> exponential_backoff::IntoIter {
-    let mut backoff = Backoff::new(u32::MAX, MIN_RECONNECT_DELAY, MAX_RECONNECT_DELAY);
-    backoff.set_factor(2);
-    backoff.set_jitter(0.1);
-    backoff.iter()
 }

@@ -7,12 +7,12 @@ use tokio::time::timeout;
 
 use crate::clock::{Moment, Monotonic};
 use crate::messages::{Action, CommandError, ExecutorCommand};
-use crate::podman_executor::api::PodmanError;
-use crate::podman_executor::libpod::ContainerRow;
+use crate::podman_executor::commands::{limits, pull, start, stop};
+use crate::podman_executor::context::{PodmanContext, unavailable};
+use crate::podman_executor::libpod::api::PodmanError;
+use crate::podman_executor::libpod::types::ContainerRow;
 use crate::podman_executor::notices::Notes;
 use crate::podman_executor::observer::{Observation, Observer};
-use crate::podman_executor::workbench::{Workbench, unavailable};
-use crate::podman_executor::{limits, pull, start, stop};
 use crate::workload::{ObservedPod, WorkloadId};
 
 /// Kept from a command's time for the observation that precedes its answer.
@@ -41,18 +41,18 @@ pub(super) enum Seen {
 /// costs grows with the pods, so all are looked at only where one is not enough, or where the last
 /// look did not show what the others do. `is_absent`: there was no such pod when last looked.
 pub(super) async fn work(
-    bench: Rc<Workbench>,
+    context: Rc<PodmanContext>,
     observer: Rc<Observer>,
     command: ExecutorCommand,
     left: Duration,
     is_absent: bool,
 ) -> Done {
-    let _busy = bench.busy(&command.action);
-    let reserve = bench.api.patient(ANSWER_RESERVE).min(left / 4);
+    let _busy = context.busy(&command.action);
+    let reserve = context.api.patient(ANSWER_RESERVE).min(left / 4);
     let allowed = left.saturating_sub(reserve);
-    let until = bench.clock.now().monotonic + allowed;
+    let until = context.clock.now().monotonic + allowed;
     let action = command.action;
-    let result = timeout(allowed, execute(&bench, &observer, &action, until, is_absent)).await;
+    let result = timeout(allowed, execute(&context, &observer, &action, until, is_absent)).await;
     let result = result.unwrap_or_else(|_| {
         let error = PodmanError::Timeout { call: "finish the command", after: allowed };
         Err(unavailable(&error))
@@ -63,7 +63,7 @@ pub(super) async fn work(
         // These make and remove no pod.
         Action::Pull { .. } | Action::Limit { .. } | Action::Halt { .. } => {}
     }
-    let (now, is_known) = (bench.clock.now(), observer.sees());
+    let (now, is_known) = (context.clock.now(), observer.sees());
     let shown = match (&action, &result) {
         (Action::Pull { .. } | Action::Limit { .. } | Action::Halt { .. }, Ok(_)) => {
             Some(Seen::Nothing)
@@ -88,7 +88,7 @@ pub(super) async fn work(
 }
 
 async fn execute(
-    bench: &Workbench,
+    context: &PodmanContext,
     observer: &Observer,
     action: &Action,
     until: Monotonic,
@@ -96,21 +96,21 @@ async fn execute(
 ) -> Result<(Notes, Vec<ContainerRow>), CommandError> {
     let notes = match action {
         Action::Start { workload, limits } => {
-            return start::start(bench, workload, *limits, until, is_absent).await;
+            return start::start(context, workload, *limits, until, is_absent).await;
         }
-        Action::Pull { workload } => pull::pull(bench, workload, until).await?,
+        Action::Pull { workload } => pull::pull(context, workload, until).await?,
         Action::Limit { workload, limits } => {
             let known = observer.live_containers(workload.id.as_str());
-            limits::limit(bench, workload, *limits, known).await?
+            limits::limit(context, workload, *limits, known).await?
         }
         Action::Stop { id, grace, .. } | Action::Suspend { id, grace, .. } => {
             let known = observer.live_containers(id.as_str());
             let known = known.map(|rows| rows.into_iter().map(|row| row.id).collect());
-            stop::stop(bench, id, *grace, known, until).await?;
+            stop::stop(context, id, *grace, known, until).await?;
             Notes::default()
         }
         Action::Halt { id, grace, .. } => {
-            stop::halt(bench, id, *grace, observer.live_containers(id.as_str())).await?;
+            stop::halt(context, id, *grace, observer.live_containers(id.as_str())).await?;
             Notes::default()
         }
     };

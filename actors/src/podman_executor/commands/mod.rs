@@ -1,0 +1,7 @@
+//! What one command comes to: a sequence of calls.
+
+pub(super) mod limits;
+pub(super) mod mending;
+pub(super) mod pull;
+pub(super) mod start;
+pub(super) mod stop;

@@ -1,0 +1,303 @@
+//! Starting a pod: adopt it if it runs, else make it from nothing and look whether it really runs.
+//!
+//! `play/kube` is not atomic, answers 200 for pods that never started, and goes on when its caller
+//! is gone. So its answer is only a hint; the containers decide, and what failed is removed.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tracing::{debug, warn};
+
+use super::limits::{Unseen, apply_limits, limit_support, unsupported};
+use super::mending::{failed, mend_after};
+use super::stop::remove_gently;
+use crate::clock::Monotonic;
+use crate::messages::CommandError;
+use crate::pod_manifest::host_paths::HostView;
+use crate::pod_manifest::{PodContext, PodPlan, podman_pod};
+use crate::podman_executor::context::{PodmanContext, unavailable};
+use crate::podman_executor::libpod::api::{PlayRequest, PodmanApi, PodmanError, REMOVE_TIMEOUT};
+use crate::podman_executor::libpod::error_text::taken;
+use crate::podman_executor::libpod::types::{ContainerRow, HostInfo, PlayReport, container_name};
+use crate::podman_executor::notices::Notes;
+use crate::podman_executor::pod_state::{Knowledge, Phase, phase, pod_state};
+use crate::workload::{CurrentState, Limits, Workload};
+
+/// Kept from the command's time for the removal of what failed.
+const REMOVAL_RESERVE: Duration = REMOVE_TIMEOUT.saturating_add(ANSWER_MARGIN);
+/// Left when a removal that does not end is given up, so that the answer is still why it failed.
+const ANSWER_MARGIN: Duration = Duration::from_secs(1);
+/// Time for containers to leave `created` after `play/kube` has answered; a slow podman has more.
+const SETTLING_TIME: Duration = Duration::from_secs(2);
+/// Time to the second look at what is being waited for; doubled with each further one.
+const MIN_POLL_PERIOD: Duration = Duration::from_millis(10);
+/// Longest time between two looks.
+const MAX_POLL_PERIOD: Duration = Duration::from_millis(100);
+/// Grace for what still runs of a pod that is replaced.
+const REPLACEMENT_GRACE: Duration = Duration::from_secs(10);
+
+/// Creates and starts the pod of `workload`. Returns what people should know, and its containers.
+/// With `is_absent`, there was none when last looked, and only a name that is taken says otherwise.
+///
+/// # Errors
+/// The pod does not run; nothing of it is left, unless podman does not answer.
+pub(crate) async fn start(
+    context: &PodmanContext,
+    workload: &Workload,
+    limits: Limits,
+    deadline: Monotonic,
+    is_absent: bool,
+) -> Result<(Notes, Vec<ContainerRow>), CommandError> {
+    let silent = |error: PodmanError| unavailable(&error);
+    let left = context.left(deadline).saturating_sub(ANSWER_MARGIN);
+    let is_untouched = context.settle(&workload.id, left).await.map_err(silent)?;
+    let rows = match is_absent && is_untouched {
+        true => Vec::new(),
+        false => context.containers_of(&workload.id).await.map_err(silent)?,
+    };
+    if runs(context, &rows).await {
+        offer_to_kernel(context, workload, &rows).await;
+        let limited = apply_limits(context, workload, limits, &rows, Unseen::Write).await?;
+        context.mending.healed(&workload.id);
+        return Ok((Notes { limited: Some(limited), ..Notes::default() }, rows));
+    }
+    let host = context.api.host().await.map_err(silent)?;
+    let (writable, trails) = context.look_at_host(workload).await.map_err(silent)?;
+    let view = HostView { writable: &writable, trails: Some(&trails) };
+    let plan = plan(context, workload, limits, &host, view)?;
+    if !rows.is_empty() {
+        let removed = remove_gently(context, &workload.id, REPLACEMENT_GRACE).await;
+        removed.map_err(|error| start_error(&error))?;
+    }
+    let written = context.write_volumes(&workload.id, plan.folders.clone()).await;
+    written.map_err(|message| CommandError::Start { message })?;
+
+    match play(context, workload, &plan, &host, deadline).await {
+        Ok(rows) => {
+            context.mending.healed(&workload.id);
+            offer_to_kernel(context, workload, &rows).await;
+            // What podman made of them is looked at, and put right if need be: the pod runs anyway.
+            let limited = apply_limits(context, workload, limits, &rows, Unseen::Leave).await;
+            let limited = limited.unwrap_or_else(|_| unsupported(limits, limit_support(&host)));
+            Ok((Notes { adjusted: plan.warnings, limited: Some(limited) }, rows))
+        }
+        Err(error @ (CommandError::Start { .. } | CommandError::Damaged { .. })) => {
+            let left = context.left(deadline).saturating_sub(ANSWER_MARGIN);
+            if timeout(left, clean_up(context, workload)).await.is_err() {
+                warn!(job_id = workload.id.as_str(), "failed pod was not removed in time");
+            }
+            let left = context.left(deadline).saturating_sub(ANSWER_MARGIN);
+            let _ = timeout(left, mend_after(context, workload, &error)).await;
+            Err(error)
+        }
+        // Without podman nothing can be removed; the next start does.
+        Err(error) => Err(error),
+    }
+}
+
+fn plan(
+    context: &PodmanContext,
+    workload: &Workload,
+    limits: Limits,
+    host: &HostInfo,
+    view: HostView<'_>,
+) -> Result<PodPlan, CommandError> {
+    let context = PodContext {
+        device_id: &context.device_id,
+        boot_id: &context.boot_id,
+        volumes_root: &context.volumes_root,
+        limits,
+        support: limit_support(host),
+        host: view,
+    };
+    podman_pod(workload, &context)
+        .map_err(|error| CommandError::Unsupported { message: error.to_string() })
+}
+
+async fn play(
+    context: &PodmanContext,
+    workload: &Workload,
+    plan: &PodPlan,
+    host: &HostInfo,
+    deadline: Monotonic,
+) -> Result<Vec<ContainerRow>, CommandError> {
+    let manifest = serde_json::to_vec(&plan.pod).map_err(|error| CommandError::Unsupported {
+        message: format!("the pod cannot be written as JSON: {error}"),
+    })?;
+    let request = |left: Duration| PlayRequest {
+        pod: workload.id.to_string(),
+        manifest: manifest.clone(),
+        network: (!plan.host_network).then(|| network(host)),
+        annotations: plan.long_annotations.clone(),
+        log_max_size: context.log_max_size.clone(),
+        timeout: left.saturating_sub(REMOVAL_RESERVE).max(left / 2),
+    };
+    let silent = |error: PodmanError| unavailable(&error);
+    let mut played = context.api.play(request(context.left(deadline))).await;
+    if is_name_taken(&played) {
+        let rows = context.containers_of(&workload.id).await.map_err(silent)?;
+        if runs(context, &rows).await {
+            return Ok(rows);
+        }
+        remove_namesake(context, workload, &rows).await?;
+        played = context.api.play(request(context.left(deadline))).await;
+    }
+    match played {
+        Ok(report) => {
+            let errors = report.pods.into_iter().flat_map(|pod| pod.container_errors);
+            let errors: Vec<_> = errors.collect();
+            match errors.first() {
+                None => verify(context, workload).await,
+                Some(error) => Err(failed(context, workload, error, &errors.join("; ")).await),
+            }
+        }
+        Err(PodmanError::Refused { message, cause, .. }) => {
+            let text = if message.contains(&cause) { message } else { cause };
+            Err(failed(context, workload, &text, &text).await)
+        }
+        // podman goes on without us: what counts is what it came to.
+        Err(error @ PodmanError::Timeout { .. }) => {
+            let rows = context.containers_of(&workload.id).await.map_err(silent)?;
+            if runs(context, &rows).await {
+                return Ok(rows);
+            }
+            let message = error.chain();
+            match workload.has_init_containers() {
+                // The time was theirs, and they are to begin anew.
+                true => Err(CommandError::Start { message }),
+                // What a slow podman is about to finish must not be removed: the next start finds it.
+                false => Err(CommandError::Unavailable { message }),
+            }
+        }
+        Err(
+            error @ (PodmanError::Connect { .. }
+            | PodmanError::Foreign { .. }
+            | PodmanError::Cut { .. }
+            | PodmanError::Garbled { .. }),
+        ) => Err(unavailable(&error)),
+    }
+}
+
+fn is_name_taken(played: &Result<PlayReport, PodmanError>) -> bool {
+    match played {
+        Err(PodmanError::Refused { cause, .. }) => {
+            cause == "pod already exists" || cause == "container already exists"
+        }
+        Ok(_) | Err(_) => false,
+    }
+}
+
+/// Removes a pod that came since the last look, or one without containers, which no listing of
+/// containers shows.
+async fn remove_namesake(
+    context: &PodmanContext,
+    workload: &Workload,
+    rows: &[ContainerRow],
+) -> Result<(), CommandError> {
+    if !rows.is_empty() {
+        let removed = remove_gently(context, &workload.id, REPLACEMENT_GRACE).await;
+        return removed.map_err(|error| start_error(&error));
+    }
+    let name = workload.id.as_str();
+    let pod = context.pod(&workload.id).await.map_err(|error| unavailable(&error))?;
+    if pod.is_none() {
+        let owner = context.owner_of(&workload.id).await.map_err(|error| unavailable(&error))?;
+        let message = taken(name, owner.as_deref());
+        // Not a start error: nothing of ours is there to be removed.
+        return Err(CommandError::Unsupported { message });
+    }
+    let removed = context.api.remove_pod(name).await;
+    removed.map_err(|error| start_error(&error))
+}
+
+/// Rootless networks need a helper; bridges stay broken for good once one failed half-way.
+fn network(host: &HostInfo) -> &'static str {
+    if !host.security.rootless {
+        "podman"
+    } else if !host.slirp4netns.executable.is_empty() {
+        "slirp4netns"
+    } else if !host.pasta.executable.is_empty() {
+        "pasta"
+    } else {
+        "podman"
+    }
+}
+
+/// Waits until every container of the pod has started, and returns all of them.
+async fn verify(
+    context: &PodmanContext,
+    workload: &Workload,
+) -> Result<Vec<ContainerRow>, CommandError> {
+    let until = context.clock.now().monotonic + context.api.patient(SETTLING_TIME);
+    let wanted: BTreeSet<_> = workload.pod.containers.iter().map(|c| c.name.as_str()).collect();
+    let mut period = MIN_POLL_PERIOD;
+    loop {
+        let asked = context.clock.now().monotonic;
+        let rows = context.containers_of(&workload.id).await;
+        let rows = rows.map_err(|error| unavailable(&error))?;
+        let started = rows.iter().filter(|row| match phase(row) {
+            // One that ended already was started: how it ended is the scheduler's affair.
+            Phase::Running | Phase::Ended => true,
+            Phase::Created | Phase::Unclear => false,
+        });
+        let started: BTreeSet<_> = started.map(container_name).collect();
+        let missing: Vec<_> = wanted.difference(&started).copied().collect();
+        if missing.is_empty() {
+            return Ok(rows);
+        }
+        if context.left(until).is_zero() {
+            let message = format!("podman did not start container {}", missing.join(", "));
+            return Err(CommandError::Start { message });
+        }
+        // No look is worth more of podman's time than all the rest.
+        tokio::time::sleep(period.max(context.since(asked))).await;
+        period = (period * 2).min(MAX_POLL_PERIOD);
+    }
+}
+
+/// Lets the kernel end the pod's processes before the agent when memory is short.
+async fn offer_to_kernel(context: &PodmanContext, workload: &Workload, rows: &[ContainerRow]) {
+    for row in rows.iter().filter(|row| row.pid > 0) {
+        if let Err(error) = context.api.offer_to_kernel(row.pid).await {
+            let (job_id, container) = (workload.id.as_str(), container_name(row));
+            debug!(job_id, container, %error, "container's oom score was not raised");
+        }
+    }
+}
+
+/// Returns whether `rows` are a pod that runs as it should.
+async fn runs(context: &PodmanContext, rows: &[ContainerRow]) -> bool {
+    let known = Knowledge {
+        boot_id: &context.boot_id,
+        ends: &std::collections::BTreeMap::new(),
+        vanished: &BTreeSet::new(),
+    };
+    let rows: Vec<_> = rows.iter().collect();
+    if rows.is_empty() || pod_state(&rows, known) != CurrentState::Running {
+        return false;
+    }
+    let pids: Vec<_> = rows.iter().map(|row| row.pid).filter(|pid| *pid > 0).collect();
+    let all = pids.iter().copied().collect();
+    // What cannot be seen is taken to be as podman says.
+    context.api.living(pids).await.is_none_or(|living| living == all)
+}
+
+async fn clean_up(context: &PodmanContext, workload: &Workload) {
+    let pod = workload.id.as_str();
+    if let Err(error) = context.api.remove_pod(pod).await {
+        warn!(job_id = pod, error = error.chain(), "failed pod was not removed");
+    }
+    if let Err(error) = context.remove_volumes(&workload.id).await {
+        warn!(job_id = pod, error, "volumes of a failed pod were not removed");
+    }
+}
+
+fn start_error(error: &PodmanError) -> CommandError {
+    if error.is_refusal() {
+        let message = error.chain();
+        CommandError::Start { message }
+    } else {
+        unavailable(error)
+    }
+}
