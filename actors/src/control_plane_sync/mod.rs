@@ -1,8 +1,8 @@
 //! ControlPlaneSync: what the control plane, or a folder of manifests, wants of this device.
 //!
-//! [`actor`] asks and publishes; [`server`] is the control plane, [`identity`] who the device is there,
-//! [`folder`] the manifests of a device without one. Both give the same [`specification`]s, of which
-//! [`state`] keeps those in force.
+//! `actor` asks and publishes; `server` is the control plane, `identity` who the device is there,
+//! `folder` the manifests of a device without one. Both give the same `specification`s, of which
+//! `state` keeps those in force.
 
 mod actor;
 mod call_stats;

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::latency::Latencies;
 use crate::workload::{Event, ExecutorKind, RuntimeReport, Verdict, WorkloadReport};
 
-/// The answer to [`GetJobs`].
+/// The answer to [`GetJobs`](super::GetJobs).
 #[derive(Clone, Debug, Default, PartialEq, MessageResponse)]
 pub struct SchedulerReport {
     /// Every kind of runtime.
@@ -27,7 +27,7 @@ pub struct SchedulerReport {
     pub reactions: Latencies,
 }
 
-/// The answer to [`GetControlPlane`].
+/// The answer to [`GetControlPlane`](super::GetControlPlane).
 #[derive(Clone, Debug, Default, PartialEq, MessageResponse)]
 pub struct ControlPlaneReport {
     /// How far the device is with its control plane, `registered`; `None` over a folder.
@@ -93,7 +93,7 @@ pub struct ActorReport {
     pub failures: u64,
 }
 
-/// The answer to [`GetProfiles`].
+/// The answer to [`GetProfiles`](super::GetProfiles).
 #[derive(Clone, Debug, PartialEq, MessageResponse)]
 pub struct EvaluatorReport {
     /// Every condition with its verdict.

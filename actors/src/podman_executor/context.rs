@@ -14,7 +14,7 @@ use crate::messages::{Action, CommandError};
 use crate::pod_manifest::host_paths::{Writable, mounted};
 use crate::pod_manifest::{DEVICE, Trails, VolumeFolder};
 use crate::podman_executor::actor::deps::PodmanDeps;
-use crate::podman_executor::commands::mending::Mending;
+use crate::podman_executor::commands::repairs::Repairs;
 use crate::podman_executor::disk::PodmanDisk;
 use crate::podman_executor::host_writers::HostWriters;
 use crate::podman_executor::image_care::ImageCare;
@@ -54,7 +54,7 @@ pub(in crate::podman_executor) struct PodmanContext {
     /// Devices of whose pods the log has told.
     others: RefCell<BTreeSet<String>>,
     /// The workloads whose pods do not start for damage in podman's storage.
-    pub(in crate::podman_executor) mending: Mending,
+    pub(in crate::podman_executor) repairs: Repairs,
     /// The commands that are under way: for which pod, and what they do to it.
     busy: RefCell<Vec<(WorkloadId, Option<Change>)>>,
 }
@@ -88,7 +88,7 @@ impl PodmanContext {
             images: ImageCare::new(Rc::clone(&deps.disk)),
             writers: RefCell::default(),
             others: RefCell::default(),
-            mending: Mending::default(),
+            repairs: Repairs::default(),
             busy: RefCell::default(),
         }
     }

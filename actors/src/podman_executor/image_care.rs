@@ -9,10 +9,10 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
-use crate::podman_executor::context::PodmanContext;
+use crate::clock::Moment;
 use crate::podman_executor::disk::image_ledger::ImageLedger;
 use crate::podman_executor::disk::{Kept, PodmanDisk};
-use crate::podman_executor::libpod::api::PodmanApi as _;
+use crate::podman_executor::libpod::api::PodmanApi;
 
 /// Time for the disk to read or write the list; past it pulls go on without: they wait for each other.
 const DISK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -70,19 +70,23 @@ impl ImageCare {
 
     /// Removes the images that the agent brought and that were not wanted for `after`. What fails
     /// is tried again next time.
-    pub(in crate::podman_executor) async fn prune(&self, context: &PodmanContext, after: Duration) {
-        let now = context.clock.now();
+    pub(in crate::podman_executor) async fn prune(
+        &self,
+        podman: &dyn PodmanApi,
+        now: Moment,
+        after: Duration,
+    ) {
         let Some(wanted) = self.wanted.borrow().clone() else { return };
         let due = self.change(|ledger| {
             ledger.mark(&wanted, now);
             ledger.due(after, now)
         });
         for (image, id) in due.await {
-            if self.is_wanted(context, &id).await {
+            if self.is_wanted(podman, &id).await {
                 continue;
             }
-            let removed = match context.api.image_id(&image).await {
-                Ok(Some(found)) if found == id => context.api.remove_image(&image).await,
+            let removed = match podman.image_id(&image).await {
+                Ok(Some(found)) if found == id => podman.remove_image(&image).await,
                 // It is gone, or the name is somebody else's by now.
                 Ok(_) => {
                     self.change(|ledger| ledger.forget(&image)).await;
@@ -103,10 +107,10 @@ impl ImageCare {
 
     /// Returns whether a name that is wanted by now, however it is spelled, means the image `id`; so
     /// it is said while podman does not answer.
-    async fn is_wanted(&self, context: &PodmanContext, id: &str) -> bool {
+    async fn is_wanted(&self, podman: &dyn PodmanApi, id: &str) -> bool {
         let wanted = self.wanted.borrow().clone().unwrap_or_default();
         for name in wanted.iter() {
-            if context.api.image_id(name).await.map_or(true, |found| found.as_deref() == Some(id)) {
+            if podman.image_id(name).await.map_or(true, |found| found.as_deref() == Some(id)) {
                 return true;
             }
         }

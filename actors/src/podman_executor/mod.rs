@@ -1,8 +1,8 @@
 //! Runs workloads on one podman service, and reports the pods that it has.
 //!
-//! [`actor`] receives commands and sends observations. Each command is a sequence of calls in
-//! [`commands`], which share a [`context`]; [`libpod`] is podman's API and what its answers mean;
-//! [`disk`] holds the volumes of pods and small files. [`observer`] makes observations of listings.
+//! `actor` receives commands and sends observations. Each command is a sequence of calls in
+//! `commands`, which share a `context`; `libpod` is podman's API and what its answers mean;
+//! `disk` holds the volumes of pods and small files. `observer` makes observations of listings.
 
 mod actor;
 mod commands;

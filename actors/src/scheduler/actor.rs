@@ -11,8 +11,8 @@ use actix::prelude::{
 use chrono::Local;
 use tracing::{debug, info, warn};
 
-use super::clock_trust::{ClockTrust, ClockWitness, CronClock, judge};
-use super::stats::Stats;
+use super::cron::clock_trust::{ClockTrust, ClockWitness, CronClock, judge};
+use super::report::stats::Stats;
 use super::table::{JobTable, SchedulerSettings};
 use crate::clock::{Clock, Monotonic};
 use crate::messages::{

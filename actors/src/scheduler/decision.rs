@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use chrono::{DateTime, Utc};
 
-use super::clock_trust::ClockTrust;
+use super::cron::clock_trust::ClockTrust;
 use super::observed::{PodKey, Runtimes};
 use super::queue::StartBudget;
 use crate::clock::{Moment, Monotonic};

@@ -5,7 +5,7 @@ mod circles;
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::circles::on_circles;
-use super::events::EventBuffer;
+use super::report::events::EventBuffer;
 use crate::workload::{EventReason, WorkloadName};
 
 /// The order of starts, as the workloads' authors wrote it.

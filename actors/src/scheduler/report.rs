@@ -1,5 +1,8 @@
 //! What is reported about workloads and runtimes: in heartbeats and on the status page. Pure.
 
+pub(super) mod events;
+pub(super) mod stats;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, SubsecRound as _, Utc};
@@ -7,7 +10,7 @@ use chrono::{DateTime, SubsecRound as _, Utc};
 use super::decision::{Decision, Target};
 use super::job::{Job, RunState};
 use super::observed::{Runtime, Runtimes};
-use super::stats::Stats;
+
 use super::table::{Entry, JobTable};
 use crate::clock::{Moment, Monotonic};
 use crate::messages::{ActionKind, SchedulerReport};
@@ -15,6 +18,7 @@ use crate::workload::{
     CurrentState, ExecutorKind, JobReport, Limits, NextStart, RuntimeReport, RuntimeState,
     TargetState, WorkloadName, WorkloadReport, WorkloadStatus,
 };
+use stats::Stats;
 
 impl JobTable {
     /// Returns the reports on all workloads, in order of name.

@@ -1,17 +1,20 @@
 //! The table of jobs: takes in verdicts, listings and answers. Pure.
 
+mod configure;
+mod dispatch;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::clock_trust::{ClockTrust, CronClock};
+use super::cron::clock_trust::{ClockTrust, CronClock};
 use super::decision::Decision;
 use super::dependencies::Dependencies;
 use super::eligibility::{LatestVerdicts, undefined, verdicts_differ};
-use super::events::EventBuffer;
 use super::halt::Shutdown;
 use super::job::Job;
 use super::observed::{Listings, Runtime, Runtimes};
 use super::queue::{StartBudget, WorkQueue};
+use super::report::events::EventBuffer;
 use crate::clock::{Moment, Monotonic};
 use crate::messages::{CommandFinished, WorkloadsObserved};
 use crate::workload::{

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::clock_trust::CronClock;
+use super::cron::clock_trust::CronClock;
 use super::observed::PodKey;
 use super::table::{Entry, JobTable, SchedulerSettings};
 use crate::clock::{Moment, Monotonic};

@@ -22,13 +22,13 @@ pub struct PodmanDeps {
     pub api: Rc<dyn PodmanApi>,
     /// The device's id, given to each container.
     pub device_id: DeviceId,
-    /// The kernel's id of this boot; see [`super::boot_id`].
+    /// The kernel's id of this boot; see [`crate::podman_executor::boot_id`].
     pub boot_id: String,
     /// The folder below which volumes of pods live. Rootless podman's user must reach it, and must
     /// not be able to write to it or to anything above it, unless the agent is that user.
     pub volumes_root: PathBuf,
     /// Holds those volumes, and the list of images that the agent brought; see
-    /// [`super::on_disk`].
+    /// [`crate::podman_executor::on_disk`].
     pub disk: Rc<dyn PodmanDisk>,
     /// How long an image that only removed workloads used is kept; `None` is for ever.
     pub image_prune_after: Option<Duration>,

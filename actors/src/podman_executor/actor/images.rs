@@ -74,7 +74,10 @@ impl PodmanExecutor {
     fn prune(&mut self, ctx: &mut Context<Self>) {
         let Some(after) = self.deps.image_prune_after else { return };
         let context = Rc::clone(&self.context);
-        let pruning = async move { context.images.prune(&context, after).await };
+        let pruning = async move {
+            let now = context.clock.now();
+            context.images.prune(&*context.api, now, after).await;
+        };
         ctx.spawn(pruning.into_actor(self));
     }
 }

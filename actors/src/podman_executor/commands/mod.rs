@@ -3,5 +3,6 @@
 pub(super) mod limits;
 pub(super) mod mending;
 pub(super) mod pull;
+pub(super) mod repairs;
 pub(super) mod start;
 pub(super) mod stop;

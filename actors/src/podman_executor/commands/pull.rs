@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use crate::clock::Monotonic;
 use crate::messages::CommandError;
-use crate::podman_executor::commands::mending::{Step, by_hand};
+use crate::podman_executor::commands::repairs::Step;
 use crate::podman_executor::context::{PodmanContext, unavailable};
 use crate::podman_executor::libpod::api::{PodmanApi as _, PodmanError, PullRequest};
 use crate::podman_executor::libpod::damage::{Damage, damage};
-use crate::podman_executor::libpod::error_text::{is_unreachable, pull_reason};
+use crate::podman_executor::libpod::error_text::{image_by_hand, is_unreachable, pull_reason};
 use crate::podman_executor::notices::Notes;
 use crate::workload::{PullPolicy, Workload};
 
@@ -30,12 +30,12 @@ pub(crate) async fn pull(
     deadline: Monotonic,
 ) -> Result<Notes, CommandError> {
     let mut warnings = Vec::new();
-    let step = context.mending.step(&workload.id);
+    let step = context.repairs.step(&workload.id);
     let mut is_step_done = true;
     for (image, policy) in images(workload)? {
         let (before, damage) = look(context, &image).await?;
         let mut hindered = |why: &str| {
-            context.mending.hindered(&workload.id, format!("{image}: {why}"));
+            context.repairs.hindered(&workload.id, format!("{image}: {why}"));
             is_step_done = false;
         };
         match policy {
@@ -97,7 +97,7 @@ pub(crate) async fn pull(
         });
     }
     if is_step_done {
-        context.mending.done(&workload.id);
+        context.repairs.done(&workload.id);
     }
     Ok(Notes::adjusted(warnings))
 }
@@ -142,7 +142,7 @@ async fn lost(
         }
         None => return failed(image, why),
     };
-    let by_hand = by_hand(&image);
+    let by_hand = image_by_hand(&image);
     let message = format!("{what}; it could not be pulled again: {why}; by hand: {by_hand}");
     CommandError::Damaged { message }
 }

@@ -59,7 +59,7 @@ pub(crate) async fn start(
     if runs(context, &rows).await {
         offer_to_kernel(context, workload, &rows).await;
         let limited = apply_limits(context, workload, limits, &rows, Unseen::Write).await?;
-        context.mending.healed(&workload.id);
+        context.repairs.healed(&workload.id);
         return Ok((Notes { limited: Some(limited), ..Notes::default() }, rows));
     }
     let host = context.api.host().await.map_err(silent)?;
@@ -75,7 +75,7 @@ pub(crate) async fn start(
 
     match play(context, workload, &plan, &host, deadline).await {
         Ok(rows) => {
-            context.mending.healed(&workload.id);
+            context.repairs.healed(&workload.id);
             offer_to_kernel(context, workload, &rows).await;
             // What podman made of them is looked at, and put right if need be: the pod runs anyway.
             let limited = apply_limits(context, workload, limits, &rows, Unseen::Leave).await;

@@ -57,6 +57,11 @@ pub(in crate::podman_executor) fn removal_of(owner: &str) -> String {
     format!("podman pod rm -f $(podman pod ls -q --filter label={DEVICE}={owner})")
 }
 
+/// Returns the command that replaces an image.
+pub(in crate::podman_executor) fn image_by_hand(image: &str) -> String {
+    format!("podman image rm {image}, then podman pull {image}, or podman load -i FILE")
+}
+
 /// Returns why a pod was not removed: `text` is all that podman said, `cause` what it blames.
 pub(in crate::podman_executor) fn stop_reason(text: &str, cause: &str) -> String {
     // Of several errors podman blames the last, which only follows from the first.

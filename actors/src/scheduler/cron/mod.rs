@@ -3,6 +3,7 @@
 //! `expression` reads the text, the crate `cron` finds the next local time that its fields name,
 //! `local_time` says when that time is, and `ticks` follows a wall clock that may jump.
 
+pub(super) mod clock_trust;
 mod error;
 mod expression;
 mod local_time;
@@ -21,7 +22,7 @@ use self::expression::Expression;
 use self::local_time::Occurrence;
 pub(crate) use self::ticks::is_set;
 pub use self::ticks::{CronTicks, Tick};
-use super::events::EventBuffer;
+use super::report::events::EventBuffer;
 use crate::clock::Moment;
 use crate::workload::{EventReason, Workload};
 

@@ -1,8 +1,8 @@
 //! What answers to commands, and answers that do not come, mean for a job. Pure.
 
 use super::super::decision::Target;
-use super::super::events::EventBuffer;
 use super::super::observed::PodKey;
+use super::super::report::events::EventBuffer;
 use super::Job;
 use super::in_flight::InFlight;
 use super::run::RunEvent;

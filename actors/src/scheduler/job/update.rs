@@ -4,11 +4,11 @@ use std::rc::Rc;
 
 use chrono::{DateTime, TimeZone, Utc};
 
-use super::super::clock_trust::ClockTrust;
+use super::super::cron::clock_trust::ClockTrust;
 use super::super::decision::{Decision, Demand, Inputs, Permission};
 use super::super::eligibility::permission;
-use super::super::events::EventBuffer;
 use super::super::observed::PodKey;
+use super::super::report::events::EventBuffer;
 use super::Job;
 use super::in_flight::InFlight;
 use super::rollback::Rollback;

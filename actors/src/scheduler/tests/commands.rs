@@ -1,7 +1,7 @@
 //! One command at a time for each job, few starts at once for the device.
 
 use super::*;
-use crate::scheduler::stats::Stats;
+use crate::scheduler::report::stats::Stats;
 
 #[test]
 fn job_has_one_command_in_flight() {

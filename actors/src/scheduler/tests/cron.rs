@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 
 use super::*;
-use crate::scheduler::clock_trust::ClockTrust;
+use crate::scheduler::cron::clock_trust::ClockTrust;
 
 #[test]
 fn cron_workload_runs_at_each_tick() {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, Utc};
 use futures_util::future::LocalBoxFuture;
 
-use super::cron::is_set;
+use super::is_set;
 
 /// What is waited for while the wall clock reads a year before 2020.
 const NEVER_SET: &str = "waits until the device's clock is set";

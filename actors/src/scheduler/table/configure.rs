@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::cron::Cron;
-use super::dependencies::Dependencies;
-use super::table::JobTable;
 use crate::clock::Moment;
 use crate::messages::WorkloadsConfigured;
+use crate::scheduler::cron::Cron;
+use crate::scheduler::dependencies::Dependencies;
+use crate::scheduler::table::JobTable;
 use crate::workload::{EventReason, Profile, Workload, WorkloadName};
 
 impl JobTable {

@@ -2,14 +2,14 @@
 
 use chrono::TimeZone;
 
-use super::decision::{Inputs, Step};
-use super::halt::Halt;
-use super::job::{InFlight, given_up_at};
-use super::observed::PodKey;
-use super::plan::plan;
-use super::table::JobTable;
 use crate::clock::{Moment, Monotonic};
 use crate::messages::{ActionKind, CommandId, ExecutorCommand};
+use crate::scheduler::decision::{Inputs, Step};
+use crate::scheduler::halt::Halt;
+use crate::scheduler::job::{InFlight, given_up_at};
+use crate::scheduler::observed::PodKey;
+use crate::scheduler::plan::plan;
+use crate::scheduler::table::JobTable;
 use crate::workload::{ExecutorKind, WorkloadName};
 
 impl JobTable {
