@@ -51,7 +51,7 @@ impl Add<Duration> for Monotonic {
 pub struct Moment {
     /// For delays, deadlines and ages.
     pub monotonic: Monotonic,
-    /// For cron and for people. May jump in either direction.
+    /// Wall-clock time, for cron and for what is shown. May jump in either direction.
     pub wall: DateTime<Utc>,
 }
 

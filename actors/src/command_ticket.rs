@@ -20,7 +20,7 @@ pub(crate) struct CommandTicket {
 }
 
 impl CommandTicket {
-    /// Takes responsibility for `command`. The executor's supervisor is told of the deadline.
+    /// Takes responsibility for `command`. The deadline is announced to the executor's supervisor.
     #[must_use]
     pub(crate) fn new(
         executor: ExecutorKind,

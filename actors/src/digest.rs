@@ -1,4 +1,4 @@
-//! Digests by which contents are told apart.
+//! Digests that identify contents.
 
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};

@@ -46,7 +46,7 @@ where
 // ---- ControlPlaneSync -----------------------------------------------------------------------
 
 /// ControlPlaneSync → PodmanExecutor, which looks after images, and Scheduler; at start from the
-/// disk, on each change, and each period: all workloads that shall exist.
+/// disk, on each change, and each period: all workloads that should exist.
 #[derive(Clone, Debug, Default, PartialEq, Message)]
 #[rtype(result = "()")]
 pub struct WorkloadsConfigured {
@@ -166,7 +166,7 @@ pub struct WorkloadsObserved {
     pub observed_at: Moment,
     /// The pods, or why the runtime could not be asked.
     pub pods: Result<Vec<ObservedPod>, RuntimeUnavailable>,
-    /// Why the runtime serves nobody well though it answers: too late.
+    /// Why the runtime does not serve well although it answers: too late.
     pub slow: Option<String>,
 }
 

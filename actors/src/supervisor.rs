@@ -179,7 +179,7 @@ impl Restarts {
     }
 }
 
-/// What an actor tells its supervisor: which pieces of work are due by when. An actor that lets
+/// What an actor announces to its supervisor: which work is due by when. An actor that lets
 /// one slip hangs, and is restarted.
 #[derive(Clone)]
 pub struct Vitals {

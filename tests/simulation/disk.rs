@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use actors::podman_executor::{Kept, PodmanDisk, Trails, Turn, Turns, VolumeFolder};
+use actors::podman_executor::{DiskFuture, PodmanDisk, Trails, Turn, Turns, VolumeFolder};
 use actors::workload::WorkloadId;
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
 use tokio::task::spawn_local;
@@ -48,7 +48,7 @@ impl LocalDisk {
         what: &str,
         turn: Option<Turn>,
         work: impl FnOnce(&mut Files) -> T + 'static,
-    ) -> Kept<T> {
+    ) -> DiskFuture<T> {
         let key = format!("{} {what}", self.name);
         self.world.called(&key);
         let mut rng = self.world.chooser.rng(&key);
@@ -76,7 +76,7 @@ fn answer<T: 'static>(
     world: Rc<World>,
     fate: Fate,
     done: LocalBoxFuture<'static, Option<T>>,
-) -> Kept<T> {
+) -> DiskFuture<T> {
     async move {
         let done = done.await;
         match fate {
@@ -99,7 +99,7 @@ impl PodmanDisk for LocalDisk {
         &self.turns
     }
 
-    fn volumes_removed(&self, _: WorkloadId) -> Kept<()> {
+    fn volumes_removed(&self, _: WorkloadId) -> DiskFuture<()> {
         self.work("wait for volumes", None, |_| ())
     }
 
@@ -109,7 +109,7 @@ impl PodmanDisk for LocalDisk {
         id: WorkloadId,
         folders: Vec<VolumeFolder>,
         _: Option<(u32, u32)>,
-    ) -> Kept<()> {
+    ) -> DiskFuture<()> {
         self.work("write volumes", Some(turn), move |files| {
             files.homes.remove(id.as_str());
             if !folders.is_empty() {
@@ -118,13 +118,13 @@ impl PodmanDisk for LocalDisk {
         })
     }
 
-    fn remove_volumes(&self, turn: Turn, id: WorkloadId) -> Kept<()> {
+    fn remove_volumes(&self, turn: Turn, id: WorkloadId) -> DiskFuture<()> {
         self.work("remove volumes", Some(turn), move |files| {
             files.homes.remove(id.as_str());
         })
     }
 
-    fn sweep_volumes(&self, turn: Turn, kept: BTreeSet<String>) -> Kept<()> {
+    fn sweep_volumes(&self, turn: Turn, kept: BTreeSet<String>) -> DiskFuture<()> {
         self.work("sweep volumes", Some(turn), move |files| {
             files.homes.retain(|home| kept.contains(home));
         })
@@ -132,15 +132,15 @@ impl PodmanDisk for LocalDisk {
 
     fn remove_again(&self) {}
 
-    fn look_at(&self, _: BTreeSet<PathBuf>) -> Kept<Trails> {
+    fn look_at(&self, _: BTreeSet<PathBuf>) -> DiskFuture<Trails> {
         self.work("look at the host", None, |_| Trails::new())
     }
 
-    fn read_images(&self) -> Kept<Vec<u8>> {
+    fn read_images(&self) -> DiskFuture<Vec<u8>> {
         self.work("read images", None, |files| files.images.clone())
     }
 
-    fn write_images(&self, list: Vec<u8>) -> Kept<()> {
+    fn write_images(&self, list: Vec<u8>) -> DiskFuture<()> {
         self.work("write images", None, move |files| files.images = list)
     }
 }

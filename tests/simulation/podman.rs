@@ -464,7 +464,7 @@ impl PodmanApi for Podman {
         ready(Some(pids.into_iter().collect())).boxed_local()
     }
 
-    fn offer_to_kernel(&self, _: i64) -> LocalBoxFuture<'_, std::io::Result<()>> {
+    fn raise_oom_score(&self, _: i64) -> LocalBoxFuture<'_, std::io::Result<()>> {
         ready(Ok(())).boxed_local()
     }
 

@@ -18,7 +18,7 @@ const END_LIMIT: Duration = Duration::from_secs(10);
 /// Time for the mirror to show what the cluster has confirmed; then the cluster is asked whether it is
 /// still there.
 const SHOW_LIMIT: Duration = Duration::from_secs(5);
-/// A command is answered so long before its deadline, lest the executor count as hung.
+/// Margin before a command's deadline: past the deadline the executor counts as hung.
 const ANSWER_MARGIN: Duration = Duration::from_secs(1);
 
 /// A command under way.
@@ -27,9 +27,9 @@ pub(super) type Working = LocalBoxFuture<'static, Result<(), Failed>>;
 /// How a command failed.
 #[derive(Debug)]
 pub(super) struct Failed {
-    /// What the scheduler is told.
+    /// The answer to the scheduler.
     pub(super) error: CommandError,
-    /// The cluster wants to be left alone for so long.
+    /// How long the cluster wants no more requests.
     pub(super) retry_after: Option<Duration>,
 }
 
@@ -62,7 +62,7 @@ pub(super) async fn start(
     }
     let id = objects.id.clone();
     let written = api.apply(objects).await.map_err(|error| failed_start(&error))?;
-    // Answered before, the next report would still lack the workload, as if somebody removed it.
+    // Answered before, the next report would still lack the workload, as if it had been removed.
     while timeout(SHOW_LIMIT, view.until(|seen| seen.shows(&written))).await.is_err() {
         let exists = api.exists(id.clone()).await;
         if !exists.map_err(|error| failed_start(&error))? {

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::workload::{self, RegistryCredentials};
 
-/// Returns a config map as the cluster shall hold it.
+/// Returns a config map as it is applied to the cluster.
 pub(super) fn config_map(map: &workload::ConfigMap, metadata: ObjectMeta) -> ConfigMap {
     let (mut data, mut binary_data) = (BTreeMap::new(), BTreeMap::new());
     for (key, value) in &map.data {
@@ -25,7 +25,7 @@ pub(super) fn config_map(map: &workload::ConfigMap, metadata: ObjectMeta) -> Con
     ConfigMap { data: Some(data), binary_data: Some(binary_data), metadata, ..ConfigMap::default() }
 }
 
-/// Returns a secret as the cluster shall hold it.
+/// Returns a secret as it is applied to the cluster.
 pub(super) fn secret(secret: &workload::Secret, metadata: ObjectMeta) -> Secret {
     let data = secret.data.iter();
     let data = data.map(|(key, value)| (key.clone(), ByteString(value.expose().clone())));

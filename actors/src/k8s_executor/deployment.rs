@@ -1,4 +1,4 @@
-//! A workload as the objects that a cluster shall hold: Deployment, config maps, secrets.
+//! A workload as the objects that are applied to a cluster: Deployment, config maps, secrets.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -38,7 +38,7 @@ const HASH_LEN: usize = 6;
 /// Microseconds of CPU time in a period of 100 ms that make a thousandth of a core.
 const MICROSECONDS_PER_MILLICORE: u64 = 100;
 
-/// Everything that a cluster shall hold for one workload.
+/// Everything that is applied to a cluster for one workload.
 #[derive(Clone, PartialEq)]
 pub struct Objects {
     /// Which specification.
@@ -70,7 +70,7 @@ pub(super) fn workload_selector(device: &DeviceId, id: &WorkloadId) -> String {
     format!("{},{ID_LABEL}={id}", device_selector(device))
 }
 
-/// Returns what the cluster shall hold for `workload`.
+/// Returns the objects for `workload`.
 pub(super) fn objects(workload: &Workload, limits: Limits, device: &DeviceId) -> Objects {
     let base = object_name(workload, device);
     let own_name = |name: &str| content_name(&base, name);

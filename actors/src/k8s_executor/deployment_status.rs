@@ -58,8 +58,8 @@ fn workload_name<'a>(metadata: &'a ObjectMeta, id: &'a WorkloadId) -> &'a str {
         .map_or(id.as_str(), String::as_str)
 }
 
-/// Returns whether somebody else changed a Deployment since the agent wrote it. Of one that an agent
-/// wrote and died before it could say so, nobody knows.
+/// Returns whether something else changed a Deployment since the agent wrote it. Of one that an agent
+/// wrote and died before it could record that, it is unknown.
 pub(super) fn is_changed(deployment: &SeenDeployment) -> bool {
     let labels = deployment.metadata.labels.as_ref();
     let written = labels.and_then(|all| all.get(WRITTEN_LABEL));
@@ -122,7 +122,7 @@ fn incomplete(message: &str) -> CurrentState {
     CurrentState::Incomplete { message: message.to_owned() }
 }
 
-/// Returns the pods that nobody has asked to end.
+/// Returns the pods that are not being deleted.
 fn staying<'a>(pods: &[&'a SeenPod]) -> Vec<&'a SeenPod> {
     let pods = pods.iter().copied();
     pods.filter(|pod| pod.metadata.deletion_timestamp.is_none()).collect()

@@ -1,4 +1,4 @@
-//! The cluster's objects of ours, as the watches last told them.
+//! The agent's objects on the cluster, as the watches last showed them.
 
 use std::cell::RefCell;
 use std::future::pending;
@@ -37,7 +37,7 @@ impl Lists {
 }
 
 impl Mirror {
-    /// Forgets everything, for a new connection. Views wait for what that tells.
+    /// Forgets everything, for a new connection. Views wait for what it shows.
     pub(super) fn reset(&self) {
         self.lists.replace(Lists::default());
     }

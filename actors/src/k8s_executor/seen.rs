@@ -18,14 +18,14 @@ use super::deployment::hash;
 pub struct SeenDeployment {
     /// Its names, labels and ages.
     pub metadata: ObjectMeta,
-    /// What it shall be.
+    /// What it should be.
     #[serde(default)]
     pub spec: SeenSpec,
     /// What it is.
     pub status: Option<DeploymentStatus>,
 }
 
-/// What a Deployment shall be.
+/// What a Deployment should be.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(from = "Value")]
 pub struct SeenSpec {

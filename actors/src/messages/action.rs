@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::workload::{Limits, Workload, WorkloadId, WorkloadName};
 
-/// What an executor shall do.
+/// What an executor is asked to do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// Bring every image of the workload to the device, by its pull policy. Changes no pod.
@@ -22,7 +22,7 @@ pub enum Action {
         limits: Limits,
     },
     /// Bring limits to the workload's pod that runs. Where the runtime can do that, nothing is
-    /// restarted. On a cluster all that makes the pod is written anew, credentials and what somebody
+    /// restarted. On a cluster all that makes the pod is written anew, credentials and what something
     /// else changed among it, and other limits restart the pod.
     Limit {
         /// The workload.

@@ -44,7 +44,7 @@ pub struct ControlPlaneReport {
     pub configuration_received: Option<DateTime<Utc>>,
     /// When the one on the disk was written, while it is the only one that is known.
     pub configuration_stored: Option<DateTime<Utc>>,
-    /// Time since it was received, or else written; `None` where the clock does not tell.
+    /// Time since it was received, or else written; `None` where the clock does not say.
     pub configuration_age: Option<Duration>,
     /// When it last changed, in the life of this agent.
     pub configuration_changed: Option<DateTime<Utc>>,
@@ -58,7 +58,7 @@ pub struct ControlPlaneReport {
     pub certificate_expires: Option<DateTime<Utc>>,
     /// Questions asked since the agent started, by kind.
     pub calls: BTreeMap<&'static str, Calls>,
-    /// Every actor of which a change was told.
+    /// Every actor that has reported a change.
     pub actors: BTreeMap<&'static str, ActorReport>,
     /// The last events, oldest first.
     pub events: Vec<Event>,

@@ -1,4 +1,4 @@
-//! The marks by which a pod is known as ours, and by which it tells its container whose it is.
+//! The marks by which a pod is known as ours, and by which it says whose container it is.
 
 use std::collections::BTreeMap;
 

@@ -32,7 +32,7 @@ use state::{
 };
 use work::{Done, Seen, work};
 
-/// A lost event costs so much at most.
+/// Full listing interval; bounds how long a missed event goes unnoticed.
 const OBSERVATION_PERIOD: Duration = Duration::from_secs(30);
 
 /// Runs commands on one podman service and reports what it observes.
@@ -103,7 +103,7 @@ impl Actor for PodmanExecutor {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.spawn(Rc::clone(&self.context.api).hear_out().into_actor(self));
         self.connect(ctx);
-        self.look_for_half_made_pods(ctx);
+        self.look_for_partial_pods(ctx);
         self.tick(ctx);
         self.care_for_images(ctx);
         self.care_for_volumes(ctx);
@@ -112,7 +112,7 @@ impl Actor for PodmanExecutor {
 
 impl Supervised for PodmanExecutor {
     /// Drops all that was seen: commands in flight were answered, and podman is asked afresh. What
-    /// podman still works on, and what containers can write on the host, nobody would say again.
+    /// podman still works on, and what containers can write on the host, would not be found out again.
     fn restarting(&mut self, _: &mut Self::Context) {
         let writers = self.context.writers.take();
         *self = Self::over(Rc::clone(&self.context.api), self.deps.clone());
@@ -182,7 +182,7 @@ impl PodmanExecutor {
         told.is_some_and(|pods| pods.iter().all(|pod| pod.id != *id))
     }
 
-    /// Answers a command after what it came to was told, so that the scheduler decides on it.
+    /// Answers a command after its outcome was sent as an observation, so that the next decision rests on it.
     fn answer(&mut self, ticket: CommandTicket, done: Done, ctx: &mut Context<Self>) {
         match done.seen {
             Seen::Nothing => {}
@@ -195,7 +195,7 @@ impl PodmanExecutor {
         let step = done.action.as_str();
         match &done.result {
             Ok(_) => info!(job_id, %workload, executor, step, "command finished"),
-            // The scheduler tells people, once for each change.
+            // The scheduler warns of it, once for each change.
             Err(error) => debug!(job_id, %workload, executor, step, %error, "command failed"),
         }
         let result = done.result.map(|notes| self.notice(id, workload, notes));
@@ -207,7 +207,7 @@ impl PodmanExecutor {
         }
     }
 
-    /// Tells people once what could not be done as they wished.
+    /// Reports once what could not be done as the specification says.
     fn notice(&mut self, id: &WorkloadId, workload: &WorkloadName, notes: Notes) {
         for (reason, message) in self.notices.news(id, notes) {
             self.record(reason, Some(workload.clone()), message);
@@ -216,7 +216,7 @@ impl PodmanExecutor {
 
     fn tick(&mut self, ctx: &mut Context<Self>) {
         ctx.run_later(OBSERVATION_PERIOD, |actor, ctx| {
-            actor.look_for_half_made_pods(ctx);
+            actor.look_for_partial_pods(ctx);
             actor.observe_soon(ctx);
             actor.tick(ctx);
         });

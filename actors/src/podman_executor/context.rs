@@ -26,10 +26,10 @@ use crate::podman_executor::libpod::types::{ContainerRow, PodRow};
 use crate::podman_executor::pod_state::{is_ours, other_devices};
 use crate::workload::{DeviceId, Workload, WorkloadId};
 
-/// Time for the disk to say how paths of the host run; past it nobody knows.
+/// Time for resolving paths of the host on the disk; past it they are unknown.
 const LOOK_LIMIT: Duration = Duration::from_secs(5);
 
-/// Of so many other devices the log tells: one podman has those of a few agents.
+/// Most other devices that are logged: one podman has the pods of a few agents.
 const MAX_OTHERS: usize = 16;
 
 /// The means of one executor.
@@ -51,7 +51,7 @@ pub(in crate::podman_executor) struct PodmanContext {
     pub(in crate::podman_executor) images: ImageCare,
     /// What containers can write on the host.
     pub(in crate::podman_executor) writers: RefCell<HostWriters>,
-    /// Devices of whose pods the log has told.
+    /// Devices whose pods were logged.
     others: RefCell<BTreeSet<String>>,
     /// The workloads whose pods do not start for damage in podman's storage.
     pub(in crate::podman_executor) repairs: Repairs,
@@ -146,7 +146,7 @@ impl PodmanContext {
     }
 
     /// Logs once of each other device whose pods are on this podman. Beside another agent that is as it
-    /// should be; after a change of `DEVICE_ID` nobody looks after them any more.
+    /// should be; after a change of `DEVICE_ID` no agent manages them any more.
     fn tell_of_others(&self, rows: &[ContainerRow]) {
         let mut told = self.others.borrow_mut();
         for owner in other_devices(rows, &self.device_id) {
@@ -176,7 +176,7 @@ impl PodmanContext {
         Ok(pods)
     }
 
-    /// Returns the pod `id`, unless it is somebody else's.
+    /// Returns the pod `id`, unless it is not this device's.
     pub(in crate::podman_executor) async fn pod(
         &self,
         id: &WorkloadId,
@@ -254,7 +254,7 @@ impl PodmanContext {
         &self,
         configured: &BTreeSet<WorkloadId>,
     ) -> Result<(), String> {
-        // Whoever writes from here on waits for his turn; whoever wrote before is busy, was given up
+        // Writers from here on wait for their turn; one that wrote before is busy, was given up
         // while podman makes its pod, or has a pod that is listed.
         let turn = self.disk.turns().next().await;
         let busy = self.busy.borrow().iter().map(|(id, _)| id.to_string()).collect::<Vec<_>>();

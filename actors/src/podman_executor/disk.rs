@@ -25,7 +25,7 @@ use crate::podman_executor::disk::remover::Remover;
 use crate::workload::{ExecutorKind, WorkloadId};
 
 /// What comes of a piece of work on the disk; a failure in plain words.
-pub type Kept<T> = LocalBoxFuture<'static, Result<T, String>>;
+pub type DiskFuture<T> = LocalBoxFuture<'static, Result<T, String>>;
 
 /// Held by the one who writes or removes volumes. It lasts until the disk has done it, even if
 /// nobody waits for that any more: a disk that was slow must not remove what came after.
@@ -53,7 +53,7 @@ pub trait PodmanDisk {
     fn turns(&self) -> &Turns;
 
     /// Waits, not for ever, until what the pod `id` left at its last run is removed.
-    fn volumes_removed(&self, id: WorkloadId) -> Kept<()>;
+    fn volumes_removed(&self, id: WorkloadId) -> DiskFuture<()>;
 
     /// Writes the volumes of the pod `id` afresh, handed to `owner` if there is one.
     fn write_volumes(
@@ -62,26 +62,26 @@ pub trait PodmanDisk {
         id: WorkloadId,
         folders: Vec<VolumeFolder>,
         owner: Option<(u32, u32)>,
-    ) -> Kept<()>;
+    ) -> DiskFuture<()>;
 
     /// Sets the volumes of the pod `id` aside; absent ones are a success. They are removed later,
     /// without a turn.
-    fn remove_volumes(&self, turn: Turn, id: WorkloadId) -> Kept<()>;
+    fn remove_volumes(&self, turn: Turn, id: WorkloadId) -> DiskFuture<()>;
 
     /// Sets the volumes of all pods aside that are not `kept`.
-    fn sweep_volumes(&self, turn: Turn, kept: BTreeSet<String>) -> Kept<()>;
+    fn sweep_volumes(&self, turn: Turn, kept: BTreeSet<String>) -> DiskFuture<()>;
 
     /// Tries again to remove what was set aside and could not be removed.
     fn remove_again(&self);
 
     /// Looks how paths of the host run.
-    fn look_at(&self, paths: BTreeSet<PathBuf>) -> Kept<Trails>;
+    fn look_at(&self, paths: BTreeSet<PathBuf>) -> DiskFuture<Trails>;
 
     /// Reads the list of images; an absent one is empty.
-    fn read_images(&self) -> Kept<Vec<u8>>;
+    fn read_images(&self) -> DiskFuture<Vec<u8>>;
 
     /// Replaces the list of images: a power cut leaves the old one or the new one.
-    fn write_images(&self, list: Vec<u8>) -> Kept<()>;
+    fn write_images(&self, list: Vec<u8>) -> DiskFuture<()>;
 }
 
 /// Returns the machine's disk: volumes below `volumes_root`, the list in `state_dir`.
@@ -109,7 +109,7 @@ impl PodmanDisk for Files {
         &self.turns
     }
 
-    fn volumes_removed(&self, id: WorkloadId) -> Kept<()> {
+    fn volumes_removed(&self, id: WorkloadId) -> DiskFuture<()> {
         let remover = self.remover.clone();
         off_thread(move || remover.wait(&id, REMOVAL_LIMIT))
     }
@@ -120,7 +120,7 @@ impl PodmanDisk for Files {
         id: WorkloadId,
         folders: Vec<VolumeFolder>,
         owner: Option<(u32, u32)>,
-    ) -> Kept<()> {
+    ) -> DiskFuture<()> {
         let (root, remover) = (self.volumes_root.clone(), self.remover.clone());
         in_turn(turn, move || {
             walked(&root)?;
@@ -129,7 +129,7 @@ impl PodmanDisk for Files {
         })
     }
 
-    fn remove_volumes(&self, turn: Turn, id: WorkloadId) -> Kept<()> {
+    fn remove_volumes(&self, turn: Turn, id: WorkloadId) -> DiskFuture<()> {
         let (root, remover) = (self.volumes_root.clone(), self.remover.clone());
         in_turn(turn, move || {
             if walked(&root)?.is_whole {
@@ -139,7 +139,7 @@ impl PodmanDisk for Files {
         })
     }
 
-    fn sweep_volumes(&self, turn: Turn, kept: BTreeSet<String>) -> Kept<()> {
+    fn sweep_volumes(&self, turn: Turn, kept: BTreeSet<String>) -> DiskFuture<()> {
         let (root, remover) = (self.volumes_root.clone(), self.remover.clone());
         in_turn(turn, move || {
             if !walked(&root)?.is_whole {
@@ -156,7 +156,7 @@ impl PodmanDisk for Files {
         self.remover.try_again();
     }
 
-    fn look_at(&self, paths: BTreeSet<PathBuf>) -> Kept<Trails> {
+    fn look_at(&self, paths: BTreeSet<PathBuf>) -> DiskFuture<Trails> {
         let looks = Arc::clone(&self.looks);
         async move {
             let look = looks.acquire_owned().await.map_err(plain)?;
@@ -171,18 +171,18 @@ impl PodmanDisk for Files {
         .boxed_local()
     }
 
-    fn read_images(&self) -> Kept<Vec<u8>> {
+    fn read_images(&self) -> DiskFuture<Vec<u8>> {
         let file = self.images.clone();
         off_thread(move || store::read(&file).map_err(plain))
     }
 
-    fn write_images(&self, list: Vec<u8>) -> Kept<()> {
+    fn write_images(&self, list: Vec<u8>) -> DiskFuture<()> {
         let file = self.images.clone();
         off_thread(move || store::replace(&file, &list).map_err(plain))
     }
 }
 
-/// Makes sure that nobody else can put a link, or a folder of theirs, in the way to the volumes: what
+/// Makes sure that no other user can put a link, or a folder of theirs, in the path to the volumes: what
 /// is removed there is removed with the agent's rights. What is not there yet may still come from
 /// others: nothing is to be removed from it.
 fn walked(root: &Path) -> Result<Walked, String> {
@@ -199,7 +199,10 @@ fn plain(error: impl Error) -> String {
     error_chain(&error)
 }
 
-fn in_turn(turn: Turn, work: impl FnOnce() -> Result<(), String> + Send + 'static) -> Kept<()> {
+fn in_turn(
+    turn: Turn,
+    work: impl FnOnce() -> Result<(), String> + Send + 'static,
+) -> DiskFuture<()> {
     off_thread(move || {
         let done = work();
         drop(turn);
@@ -207,10 +210,10 @@ fn in_turn(turn: Turn, work: impl FnOnce() -> Result<(), String> + Send + 'stati
     })
 }
 
-/// Begins `work` at once, so that it is done whether or not somebody waits for it.
+/// Begins `work` at once, so that it is done whether or not it is awaited.
 fn off_thread<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, String> + Send + 'static,
-) -> Kept<T> {
+) -> DiskFuture<T> {
     let done = tokio::task::spawn_blocking(work);
     done.map(|done| done.unwrap_or_else(|error| Err(error.to_string()))).boxed_local()
 }

@@ -1,4 +1,4 @@
-//! Keeps the list of images that the agent brought, and removes those that nobody wants any more.
+//! Image garbage collection: records the images that the agent pulled, and removes unused ones.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -11,10 +11,10 @@ use tracing::{debug, info, warn};
 
 use crate::clock::Moment;
 use crate::podman_executor::disk::image_ledger::ImageLedger;
-use crate::podman_executor::disk::{Kept, PodmanDisk};
+use crate::podman_executor::disk::{DiskFuture, PodmanDisk};
 use crate::podman_executor::libpod::api::PodmanApi;
 
-/// Time for the disk to read or write the list; past it pulls go on without: they wait for each other.
+/// Deadline for reading or writing the record; pulls are serialised on it and must not hang.
 const DISK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The images that the agent brought to one podman.
@@ -87,7 +87,7 @@ impl ImageCare {
             }
             let removed = match podman.image_id(&image).await {
                 Ok(Some(found)) if found == id => podman.remove_image(&image).await,
-                // It is gone, or the name is somebody else's by now.
+                // It is gone, or the name means another image by now.
                 Ok(_) => {
                     self.change(|ledger| ledger.forget(&image)).await;
                     continue;
@@ -99,7 +99,7 @@ impl ImageCare {
                     info!(image, "image pruned");
                     self.change(|ledger| ledger.forget(&image)).await;
                 }
-                // Most likely a container of somebody else's uses it.
+                // Most likely another container uses it.
                 Err(error) => debug!(image, error = error.chain(), "image was not pruned"),
             }
         }
@@ -159,7 +159,7 @@ impl ImageCare {
     }
 }
 
-async fn in_time<T>(work: Kept<T>) -> Result<T, String> {
+async fn in_time<T>(work: DiskFuture<T>) -> Result<T, String> {
     let done = timeout(DISK_TIMEOUT, work).await;
     done.unwrap_or_else(|_| Err("the disk does not answer".to_owned()))
 }

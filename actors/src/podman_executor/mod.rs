@@ -19,7 +19,7 @@ mod pod_state;
 pub use crate::pod_manifest::{Trail, Trails, VolumeFile, VolumeFolder};
 pub use actor::PodmanExecutor;
 pub use actor::deps::PodmanDeps;
-pub use disk::{Kept, PodmanDisk, Turn, Turns, on_disk};
+pub use disk::{DiskFuture, PodmanDisk, Turn, Turns, on_disk};
 pub use libpod::api::{Answer, EventStream, PlayRequest, PodmanApi, PodmanError, PullRequest};
 pub use libpod::client::boot_id;
 pub use libpod::events::PodmanEvent;

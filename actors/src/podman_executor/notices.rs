@@ -1,4 +1,4 @@
-//! What people should know about a command beyond its result, each thing once.
+//! Notes of a command for the user beyond its result, each reported once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,7 +29,7 @@ pub(in crate::podman_executor) struct Limited {
     pub refused: Vec<String>,
 }
 
-/// Remembers what was told.
+/// Remembers what was reported.
 #[derive(Debug, Default)]
 pub(in crate::podman_executor) struct Notices {
     adjusted: BTreeMap<WorkloadId, BTreeSet<String>>,

@@ -1,4 +1,4 @@
-//! Looks at podman: one listing, and the little that a listing does not tell.
+//! Observes podman: one listing, and the little that a listing does not show.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -145,7 +145,7 @@ impl Observer {
     /// Looks for pods that have no containers; which ones those are shows with the next
     /// observation, which has to follow. Blocks while a pod is being stopped, so that it is
     /// done seldom, and no observation waits for it.
-    pub(in crate::podman_executor) async fn look_for_half_made_pods(
+    pub(in crate::podman_executor) async fn look_for_partial_pods(
         &self,
     ) -> Result<(), PodmanError> {
         let pods = self.context.pods().await?;
@@ -160,7 +160,7 @@ impl Observer {
         memory.live.remove(id);
     }
 
-    /// Forgets pods that have containers: once removed by somebody, they are gone, not half-made.
+    /// Forgets pods that have containers: when these are removed, the pod is gone and not half-made.
     fn forget_full_pods(&self, rows: &[ContainerRow]) {
         let full: BTreeSet<_> = rows.iter().map(|row| row.pod_name.as_str()).collect();
         let pods = &mut self.memory.borrow_mut().empty_pods;
@@ -198,7 +198,7 @@ impl Observer {
                     };
                     self.memory.borrow_mut().ends.insert(key, end);
                 }
-                // The row tells the exit code; the rest is asked for again next time.
+                // The row has the exit code; the rest is asked for again next time.
                 Err(error) => debug!(error = error.chain(), "ended container was not inspected"),
             }
         }

@@ -37,7 +37,7 @@ pub(in crate::podman_executor) enum Phase {
     Running,
     /// It ended.
     Ended,
-    /// It is between two states, or paused by somebody.
+    /// It is between two states, or paused.
     Unclear,
 }
 

@@ -47,7 +47,7 @@ impl LatestVerdicts {
 }
 
 /// Returns whether `profiles` let a workload run. `verdicts` are those in force; `None` while they
-/// are still to come. `is_running` tells whether it runs, or is about to.
+/// are still to come. `is_running` says whether it runs, or is about to.
 pub(crate) fn permission(
     profiles: &[ProfileRef],
     verdicts: Option<&Verdicts>,

@@ -45,8 +45,8 @@ impl Observed {
         self.pods.get(key).map(Box::as_ref)
     }
 
-    /// Returns whether containers of the pod run. `is_started` tells whether it was started, which
-    /// decides where the runtime does not tell.
+    /// Returns whether containers of the pod run. `is_started` says whether it was started, which
+    /// decides where the runtime does not say.
     pub(crate) fn is_alive(&self, key: &PodKey, is_started: bool) -> bool {
         self.get(key).is_some_and(|pod| is_alive(pod, is_started))
     }

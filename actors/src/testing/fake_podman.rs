@@ -512,7 +512,7 @@ impl PodmanApi for FakePodman {
         ready(Some(pids.into_iter().filter(|pid| !dead.contains(pid)).collect())).boxed_local()
     }
 
-    fn offer_to_kernel(&self, _: i64) -> LocalBoxFuture<'_, std::io::Result<()>> {
+    fn raise_oom_score(&self, _: i64) -> LocalBoxFuture<'_, std::io::Result<()>> {
         ready(Ok(())).boxed_local()
     }
 

@@ -75,7 +75,7 @@ pub enum CurrentState {
 }
 
 impl CurrentState {
-    /// Returns the word for people.
+    /// Returns its name as it is shown.
     #[must_use]
     pub const fn as_str(&self) -> &'static str {
         match self {
@@ -100,7 +100,7 @@ pub struct ObservedPod {
     pub workload: WorkloadName,
     /// How it is.
     pub state: CurrentState,
-    /// When its youngest container started, by the wall clock, where the runtime tells.
+    /// When its youngest container started, by the wall clock, where the runtime says.
     pub started_at: Option<DateTime<Utc>>,
     /// Restarts of its containers that the runtime made by itself: none where the agent makes them.
     pub restarts: u32,

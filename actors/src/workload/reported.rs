@@ -1,4 +1,4 @@
-//! What is said about workloads, to the control plane and to people.
+//! What is reported of workloads, to the control plane and in the status.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -11,9 +11,9 @@ use super::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TargetState {
-    /// It shall run.
+    /// It should run.
     Running,
-    /// It is configured but shall not run now: its profiles forbid it, or its cron waits.
+    /// It is configured but should not run now: its profiles forbid it, or its cron waits.
     Inactive,
     /// It is no longer configured.
     Removed,
@@ -78,7 +78,7 @@ pub enum NextStart {
 /// What the status page says about one workload beyond its [`JobReport`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct WorkloadReport {
-    /// What the control plane is told of it, too.
+    /// What the control plane is sent, too.
     #[serde(flatten)]
     pub job: JobReport,
     /// What the agent wants; absent for one that cannot be run.
@@ -89,7 +89,7 @@ pub struct WorkloadReport {
     pub command: Option<&'static str>,
     /// Since when it has its status, as far as this agent knows.
     pub since: DateTime<Utc>,
-    /// When the youngest container of its pod started, where the runtime tells.
+    /// When the youngest container of its pod started, where the runtime says.
     pub started_at: Option<DateTime<Utc>>,
     /// What its next start is.
     pub next_start_by: Option<NextStart>,

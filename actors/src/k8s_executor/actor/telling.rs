@@ -1,4 +1,4 @@
-//! What people are told, in the log and by events, once for each change.
+//! Reports to the user, in the log and by events, once for each change.
 
 use super::K8sExecutor;
 use crate::messages::{EventRecorded, tell};

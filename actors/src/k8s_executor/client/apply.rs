@@ -78,7 +78,7 @@ impl KubeClient {
 
     /// Writes a Deployment together with the hash of what that makes of its specification, which only
     /// the cluster knows, with its defaults: so it is tried first. Written by itself later, the hash
-    /// could be missing, and what the agent wrote would be taken for somebody else's change.
+    /// could be missing, and what the agent wrote would be taken for another's change.
     async fn write_signed(
         &self,
         params: PatchParams,
@@ -88,7 +88,7 @@ impl KubeClient {
         let signature = match write(trial, None).await {
             Ok(trial) => Some(trial.spec.hash),
             Err(error) if error.is_outage() || error.is_not_found() => return Err(error),
-            // Without a signature nobody takes it for changed. The write is refused, too, and says
+            // Without a signature it is not taken for changed. The write is refused, too, and says
             // why, unless only trials are, as by some webhooks.
             Err(_) => None,
         };
@@ -162,7 +162,7 @@ impl KubeClient {
         let (namespace, name) = (written.namespace().unwrap_or_default(), written.name_any());
         let patch = json!({ "metadata": { "labels": { WRITTEN_LABEL: hash } } });
         match self.merge(ours(), "label", &namespace, &name, &patch).await {
-            // It went at once; the watch tells that.
+            // It was deleted at once; the watch shows that.
             Err(error) if error.is_not_found() => Ok(written),
             result => result,
         }

@@ -43,7 +43,7 @@ pub enum ClusterError {
         call: String,
         /// Its reason.
         refusal: Refusal,
-        /// The cluster wants to be left alone for so long.
+        /// How long the cluster wants no more requests.
         retry_after: Option<Duration>,
     },
     /// The cluster did not answer, or not sensibly.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::header::RETRY_AFTER;
 use http::{Response, StatusCode};
 
-/// Remembers what the last answer that asked for it said, until somebody takes it. The client gives
+/// Remembers what the last answer that asked for it said, until it is taken. The client gives
 /// an answer's headers to nobody. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RetryAfter(Arc<AtomicU32>);

@@ -34,7 +34,7 @@ impl Sources {
     }
 }
 
-/// What tells one version of a file from the next.
+/// What differs between two versions of a file.
 #[derive(PartialEq, Eq)]
 struct Stamp {
     device: u64,

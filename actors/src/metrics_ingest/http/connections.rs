@@ -1,6 +1,6 @@
 //! All connections of the listener: how many there may be, and which is closed for another.
 //!
-//! A client that keeps others waiting loses its connection to them: whoever sends a whole request at
+//! A client that keeps others waiting loses its connection to them: a client that sends a whole request at
 //! once gets an answer, however many connections others hold. No timer runs while there is none.
 
 use std::cell::{Cell, RefCell};

@@ -1,4 +1,4 @@
-//! Whether podman answers, and in time: each change is logged, reported and told.
+//! Whether podman answers, and in time: each change is logged, and sent as an event and an observation.
 
 use std::rc::Rc;
 use std::time::Duration;

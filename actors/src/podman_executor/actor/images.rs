@@ -14,7 +14,7 @@ use crate::messages::WorkloadsConfigured;
 use crate::podman_executor::commands::pull::image_names;
 use crate::workload::WorkloadId;
 
-/// Longest time between two looks for images that nobody wants.
+/// Interval at which unused images are looked for.
 const MAX_CARE_PERIOD: Duration = Duration::from_secs(60 * 60);
 /// Shortest one, whatever the setting is.
 const MIN_CARE_PERIOD: Duration = Duration::from_secs(1);

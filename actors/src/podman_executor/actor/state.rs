@@ -1,4 +1,4 @@
-//! How far an executor is: the event stream, observations, and what was told of podman.
+//! The state of an executor: the event stream, observations, and what was reported of podman.
 
 use std::time::Duration;
 
@@ -39,10 +39,10 @@ pub(super) enum Listing {
     Stale,
 }
 
-/// Whether podman answers, as it was last told.
+/// Whether podman answers, as it was last reported.
 #[derive(Debug)]
 pub(super) enum Availability {
-    /// Nothing was told yet.
+    /// Nothing was reported yet.
     Untold,
     /// It answers.
     Available,
@@ -50,7 +50,7 @@ pub(super) enum Availability {
     Unavailable {
         /// Why.
         message: String,
-        /// When this was told.
+        /// When this was reported.
         told_at: Monotonic,
         /// When it was last logged.
         logged_at: Monotonic,
@@ -66,6 +66,6 @@ pub(super) struct LastWords {
     pub(super) sought_at: Option<Monotonic>,
     /// They, as last found.
     pub(super) found: Option<String>,
-    /// Whether nobody has been told of them yet.
+    /// Whether they were not reported yet.
     pub(super) is_news: bool,
 }

@@ -17,15 +17,15 @@ use crate::workload::{ObservedPod, WorkloadId};
 
 /// Longest such time while a look takes less.
 const MAX_OBSERVATION_GAP: Duration = Duration::from_secs(2);
-/// The gap is so many times as long as a look takes: with many pods a burst of events must not
+/// Minimum gap between listings, as a multiple of the last one's duration: a burst of events must not
 /// keep podman busy with being looked at.
 const GAP_PER_LISTING: u32 = 8;
 /// Time to the next look at a process that is gone and that podman has not noted, or at a podman that
 /// did not answer.
 const UNSETTLED_PERIOD: Duration = Duration::from_secs(1);
-/// Longest wait while nobody listens on the socket: a try costs nothing.
+/// Longest delay while nothing listens on the socket: an attempt costs nothing.
 const MAX_ABSENT_DELAY: Duration = Duration::from_secs(1);
-/// A stream that lived for so long ended by chance, not by habit.
+/// A stream of at least this length resets the delays between connections.
 const STEADY_AFTER: Duration = Duration::from_secs(10);
 
 impl PodmanExecutor {
@@ -150,7 +150,7 @@ impl PodmanExecutor {
         }
     }
 
-    /// Tells what was seen, unless something younger was told.
+    /// Sends an observation, unless a younger one was sent.
     pub(super) fn seen(&mut self, seen: Result<Observation, PodmanError>, ctx: &mut Context<Self>) {
         match seen {
             Ok(seen) if self.observed_at.is_some_and(|last| last > seen.at.monotonic) => {}
@@ -174,11 +174,11 @@ impl PodmanExecutor {
             Err(error) => {
                 self.unavailable(&error, ctx);
                 match error {
-                    // It may be at work on the list still: the stream tells when it comes to its end.
+                    // It may still be working on the list: an event on the stream shows when it is done.
                     PodmanError::Timeout { .. } if matches!(self.link, Link::Up { .. }) => {
                         self.observe_later(ctx);
                     }
-                    // A podman that does not list does not tell events either.
+                    // A podman that does not list does not send events either.
                     PodmanError::Timeout { .. }
                     | PodmanError::Connect { .. }
                     | PodmanError::Foreign { .. }
@@ -197,9 +197,9 @@ impl PodmanExecutor {
         ctx.spawn(mending.into_actor(self));
     }
 
-    /// Tells what a command made of its pod; the others are as they were last told.
+    /// Sends what a command made of its pod; the others are as they were last sent.
     pub(super) fn seen_one(&mut self, at: Moment, id: &WorkloadId, pod: Option<ObservedPod>) {
-        // Without the others nothing is told; the look that follows each command does.
+        // Without the others nothing is sent: the listing that follows each command sends all.
         if let Some(mut pods) = self.told.take() {
             pods.retain(|other| other.id != *id);
             pods.extend(pod);
@@ -216,9 +216,9 @@ impl PodmanExecutor {
         tell(&self.deps.observations, observed);
     }
 
-    pub(super) fn look_for_half_made_pods(&mut self, ctx: &mut Context<Self>) {
+    pub(super) fn look_for_partial_pods(&mut self, ctx: &mut Context<Self>) {
         let observer = Rc::clone(&self.observer);
-        let look = async move { observer.look_for_half_made_pods().await };
+        let look = async move { observer.look_for_partial_pods().await };
         ctx.spawn(look.into_actor(self).map(|looked, actor, ctx| match looked {
             Ok(()) => actor.observe_soon(ctx),
             // A pod is being stopped, or podman is away: the next period does.

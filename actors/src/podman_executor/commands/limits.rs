@@ -42,7 +42,7 @@ pub(crate) fn unsupported(limits: Limits, support: LimitSupport) -> Limited {
 /// Brings limits to those containers of the pod that run, and touches nothing else of it. A pod of
 /// which nothing runs gets its limits when it starts. `known` are its containers that run, as they were
 /// last seen: where the kernel holds them to these limits already, podman is not asked. Returns what
-/// people should know.
+/// the user should know.
 ///
 /// # Errors
 /// podman did not answer.
@@ -88,7 +88,7 @@ async fn are_in_force(
     is_any
 }
 
-/// What to do about a limit where nobody can see what is in force.
+/// What to do about a limit where it cannot be seen what is in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unseen {
     /// Write it: the same again does no harm.
@@ -97,7 +97,7 @@ pub(crate) enum Unseen {
     Leave,
 }
 
-/// Brings the limits of a pod that runs to what they shall be: writes what differs from what the
+/// Brings the limits of a pod that runs to what they should be: writes what differs from what the
 /// kernel has, looks again, and says what still differs.
 ///
 /// # Errors
@@ -112,7 +112,7 @@ pub(crate) async fn apply_limits(
     let host = context.api.host().await.map_err(|error| unavailable(&error))?;
     let support = limit_support(&host);
     let mut limited = unsupported(limits, support);
-    // Apart: a container that needs more memory than it shall have still gets its CPU limit, and a
+    // Apart: a container that needs more memory than its limit still gets its CPU limit, and a
     // change of the one is none of the other.
     for (row, resource, wanted) in all_wanted(workload, limits, rows, support) {
         let (what, name) = (resource.as_str(), container_name(row));
@@ -152,7 +152,7 @@ pub(crate) async fn mend_lifted_limits(context: &PodmanContext, rows: &[Containe
     }
 }
 
-/// Returns each limit that a container of `rows` shall have and can have; `None` is no limit.
+/// Returns each limit that a container of `rows` should have and can have; `None` is no limit.
 fn all_wanted<'a>(
     workload: &Workload,
     limits: Limits,
@@ -194,7 +194,7 @@ async fn bring(
     if still_wrong().await.is_none() {
         return Ok(None);
     }
-    // podman believes that it is done. What its runtime got wrong, the kernel may yet be told.
+    // podman believes that it is done. What its runtime got wrong may still be written to the kernel.
     let told = context.api.limit_group(&row.id, plain_update(resource, wanted, -1)).await;
     if let Err(error) = told {
         debug!(error = error.chain(), "limit was not written past podman");

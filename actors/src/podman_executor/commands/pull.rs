@@ -17,10 +17,10 @@ use crate::workload::{PullPolicy, Workload};
 /// Left when a pull is given up, so that the answer still says which image did not come.
 const ANSWER_MARGIN: Duration = Duration::from_secs(2);
 
-/// Time for the registry of a tag that moves, when a copy is on the device: the pod shall run soon.
+/// Time for the registry of a tag that moves, when a copy is on the device: the start must not wait long.
 const REFRESH_PATIENCE: Duration = Duration::from_secs(20);
 
-/// Brings every image of `workload` to the device. Returns what people should know.
+/// Brings every image of `workload` to the device. Returns notes for the user.
 ///
 /// # Errors
 /// An image did not come, or podman did not answer.
@@ -212,7 +212,7 @@ pub(crate) fn image_names(workload: &Workload) -> impl Iterator<Item = String> {
     workload.containers().filter_map(|container| container.image.clone())
 }
 
-/// Returns whether the image's registry is this device, which nobody can listen in on.
+/// Returns whether the image's registry is this device, so that nothing crosses a network.
 fn is_loopback(image: &str) -> bool {
     let registry = image.split('/').next().unwrap_or_default();
     let host = registry.rsplit_once(':').map_or(registry, |(host, _)| host);

@@ -37,7 +37,7 @@ const MAX_POLL_PERIOD: Duration = Duration::from_millis(100);
 /// Grace for what still runs of a pod that is replaced.
 const REPLACEMENT_GRACE: Duration = Duration::from_secs(10);
 
-/// Creates and starts the pod of `workload`. Returns what people should know, and its containers.
+/// Creates and starts the pod of `workload`. Returns notes for the user, and its containers.
 /// With `is_absent`, there was none when last looked, and only a name that is taken says otherwise.
 ///
 /// # Errors
@@ -57,7 +57,7 @@ pub(crate) async fn start(
         false => context.containers_of(&workload.id).await.map_err(silent)?,
     };
     if runs(context, &rows).await {
-        offer_to_kernel(context, workload, &rows).await;
+        raise_oom_score(context, workload, &rows).await;
         let limited = apply_limits(context, workload, limits, &rows, Unseen::Write).await?;
         context.repairs.healed(&workload.id);
         return Ok((Notes { limited: Some(limited), ..Notes::default() }, rows));
@@ -76,7 +76,7 @@ pub(crate) async fn start(
     match play(context, workload, &plan, &host, deadline).await {
         Ok(rows) => {
             context.repairs.healed(&workload.id);
-            offer_to_kernel(context, workload, &rows).await;
+            raise_oom_score(context, workload, &rows).await;
             // What podman made of them is looked at, and put right if need be: the pod runs anyway.
             let limited = apply_limits(context, workload, limits, &rows, Unseen::Leave).await;
             let limited = limited.unwrap_or_else(|_| unsupported(limits, limit_support(&host)));
@@ -257,9 +257,9 @@ async fn verify(
 }
 
 /// Lets the kernel end the pod's processes before the agent when memory is short.
-async fn offer_to_kernel(context: &PodmanContext, workload: &Workload, rows: &[ContainerRow]) {
+async fn raise_oom_score(context: &PodmanContext, workload: &Workload, rows: &[ContainerRow]) {
     for row in rows.iter().filter(|row| row.pid > 0) {
-        if let Err(error) = context.api.offer_to_kernel(row.pid).await {
+        if let Err(error) = context.api.raise_oom_score(row.pid).await {
             let (job_id, container) = (workload.id.as_str(), container_name(row));
             debug!(job_id, container, %error, "container's oom score was not raised");
         }

@@ -1,4 +1,4 @@
-//! Which images the agent brought to the device, and since when nobody wants them.
+//! The pulled-images record: which images the agent brought, and since when none of them is used.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::clock::{Moment, Monotonic};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::podman_executor) struct ImageLedger {
     images: BTreeMap<String, Pulled>,
-    /// Images that were on the device when a workload asked for them, whoever brought them.
+    /// Images that were on the device when a workload asked for them, pulled by the agent or not.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     here: BTreeSet<String>,
 }
@@ -79,7 +79,7 @@ impl ImageLedger {
         }
     }
 
-    /// Returns names and ids of the images that nobody wanted for `after`.
+    /// Returns names and ids of the images that were unused for `after`.
     pub(in crate::podman_executor) fn due(
         &self,
         after: Duration,
@@ -137,7 +137,7 @@ mod tests {
         for (steps, expected) in [
             // Absent before: ours.
             (&[("web", "1", None)][..], &["web"][..]),
-            // There before: somebody else's, whatever the pull brought.
+            // It was there before: not the agent's, whatever the pull brought.
             (&[("web", "1", Some("1"))], &[]),
             (&[("web", "2", Some("1"))], &[]),
             // The tag moved on: both are ours, the old one by its id.

@@ -20,9 +20,9 @@ use rustix::process::geteuid;
 
 /// So many folders are open at one time.
 const MAX_LEVELS: usize = 32;
-/// A folder into which others go on writing is read so often.
+/// Most passes over a folder into which others go on writing.
 const MAX_PASSES: u32 = 16;
-/// Longest path within the tree that is told, in characters.
+/// Longest path within the tree that is reported, in characters.
 const MAX_TOLD: usize = 120;
 
 /// Why something of a tree stays: what the kernel said, and of what.
@@ -81,7 +81,7 @@ pub(in crate::podman_executor) fn remove_tree(
     removal.stays.map_or(Ok(()), Err)
 }
 
-/// Nobody shall put anything more into the tree by a path.
+/// From here on nothing can be put into the tree by a path.
 fn shut(top: &Dir) {
     // Only root may, and only against others it is of use.
     if geteuid().is_root()

@@ -1,7 +1,7 @@
 //! Removes the volumes that were set aside, on a thread of its own, as long as there are any.
 //!
 //! Only the setting aside waits for its turn: a volume with millions of files, or a disk that hangs,
-//! holds up nobody but the thread, and the next run of the same pod.
+//! delays only the thread, and the next run of the same pod.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;

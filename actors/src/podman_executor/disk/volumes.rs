@@ -24,8 +24,8 @@ use crate::workload::WorkloadId;
 
 /// Only the agent may look into the volumes of all workloads.
 const PRIVATE: u32 = 0o700;
-/// The user of rootless podman may go through to the volumes of his pods.
-const PASSAGE: u32 = 0o711;
+/// Rootless podman's user may traverse, not list.
+const TRAVERSE_ONLY: u32 = 0o711;
 /// Begins the name of what was set aside to be removed: `.left-N-ID`.
 const LEFT: &str = ".left-";
 /// How a folder is opened: never by a link.
@@ -58,7 +58,7 @@ pub(in crate::podman_executor) fn write(
     }
     // Whoever could look into the root could look into secrets. Another owner must get through to
     // his own, though, and must not write: a link in the way would lead root's hand elsewhere.
-    let mode = owner.map_or(PRIVATE, |_| PASSAGE);
+    let mode = owner.map_or(PRIVATE, |_| TRAVERSE_ONLY);
     let missing = root.ancestors().skip(1).take_while(|parent| !parent.exists());
     let parents: Vec<_> = missing.collect();
     for folder in parents.into_iter().rev().chain([root]) {
@@ -76,11 +76,11 @@ pub(in crate::podman_executor) fn write(
     for folder in folders {
         home.fill(folder)?;
     }
-    // Until here nobody else could get in.
+    // Until here no other user could enter.
     owner.map_or(Ok(()), |owner| home.hand_over(owner))
 }
 
-/// The folder of a pod that nobody else can enter yet.
+/// The folder of a pod that no other user can enter yet.
 struct Home<'a> {
     path: &'a Path,
     folder: OwnedFd,

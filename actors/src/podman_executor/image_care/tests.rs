@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tokio::time::{pause, sleep};
 
 use crate::messages::{Action, CommandError, WorkloadsConfigured};
-use crate::podman_executor::{Kept, PodmanDisk, Trails, Turn, Turns, VolumeFolder, on_disk};
+use crate::podman_executor::{DiskFuture, PodmanDisk, Trails, Turn, Turns, VolumeFolder, on_disk};
 use crate::testing::fake_podman::{FakePodman, Fault};
 use crate::testing::podman_desk::{PodmanDesk, workload};
 use crate::workload::{ExecutorKind, Workload, WorkloadId};
@@ -258,7 +258,7 @@ impl PodmanDisk for HungDisk {
         &self.0
     }
 
-    fn volumes_removed(&self, _: WorkloadId) -> Kept<()> {
+    fn volumes_removed(&self, _: WorkloadId) -> DiskFuture<()> {
         Box::pin(pending())
     }
 
@@ -268,29 +268,29 @@ impl PodmanDisk for HungDisk {
         _: WorkloadId,
         _: Vec<VolumeFolder>,
         _: Option<(u32, u32)>,
-    ) -> Kept<()> {
+    ) -> DiskFuture<()> {
         Box::pin(pending())
     }
 
-    fn remove_volumes(&self, _: Turn, _: WorkloadId) -> Kept<()> {
+    fn remove_volumes(&self, _: Turn, _: WorkloadId) -> DiskFuture<()> {
         Box::pin(pending())
     }
 
-    fn sweep_volumes(&self, _: Turn, _: BTreeSet<String>) -> Kept<()> {
+    fn sweep_volumes(&self, _: Turn, _: BTreeSet<String>) -> DiskFuture<()> {
         Box::pin(pending())
     }
 
     fn remove_again(&self) {}
 
-    fn look_at(&self, _: BTreeSet<PathBuf>) -> Kept<Trails> {
+    fn look_at(&self, _: BTreeSet<PathBuf>) -> DiskFuture<Trails> {
         Box::pin(pending())
     }
 
-    fn read_images(&self) -> Kept<Vec<u8>> {
+    fn read_images(&self) -> DiskFuture<Vec<u8>> {
         Box::pin(pending())
     }
 
-    fn write_images(&self, _: Vec<u8>) -> Kept<()> {
+    fn write_images(&self, _: Vec<u8>) -> DiskFuture<()> {
         Box::pin(pending())
     }
 }

@@ -198,12 +198,12 @@ pub trait PodmanApi {
     fn remove_image<'a>(&'a self, image: &'a str) -> Answer<'a, ()>;
     /// Finds out which of `pids` exist where the service runs; `None` when that cannot be seen.
     fn living(&self, pids: Vec<i64>) -> LocalBoxFuture<'_, Option<BTreeSet<i64>>>;
-    /// Lets the kernel end a process of a pod before the agent when memory is short. Under an agent of root
+    /// Makes the OOM killer prefer this process over the agent. Under an agent of root
     /// those of another user's podman are left as they are.
     ///
     /// # Errors
     /// The process is gone, or the agent may not.
-    fn offer_to_kernel(&self, pid: i64) -> LocalBoxFuture<'_, io::Result<()>>;
+    fn raise_oom_score(&self, pid: i64) -> LocalBoxFuture<'_, io::Result<()>>;
     /// Returns why the service ended when it was last started, in podman's own words, if something has kept them.
     fn last_words(&self) -> LocalBoxFuture<'_, Option<String>>;
     /// Returns user and group that the service runs as, when it is another user's and the agent is root: who

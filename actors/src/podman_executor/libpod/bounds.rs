@@ -17,7 +17,7 @@ pub(in crate::podman_executor) const MAX_ROWS_OF_ONE: usize = 256;
 const MAX_TEXT: usize = 1024;
 /// Bytes of a path; the kernel allows no more.
 const MAX_PATH: usize = 4096;
-/// Bytes that are kept of what podman says in words; whoever reads it cuts it further.
+/// Bytes that are kept of podman's texts; readers cut them further.
 pub(in crate::podman_executor) const MAX_WORDS: usize = 4096;
 /// Texts in a list of them.
 const MAX_TEXTS: usize = 64;
@@ -116,7 +116,7 @@ impl<'de> Deserialize<'de> for Words {
     }
 }
 
-/// Returns the beginning of `text`, at most so many bytes of whole letters.
+/// Returns the beginning of `text`, at most that many bytes of whole characters.
 pub(in crate::podman_executor) fn cut(text: &str, most: usize) -> &str {
     text.get(..text.floor_char_boundary(most)).unwrap_or_default()
 }

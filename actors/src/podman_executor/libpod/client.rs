@@ -273,7 +273,7 @@ impl PodmanApi for LibpodClient {
         .boxed_local()
     }
 
-    fn offer_to_kernel(&self, pid: i64) -> LocalBoxFuture<'_, io::Result<()>> {
+    fn raise_oom_score(&self, pid: i64) -> LocalBoxFuture<'_, io::Result<()>> {
         async move {
             let Some(peer) = self.peer().filter(|peer| !peer.is_of_another_user()) else {
                 return Ok(());

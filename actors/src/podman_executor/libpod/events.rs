@@ -113,7 +113,7 @@ impl PodmanEvent {
 pub(in crate::podman_executor) enum Line {
     /// An event.
     Event(PodmanEvent),
-    /// podman 4.3 answers 200 and tells its error in the stream.
+    /// podman 4.3 answers 200 and sends its error in the stream.
     Error(String),
     /// Neither.
     Rubbish,
@@ -143,7 +143,7 @@ impl Lines {
     }
 }
 
-/// Returns how long to wait after a piece of so many bytes before the next is read. What is not read stays
+/// Returns how long to wait after a piece of `bytes` bytes before the next is read. What is not read stays
 /// with podman, and nothing of it is lost.
 pub(in crate::podman_executor) fn pause_after(bytes: usize) -> Duration {
     let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);

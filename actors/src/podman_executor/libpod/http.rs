@@ -131,7 +131,7 @@ impl LibpodClient {
         let (mut sender, connection) =
             settings.handshake(TokioIo::new(stream)).await.map_err(cut)?;
         let mut tasks = JoinSet::new();
-        // How it ended is told to whoever reads the answer.
+        // The reader of the answer learns how it ended.
         tasks.spawn_local(async { drop(connection.await) });
         let (head, body) = sender.send_request(request).await.map_err(cut)?.into_parts();
         Ok(Reply { status: head.status, body, _connection: tasks, _place: None })

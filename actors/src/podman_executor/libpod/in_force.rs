@@ -1,13 +1,13 @@
 //! The limits that the kernel holds a container to, on every level of its control group. Pure.
 //!
 //! A container is held to the tightest of several: its own group, on cgroup v2 with crun one more inside
-//! it, and its pod's around it. podman tells what it asked for; the kernel, what came of it.
+//! it, and its pod's around it. podman says what it asked for; the kernel, what is in force.
 
 use std::path::PathBuf;
 
 use crate::pod_manifest::ContainerLimits;
 
-/// The period that a CPU limit is told in, in microseconds.
+/// The period of a CPU limit, in microseconds.
 pub(in crate::podman_executor) const CPU_PERIOD: u64 = 100_000;
 /// The least CPU time in a period that the kernel takes.
 const SHORTEST: u64 = 1_000;
@@ -15,7 +15,7 @@ const SHORTEST: u64 = 1_000;
 pub(in crate::podman_executor) const MORE_THAN_ALL: u64 = 1_000 * CPU_PERIOD;
 /// The largest page: the kernel keeps whole pages of a memory limit.
 const PAGE: u64 = 64 * 1_024;
-/// What cgroup v1 tells where there is no memory limit is beyond this.
+/// What cgroup v1 shows where there is no memory limit is beyond this.
 const MORE_MEMORY_THAN_ALL: u64 = 1 << 60;
 
 /// What a limit is about.
@@ -102,7 +102,7 @@ pub(in crate::podman_executor) fn was_lifted_wrongly(levels: &[Level]) -> bool {
     is_least && !inner.is_empty() && inner.iter().all(Option::is_none)
 }
 
-/// Where the kernel tells of one level.
+/// Where the kernel shows one level.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::podman_executor) struct Place {
     /// The level, its limit not read yet.
@@ -111,7 +111,7 @@ pub(in crate::podman_executor) struct Place {
     pub(in crate::podman_executor) folder: PathBuf,
 }
 
-/// Where the kernel tells of all levels, outermost first.
+/// Where the kernel shows all levels, outermost first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::podman_executor) struct Places {
     /// Where the hierarchy is mounted, below where all are.
@@ -121,7 +121,7 @@ pub(in crate::podman_executor) struct Places {
     pub(in crate::podman_executor) levels: Vec<Place>,
 }
 
-/// Returns where the kernel tells of the levels of `container`, one of whose processes has this
+/// Returns where the kernel shows the levels of `container`, one of whose processes has this
 /// `/proc/PID/cgroup`; `None` if the process is in no group of that container.
 pub(in crate::podman_executor) fn places(
     membership: &str,
@@ -159,7 +159,7 @@ fn is_pods(part: &str) -> bool {
     part.contains("libpod_pod_") || part == "libpod_parent"
 }
 
-/// Returns the files of a level that tell its limit.
+/// Returns the files of a level that hold its limit.
 pub(in crate::podman_executor) const fn files(
     resource: Resource,
     is_unified: bool,
@@ -172,7 +172,7 @@ pub(in crate::podman_executor) const fn files(
     }
 }
 
-/// Returns the limit that those files tell, one after another.
+/// Returns the limit that the texts of those files say.
 pub(in crate::podman_executor) fn limit_in(resource: Resource, text: &str) -> Option<u64> {
     let mut words = text.split_whitespace();
     // `max` and -1 are no limit.

@@ -20,7 +20,7 @@ const MAX_LINES: usize = 4;
 const SERVES: &str = "API service listening on";
 /// How a line of its log of requests begins.
 const REQUEST: &str = "@ - - [";
-/// How the runtime of Go begins to tell of a crash; the stack follows.
+/// First words of Go's runtime about a crash; the stack follows.
 const CRASHES: [&str; 4] = ["panic: ", "fatal error: ", "unexpected fault address", "SIG"];
 /// Functions in a stack that are not those that failed.
 const MACHINERY: [&str; 5] = ["runtime.", "runtime/", "panic(", "sync.", "created by "];
@@ -66,7 +66,7 @@ pub(in crate::podman_executor) fn of_journal(newest_first: &[u8]) -> Option<Stri
     runs.find(|told| told.serves || told.has_words())?.words()
 }
 
-/// What one run of podman has told so far.
+/// What one run of podman has said so far.
 #[derive(Default)]
 struct Told {
     serves: bool,
@@ -187,7 +187,7 @@ pub(in crate::podman_executor) fn in_plain_words(
         ExecutorKind::PodmanRootless => "systemctl --user start podman.socket",
         ExecutorKind::PodmanRootful | ExecutorKind::K8s => "systemctl start podman.socket",
     };
-    // One that answers has started: of what it says, only damage is told.
+    // One that answers has started: of what it says, only damage is reported.
     let text = said.unwrap_or(error);
     let hindrance =
         || hindrance(kind, said?).map(|(what, first)| (what, format!("{first}, {start}")));

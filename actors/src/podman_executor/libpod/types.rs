@@ -145,7 +145,7 @@ pub(in crate::podman_executor) struct Version {
     /// `5.4.2`.
     #[serde(deserialize_with = "text")]
     pub(in crate::podman_executor) version: String,
-    /// When it was built, in Unix seconds; 0 where nobody says.
+    /// When it was built, in Unix seconds; 0 where podman does not say.
     pub(in crate::podman_executor) built: i64,
 }
 

@@ -92,7 +92,7 @@ impl Job {
         (tick.next, awaited)
     }
 
-    /// Updates the run from the observed pod. `is_wanted` tells whether it should run.
+    /// Updates the run from the observed pod. `is_wanted` says whether it should run.
     fn update_run(&mut self, is_wanted: bool, now: Moment, events: &mut EventBuffer) {
         // The pod is in between: the answer to the command says what became of it.
         if self.run.in_flight.is_some() {

@@ -90,7 +90,7 @@ pub(super) fn is_control_groups(folder: &OwnedFd) -> io::Result<bool> {
 }
 
 /// Returns files and what belongs in them; `None` unless the group is surely the container's own:
-/// rootless podman on cgroup v1 names the group of whoever asks.
+/// rootless podman on cgroup v1 names the group of the process that asks.
 fn settings(
     version: &str,
     group: &str,

@@ -10,7 +10,7 @@ use super::procfs::Procfs;
 
 /// The score of a pod's processes. The kernel begins with 0; the highest is 1000.
 const SCORE: &[u8] = b"100";
-/// The score of a process to which nobody gave another one.
+/// The default score of a process.
 const UNSET: &str = "0";
 /// Longer than any score.
 const MAX_SCORE: u64 = 16;
@@ -22,10 +22,10 @@ const MAX_THREADS: usize = 256;
 const MAX_LIST: u64 = 64 * 1024;
 
 /// Raises the score of process `pid` and of those that it started already; later ones inherit it. A score
-/// that somebody set stays.
+/// that was set on purpose stays.
 ///
 /// # Errors
-/// The process is gone, or somebody else's.
+/// The process is gone, or another user's.
 pub(super) fn raise(procfs: &Procfs, pid: i64) -> io::Result<()> {
     raise_one(procfs, pid)?;
     let mut seen = BTreeSet::from([pid]);

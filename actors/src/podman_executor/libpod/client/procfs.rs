@@ -1,6 +1,6 @@
 //! The processes that a podman service sees, read through what is proved to be the kernel's procfs.
 //!
-//! The numbers of processes that podman tells mean what they mean to it, which may live in another pid
+//! The process ids that podman reports are those of its own namespace, which may live in another pid
 //! namespace than the agent. Where it does not, the agent's own /proc is as good. Where it does, the path to
 //! its /proc leads through its mount namespace, which is its to fill: that of another user is never taken.
 
@@ -98,7 +98,7 @@ impl Procfs {
 /// Returns the kernel's id of this boot.
 ///
 /// # Errors
-/// The kernel does not tell.
+/// The kernel does not say.
 pub fn boot_id() -> std::io::Result<String> {
     let id = std::fs::read_to_string(Path::new("/proc/sys/kernel/random/boot_id"))?;
     Ok(id.trim().to_owned())

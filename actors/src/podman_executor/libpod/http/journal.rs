@@ -107,7 +107,7 @@ fn entries(program: &Path, service: &[String]) -> Option<Vec<u8>> {
         drop(tell.send(read.map(|_| text)));
     });
     let text = reading.ok().and_then(|_| told.recv_timeout(JOURNAL_TIME).ok());
-    // It has ended, or shall: what it waits for may be a disk that does not answer.
+    // It has ended, or is told to: it may be waiting for a disk that does not answer.
     drop(journal.kill());
     drop(journal.wait());
     text?.ok()

@@ -57,7 +57,7 @@ pub(super) enum PeerError {
     /// It cannot be connected to.
     #[error(transparent)]
     Absent(#[from] io::Error),
-    /// It is, or may be, somebody else's; says whose, and the way out.
+    /// It is, or may be, another user's; says whose, and the way out.
     #[error("{0}")]
     Foreign(String),
 }
@@ -119,7 +119,7 @@ pub(super) fn open(
     Ok((connected(&socket)?, Allowed { users, advice }))
 }
 
-/// Returns who owns `folder`, if nobody else can put another one in its place.
+/// Returns the owner of `folder`, if no other user can replace it.
 ///
 /// # Errors
 /// Its owner is root, or cannot be relied on; says why.
@@ -162,7 +162,7 @@ fn owner(folder: &Path) -> Result<u32, PeerError> {
     Ok(found.uid())
 }
 
-/// Returns whether nobody but root and `user` can replace what is in this folder.
+/// Returns whether only root and `user` can replace what is in this folder.
 fn is_safe_parent(found: &Metadata, user: u32) -> bool {
     let (others_write, sticky) = (found.mode() & 0o022 != 0, found.mode() & 0o1000 != 0);
     match found.uid() {

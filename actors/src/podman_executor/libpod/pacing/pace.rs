@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-/// An answer may take so many times as long as the median of the last ones.
+/// Deadline of an answer, as a multiple of the median of the last ones.
 const HEADROOM: u32 = 8;
 /// The longest time that is allowed for an answer, however slow podman is.
 const LONGEST: Duration = Duration::from_secs(120);
@@ -12,7 +12,7 @@ const HEARING: u32 = 4;
 /// The same for a question that podman answers quickly: what it has not answered by then it hardly
 /// works on.
 const QUICK_HEARING: u32 = 1;
-/// It is quick when its answers take less, by so many of them at least.
+/// Answers in a row below this make it quick again.
 const QUICK: Duration = Duration::from_millis(100);
 const ENOUGH: usize = 5;
 /// The same for what takes long by its nature.
@@ -21,7 +21,7 @@ const LONG_HEARING: u32 = 2;
 const LONGEST_HEARING: Duration = Duration::from_secs(600);
 /// So many answers are remembered of each kind.
 const KEPT: usize = 15;
-/// With answers that take so long podman serves nobody well.
+/// Median from which podman counts as too slow to serve well.
 const SLUGGISH: Duration = Duration::from_secs(5);
 /// Listing never blocks on a lock, but for pods.
 const LIST_TIME: Duration = Duration::from_secs(5);
@@ -168,7 +168,7 @@ impl Times {
 }
 
 impl Pace {
-    /// Notes that an answer took so long, or was not there after so long.
+    /// Records how long an answer took, or how long it was waited for in vain.
     pub(in crate::podman_executor) fn note(&mut self, question: Question, took: Duration) {
         self.of.entry(question).or_default().note(took);
         if question.shows_pace() {

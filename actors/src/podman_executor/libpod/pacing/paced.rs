@@ -27,7 +27,7 @@ use crate::podman_executor::libpod::types::{
 enum Limit {
     /// As long as this podman's answers take, once its turn has come.
     Pace,
-    /// So much more: podman itself waits so long.
+    /// Added where podman itself waits before it answers.
     Beyond(Duration),
     /// So long all in all.
     All(Duration),
@@ -130,7 +130,7 @@ impl PodmanApi for Paced {
             let (era, limit) = (self.queue.era(), self.queue.limit(Question::Facts));
             let asking = async move {
                 let host = api.host().await?;
-                // Here, so that they are known though nobody waits for them any more.
+                // Here, so that they are known even if the caller has given up.
                 facts.replace(Some((era, host.clone())));
                 Ok(host)
             };
@@ -244,8 +244,8 @@ impl PodmanApi for Paced {
         self.api.living(pids)
     }
 
-    fn offer_to_kernel(&self, pid: i64) -> LocalBoxFuture<'_, io::Result<()>> {
-        self.api.offer_to_kernel(pid)
+    fn raise_oom_score(&self, pid: i64) -> LocalBoxFuture<'_, io::Result<()>> {
+        self.api.raise_oom_score(pid)
     }
 
     /// Asks the journal, not podman.

@@ -98,7 +98,7 @@ impl Place {
     }
 
     /// Asks, and waits for the answer within `limit`. podman goes on with what is given up, so its
-    /// place stays taken until the answer is there, or nobody believes in it any more.
+    /// place stays taken until the answer is there, or is given up.
     pub(in crate::podman_executor) async fn ask<T: 'static>(
         self,
         limit: Duration,
@@ -155,7 +155,7 @@ impl<T: 'static> Drop for Awaited<T> {
         let until = began + self.limit + queue.pace.borrow().hearing(question, self.limit);
         let left = until.saturating_since(queue.clock.now().monotonic);
         let hearing = async move {
-            // A fault of the program that nobody waits for harms nobody either.
+            // A programming error here harms nothing: the answer is not awaited.
             let heard = timeout(left, AssertUnwindSafe(work).catch_unwind()).await;
             if heard.is_err() {
                 queue.took(question, began);
