@@ -61,6 +61,8 @@ pub struct ControlPlaneSync {
 
     /// None over a folder.
     membership: Option<Membership>,
+    /// A certificate that came and is not on the disk yet, in PEM form.
+    certificate: Option<String>,
     desired: Desired,
     status: Status,
     call_stats: CallStats,
@@ -99,6 +101,7 @@ impl ControlPlaneSync {
             clock,
             vitals,
             membership: None,
+            certificate: None,
             desired: Desired::default(),
             status: Status::default(),
             call_stats: CallStats::default(),

@@ -9,6 +9,7 @@ use tracing::info;
 use super::ControlPlaneSync;
 use crate::clock::Moment;
 use crate::control_plane_sync::identity::enrolment::{Next, Stage, Step};
+use crate::control_plane_sync::identity::error::IdentityError;
 use crate::control_plane_sync::identity::membership::{
     Adopted, Identity, Membership, MembershipError, Prepared, Progress,
 };
@@ -43,7 +44,6 @@ impl ControlPlaneSync {
                 actor.report(EventReason::IdentityNeedsAttention, finding);
             }
             actor.now(Task::Enrolment, ctx);
-            actor.ask_all(ctx);
         });
     }
 
@@ -51,6 +51,10 @@ impl ControlPlaneSync {
         let Some(membership) = &mut self.membership else {
             return;
         };
+        if let Some(pem) = self.certificate.clone() {
+            let adopting = membership.adopt(pem);
+            return self.work(Task::Enrolment, adopting, ctx, Self::adopted_identity);
+        }
         match membership.enrolment.next(self.clock.now()) {
             Next::After(delay) => self.after(delay, Task::Enrolment, ctx),
             Next::Now(step) => {
@@ -108,11 +112,7 @@ impl ControlPlaneSync {
                     EnrolmentAnswer::Approved => self.withheld.given(Call::Enrolment),
                 }
             }
-            Ok(Progress::Certificate(pem)) => {
-                let adopting = membership.adopt(pem);
-                self.work(Task::Enrolment, adopting, ctx, Self::adopted_identity);
-                return;
-            }
+            Ok(Progress::Certificate(pem)) => self.certificate = Some(pem),
             Err(error) => {
                 if let Some(notice) = membership.enrolment.failed(step, &error, now, random) {
                     self.announce(notice);
@@ -128,10 +128,20 @@ impl ControlPlaneSync {
         ctx: &mut Context<Self>,
     ) {
         let now = self.clock.now();
-        let was_member = self.is_member();
         let Some(membership) = &mut self.membership else {
             return;
         };
+        if let Err(MembershipError::Identity(
+            error @ (IdentityError::Disk(_) | IdentityError::Write { .. }),
+        )) = &adopted
+        {
+            // The control plane gives a certificate once: it is kept until the disk takes it.
+            let message = error_chain(error);
+            self.trouble(Task::Enrolment, EventReason::IdentityUnusable, message);
+            self.after(DISK_RETRY_DELAY, Task::Enrolment, ctx);
+            return;
+        }
+        self.certificate = None;
         match adopted.and_then(|adopted| membership.adopted(adopted, now.monotonic)) {
             Ok(()) => {
                 info!("device certificate received");
@@ -146,9 +156,6 @@ impl ControlPlaneSync {
                 self.trouble(Task::Enrolment, EventReason::IdentityUnusable, message);
             }
         }
-        if !was_member {
-            self.ask_all(ctx);
-        }
         self.now(Task::Enrolment, ctx);
     }
 
@@ -158,7 +165,9 @@ impl ControlPlaneSync {
         if !self.is_member() {
             return;
         }
-        if !self.deleted.confirms(now.monotonic) {
+        // An identity that is being read or written now must not come back after it was removed.
+        let is_busy = self.tasks.of(Task::Enrolment).is_under_way;
+        if is_busy || !self.deleted.confirms(now.monotonic) {
             return self.recheck(task, ctx);
         }
         self.leave_control_plane(now, ctx);
@@ -177,12 +186,16 @@ impl ControlPlaneSync {
             return;
         };
         membership.enrolment.expelled(now, fastrand::f64());
-        let forgetting = membership.forget().into_actor(self);
-        ctx.spawn(forgetting.map(|forgotten, actor, _| {
+        self.certificate = None;
+        let forgetting = membership.forget();
+        self.work(Task::Enrolment, forgetting, ctx, |actor, forgotten, ctx| {
             if let Err(error) = forgotten {
                 actor.identity_unusable(&error);
+            } else if let Some(membership) = &mut actor.membership {
+                membership.forgotten();
             }
-        }));
+            actor.now(Task::Enrolment, ctx);
+        });
     }
 
     fn identity_unusable(&mut self, error: &MembershipError) {
@@ -190,8 +203,9 @@ impl ControlPlaneSync {
     }
 
     pub(super) const fn read_identity_again(&mut self) {
+        let is_being_read = self.tasks.of(Task::Enrolment).is_under_way;
         if let Some(membership) = &mut self.membership {
-            membership.show_again();
+            membership.show_again(is_being_read);
         }
     }
 

@@ -102,7 +102,13 @@ impl ControlPlaneSync {
         let work = work.into_actor(self).map(move |done, actor, ctx| {
             drop(due);
             actor.tasks.of(task).is_under_way = false;
+            let was_member = actor.is_member();
             take(actor, done, ctx);
+            // Whatever made it one, also the return to an identity that was refused: tasks of a member
+            // rest meanwhile and plan nothing.
+            if !was_member {
+                actor.ask_all(ctx);
+            }
             if !actor.tasks.of(Task::Enrolment).is_under_way {
                 for waiting in std::mem::take(&mut actor.waiting) {
                     actor.now(waiting, ctx);

@@ -931,6 +931,61 @@ async fn an_authority_that_was_rebuilt_is_told_although_the_device_was_registere
 }
 
 #[actix::test]
+async fn a_device_that_was_refused_for_a_while_asks_for_all_again_whatever_it_was_about() {
+    for seconds in (30..1800).step_by(90) {
+        let harness = Harness::new();
+        let _actor = harness.start();
+        after(5).await;
+        harness.api.script(|it| {
+            it.configuration = Err(failure(Call::Configuration, 401));
+            it.heartbeat = Err(failure(Call::Heartbeat, 401));
+            it.control = Err(failure(Call::Control, 401));
+            it.registration = Err(failure(Call::Registration, 401));
+            it.enrolment = Err(failure(Call::Enrolment, 401));
+        });
+        after(seconds).await;
+        harness.api.script(|it| {
+            it.configuration = Ok(configuration(&["web", "door"]));
+            it.heartbeat = Ok(());
+            it.control = Ok(ControlAnswer::Nothing);
+            it.registration = Ok(());
+            it.enrolment = Ok(EnrolmentAnswer::Approved);
+        });
+        let calls = [Call::Configuration, Call::Heartbeat, Call::Control];
+        let before = calls.map(|call| harness.count(call));
+        after(900).await;
+        for (call, before) in calls.into_iter().zip(before) {
+            assert!(harness.count(call) > before, "after {seconds} s {call} is not asked any more");
+        }
+        assert_eq!(harness.in_force(), Some(vec!["web".to_owned(), "door".to_owned()]));
+        // The next harness stops it anew.
+        tokio::time::resume();
+    }
+}
+
+#[actix::test]
+async fn a_certificate_that_comes_while_the_disk_hangs_is_written_once_it_answers() {
+    let harness = Harness::new();
+    harness.api.script(|it| it.delay = Duration::from_secs(5));
+    let identity = harness.api.identity_files(harness.folder.path()).unwrap();
+    let api = Rc::new(harness.api.clone());
+    let _actor = harness.start_with(Source::Server { api, identity: identity.clone() });
+    after(7).await;
+    assert_eq!(harness.count(Call::Registration), 1, "it is under way");
+    let (gate, opened) = mpsc::channel::<()>();
+    let mut hung = pin!(identity.run_blocking(move |_| Ok(opened.recv().is_ok())));
+    assert!(poll!(&mut hung).is_pending());
+    // Time does not pass by itself while a thread is at work.
+    for _ in 0..40 {
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    gate.send(()).unwrap();
+    after(60).await;
+    assert_eq!(harness.count(Call::Registration), 1, "a control plane gives it once");
+    assert_eq!(harness.in_force(), Some(vec!["web".to_owned()]));
+}
+
+#[actix::test]
 async fn an_identity_that_cannot_be_shown_is_told_once_whatever_asks() {
     let harness = Harness::new();
     let actor = harness.start();

@@ -82,6 +82,10 @@ pub(crate) struct Membership {
     api: Rc<dyn ControlPlaneApi>,
     files: IdentityFiles,
     shown: Option<Shown>,
+    /// The files are to be read again, though they are being read now.
+    is_outdated: bool,
+    /// The device's own identity is to be removed before anything else is done with the files.
+    must_forget: bool,
     confirmation: Confirmation,
 }
 
@@ -101,6 +105,8 @@ impl Membership {
                 api,
                 files,
                 shown: None,
+                is_outdated: false,
+                must_forget: false,
                 confirmation: Confirmation::Missing,
             };
             Ok((membership, identities.findings))
@@ -108,8 +114,10 @@ impl Membership {
     }
 
     /// Reads the files again before the next question, because one of them may have been replaced.
-    pub(crate) const fn show_again(&mut self) {
+    /// What `is_being_read` now may be the old one.
+    pub(crate) const fn show_again(&mut self, is_being_read: bool) {
         self.shown = None;
+        self.is_outdated = is_being_read;
     }
 
     /// Returns whether the client shows the device's own identity.
@@ -119,18 +127,28 @@ impl Membership {
 
     /// Takes note of what the client shows now.
     pub(crate) const fn now_shows(&mut self, shown: Shown) {
-        self.shown = Some(shown);
+        self.shown = if self.is_outdated { None } else { Some(shown) };
+        self.is_outdated = false;
+        // Showing one begins with the removal.
+        self.must_forget = false;
     }
 
     /// Makes the client show an identity. The files are read only when it changes, so that a file
     /// that was mended is seen at the next attempt.
     pub(crate) fn show(&self, wanted: Identity) -> OnDisk<Shown> {
         let (api, files, shown) = (Rc::clone(&self.api), self.files.clone(), self.shown);
+        let must_forget = self.must_forget;
         Box::pin(async move {
             if let Some(shown) = shown.filter(|(identity, _)| *identity == wanted) {
                 return Ok(shown);
             }
-            let identities = files.run_blocking(|files| Ok(files.load())).await?;
+            let reading = move |files: &IdentityFiles| {
+                if must_forget {
+                    files.forget()?;
+                }
+                Ok(files.load())
+            };
+            let identities = files.run_blocking(reading).await?;
             let found = match wanted {
                 Identity::Registration => identities.registration?,
                 Identity::Device => identities.device.ok_or(MembershipError::NoDeviceIdentity)?,
@@ -212,7 +230,13 @@ impl Membership {
     /// Drops the device's own identity.
     pub(crate) fn forget(&mut self) -> OnDisk<()> {
         self.shown = None;
+        self.must_forget = true;
         self.write(IdentityFiles::forget)
+    }
+
+    /// Takes note that [`Self::forget`] is done; else it is done before the files are read again.
+    pub(crate) const fn forgotten(&mut self) {
+        self.must_forget = false;
     }
 
     fn write(&self, work: fn(&IdentityFiles) -> Result<(), IdentityError>) -> OnDisk<()> {

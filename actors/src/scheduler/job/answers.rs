@@ -8,7 +8,7 @@ use super::in_flight::InFlight;
 use super::run::RunEvent;
 use crate::clock::Moment;
 use crate::messages::{ActionKind, CommandError, CommandId};
-use crate::workload::EventReason;
+use crate::workload::{EventReason, ExecutorKind};
 
 /// Consecutive unknown outcomes before an event is emitted: one may be the restart of a service.
 const REPORT_AFTER_FAILURES: u32 = 3;
@@ -178,6 +178,12 @@ impl Job {
         if let Some(message) = self.run.drift.limited(flight.limits, is_cluster, error) {
             events.add(EventReason::LimitNotApplied, &self.name, message);
         }
+    }
+
+    /// Returns the executor of a command that let its deadline pass, so that it is given up.
+    pub(crate) fn overdue(&self, now: Moment) -> Option<ExecutorKind> {
+        let flight = self.run.in_flight.as_ref()?;
+        (flight.until <= now.monotonic).then_some(flight.pod.executor)
     }
 
     /// Gives up a command whose executor let its deadline pass.

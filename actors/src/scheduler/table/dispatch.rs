@@ -55,6 +55,9 @@ impl JobTable {
             return None;
         };
         let (job, last) = (&mut entry.job, &entry.decision);
+        if let Some(executor) = job.overdue(now) {
+            self.listings.command_ended(executor, name, now.monotonic);
+        }
         let inputs = Inputs {
             verdicts: self.verdicts.in_force(),
             runtimes: &self.runtimes,

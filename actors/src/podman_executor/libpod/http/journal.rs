@@ -16,6 +16,8 @@ use super::peer::{ExpectedPeer, runtime_dir_owner};
 use crate::blocking::OneAtATime;
 use crate::podman_executor::libpod::refusal::of_journal;
 
+/// systemd's own program, at the one place where it is.
+const JOURNALCTL: &str = "/usr/bin/journalctl";
 /// Time for journalctl, which reads files alone.
 const JOURNAL_TIME: Duration = Duration::from_secs(10);
 /// Time for its thread, the end of journalctl included.
@@ -40,7 +42,7 @@ pub(super) struct Journal {
 impl Default for Journal {
     /// The one of the machine.
     fn default() -> Self {
-        Self { program: "journalctl".into(), is_of_any: false, turn: OneAtATime::default() }
+        Self { program: JOURNALCTL.into(), is_of_any: false, turn: OneAtATime::default() }
     }
 }
 
@@ -94,6 +96,8 @@ fn entries(program: &Path, service: &[String]) -> Option<Vec<u8>> {
         // What containers write there has come another way.
         .arg("_TRANSPORT=stdout")
         .args(service)
+        // As root it must not depend on what an environment says.
+        .env_clear()
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
