@@ -9,7 +9,7 @@ use clap::builder::ValueParser;
 use clap::{Arg, ArgMatches, value_parser};
 use grammar::{printable, printable_lines};
 
-use crate::commands::{check, cron, eval, status};
+use crate::commands::{check, cron, eval, logs, schema, status, support_bundle};
 use crate::config::{ConfigErrors, Sources, Warning};
 use crate::settings::{self, Fallback, Setting, VARIABLE_PREFIX};
 
@@ -22,13 +22,19 @@ pub enum Command {
     /// Run.
     Run(Sources),
     /// Check the configuration, and no more.
-    Check(Sources),
+    Check(check::Question, Sources),
     /// Evaluate a condition, and no more.
     Eval(eval::Question),
     /// Show when a cron expression runs, and no more.
     Cron(cron::Question),
     /// Show how the running agent does, and no more.
     Status(status::Question, Sources),
+    /// Show what the containers of a workload have written, and no more.
+    Logs(logs::Question, Sources),
+    /// Print the schema of manifests, and no more.
+    Schema,
+    /// Write what explains a device's behaviour into one file, and no more.
+    SupportBundle(support_bundle::Question, Sources),
 }
 
 /// A wrong command line, or one that asks for help or the version only.
@@ -88,13 +94,22 @@ pub fn parse(
     Ok(match matches.subcommand() {
         Some((check::NAME, matches)) => {
             add_flags(matches, &mut sources);
-            Command::Check(sources)
+            Command::Check(matches.into(), sources)
         }
         Some((eval::NAME, matches)) => Command::Eval(matches.into()),
         Some((cron::NAME, matches)) => Command::Cron(matches.into()),
         Some((status::NAME, matches)) => {
             add_file(matches, &mut sources);
             Command::Status(matches.into(), sources)
+        }
+        Some((logs::NAME, matches)) => {
+            add_file(matches, &mut sources);
+            Command::Logs(matches.into(), sources)
+        }
+        Some((schema::NAME, _)) => Command::Schema,
+        Some((support_bundle::NAME, matches)) => {
+            add_file(matches, &mut sources);
+            Command::SupportBundle(matches.into(), sources)
         }
         Some((_, matches)) => {
             add_flags(matches, &mut sources);
@@ -146,21 +161,22 @@ fn version(commit: Option<&str>) -> String {
 #[must_use]
 pub fn command() -> clap::Command {
     let run = clap::Command::new("run").about("Run the agent; the same as no command");
-    let check = clap::Command::new(check::NAME)
-        .about("Check the configuration and its manifests, show what counts: exit code 0 or 2");
     with_settings(clap::Command::new("device-worker-ng"))
         .version(version(option_env!("DEVICE_WORKER_NG_COMMIT")))
         .about(env!("CARGO_PKG_DESCRIPTION"))
         .after_help(
             "A flag beats its variable, a variable beats the file, the file beats the default.\n\
-             Durations are written 500ms, 5s, 2m, 1h, or as a number of seconds.\n\
+             Durations are written 500ms, 5s, 1h30m, 1d, or as a number of seconds.\n\
              Exit codes: 0 stopped as asked, 2 wrong usage or configuration, 1 anything else.",
         )
         .subcommand(with_settings(run))
-        .subcommand(with_settings(check))
+        .subcommand(with_settings(check::usage()))
         .subcommand(eval::usage().next_line_help(true))
         .subcommand(cron::usage().next_line_help(true))
         .subcommand(status::usage().next_line_help(true).arg(config()))
+        .subcommand(logs::usage().next_line_help(true).arg(config()))
+        .subcommand(schema::usage().next_line_help(true))
+        .subcommand(support_bundle::usage().next_line_help(true).arg(config()))
 }
 
 fn config() -> Arg {
@@ -195,7 +211,7 @@ fn help(setting: &Setting) -> String {
 /// Writes what is wrong and what is doubtful to standard error. A closed one is no error.
 pub fn report_errors(errors: &ConfigErrors) {
     report_warnings(&errors.warnings);
-    // Nothing is left to be told if even this cannot be written.
+    // There is nothing left to report to if even this cannot be written.
     let _ = writeln!(io::stderr(), "{errors}");
 }
 
@@ -255,7 +271,7 @@ mod tests {
     fn every_setting_has_a_flag() {
         for setting in settings::ALL {
             let words = format!("check --{} x", setting.flag());
-            let Ok(Command::Check(sources)) = parse_words(&words) else {
+            let Ok(Command::Check(_, sources)) = parse_words(&words) else {
                 unreachable!("{words}");
             };
             assert_eq!(flags(&sources), [(setting.key, "x")]);

@@ -12,7 +12,9 @@ use actors::control_plane_sync::{
 };
 use actors::k8s_executor::kubernetes;
 use actors::messages::{ConfigurationWanted, tell};
-use actors::podman_executor::{LibpodClient, boot_id, on_disk};
+use actors::podman_executor::{
+    DeviceNetwork, InMemory, LibpodClient, boot_id, on_disk_and_in_memory,
+};
 use actors::scheduler::SchedulerSettings;
 use actors::workload::ExecutorKind;
 use tracing::{info, warn};
@@ -21,6 +23,7 @@ use crate::config::{Config, ControlPlane, Origin};
 use crate::logging::LogHandle;
 use crate::notify;
 use crate::passed_sockets::Passed;
+use crate::runtime_dir;
 use crate::runtimes::{self, runtimes};
 use crate::shutdown;
 use crate::signals::{Signal, Signals};
@@ -33,7 +36,7 @@ pub enum RunError {
     /// Signals could not be listened to.
     #[error("failed to listen to signals")]
     Signals(#[source] io::Error),
-    /// The kernel does not tell which boot this is.
+    /// The kernel does not say which boot this is.
     #[error("failed to read the boot id")]
     BootId(#[source] io::Error),
     /// The control plane cannot be asked with these settings.
@@ -61,6 +64,9 @@ pub fn run(config: Config, logging: LogHandle, passed: Passed) -> Result<(), Run
         let _lock = StateLock::guard(&config.state_dir).map_err(RunError::InUse)?;
         let mut agent = Agent::start(device(&config, passed)?, &Direct);
         info!(device_id = %config.device_id, "agent started");
+        if runtime_dir::given().is_none() {
+            info!("logs of failed runs are not kept");
+        }
         notify::ready();
         let mut alive = std::pin::pin!(notify::keep_alive());
         let mut watched = true;
@@ -97,8 +103,12 @@ fn device(config: &Config, passed: Passed) -> Result<Outside, RunError> {
         (ExecutorKind::PodmanRootless, available.rootless),
     ];
     let podmans = podmans.into_iter().filter_map(|(kind, service)| Some((kind, service?)));
-    let podmans: BTreeMap<_, _> =
-        podmans.map(|(kind, service)| (kind, podman(kind, service, config))).collect();
+    let memory = InMemory {
+        kept_logs: runtime_dir::given().map(|folder| runtime_dir::kept_logs(&folder)),
+        volumes: runtime_dir::for_volumes(),
+    };
+    let podman = |(kind, service)| (kind, podman(kind, service, config, &memory));
+    let podmans: BTreeMap<_, _> = podmans.map(podman).collect();
     Ok(Outside {
         device_id: config.device_id.clone(),
         source,
@@ -114,6 +124,7 @@ fn device(config: &Config, passed: Passed) -> Result<Outside, RunError> {
         settings: Settings {
             image_prune_after: config.image_prune_after,
             log_max_size: config.container_log_size.clone(),
+            metrics_hosts: config.metrics_hosts.clone(),
             metric_ttl: config.metric_ttl,
             scheduler: SchedulerSettings {
                 retry: config.retry,
@@ -125,10 +136,16 @@ fn device(config: &Config, passed: Passed) -> Result<Outside, RunError> {
     })
 }
 
-fn podman(kind: ExecutorKind, service: runtimes::Podman, config: &Config) -> Podman {
+fn podman(
+    kind: ExecutorKind,
+    service: runtimes::Podman,
+    config: &Config,
+    memory: &InMemory,
+) -> Podman {
     Podman {
         api: Rc::new(LibpodClient::new(service.socket, service.expected)),
-        disk: on_disk(&service.volumes_root, &config.state_dir, kind),
+        network: Rc::new(DeviceNetwork),
+        disk: on_disk_and_in_memory(&service.volumes_root, &config.state_dir, kind, memory),
         volumes_root: service.volumes_root,
     }
 }

@@ -12,6 +12,7 @@ pub mod logging;
 pub mod notify;
 pub mod oom_score;
 pub mod passed_sockets;
+pub mod runtime_dir;
 pub mod runtimes;
 pub mod settings;
 pub mod shutdown;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use actors::clock::Clock;
 use device_worker_ng::cli::{self, Command};
-use device_worker_ng::commands::{check, cron, eval, status};
+use device_worker_ng::commands::{check, cron, eval, logs, schema, status, support_bundle};
 use device_worker_ng::config::{Config, ConfigErrors, Loaded, Machine};
 use device_worker_ng::passed_sockets::Passed;
 use device_worker_ng::{core_dumps, daemon, logging, oom_score};
@@ -25,16 +25,21 @@ fn main() -> ExitCode {
                 start(loaded, forbidden, passed)
             })
         }
-        Ok(Command::Check(sources)) => {
+        Ok(Command::Check(question, sources)) => {
             with_config(Config::examine(&sources, &Machine::this()), |loaded| {
-                check::answer(&loaded).report()
+                check::answer(question, &loaded).report()
             })
         }
-        Ok(Command::Eval(question)) => eval::answer(&question).report(),
+        Ok(Command::Eval(question)) => {
+            eval::answer(&question, Clock::system().now().wall, &chrono::Local).report()
+        }
         Ok(Command::Cron(question)) => {
             cron::answer(&question, Clock::system().now().wall, &chrono::Local).report()
         }
         Ok(Command::Status(question, sources)) => status::run(&question, &sources),
+        Ok(Command::Logs(question, sources)) => logs::run(&question, &sources),
+        Ok(Command::Schema) => schema::answer().report(),
+        Ok(Command::SupportBundle(question, sources)) => support_bundle::run(&question, &sources),
         Err(usage) => usage.report(),
     }
 }

@@ -1,4 +1,4 @@
-//! Which runtimes the settings give the agent, and what to tell those who want another.
+//! Which runtimes the settings give the agent, and why each other one is missing.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use actors::k8s_executor::ClusterAccess;
 use actors::podman_executor::ExpectedPeer;
 use actors::workload::ExecutorKind;
 
-use crate::config::Config;
+use crate::config::{Access, Config};
 
 /// One podman service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub fn runtimes(config: &Config) -> Runtimes {
         volumes_root: volumes.join("rootful"),
     });
     let rootless = config.podman_rootless_socket.clone().map(|socket| Podman {
-        expected: user(config, &socket),
+        expected: user(config.is_root, config.xdg_runtime_dir.as_deref(), &socket),
         socket,
         volumes_root: user_volumes(config),
     });
@@ -65,11 +65,24 @@ pub fn runtimes(config: &Config) -> Runtimes {
     Runtimes { rootful, rootless, cluster: config.cluster.clone(), unconfigured }
 }
 
+/// Returns the podman services that `access` names, root's first: their sockets, and who has to listen there.
+#[must_use]
+pub fn podmans(access: &Access) -> Vec<(ExecutorKind, PathBuf, ExpectedPeer)> {
+    let rootful = access.podman_socket.clone();
+    let rootful =
+        rootful.map(|socket| (ExecutorKind::PodmanRootful, socket, ExpectedPeer::RootOrOwn));
+    let rootless = access.podman_rootless_socket.clone().map(|socket| {
+        let expected = user(access.is_root, access.xdg_runtime_dir.as_deref(), &socket);
+        (ExecutorKind::PodmanRootless, socket, expected)
+    });
+    rootful.into_iter().chain(rootless).collect()
+}
+
 /// Returns who the user is that runs rootless pods: under an agent of root the one who owns the runtime
 /// directory, or, where none was named, the folder of the socket.
-fn user(config: &Config, socket: &Path) -> ExpectedPeer {
-    let folder = config.xdg_runtime_dir.as_deref().or_else(|| socket.parent());
-    match folder.filter(|_| config.is_root) {
+fn user(is_root: bool, runtime_dir: Option<&Path>, socket: &Path) -> ExpectedPeer {
+    let folder = runtime_dir.or_else(|| socket.parent());
+    match folder.filter(|_| is_root) {
         Some(folder) => ExpectedPeer::OwnerOf(folder.to_owned()),
         None => ExpectedPeer::Own,
     }

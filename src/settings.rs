@@ -53,6 +53,8 @@ pub enum Kind {
     Number,
     /// One or more addresses to listen on.
     Addresses,
+    /// One or more names or addresses of hosts.
+    Hosts,
 }
 
 impl Kind {
@@ -70,6 +72,7 @@ impl Kind {
             Self::Duration => "DURATION",
             Self::Count | Self::Number => "NUMBER",
             Self::Addresses => "ADDRESSES",
+            Self::Hosts => "HOSTS",
         }
     }
 }
@@ -90,7 +93,8 @@ impl Kind {
             | Self::Duration
             | Self::Count
             | Self::Number
-            | Self::Addresses => &[],
+            | Self::Addresses
+            | Self::Hosts => &[],
         }
     }
 }
@@ -246,6 +250,8 @@ pub static ALL: &[Setting] = &[
 
     setting("METRICS_LISTEN", Kind::Addresses, Is("localhost:8080"), Metrics,
         "Where metrics are taken: localhost:port, address:port or unix:/path; a list, or commas"),
+    setting("METRICS_HOSTS", Kind::Hosts, Nothing, Metrics,
+        "Names by which clients may call the listener, besides localhost; a list, or commas"),
     setting("METRIC_TTL", Kind::Duration, Nothing, Metrics,
         "Time after which a metric that is not posted again counts as nil; without it, never"),
 

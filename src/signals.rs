@@ -54,7 +54,7 @@ mod tests {
 
     // One test alone: a signal reaches every listener of the process.
     #[tokio::test]
-    async fn each_signal_is_told_by_its_meaning() {
+    async fn each_signal_has_its_meaning() {
         let mut signals = Signals::listen().unwrap();
         for (number, meaning) in [
             (Number::HUP, Signal::Reload),

@@ -32,7 +32,7 @@ pub enum StateLockError {
     InUse {
         /// The state directory.
         directory: PathBuf,
-        /// The other agent's process, as far as the kernel tells.
+        /// The other agent's process, as far as the kernel knows it.
         holder: Option<u32>,
     },
     /// It is not there, or its file system knows no locks.
@@ -48,7 +48,7 @@ pub enum StateLockError {
 
 impl StateLock {
     /// Makes sure that no other agent works on the same state. A directory that is not there, on a
-    /// disk that is broken, and a file system without locks keep nobody from running.
+    /// disk that is broken, and a file system without locks do not keep the agent from running.
     ///
     /// # Errors
     /// Another agent has it.
@@ -63,7 +63,7 @@ impl StateLock {
         }
     }
 
-    /// Locks the directory; waits for nobody.
+    /// Locks the directory; does not wait.
     ///
     /// # Errors
     /// Another agent has it, or it cannot be locked at all.
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_second_is_told_who_was_first_until_the_first_lets_go() {
+    fn the_second_learns_who_was_first_until_the_first_lets_go() {
         let directory = tempfile::tempdir().unwrap();
         let first = StateLock::take(directory.path()).unwrap();
         let error = StateLock::take(directory.path()).unwrap_err().to_string();

@@ -15,10 +15,11 @@ use actors::control_plane_sync::{ConfigurationStore, ControlPlaneSync, Source, S
 use actors::k8s_executor::{Connect, K8sDeps, K8sExecutor};
 use actors::messages::{
     ActorHealthChanged, CommandFinished, ConfigurationWanted, Drain, EventRecorded,
-    ExecutorCommand, GetJobs, GetProfiles, HaltPods, MetricsReceived, WorkloadsObserved,
+    ExecutorCommand, GetControlPlane, GetJobs, GetProfiles, HaltPods, MetricsReceived,
+    WorkloadsObserved,
 };
 use actors::metrics_ingest::{IngestDeps, Listen, MetricsIngest, PassedSockets};
-use actors::podman_executor::{PodmanApi, PodmanDeps, PodmanDisk, PodmanExecutor};
+use actors::podman_executor::{PodmanApi, PodmanDeps, PodmanDisk, PodmanExecutor, ProbeNetwork};
 use actors::profile_evaluator::{EvaluatorDeps, ProfileEvaluator, SharedMetrics};
 use actors::scheduler::{ClockWitness, Scheduler, SchedulerDeps, SchedulerSettings};
 use actors::supervisor::Slot;
@@ -37,7 +38,7 @@ const HALT_CHECK: Duration = Duration::from_millis(100);
 /// Longest time until it does that again.
 const HALT_PATIENCE: Duration = Duration::from_secs(15);
 
-/// Everything that an agent reaches beyond its own memory, and what it is told to be.
+/// Everything that an agent reaches beyond its own memory, and its settings.
 pub struct Outside {
     /// The device's id.
     pub device_id: DeviceId,
@@ -55,7 +56,7 @@ pub struct Outside {
     pub listen: Vec<Listen>,
     /// The sockets of these places that a service manager has opened already.
     pub passed: PassedSockets,
-    /// The time.
+    /// The wall clock and the monotonic one.
     pub clock: Clock,
     /// Says how far the wall clock may be trusted.
     pub clock_witness: Rc<dyn ClockWitness>,
@@ -69,6 +70,8 @@ pub struct Outside {
 pub struct Podman {
     /// Its calls.
     pub api: Rc<dyn PodmanApi>,
+    /// The network in which its pods are reached.
+    pub network: Rc<dyn ProbeNetwork>,
     /// The folder below which volumes of its pods live.
     pub volumes_root: PathBuf,
     /// Holds those volumes, and the record of pulled images.
@@ -82,6 +85,8 @@ pub struct Settings {
     pub image_prune_after: Option<Duration>,
     /// The size at which a container's log is cut, as podman reads it: `10mb`.
     pub log_max_size: String,
+    /// What clients may call the listener, besides localhost and its addresses.
+    pub metrics_hosts: Vec<String>,
     /// The life of a metric that brings none; `None` is for ever.
     pub metric_ttl: Option<Duration>,
     /// The scheduler's own.
@@ -126,6 +131,8 @@ pub struct Agent {
     pub profiles: Recipient<GetProfiles>,
     /// Says which jobs there are, and how they do.
     pub jobs: Recipient<GetJobs>,
+    /// Says how the control plane and the actors do, and which events were recorded.
+    pub control_plane: Recipient<GetControlPlane>,
     scheduler: Recipient<Drain>,
     halter: Recipient<HaltPods>,
     actors: JoinSet<()>,
@@ -149,6 +156,7 @@ impl Agent {
             metrics: evaluator.recipient(),
             profiles: evaluator.recipient(),
             jobs: scheduler.recipient(),
+            control_plane: control_plane.recipient(),
             scheduler: scheduler.recipient(),
             halter: scheduler.recipient(),
             actors: JoinSet::new(),
@@ -165,6 +173,7 @@ impl Agent {
             let executor = PodmanExecutor::new(PodmanDeps {
                 kind,
                 api: podman.api,
+                network: podman.network,
                 device_id: device_id.clone(),
                 boot_id: outside.boot_id.clone(),
                 volumes_root: podman.volumes_root,
@@ -199,6 +208,7 @@ impl Agent {
 
         let listener = MetricsIngest::new(IngestDeps {
             listen: outside.listen,
+            hosts: settings.metrics_hosts,
             passed: outside.passed,
             evaluator: evaluator.recipient(),
             profiles: evaluator.recipient(),
@@ -227,6 +237,7 @@ impl Agent {
             executors,
             reports: control_plane.recipient(),
             events,
+            evaluator: evaluator.recipient(),
             clock,
             clock_witness: outside.clock_witness,
             settings: settings.scheduler,

@@ -212,16 +212,23 @@ fn check_reads_the_manifests() {
 }
 
 #[test]
-fn check_tells_each_problem_of_the_manifests() {
-    for (file, from, to, told) in [
+fn check_reports_each_problem_of_the_manifests() {
+    for (file, from, to, expected) in [
         ("web", "metadata", "[", "  web.yaml: it is not YAML: "),
-        ("web", "type: pod", "type: pdo", "  workload web: its kind \"pdo\" is unknown"),
+        ("web", "type: pod", "type: pdo", "  workload web: web.yaml: its kind \"pdo\" is unknown"),
         ("web", "name: load", "name: lod", "  workload web: the device has no profile lod"),
         (
             "web",
             "{name: calm}",
             "{name: calm}, {name: idle}",
             "  workload web: profile load of the device has no condition idle",
+        ),
+        (
+            "web",
+            "image: \"web:1\"",
+            "image: \"web:1\", livenessProbe: {grpc: {port: 50051}}",
+            "  workload web: web.yaml: livenessProbe of container web: grpc is not supported on podman; \
+             use exec with a client in the image, httpGet or tcpSocket",
         ),
         ("device", "cpu < 50%", "cpu <> 50%", "  profile load, condition calm: column 6: found "),
         ("device", "toto", "titi", "  device.yaml: it describes device \"titi\", and no file"),
@@ -237,12 +244,25 @@ fn check_tells_each_problem_of_the_manifests() {
         assert_eq!(code(&output), Some(2), "{error}");
         let (head, problems) = error.split_once('\n').unwrap();
         assert!(head.starts_with("the manifests have "), "{error}");
-        assert!(problems.lines().any(|line| line.starts_with(told)), "{told} in {error}");
+        assert!(problems.lines().any(|line| line.starts_with(expected)), "{expected} in {error}");
     }
 }
 
 #[test]
-fn several_problems_are_told_at_once_by_check_and_by_run() {
+fn check_notes_a_metric_that_conditions_compare_with_and_without_a_unit() {
+    let device = device();
+    device.configure("");
+    let both = DEVICE.replace("cpu < 50%", "cpu < 50% || cpu > 90 && cpu != 0");
+    device.write("manifests/device.yaml", &both);
+    device.write("manifests/web.yaml", WORKLOAD);
+    let output = device.agent("check --config config.yaml").output().unwrap();
+    let notice = "notice: profile load, condition calm: it compares cpu with 90, without a unit, and \
+                  profile load, condition calm with 50%: no sample fits both; write a unit in both\n";
+    assert_eq!((code(&output), text(&output.stderr)), (Some(0), notice.to_owned()));
+}
+
+#[test]
+fn several_problems_are_reported_at_once_by_check_and_by_run() {
     for command in ["check", "run", ""] {
         let device = device();
         device.write("config.yaml", "SERVER: http://edge\nLOG_LEVEL: loud\n");
@@ -370,14 +390,14 @@ fn a_closed_pipe_does_not_end_the_agent() {
     let mut agent = device.start("--config config.yaml");
     agent.until("agent started");
     agent.close_output();
-    // Makes it write a line that nobody reads.
+    // Makes it write a line that is never read.
     agent.signal(Signal::HUP);
     agent.signal(Signal::TERM);
     assert_eq!(agent.end(), (Some(0), String::new()));
 }
 
 #[test]
-fn a_service_manager_is_told_of_start_and_stop() {
+fn a_service_manager_is_notified_of_start_and_stop() {
     let device = device();
     device.configure("");
     let path = device.path("notify");
@@ -460,5 +480,124 @@ fn lines_begin_with_their_priority_when_the_journal_reads_them() {
         let mut line = String::new();
         BufReader::new(fs::File::from(reader)).read_line(&mut line).unwrap();
         assert!(line.starts_with(start), "{line}");
+    }
+}
+
+/// The samples of the README of device-worker-ng, as they are.
+const SAMPLES: [(&str, &str); 3] = [
+    (
+        "cron.yaml",
+        "apiVersion: management.project-flotta.io/v1alpha1\nkind: EdgeWorkload\nmetadata:\n  name: \
+         workload2\nspec:\n  deviceSelector:\n    matchLabels:\n      device: toto\n  type: pod\n  \
+         cron: *\\1 * * * *\n  pod:\n    spec:\n      containers:\n        - name: work\n          \
+         image: quay.io/ctupangiu/cron-workload:latest\n",
+    ),
+    (
+        "device.yaml",
+        "apiVersion: management.project-flotta.io/v1alpha1\nkind: EdgeDevice\nmetadata:\n  labels:\n    \
+         app: camera\n    name: toto\n    namespace: default\nspec:\n  heartbeat:\n    \
+         periodSeconds: 2\n    profiles:\n      - name: test\n        conditions:\n          - name: \
+         \"off\"\n            expression: \"x<3% || x == nil\"\n          - name: \
+         \"another_one\"\n            expression: \"y>3\"\n",
+    ),
+    (
+        "nginx.yaml",
+        "apiVersion: management.project-flotta.io/v1alpha1\nkind: EdgeWorkload\nmetadata:\n  name: \
+         nginx-rootfull\nspec:\n  deviceSelector:\n    matchLabels:\n      app: camera\n    \
+         profiles:\n    \t- name: \"test\"\n        conditions:\n          - \"off\"\n  type: k8s\n  \
+         pod:\n    spec:\n      containers:\n        - name: nginx1\n          image: \
+         quay.io/project-flotta/nginx:1.21.6\n",
+    ),
+];
+
+fn with_samples() -> Device {
+    let device = device();
+    device.configure("");
+    for (name, text) in SAMPLES {
+        device.write(&format!("manifests/{name}"), text);
+    }
+    device
+}
+
+#[test]
+fn the_samples_of_device_worker_ng_are_good_and_it_is_told_how_they_were_read() {
+    let output = with_samples().agent("check --config config.yaml").output().unwrap();
+    let error = text(&output.stderr);
+    assert_eq!(code(&output), Some(0), "{error}");
+    for notice in [
+        "notice: cron.yaml: the cron in line 10 starts with *, read as text; quote it",
+        "notice: cron.yaml: workload \"workload2\" is for other devices: the device has no label device, \
+         and \"toto\" is wanted",
+        "notice: device.yaml: metadata.labels.name is read as metadata.name; write it so",
+        "notice: nginx.yaml: line 10 is indented with a TAB, read as blanks; use blanks",
+        "notice: nginx.yaml: spec.deviceSelector.profiles is read as spec.profiles; write it so",
+    ] {
+        assert!(error.lines().any(|line| line == notice), "{notice} in {error}");
+    }
+    assert_eq!(error.lines().count(), 5, "{error}");
+}
+
+#[test]
+fn check_is_strict_and_answers_in_json_when_asked() {
+    let device = with_samples();
+    let output = device.agent("check --config config.yaml --strict").output().unwrap();
+    assert_eq!(code(&output), Some(2));
+    let error = text(&output.stderr);
+    assert!(error.starts_with("the manifests have 5 problems:\n"), "{error}");
+
+    let output = device.agent("check --config config.yaml --json").output().unwrap();
+    assert_eq!((code(&output), text(&output.stderr)), (Some(0), String::new()));
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer["good"], true);
+    assert_eq!(answer["problems"].as_array().unwrap().len(), 0);
+    assert_eq!(answer["notices"].as_array().unwrap().len(), 5);
+    assert_eq!((&answer["workloads"], &answer["profiles"]), (&1.into(), &1.into()));
+    assert_eq!(answer["settings"]["DEVICE_ID"]["value"], "toto");
+
+    let text_of = WORKLOAD.replace("profiles:", "profile:");
+    device.write("manifests/web.yaml", &text_of);
+    let output = device.agent("check --config config.yaml --json").output().unwrap();
+    assert_eq!(code(&output), Some(2));
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer["good"], false);
+    let reasons: Vec<_> =
+        answer["problems"].as_array().unwrap().iter().map(|it| it["reason"].clone()).collect();
+    assert_eq!(reasons, ["FieldUnknown", "WorkloadRejected"]);
+    assert_eq!(answer["problems"][1]["workload"], "web");
+}
+
+/// What the cluster or podman would refuse, each in a workload of its own.
+#[test]
+fn check_finds_what_would_be_refused_at_the_start() {
+    let device = device();
+    device.configure("");
+    let workload = |name: &str, spec: &str, pod: &str| {
+        format!(
+            "kind: EdgeWorkload\nmetadata: {{name: {name}}}\nspec:\n{spec}  pod:\n    spec:\n{pod}      \
+             containers:\n      - {{name: a, image: 'busybox:1.37'}}\n"
+        )
+    };
+    let mount = "      volumes: [{name: v, nfs: {server: s, path: /p}}]\n";
+    let modes = "      volumes: [{name: v, configMap: {name: m, defaultMode: 600}}]\n";
+    device.write("manifests/m.yaml", "kind: ConfigMap\nmetadata: {name: m}\ndata: {a: b}\n");
+    let sidecar = "      initContainers: [{name: b, image: i, restartPolicy: Always}]\n";
+    let hook = "      initContainers: [{name: b, image: i, lifecycle: {preStop: {sleep: {seconds: 1}}}}]\n";
+    for (name, spec, pod, told) in [
+        ("range", "  cron: '61 * * * *'\n", "", "its cron: "),
+        ("zone", "  cron: 'CRON_TZ=Europe/Berlin 0 4 * * *'\n", "", "its cron: "),
+        ("reboot", "  cron: '@reboot'\n", "", "its cron: "),
+        ("seconds", "  cron: '0 0 4 * * *'\n", "", "its cron: "),
+        ("nfs", "", mount, "volume v is of kind nfs; on podman there are emptyDir"),
+        ("mode", "", modes, "0777 octal"),
+        ("sidecar", "", sidecar, "podman has no sidecars"),
+        ("hook", "", hook, "lifecycle.preStop of container b: init containers run to their end"),
+    ] {
+        device.write("manifests/w.yaml", &workload(name, spec, pod));
+        let output = device.agent("check --config config.yaml").output().unwrap();
+        let error = text(&output.stderr);
+        assert_eq!(code(&output), Some(2), "{name}: {error}");
+        let start = format!("  workload {name}: ");
+        let is_told = |line: &str| line.starts_with(&start) && line.contains(told);
+        assert!(error.lines().any(is_told), "{name}: {error}");
     }
 }

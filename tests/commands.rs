@@ -122,7 +122,7 @@ fn what_is_wrong_with_a_cron_expression_is_shown_with_carets() {
 }
 
 #[test]
-fn wrong_usage_is_told_by_the_exit_code() {
+fn wrong_usage_has_an_exit_code_of_its_own() {
     for (arguments, code) in [
         (&["eval"][..], 3),
         (&["eval", "x > 1", "--metric"], 3),
@@ -152,4 +152,60 @@ fn a_reader_that_leaves_early_is_no_failure() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(lines(&output.stderr), Vec::<String>::new());
+}
+
+#[test]
+fn logs_say_where_they_looked_and_what_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let logs = |words: &[&str]| {
+        let mut command = command(words);
+        command.env("EDGE_DEVICE_PODMAN_SOCKET", "/nonexistent/podman.sock");
+        let output = command.env("RUNTIME_DIRECTORY", folder.path()).output().unwrap();
+        (output.status.code(), lines(&output.stdout), lines(&output.stderr))
+    };
+    let (code, _, error) = logs(&["logs", "web"]);
+    assert_eq!(code, Some(3));
+    let start = "error: no runtime says whether it has workload web: failed to connect to podman at \
+                 /nonexistent/podman.sock";
+    assert!(error[0].starts_with(start), "{error:?}");
+    let (code, _, error) = logs(&["logs", "web", "--previous"]);
+    assert_eq!(code, Some(1));
+    assert!(error[0].starts_with("error: no failed run of web is kept in"), "{error:?}");
+
+    let kept = folder.path().join("kept-logs/podman_rootful");
+    std::fs::create_dir_all(&kept).unwrap();
+    let log = "2027-01-15T08:00:00Z one\\n2027-01-15T08:00:01Z two\\n";
+    let run = format!(
+        r#"{{"workload":"web","id":"web-01","kept_at":"2027-01-15T08:00:02Z","containers":[
+            {{"name":"app","exit_code":1,"log":"{log}"}},
+            {{"name":"proxy","exit_code":null,"log":"2027-01-15T08:00:00Z up\n"}}]}}"#
+    );
+    std::fs::write(kept.join("1800000002000-web-01.json"), run).unwrap();
+    let (code, shown, told) = logs(&["logs", "web", "--previous"]);
+    assert_eq!(
+        (code, &shown[..]),
+        (Some(0), &["[app] one", "[app] two", "[proxy] up"].map(String::from)[..])
+    );
+    assert_eq!(told, ["run of web-01 until 2027-01-15T08:00:02Z: app ended with exit code 1"]);
+    let (_, shown, _) = logs(&[
+        "logs",
+        "web",
+        "--previous",
+        "-c",
+        "app",
+        "--since",
+        "2027-01-15T08:00:01Z",
+        "--timestamps",
+    ]);
+    assert_eq!(shown, ["2027-01-15T08:00:01Z two"]);
+    let (code, _, error) = logs(&["logs", "web", "--previous", "-c", "db"]);
+    assert_eq!(
+        (code, &error[0][..]),
+        (Some(1), "error: workload web has no container db, but these: app, proxy")
+    );
+    for words in
+        [&["logs"][..], &["logs", "web", "-f", "--previous"], &["logs", "web", "--since", "x"]]
+    {
+        assert_eq!(logs(words).0, Some(2), "{words:?}");
+    }
 }

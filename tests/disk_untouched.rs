@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-/// Somebody who is not root and owns nothing.
+/// A user who is not root and owns nothing.
 const USER: u32 = 61_234;
 /// The state directory of an agent of root, unless another one is named.
 const STATE_DIR_OF_ROOT: &str = "/var/lib/device-worker-ng";
@@ -18,12 +18,13 @@ const STATE_DIR_OF_ROOT: &str = "/var/lib/device-worker-ng";
 /// No agent listens there.
 const NOWHERE: &str = "unix:/nonexistent/agent.sock";
 
-const COMMANDS: [&[&str]; 5] = [
+const COMMANDS: [&[&str]; 6] = [
     &["check", "--config", "config.yaml"],
     &["--config", "config.yaml", "status"],
     &["status", "web", "--json", "--address", NOWHERE],
     &["eval", "cpu < 5", "--metric", "cpu=3"],
     &["cron", "@daily"],
+    &["logs", "web", "--previous"],
 ];
 
 /// All that a change of a file or folder leaves behind: kind and mode, owner, group, number, times of
@@ -98,7 +99,7 @@ impl Home {
         });
         // It was not the command line that kept them from touching anything.
         let codes = answers.each_ref().map(|answer| answer.status.code());
-        assert_eq!(codes[1..], [3, 3, 0, 0].map(Some), "{answers:?}");
+        assert_eq!(codes[1..], [3, 3, 0, 0, 1].map(Some), "{answers:?}");
         let [check, ..] = answers;
         check
     }
@@ -149,7 +150,7 @@ fn commands_that_answer_leave_a_state_directory_as_it_is() {
         assert_eq!(check.status.code(), Some(0), "{check:?}");
         let said = text(&check.stderr);
         assert!(said.contains("is closed to them at a start (mode 755)"), "{said}");
-        // What somebody may have put there is believed no more than at a start.
+        // What another user may have put there is believed no more than at a start.
         home.own("state/device-id", 0o666);
         let check = home.untouched();
         assert_eq!(check.status.code(), Some(2), "{check:?}");

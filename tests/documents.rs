@@ -61,9 +61,9 @@ fn the_reference_has_every_setting_as_the_program_knows_it() {
 
 #[test]
 fn the_operators_guide_says_what_to_do_in_the_words_of_the_log() {
-    let told = OPERATIONS.split_whitespace().collect::<Vec<_>>().join(" ");
+    let page = OPERATIONS.split_whitespace().collect::<Vec<_>>().join(" ");
     for advice in advice::ADVICE {
-        assert!(told.contains(advice), "docs/operations.md does not say: {advice}");
+        assert!(page.contains(advice), "docs/operations.md does not say: {advice}");
     }
 }
 

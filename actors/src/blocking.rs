@@ -1,4 +1,5 @@
-//! Work that would hold the actors up: on a thread beside them, with a deadline, one at a time.
+//! Work that would hold the actors up, on a thread beside them: with a deadline and one at a time, or as
+//! one that is done whether or not it is awaited.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +32,7 @@ pub enum BlockingError {
     BrokenOff {
         /// What should be done.
         what: &'static str,
-        /// How it ended.
+        /// The panic, or the end of the runtime.
         #[source]
         source: JoinError,
     },
@@ -80,6 +81,20 @@ impl OneAtATime {
     }
 }
 
+/// Begins `work` beside the actors at once; it is done even if what is returned is dropped. `what`
+/// completes the sentence "failed at …". There is no deadline, and nothing bounds how much of it is under
+/// way: for work whose caller holds a lock or a permit until it is done.
+///
+/// # Errors
+/// It panicked, or the runtime ends.
+pub(crate) fn begin<T: Send + 'static>(
+    what: &'static str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> impl Future<Output = Result<T, BlockingError>> {
+    let working = spawn_blocking(work);
+    async move { working.await.map_err(|source| BlockingError::BrokenOff { what, source }) }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
@@ -103,6 +118,15 @@ mod tests {
         );
         gate.send(()).unwrap();
         assert_eq!(queue.run("counting", LIMIT, || 2).await.unwrap(), 2);
+    }
+
+    #[actix::test]
+    async fn work_that_was_begun_is_done_though_it_is_not_awaited() {
+        let (done, ended) = mpsc::channel();
+        drop(begin("counting", move || done.send(1)));
+        assert_eq!(ended.recv_timeout(LIMIT), Ok(1));
+        let broken = begin("counting", || -> u8 { panic!("no such number") });
+        assert_eq!(broken.await.unwrap_err().to_string(), "failed at counting");
     }
 
     #[actix::test]

@@ -13,6 +13,14 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
+/// 2020-01-01: a wall clock that reads less was never set. Unix time in seconds.
+const EARLIEST_BELIEVED: i64 = 1_577_836_800;
+
+/// Returns whether a wall clock that reads `wall` was ever set.
+pub(crate) const fn is_set(wall: DateTime<Utc>) -> bool {
+    wall.timestamp() >= EARLIEST_BELIEVED
+}
+
 /// A point on the monotonic clock: the time since the agent's [`Clock`] was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Monotonic(Duration);

@@ -6,7 +6,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -14,10 +13,13 @@ use chrono::DateTime;
 use futures_util::future::LocalBoxFuture;
 
 use crate::blocking::OneAtATime;
+use crate::program::{self, Bounds};
 use crate::scheduler::{ClockEvidence, ClockWitness, Written};
 
 /// Longer than a call over D-Bus takes to fail.
 const LIMIT: Duration = Duration::from_secs(40);
+/// What systemd's program may take: as long as that call, and a word.
+const BOUNDS: Bounds = Bounds { time: Duration::from_secs(30), answer: 64 };
 /// systemd-timesyncd makes it when it has set the clock for the first time since boot.
 const SYNCHRONIZED: &str = "run/systemd/timesync/synchronized";
 /// systemd's own program, which asks timedated.
@@ -73,12 +75,9 @@ fn is_synchronized(root: &Path) -> bool {
     if root.join(SYNCHRONIZED).exists() {
         return true;
     }
-    let asked = Command::new(root.join(TIMEDATECTL))
-        .args(["show", "--property=NTPSynchronized", "--value"])
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output();
-    asked.is_ok_and(|answer| answer.status.success() && answer.stdout.trim_ascii() == b"yes")
+    let words = ["show", "--property=NTPSynchronized", "--value"];
+    let answer = program::answer(&root.join(TIMEDATECTL), words, &[], BOUNDS);
+    answer.is_ok_and(|answer| answer.trim_ascii() == b"yes")
 }
 
 fn uptime() -> Duration {
@@ -144,7 +143,8 @@ mod tests {
         for (script, expected) in [
             (format!("{asked}; echo yes"), true),
             (format!("{asked}; echo no"), false),
-            ("echo yes; exit 1".to_owned(), false),
+            // One that has no end is no word either.
+            ("exec yes yes".to_owned(), false),
             ("echo Failed to query server: no such service >&2; exit 1".to_owned(), false),
         ] {
             answers(&script);

@@ -25,8 +25,12 @@ mod blocking;
 mod command_ticket;
 mod digest;
 mod latency;
+mod local_time;
+mod log_query;
 mod pod_manifest;
 mod quantity;
+#[cfg(test)]
+mod test_zone;
 mod url_path;
 mod workload_id;
 
@@ -35,6 +39,7 @@ pub mod clock_witness;
 pub mod error_chain;
 pub mod path_trust;
 pub mod private_file;
+pub mod program;
 pub mod supervisor;
 pub mod yaml;
 
@@ -51,4 +56,5 @@ pub mod scheduler;
 pub mod testing;
 
 pub use latency::Latencies;
+pub use log_query::{LogLines, LogQuery};
 pub use workload_id::{PodIdentity, workload_id};

@@ -2,14 +2,14 @@
 //!
 //! An event carries a whole fact, is idempotent, and is sent again each period, so that a lost
 //! one costs a period and nothing else. A command is answered by [`CommandFinished`], whatever
-//! becomes of the executor that received it. Nobody awaits a peer's answer, but for the three
+//! becomes of the executor that received it. No actor awaits another's answer, but for the three
 //! queries of the status page, the acceptance of posted metrics, and the wiring when it stops.
 
 mod action;
 mod command_error;
 mod reports;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use actix::prelude::{Message, Recipient};
@@ -18,11 +18,12 @@ use tracing::warn;
 
 use crate::clock::{Moment, Monotonic};
 use crate::workload::{
-    Event, ExecutorKind, JobReport, ObservedPod, Profile, RejectedWorkload, Sample, Verdicts,
-    Workload, WorkloadName,
+    Event, ExecutorKind, JobReport, ObservedPod, Outcome, Profile, RejectedWorkload, Sample,
+    Updates, Verdicts, Workload, WorkloadId, WorkloadName,
 };
 
-pub use action::{Action, ActionKind};
+pub(crate) use action::Subject;
+pub use action::{Action, ActionKind, Effect, Evidence};
 pub use command_error::CommandError;
 pub use reports::{
     ActorHealth, ActorReport, CallError, Calls, ConditionReport, ControlPlaneReport,
@@ -56,9 +57,8 @@ pub struct WorkloadsConfigured {
     pub rejected: Vec<RejectedWorkload>,
     /// The profiles that they may name: they are judged by verdicts on these and no others.
     pub profiles: Arc<[Profile]>,
-    /// Workloads of the configuration before this one, as far as the disk knows it: what to fall back
-    /// on if an agent that was restarted finds their pods where others should run.
-    pub former: Vec<Arc<Workload>>,
+    /// Those of the workloads that have not proved themselves, and what comes back if they do not.
+    pub updates: Updates,
     /// A newer configuration was on the disk and is damaged: until the source is heard, nothing
     /// that exists is removed because this one does not know it.
     pub is_outdated: bool,
@@ -96,7 +96,7 @@ pub enum MetricsRefused {
     TooManyNames {
         /// The first name over the bound.
         name: String,
-        /// The bound.
+        /// The most names that it keeps.
         limit: usize,
     },
 }
@@ -135,6 +135,11 @@ pub struct ExecutorCommand {
     pub action: Action,
 }
 
+/// Scheduler → ProfileEvaluator, once the wall clock may be followed, and each period from then on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct ClockTrusted;
+
 /// Scheduler → ControlPlaneSync, when a report changed, and each period: the reports on all
 /// workloads.
 #[derive(Clone, Debug, Default, PartialEq, Message)]
@@ -144,6 +149,8 @@ pub struct JobsReported {
     pub jobs: Arc<[JobReport]>,
     /// The runtimes that a workload needs and that do not answer, or too late to serve well.
     pub silent_runtimes: BTreeSet<ExecutorKind>,
+    /// What has become of the configured specifications; those that are yet to prove themselves are not in it.
+    pub outcomes: BTreeMap<WorkloadId, Outcome>,
 }
 
 // ---- PodmanExecutor, K8sExecutor ------------------------------------------------------------
@@ -182,15 +189,15 @@ pub struct RuntimeUnavailable {
 #[derive(Clone, Debug, PartialEq, Message)]
 #[rtype(result = "()")]
 pub struct CommandFinished {
-    /// Which executor.
+    /// The executor that answers.
     pub executor: ExecutorKind,
-    /// Which command.
+    /// The command that is answered.
     pub id: CommandId,
-    /// Of which workload.
+    /// The workload that the command was about.
     pub workload: WorkloadName,
     /// When it ended: listings from before then say nothing of the workload.
     pub finished_at: Moment,
-    /// How it ended.
+    /// Success, or why the command failed.
     pub result: Result<(), CommandError>,
 }
 
@@ -232,7 +239,7 @@ pub struct HaltPods;
 pub struct ActorHealthChanged {
     /// The actor's name, `podman_rootful`.
     pub actor: &'static str,
-    /// How it is.
+    /// Whether it runs, or waits for its restart.
     pub health: ActorHealth,
 }
 

@@ -87,7 +87,7 @@ pub fn read(path: &Path, limit: u64, kept: Kept) -> io::Result<Content> {
     Ok(Content { bytes, open_to_others })
 }
 
-/// Opens a folder in which nobody else can have put anything in the place of what the agent made.
+/// Opens a folder in which no other user can have put anything in the place of what the agent made.
 fn trusted_folder(folder: &Path, kept: Kept) -> io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::CLOEXEC | OFlags::DIRECTORY | OFlags::NOFOLLOW;
     let opened = openat(CWD, folder, flags, Mode::empty()).map_err(|error| match error {
@@ -158,7 +158,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
 }
 
-/// Makes sure that `folder` is there, the agent's own and closed to everybody else; one that is
+/// Makes sure that `folder` is there, the agent's own and closed to all other users; one that is
 /// made outlives a power cut.
 ///
 /// # Errors
@@ -209,7 +209,7 @@ mod tests {
         assert_eq!(fs::read(&other).unwrap(), b"untouched");
         assert!(fs::symlink_metadata(&path).unwrap().is_file());
         assert_eq!((mode(&path), mode(&other)), (0o600, 0o644));
-        // One of yesterday that everybody has open is not the one that is written.
+        // An old one that other processes have open is not the one that is written.
         fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
         let mut held = File::open(&path).unwrap();
         write_new(&path, b"newer").unwrap();
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_others_may_read_is_told_from_a_private_one() {
+    fn a_file_that_others_may_read_is_distinguished_from_a_private_one() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("key");
         fs::write(&path, "").unwrap();
@@ -269,7 +269,7 @@ mod tests {
         fs::create_dir(path("folder")).unwrap();
         fs::write(path("folder/file"), "x").unwrap();
         symlink("folder", path("link")).unwrap();
-        let told = |name: &str| {
+        let error_of = |name: &str| {
             let error = read(&path(name), 9, Kept::ByAgent).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{error}");
             // The administrator may do as they like.
@@ -281,7 +281,7 @@ mod tests {
         {
             set_mode(&path("folder"), folder);
             set_mode(&path("folder/file"), file);
-            let error = told("folder/file");
+            let error = error_of("folder/file");
             assert!(error.starts_with(&format!("{} belongs to", path(named).display())), "{error}");
             assert!(error.contains("can be written by every user"), "{error}");
             assert!(error.contains("remove it"), "{error}");
@@ -289,11 +289,11 @@ mod tests {
         set_mode(&path("folder"), 0o755);
         set_mode(&path("folder/file"), 0o644);
         assert!(read(&path("folder/file"), 9, Kept::ByAgent).is_ok());
-        assert!(told("link/file").contains("a link to one: remove it"));
+        assert!(error_of("link/file").contains("a link to one: remove it"));
         if rustix::process::geteuid().is_root() {
             for name in ["folder", "folder/file"] {
                 chown(path(name), Some(4321), None).unwrap();
-                let error = told("folder/file");
+                let error = error_of("folder/file");
                 let named = format!("{} belongs to user 4321", path(name).display());
                 assert!(error.starts_with(&named), "{error}");
                 chown(path(name), Some(0), None).unwrap();

@@ -204,7 +204,7 @@ impl Vitals {
         Due { key, register: Rc::clone(&self.due) }
     }
 
-    /// Returns vitals that nobody watches, for a test of an actor without its supervisor.
+    /// Returns vitals that no supervisor watches, for a test of an actor without its supervisor.
     #[must_use]
     pub fn unwatched(clock: Clock) -> Self {
         Self { clock, due: Rc::default() }

@@ -41,7 +41,7 @@ pub fn workload_id(identity: &PodIdentity<'_>) -> WorkloadId {
     // Every key is a text, so there is a digest. Contents of megabytes are never there as JSON.
     let digest = digest::of_json(&Canonical::of(identity)).unwrap_or_default();
     let hash: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    // A dot would end the host name; the hash tells such names apart.
+    // A dot would end the host name; the hash distinguishes such names.
     let name: String = identity.name.replace('.', "-").chars().take(MAX_NAME).collect();
     WorkloadId::from(format!("{}-{hash}", name.trim_end_matches('-')))
 }

@@ -1,190 +1,122 @@
-//! The one place that knows which crate reads YAML, so that another can take its place.
+//! YAML as kubectl and podman read it, with the place of every value: the one module that knows the
+//! parser.
+//!
+//! A text becomes a tree of nodes (`compose`), of which the wanted type is made (`decode`). What a plain
+//! value is depends on what is wanted: `0400` is a mode where a number is, text where text is.
 
 mod budget;
-mod scan;
-mod weight;
+mod compose;
+mod decode;
+mod error;
+mod flexible;
+mod node;
+mod path;
+mod plain;
+mod position;
+mod unread;
 
-use serde::Serialize;
-use serde::de::{Deserialize, DeserializeOwned};
+use std::rc::Rc;
+
+use serde::de::DeserializeOwned;
 
 pub use budget::Budget;
+pub use error::YamlError;
+pub(crate) use flexible::{AsWritten, OrText};
+pub(crate) use node::Node;
+pub use position::Position;
+pub(crate) use unread::{MAX_UNREAD, Unread, UnreadKey, nearest};
 
-/// Why a text is not the YAML that was expected; names line and column.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct YamlError(#[from] Cause);
-
-#[derive(Debug, thiserror::Error)]
-enum Cause {
-    #[error(transparent)]
-    Text(#[from] serde_yaml::Error),
-    #[error(transparent)]
-    Weight(#[from] budget::TooHeavy),
-}
-
-impl YamlError {
-    /// Returns the line (from 1) at which the text stopped making sense, where that is known.
-    #[must_use]
-    pub fn line(&self) -> Option<usize> {
-        match &self.0 {
-            Cause::Text(error) => error.location().map(|location| location.line()),
-            Cause::Weight(_) => None,
-        }
-    }
-}
-
-impl From<serde_yaml::Error> for YamlError {
-    fn from(error: serde_yaml::Error) -> Self {
-        Self(Cause::Text(error))
-    }
-}
-
-impl From<budget::TooHeavy> for YamlError {
-    fn from(error: budget::TooHeavy) -> Self {
-        Self(Cause::Weight(error))
-    }
-}
+use compose::Composer;
 
 /// Reads one YAML document.
 ///
 /// # Errors
 /// The text is not YAML, or does not have the shape of `T`.
 pub fn from_str<T: DeserializeOwned>(text: &str) -> Result<T, YamlError> {
-    from_str_within(text, &mut Budget::of_file())
+    decode::decode(&only(text, &mut Budget::of_file())?.root).map(|(value, _)| value)
 }
 
-/// As [`from_str`], for one of several texts.
+/// Returns the document of a text that holds one.
 ///
 /// # Errors
-/// Besides, all of them together are too much to read.
-pub fn from_str_within<T: DeserializeOwned>(
-    text: &str,
-    budget: &mut Budget,
-) -> Result<T, YamlError> {
-    budget.spend(text)?;
-    Ok(serde_yaml::from_str(text)?)
-}
-
-/// Reads every document of a YAML stream (separated by `---`); empty documents are left out.
-///
-/// # Errors
-/// The text is not YAML, or a document does not have the shape of `T`.
-pub fn documents<T: DeserializeOwned>(text: &str) -> Result<Vec<T>, YamlError> {
-    Budget::of_file().spend(text)?;
-    let mut documents = Vec::new();
-    for document in serde_yaml::Deserializer::from_str(text) {
-        let value = serde_yaml::Value::deserialize(document)?;
-        if !value.is_null() {
-            documents.push(serde_yaml::from_value(value)?);
-        }
+/// It is not YAML, it holds more, or all texts of the budget are too much together.
+pub(crate) fn only(text: &str, budget: &mut Budget) -> Result<Document, YamlError> {
+    let mut composer = Composer::new(text, budget);
+    let root = composer.document()?.unwrap_or_else(|| Rc::new(Node::null(Position::START)));
+    let doubled = composer.take_doubled();
+    if composer.document()?.is_some() {
+        return Err(YamlError::new("there is more than one document", None));
     }
-    Ok(documents)
+    Ok(Document { root, doubled })
 }
 
-/// One document of a YAML stream, not yet read.
-pub struct Document<'a>(serde_yaml::Deserializer<'a>);
+/// One document of a YAML stream.
+#[derive(Clone, Debug)]
+pub(crate) struct Document {
+    root: Rc<Node>,
+    /// Keys that stand twice in one map, with their second place.
+    doubled: Option<YamlError>,
+}
 
-impl Document<'_> {
-    /// Reads it straight from the text, so that an error about its shape names line and column.
+impl Document {
+    /// Reads it as a `T`; tells besides which of its keys were not read as they are.
     ///
     /// # Errors
-    /// The document is not YAML, or does not have the shape of `T`.
-    pub fn read<T: DeserializeOwned>(self) -> Result<T, YamlError> {
-        Ok(T::deserialize(self.0)?)
+    /// The document does not have the shape of `T`, or a key stands in it twice.
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<(T, Vec<UnreadKey>), YamlError> {
+        match &self.doubled {
+            Some(doubled) => Err(doubled.clone()),
+            None => decode::decode(&self.root),
+        }
+    }
+
+    /// Returns what it consists of.
+    pub(crate) fn root(&self) -> &Node {
+        &self.root
+    }
+
+    /// Returns the elements of the list under `key`, each as a document.
+    ///
+    /// # Errors
+    /// There is something else.
+    pub(crate) fn elements(&self, key: &str) -> Result<Vec<Self>, YamlError> {
+        let Some(list) = self.root.get(key).filter(|list| !list.is_null()) else {
+            return Ok(Vec::new());
+        };
+        let Some(items) = list.items() else {
+            return Err(YamlError::new(format!("{key} is not a list"), Some(list.at())));
+        };
+        let items = items.iter().filter(|item| !item.is_null());
+        Ok(items
+            .map(|item| Self { root: Rc::clone(item), doubled: self.doubled.clone() })
+            .collect())
     }
 }
 
-/// Goes through the documents of a YAML stream, the empty ones left out: a look at each, by which
-/// to decide what it is, and the document itself. The first error is the last item.
-pub fn each_document(
-    text: &str,
-) -> impl Iterator<Item = Result<(serde_json::Value, Document<'_>), YamlError>> {
-    let refused = Budget::of_file().spend(text).err().map(|error| Err(YamlError::from(error)));
-    // What is too heavy is not looked at.
-    let text = if refused.is_some() { "" } else { text };
-    let looks = serde_yaml::Deserializer::from_str(text);
-    let mut broken = false;
-    let documents = looks
-        .zip(serde_yaml::Deserializer::from_str(text))
-        .map_while(move |(look, document)| {
-            // The parser repeats its error for ever.
-            if broken {
-                return None;
+/// Reads the documents of a YAML stream, the empty ones left out. A document that cannot be read is
+/// an error in its place; those behind it are read all the same.
+pub(crate) fn documents(text: &str) -> Vec<Result<Document, YamlError>> {
+    let mut budget = Budget::of_file();
+    let mut composer = Composer::new(text, &mut budget);
+    let mut documents = Vec::new();
+    loop {
+        match composer.document() {
+            Ok(None) => return documents,
+            Ok(Some(root)) => {
+                let doubled = composer.take_doubled();
+                if !root.is_null() {
+                    documents.push(Ok(Document { root, doubled }));
+                }
             }
-            let look = serde_json::Value::deserialize(look);
-            broken = look.is_err();
-            let pair = look.map(|look| (look, Document(document)));
-            Some(pair.map_err(YamlError::from))
-        })
-        .filter(|item| !matches!(item, Ok((serde_json::Value::Null, _))));
-    refused.into_iter().chain(documents)
-}
-
-/// Writes `value` as one YAML document.
-///
-/// # Errors
-/// The value cannot be written as YAML.
-pub fn to_string<T: Serialize>(value: &T) -> Result<String, YamlError> {
-    Ok(serde_yaml::to_string(value)?)
+            Err(error) => {
+                documents.push(Err(error));
+                if !composer.skip_document() {
+                    return documents;
+                }
+            }
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::BTreeMap;
-
-    #[test]
-    fn documents_are_looked_at_and_read_with_their_place_in_the_whole_text() {
-        let text = "---\na: 1\n---\n---\nb: 2\n---\nc: x\n";
-        let mut read = Vec::new();
-        for item in each_document(text) {
-            let (look, document) = item.unwrap();
-            if look.get("b").is_none() {
-                read.push(document.read::<BTreeMap<String, u8>>());
-            }
-        }
-        assert_eq!(read.len(), 2);
-        assert_eq!(read[0].as_ref().unwrap()["a"], 1);
-        assert_eq!(read[1].as_ref().unwrap_err().line(), Some(7));
-    }
-
-    #[test]
-    fn a_bomb_is_refused_by_every_way_to_read() {
-        let bomb = format!("a: &a [{}]\nb: [{}]\n", "1,".repeat(10_000), "*a,".repeat(10_000));
-        let words = "with its aliases expanded";
-        let error = from_str::<serde_json::Value>(&bomb).unwrap_err();
-        assert!(error.to_string().contains(words), "{error}");
-        assert!(documents::<serde_json::Value>(&bomb).unwrap_err().to_string().contains(words));
-        let items: Vec<_> = each_document(&bomb).collect();
-        assert_eq!(items.len(), 1);
-        assert!(items[0].as_ref().err().unwrap().to_string().contains(words));
-    }
-
-    #[test]
-    fn laughs_by_the_billion_and_depths_without_end_are_errors() {
-        let mut laughs = String::from("a0: &a0 [lol]\n");
-        for level in 1..30 {
-            let below = format!("*a{},", level - 1).repeat(9);
-            laughs += &format!("a{level}: &a{level} [{below}]\n");
-        }
-        let open = "more than 128 brackets are open at one time in line 1";
-        for (text, words) in [
-            (laughs.as_str(), "repetition limit exceeded"),
-            (&"[".repeat(9_000), open),
-            (&format!("{}{}", "[".repeat(9_000), "]".repeat(9_000)), open),
-            (&"- ".repeat(9_000), "recursion limit exceeded"),
-            ("a: &a [*a]", "recursion limit exceeded"),
-        ] {
-            let error = from_str::<serde_json::Value>(text).unwrap_err().to_string();
-            assert!(error.contains(words), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_stream_that_breaks_off_ends_with_an_error() {
-        let items: Vec<_> = each_document("a: 1\n---\nb: [\n").collect();
-        assert!(items[0].is_ok());
-        assert!(items[1].is_err());
-        assert_eq!(items.len(), 2);
-    }
-}
+mod tests;

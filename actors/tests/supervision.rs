@@ -1,4 +1,4 @@
-//! What becomes of an actor that panics, stops, or hangs, and of everybody else meanwhile.
+//! What becomes of an actor that panics, stops, or hangs, and of all others meanwhile.
 //! All in virtual time.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
@@ -307,7 +307,7 @@ async fn back_off_doubles_to_its_cap_and_resets_after_a_healthy_minute() {
 }
 
 #[actix_rt::test(system = "crate::Paused")]
-async fn health_is_told_on_every_change() {
+async fn health_is_reported_on_every_change() {
     let rig = one_fault_among_four(Fault::PanicInHandler, SECOND).await;
     let health = rig.health.borrow().clone();
     assert!(matches!(&health[..], [ActorHealth::Restarting { failures: 1, .. }, ActorHealth::Up]));

@@ -10,7 +10,10 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use grammar::{Condition, Lookup, Metric, Reading, SampleWindow, Watch, Window, WindowFunction};
+use grammar::{
+    Condition, LocalTime, Lookup, Metric, Reading, SampleWindow, Watch, Weekday, Window,
+    WindowFunction,
+};
 
 /// Values by slot, and one window.
 struct Slots {
@@ -33,6 +36,11 @@ impl Lookup for Slots {
     fn samples(&self, _: &Window) -> Option<&SampleWindow> {
         Some(&self.window)
     }
+
+    fn local_time(&self) -> Option<LocalTime> {
+        let since_midnight = Duration::from_secs(23 * 3_600);
+        Some(LocalTime { weekday: Weekday::Friday, since_midnight, even_for: Duration::MAX })
+    }
 }
 
 fn parse(text: &str) -> Condition {
@@ -45,13 +53,16 @@ fn fifty_terms() -> String {
     terms.join(" || ")
 }
 
-fn texts() -> [(&'static str, String); 5] {
+fn texts() -> [(&'static str, String); 8] {
     [
         ("one", "cpu > 23%".to_owned()),
         ("two", "cpu < 5% || cpu > 40%".to_owned()),
         ("nil", "x<3% || x == nil".to_owned()),
         ("fifty", fifty_terms()),
         ("window", "avg(cpu, 1m) > 80% for 30s".to_owned()),
+        ("until", "cpu < 60% until cpu > 85% for 10s".to_owned()),
+        ("calculation", "used / total > 80%".to_owned()),
+        ("calendar", "on mon-fri between 22:00 and 06:00".to_owned()),
     ]
 }
 
@@ -85,6 +96,14 @@ fn evaluating(criterion: &mut Criterion) {
             watch.evaluate(&condition, black_box(&slots), now).is_ok()
         });
     });
+    let condition = parse("cpu < 60% until cpu > 85% for 10s");
+    let mut watch = Watch::default();
+    group.bench_function("watch until", |bencher| {
+        bencher.iter(|| {
+            let now = black_box(Duration::from_secs(100));
+            watch.evaluate(&condition, black_box(&slots), now).is_ok()
+        });
+    });
     group.finish();
 }
 
@@ -102,6 +121,18 @@ fn windows(criterion: &mut Criterion) {
         });
     }
     group.finish();
+}
+
+/// What a percentile costs when each of a window's buckets is in use.
+fn percentile(criterion: &mut Criterion) {
+    let mut window = SampleWindow::new(Duration::from_secs(1));
+    for index in 0..20_000_u64 {
+        let value = (index.wrapping_mul(7_919) % 1_000) as f64;
+        window.push(Duration::from_micros(index * 100), value, None);
+    }
+    criterion.bench_function("window/p95 of a full window", |bencher| {
+        bencher.iter(|| black_box(&window).result(WindowFunction::Percentile95));
+    });
 }
 
 /// Conditions that name each metric.
@@ -146,5 +177,5 @@ fn posting(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, parsing, evaluating, windows, posting);
+criterion_group!(benches, parsing, evaluating, windows, percentile, posting);
 criterion_main!(benches);

@@ -73,7 +73,7 @@ impl ConditionError {
     /// let error = grammar::Condition::parse("cpu > 20 & mem < 3").unwrap_err();
     /// assert_eq!(
     ///     error.picture(),
-    ///     "cpu > 20 & mem < 3\n         ^ expected `&&`, `||`, `for` or the end",
+    ///     "cpu > 20 & mem < 3\n         ^ expected `&&`, `||`, `for`, `until` or the end",
     /// );
     /// ```
     #[must_use]

@@ -4,7 +4,11 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::time::Duration;
 
-use crate::ast::{Comparison, Expr, Metric, Operand, Operator, Window};
+use crate::arithmetic::Unjoined;
+use crate::ast::{
+    Arithmetic, ArithmeticOperator, Comparison, Expr, Metric, Operand, Operator, Window,
+};
+use crate::calendar::{Calendar, LocalTime};
 use crate::condition::Condition;
 use crate::truth::Truth;
 use crate::unit::{Unit, UnitsDoNotFit, compare};
@@ -22,6 +26,11 @@ pub trait Lookup {
 
     /// Returns when the metric becomes nil if nothing is posted.
     fn expires_at(&self, _metric: &Metric) -> Option<Duration> {
+        None
+    }
+
+    /// Returns what the local clock reads; `None` while it is not known to be right.
+    fn local_time(&self) -> Option<LocalTime> {
         None
     }
 
@@ -60,21 +69,40 @@ pub enum History {
 #[derive(Clone, Copy)]
 pub struct EvaluationError<'a> {
     condition: &'a Condition,
-    comparison: &'a Comparison,
+    place: Place<'a>,
     left: Option<&'a Unit>,
     right: Option<&'a Unit>,
 }
 
+/// What the units would have to fit for.
+#[derive(Clone, Copy)]
+enum Place<'a> {
+    Comparison(&'a Comparison),
+    Arithmetic(&'a Arithmetic, ArithmeticOperator),
+}
+
 impl fmt::Display for EvaluationError<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let describe = |unit: Option<&Unit>| unit.map_or_else(String::new, Unit::describe);
-        write!(
-            f,
-            "`{}` compares {} with {}: the units do not fit",
-            self.condition.written(self.comparison),
-            describe(self.left),
-            describe(self.right)
-        )
+        let unit = |unit: Option<&Unit>| {
+            unit.map_or_else(|| "a number without a unit".to_owned(), Unit::describe)
+        };
+        let (verb, preposition) = match self.place {
+            Place::Comparison(comparison) => {
+                write!(f, "`{}`", self.condition.written(comparison))?;
+                ("compares", "with")
+            }
+            Place::Arithmetic(arithmetic, operator) => {
+                write!(f, "`{}`", self.condition.written(arithmetic))?;
+                match operator {
+                    ArithmeticOperator::Add => ("adds", "to"),
+                    ArithmeticOperator::Subtract => ("reduces", "by"),
+                    ArithmeticOperator::Multiply => ("multiplies", "by"),
+                    ArithmeticOperator::Divide => ("divides", "by"),
+                }
+            }
+        };
+        let (left, right) = (unit(self.left), unit(self.right));
+        write!(f, " {verb} {left} {preposition} {right}: the units do not fit")
     }
 }
 
@@ -87,7 +115,8 @@ impl fmt::Debug for EvaluationError<'_> {
 impl std::error::Error for EvaluationError<'_> {}
 
 impl Condition {
-    /// Evaluates the expression as of now, without regard to `for`: see [`crate::Watch`] for that.
+    /// Evaluates the expression as of now, without regard to `for`: see [`crate::Watch`] for that. With
+    /// `until` it is evaluated as one that was not true before.
     ///
     /// Every comparison is made, so that the order of terms never matters.
     ///
@@ -96,7 +125,30 @@ impl Condition {
     /// Says which comparison is between units that do not fit.
     #[inline]
     pub fn evaluate<'a>(&'a self, lookup: &'a impl Lookup) -> Result<Truth, EvaluationError<'a>> {
-        self.truth(&self.expr, lookup).map_err(|comparison| self.misfit(comparison, lookup))
+        match &self.end {
+            None => self.truth_of(&self.begin.expr, lookup),
+            Some(end) => self.truth_of_both(&end.expr, lookup),
+        }
+    }
+
+    #[inline(never)]
+    fn truth_of_both<'a>(
+        &'a self,
+        end: &'a Expr,
+        lookup: &'a impl Lookup,
+    ) -> Result<Truth, EvaluationError<'a>> {
+        let begins = self.truth_of(&self.begin.expr, lookup)?;
+        Ok(begins.and(!self.truth_of(end, lookup)?))
+    }
+
+    /// Evaluates one of its expressions.
+    #[inline]
+    pub(crate) fn truth_of<'a>(
+        &'a self,
+        expr: &'a Expr,
+        lookup: &'a impl Lookup,
+    ) -> Result<Truth, EvaluationError<'a>> {
+        self.truth(expr, lookup).map_err(|comparison| self.misfit(comparison, lookup))
     }
 
     /// Fails with the comparison that cannot be made: small enough for a register, unlike all that
@@ -108,6 +160,8 @@ impl Condition {
     ) -> Result<Truth, &'a Comparison> {
         match expr {
             Expr::Comparison(comparison) => self.compare(comparison, lookup),
+            Expr::Calculation(comparison) => self.compare_calculated(comparison, lookup),
+            Expr::Calendar(calendar) => Ok(calendar.truth(lookup)),
             Expr::Not(negated) => Ok(!self.truth(negated, lookup)?),
             Expr::And(terms) => {
                 let mut truth = Truth::True;
@@ -135,7 +189,11 @@ impl Condition {
     ) -> Result<Truth, &'a Comparison> {
         match term {
             Expr::Comparison(comparison) => self.compare(comparison, lookup),
-            Expr::Not(_) | Expr::And(_) | Expr::Or(_) => self.truth(term, lookup),
+            Expr::Calculation(_)
+            | Expr::Calendar(_)
+            | Expr::Not(_)
+            | Expr::And(_)
+            | Expr::Or(_) => self.truth(term, lookup),
         }
     }
 
@@ -145,45 +203,92 @@ impl Condition {
         comparison: &'a Comparison,
         lookup: &'a impl Lookup,
     ) -> EvaluationError<'a> {
+        let unjoined = |operand: &'a Operand| match operand {
+            Operand::Arithmetic(arithmetic) => self.calculate(arithmetic, lookup).err(),
+            Operand::Quantity(_) | Operand::Metric(_) | Operand::Window(_) | Operand::Nil => None,
+        };
+        let unjoined = unjoined(&comparison.left).or_else(|| unjoined(&comparison.right));
+        if let Some(Unjoined { arithmetic, operator, left, right }) = unjoined {
+            let place = Place::Arithmetic(arithmetic, operator);
+            return EvaluationError { condition: self, place, left, right };
+        }
         let unit = |operand: &'a Operand| self.value(operand, lookup).and_then(|value| value.unit);
         EvaluationError {
             condition: self,
-            comparison,
+            place: Place::Comparison(comparison),
             left: unit(&comparison.left),
             right: unit(&comparison.right),
         }
     }
 
-    #[inline]
-    pub(crate) fn compare<'a>(
+    /// Makes any comparison, for those who do not care what it costs.
+    pub(crate) fn truth_of_comparison<'a>(
         &'a self,
         comparison: &'a Comparison,
         lookup: &'a impl Lookup,
     ) -> Result<Truth, &'a Comparison> {
-        let Comparison { left, operator, right } = comparison;
-        let left_reading = self.value(left, lookup);
-        let right_reading = self.value(right, lookup);
-        let (Some(a), Some(b)) = (left_reading, right_reading) else {
-            if *left != Operand::Nil && *right != Operand::Nil {
-                return Ok(Truth::Unknown);
-            }
-            let both_nil = left_reading.is_none() && right_reading.is_none();
-            return Ok(Truth::from(both_nil == (*operator == Operator::Equal)));
-        };
-        // Neither is NaN: that was nil.
-        let (Some(left_unit), Some(right_unit)) = (a.unit, b.unit) else {
-            return Ok(Truth::from(operator.holds(a.value, b.value)));
-        };
-        match compare((a.value, left_unit), (b.value, right_unit)) {
-            Ok(Some(ordering)) => Ok(Truth::from(operator.accepts(ordering))),
-            Ok(None) => Ok(Truth::Unknown),
-            Err(UnitsDoNotFit) => Err(comparison),
+        if comparison.is_calculation() {
+            self.compare_calculated(comparison, lookup)
+        } else {
+            self.compare(comparison, lookup)
         }
     }
 
-    /// Returns what the operand stands for now; `None` is nil.
+    #[inline(never)]
+    fn compare_calculated<'a>(
+        &'a self,
+        comparison: &'a Comparison,
+        lookup: &'a impl Lookup,
+    ) -> Result<Truth, &'a Comparison> {
+        let Ok(left) = self.value_if_joined(&comparison.left, lookup) else {
+            return Err(comparison);
+        };
+        let Ok(right) = self.value_if_joined(&comparison.right, lookup) else {
+            return Err(comparison);
+        };
+        comparison.of(left, right)
+    }
+
     #[inline]
+    fn compare<'a>(
+        &'a self,
+        comparison: &'a Comparison,
+        lookup: &'a impl Lookup,
+    ) -> Result<Truth, &'a Comparison> {
+        let left = self.plain_value(&comparison.left, lookup);
+        let right = self.plain_value(&comparison.right, lookup);
+        comparison.of(left, right)
+    }
+
+    /// Returns what the operand stands for now; `Ok(None)` is nil.
+    fn value_if_joined<'a>(
+        &'a self,
+        operand: &'a Operand,
+        lookup: &'a impl Lookup,
+    ) -> Result<Option<Reading<'a>>, UnitsDoNotFit> {
+        match operand {
+            Operand::Arithmetic(arithmetic) => {
+                self.calculate(arithmetic, lookup).map_err(|_| UnitsDoNotFit)
+            }
+            Operand::Quantity(_) | Operand::Metric(_) | Operand::Window(_) | Operand::Nil => {
+                Ok(self.plain_value(operand, lookup))
+            }
+        }
+    }
+
+    /// Returns what the operand stands for now; `None` is nil, or a calculation with units that do not
+    /// fit.
     pub(crate) fn value<'a>(
+        &'a self,
+        operand: &'a Operand,
+        lookup: &'a impl Lookup,
+    ) -> Option<Reading<'a>> {
+        self.value_if_joined(operand, lookup).ok().flatten()
+    }
+
+    /// Returns what an operand that is no calculation stands for now; `None` is nil.
+    #[inline]
+    pub(crate) fn plain_value<'a>(
         &'a self,
         operand: &'a Operand,
         lookup: &'a impl Lookup,
@@ -195,12 +300,53 @@ impl Condition {
             Operand::Metric(place) => lookup.reading(&self.metrics[*place])?,
             Operand::Window(place) => {
                 let window = &self.windows[*place];
-                let samples = lookup.samples(window)?;
-                Reading { value: samples.result(window.function)?, unit: samples.unit() }
+                window.reading(lookup.samples(window)?)?
             }
-            Operand::Nil => return None,
+            Operand::Arithmetic(_) | Operand::Nil => return None,
         };
         (!reading.value.is_nan()).then_some(reading)
+    }
+}
+
+impl Comparison {
+    /// Returns what it comes to with these values on its sides.
+    #[inline]
+    fn of(&self, left: Option<Reading<'_>>, right: Option<Reading<'_>>) -> Result<Truth, &Self> {
+        let (Some(a), Some(b)) = (left, right) else {
+            if !matches!(self.left, Operand::Nil) && !matches!(self.right, Operand::Nil) {
+                return Ok(Truth::Unknown);
+            }
+            let both_nil = left.is_none() && right.is_none();
+            return Ok(Truth::from(both_nil == (self.operator == Operator::Equal)));
+        };
+        // Neither is NaN: that was nil.
+        let (Some(left_unit), Some(right_unit)) = (a.unit, b.unit) else {
+            return Ok(Truth::from(self.operator.holds(a.value, b.value)));
+        };
+        match compare((a.value, left_unit), (b.value, right_unit)) {
+            Ok(Some(ordering)) => Ok(Truth::from(self.operator.accepts(ordering))),
+            Ok(None) => Ok(Truth::Unknown),
+            Err(UnitsDoNotFit) => Err(self),
+        }
+    }
+}
+
+impl Calendar {
+    /// Returns whether it is such a day and hour; unknown while the clock is not known to be right.
+    #[inline(never)]
+    pub(crate) fn truth(&self, lookup: &impl Lookup) -> Truth {
+        lookup.local_time().map_or(Truth::Unknown, |time| Truth::from(self.contains(&time)))
+    }
+}
+
+impl Window {
+    /// Returns what it comes to over `samples`. Not inlined: few comparisons have a window, and all would
+    /// pay for it.
+    #[inline(never)]
+    pub(crate) fn reading<'a>(&self, samples: &'a SampleWindow) -> Option<Reading<'a>> {
+        let value = samples.result(self.function)?;
+        let unit = if self.function.has_unit_of_samples() { samples.unit() } else { None };
+        Some(Reading { value, unit })
     }
 }
 

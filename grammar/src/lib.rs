@@ -24,12 +24,16 @@
 //! # Ok::<(), grammar::ConditionError>(())
 //! ```
 
+mod arithmetic;
 mod ast;
+mod calendar;
 mod condition;
+mod duration;
 mod error;
 mod evaluator;
 mod explanation;
 mod parser;
+mod percentile;
 mod printable;
 mod truth;
 mod unit;
@@ -38,7 +42,9 @@ mod window;
 mod writing;
 
 pub use ast::{Metric, Window, WindowFunction};
+pub use calendar::{Calendar, LocalTime, Weekday};
 pub use condition::Condition;
+pub use duration::duration;
 pub use error::ConditionError;
 pub use evaluator::{EvaluationError, History, Lookup, Reading};
 pub use printable::{is_printable, printable, printable_json, printable_lines, shortened};

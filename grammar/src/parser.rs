@@ -1,5 +1,7 @@
 //! Text to tree.
 
+mod arithmetic;
+mod calendar;
 mod wording;
 
 use std::collections::HashMap;
@@ -9,7 +11,11 @@ use std::time::Duration;
 use pest::Parser as _;
 use pest::iterators::Pair;
 
-use crate::ast::{Comparison, Expr, Metric, Operand, Operator, Quantity, Window, WindowFunction};
+use crate::ast::{
+    Clause, Comparison, Expr, Metric, Operand, Operator, Quantity, Window, WindowFunction,
+};
+use crate::calendar::Calendar;
+use crate::duration::microseconds;
 use crate::error::ConditionError;
 use crate::unit::Unit;
 use wording::{A_COMPARISON, A_DURATION, A_WINDOW, OPERATORS, not_in_the_grammar};
@@ -18,6 +24,8 @@ use wording::{A_COMPARISON, A_DURATION, A_WINDOW, OPERATORS, not_in_the_grammar}
 pub(crate) const MAX_LENGTH: usize = 64 * 1024;
 /// Brackets within brackets; bounds every recursion over a tree.
 pub(crate) const MAX_DEPTH: usize = 64;
+/// The most bytes within brackets, each counted once for each pair that it is in.
+const MAX_LOOKS: usize = 2 * MAX_LENGTH;
 /// Longest duration, so that microseconds are exact in an f64.
 const MAX_DURATION: Duration = Duration::from_secs(366 * 24 * 3600);
 /// Shortest span of a window.
@@ -29,10 +37,12 @@ struct ConditionParser;
 
 /// What a text says.
 pub(crate) struct Parsed {
-    pub(crate) expr: Expr,
-    pub(crate) hold: Option<Duration>,
+    pub(crate) begin: Clause,
+    /// What stands after `until`.
+    pub(crate) end: Option<Clause>,
     pub(crate) metrics: Vec<Metric>,
     pub(crate) windows: Vec<Window>,
+    pub(crate) calendars: Vec<Calendar>,
 }
 
 /// Reads a whole text.
@@ -40,33 +50,29 @@ pub(crate) fn parse(text: &str) -> Result<Parsed, ConditionError> {
     check_bounds(text)?;
     let mut pairs = ConditionParser::parse(Rule::condition, text)
         .map_err(|error| not_in_the_grammar(text, &error))?;
-    let mut builder =
-        Builder { text, metrics: Vec::new(), places: HashMap::new(), windows: Vec::new() };
-    let (mut expr, mut hold) = (None, None);
-    for part in pairs.next().into_iter().flat_map(Pair::into_inner) {
-        if part.as_rule() == Rule::or_expr {
-            expr = Some(builder.or_expr(part)?);
-        } else if part.as_rule() == Rule::hold {
-            let duration = parts(part, Rule::duration).next();
-            hold = duration.map(|part| builder.duration(part)).transpose()?;
-        }
-    }
-    Ok(Parsed {
-        expr: expr.ok_or_else(|| ConditionError::at(text, 0, A_COMPARISON))?,
-        hold,
-        metrics: builder.metrics,
-        windows: builder.windows,
-    })
+    let mut builder = Builder {
+        text,
+        metrics: Vec::new(),
+        places: HashMap::new(),
+        windows: Vec::new(),
+        calendars: Vec::new(),
+    };
+    let mut clauses = pairs.next().into_iter().flat_map(|condition| parts(condition, Rule::clause));
+    let begin = clauses.next().ok_or_else(|| ConditionError::at(text, 0, A_COMPARISON))?;
+    let begin = builder.clause(begin)?;
+    let end = clauses.next().map(|clause| builder.clause(clause)).transpose()?;
+    let Builder { metrics, windows, calendars, .. } = builder;
+    Ok(Parsed { begin, end, metrics, windows, calendars })
 }
 
-/// Refuses what would cost too much to look at: a long text, and brackets that nest so deep that
-/// recursion over them would end the stack.
+/// Refuses what would cost too much to look at: a long text, brackets that nest so deep that recursion over
+/// them would end the stack, and both together, as what stands in brackets is looked at once more for each.
 fn check_bounds(text: &str) -> Result<(), ConditionError> {
     if text.len() > MAX_LENGTH {
         let found = format!("a text of {} bytes", text.len());
         return Err(ConditionError::new(text, 0, found, format!("at most {MAX_LENGTH} bytes")));
     }
-    let mut depth = 0_usize;
+    let (mut depth, mut looks) = (0_usize, 0_usize);
     for (offset, byte) in text.bytes().enumerate() {
         match byte {
             b'(' => depth += 1,
@@ -76,6 +82,13 @@ fn check_bounds(text: &str) -> Result<(), ConditionError> {
         if depth > MAX_DEPTH {
             let found = format!("bracket number {depth} within brackets");
             return Err(ConditionError::new(text, offset, found, format!("at most {MAX_DEPTH}")));
+        }
+        looks += depth;
+        if looks > MAX_LOOKS {
+            let found = "more text within brackets within brackets".to_owned();
+            let expected =
+                format!("at most {MAX_LOOKS} bytes, each counted once for each of its brackets");
+            return Err(ConditionError::new(text, offset, found, expected));
         }
     }
     Ok(())
@@ -87,9 +100,24 @@ struct Builder<'t> {
     metrics: Vec<Metric>,
     places: HashMap<&'t str, usize>,
     windows: Vec<Window>,
+    calendars: Vec<Calendar>,
 }
 
 impl<'t> Builder<'t> {
+    fn clause(&mut self, pair: Pair<'t, Rule>) -> Result<Clause, ConditionError> {
+        let offset = pair.as_span().start();
+        let (mut expr, mut hold) = (None, None);
+        for part in pair.into_inner() {
+            if part.as_rule() == Rule::or_expr {
+                expr = Some(self.or_expr(part)?);
+            } else if let Some(duration) = parts(part, Rule::duration).next() {
+                hold = Some(self.duration(duration)?);
+            }
+        }
+        let expr = expr.ok_or_else(|| ConditionError::at(self.text, offset, A_COMPARISON))?;
+        Ok(Clause { expr, hold })
+    }
+
     fn or_expr(&mut self, pair: Pair<'t, Rule>) -> Result<Expr, ConditionError> {
         let mut terms = parts(pair, Rule::and_expr)
             .map(|part| self.and_expr(part))
@@ -121,9 +149,17 @@ impl<'t> Builder<'t> {
         let negated = parts(pair.clone(), Rule::not).count() % 2 == 1;
         let inner = match parts(pair.clone(), Rule::or_expr).next() {
             Some(bracketed) => self.or_expr(bracketed)?,
-            None => match parts(pair, Rule::comparison).next() {
-                Some(comparison) => Expr::Comparison(self.comparison(comparison)?),
-                None => return Err(ConditionError::at(self.text, offset, A_COMPARISON)),
+            None => match pair.into_inner().next() {
+                Some(part) if part.as_rule() == Rule::comparison => match self.comparison(part)? {
+                    comparison if comparison.is_calculation() => {
+                        Expr::Calculation(Box::new(comparison))
+                    }
+                    comparison => Expr::Comparison(comparison),
+                },
+                Some(part) if part.as_rule() == Rule::calendar => self.calendar(part)?,
+                Some(_) | None => {
+                    return Err(ConditionError::at(self.text, offset, A_COMPARISON));
+                }
             },
         };
         Ok(if negated { Expr::Not(Box::new(inner)) } else { inner })
@@ -136,13 +172,13 @@ impl<'t> Builder<'t> {
         else {
             return Err(ConditionError::at(self.text, offset, A_COMPARISON));
         };
-        let left = self.operand(left)?;
+        let left = self.side(left)?;
         let sign_offset = sign.as_span().start();
         let operator = Operator::ALL
             .into_iter()
             .find(|operator| operator.as_str() == sign.as_str())
             .ok_or_else(|| ConditionError::at(self.text, sign_offset, OPERATORS))?;
-        let right = self.operand(right)?;
+        let right = self.side(right)?;
         let takes_nil = matches!(operator, Operator::Equal | Operator::NotEqual);
         if !takes_nil && (left == Operand::Nil || right == Operand::Nil) {
             let expected = "`==` or `!=`, the only operators that `nil` takes";
@@ -175,11 +211,17 @@ impl<'t> Builder<'t> {
     /// Reads the number in `pair`.
     fn number(&self, pair: Pair<'t, Rule>) -> Result<f64, ConditionError> {
         let offset = pair.as_span().start();
-        let number = parts(pair, Rule::number).next();
-        number
-            .and_then(|number| number.as_str().parse::<f64>().ok())
-            .filter(|value| value.is_finite())
-            .ok_or_else(|| ConditionError::at(self.text, offset, "a number below 1.8e308"))
+        match parts(pair, Rule::number).next() {
+            Some(number) => self.value(&number),
+            None => Err(ConditionError::at(self.text, offset, "a number")),
+        }
+    }
+
+    /// Reads a number.
+    fn value(&self, number: &Pair<'t, Rule>) -> Result<f64, ConditionError> {
+        let value = number.as_str().parse::<f64>().ok().filter(|value| value.is_finite());
+        let offset = number.as_span().start();
+        value.ok_or_else(|| ConditionError::at(self.text, offset, "a number below 1.8e308"))
     }
 
     fn window(&mut self, pair: Pair<'t, Rule>) -> Result<usize, ConditionError> {
@@ -234,14 +276,17 @@ impl<'t> Builder<'t> {
     /// Reads a duration, in whole microseconds.
     fn duration(&self, pair: Pair<'t, Rule>) -> Result<Duration, ConditionError> {
         let offset = pair.as_span().start();
-        let microseconds = match parts(pair.clone(), Rule::time_unit).next() {
-            Some(unit) if unit.as_str() == "ms" => 1e3,
-            Some(unit) if unit.as_str() == "s" => 1e6,
-            Some(unit) if unit.as_str() == "m" => 60e6,
-            Some(unit) if unit.as_str() == "h" => 3_600e6,
-            Some(_) | None => return Err(ConditionError::at(self.text, offset, A_DURATION)),
-        };
-        let count = (self.number(pair)? * microseconds).round();
+        let (mut total, mut number) = (0.0, 0.0);
+        for part in pair.into_inner() {
+            if part.as_rule() == Rule::number {
+                number = self.value(&part)?;
+            } else {
+                let size = microseconds(part.as_str());
+                total += number
+                    * size.ok_or_else(|| ConditionError::at(self.text, offset, A_DURATION))?;
+            }
+        }
+        let count = total.round();
         // The bound makes the conversion exact.
         if count > MAX_DURATION.as_secs_f64() * 1e6 {
             return Err(ConditionError::at(self.text, offset, "at most 366 days"));

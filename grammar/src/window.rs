@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::ast::WindowFunction;
+use crate::percentile::{Dice, percentile_95};
 use crate::unit::Unit;
 
 /// Most buckets that a window keeps.
@@ -12,8 +13,9 @@ pub const MAX_BUCKETS: usize = 1_024;
 ///
 /// Each sample is a bucket of its own, unless samples come denser than the span divided by
 /// [`MAX_BUCKETS`]: those share one, which costs nothing but the exactness of the moment at which
-/// a sample leaves (a thousandth of the span). Adding a sample and reading a result take the
-/// same time however many samples there are.
+/// a sample leaves (a thousandth of the span) and, for a percentile, of its rank. Adding a sample
+/// and reading a result take the same time however many samples there are; only a percentile looks
+/// at each bucket.
 ///
 /// Times are monotonic, since some start. [`SampleWindow::advance`] lets samples leave.
 #[derive(Clone, Debug)]
@@ -28,6 +30,8 @@ pub struct SampleWindow {
     /// The younger buckets, the youngest last. It always holds the youngest of all.
     recent: Vec<Bucket>,
     recent_total: Total,
+    /// Chooses which sample represents a bucket.
+    dice: Dice,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +39,10 @@ struct Bucket {
     first: Point,
     last: Point,
     total: Total,
+    /// Its first sample differs from the one before it, which is in an older bucket.
+    begins_with_change: bool,
+    /// One of its samples, any with the same chance: no rhythm of the samples can favour one kind.
+    representative: f64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -55,13 +63,16 @@ struct Total {
     sum: f64,
     min: f64,
     max: f64,
+    /// Samples that differ from the one before them.
+    changes: u64,
 }
 
 impl Total {
-    const NONE: Self = Self { count: 0, sum: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY };
+    const NONE: Self =
+        Self { count: 0, sum: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY, changes: 0 };
 
-    fn of(value: f64) -> Self {
-        Self { count: 1, sum: value, min: value, max: value }
+    fn of(value: f64, is_change: bool) -> Self {
+        Self { count: 1, sum: value, min: value, max: value, changes: u64::from(is_change) }
     }
 
     fn with(self, other: Self) -> Self {
@@ -70,6 +81,7 @@ impl Total {
             sum: self.sum + other.sum,
             min: self.min.min(other.min),
             max: self.max.max(other.max),
+            changes: self.changes.saturating_add(other.changes),
         }
     }
 }
@@ -86,6 +98,7 @@ impl SampleWindow {
             settled: Vec::new(),
             recent: Vec::new(),
             recent_total: Total::NONE,
+            dice: Dice::default(),
         }
     }
 
@@ -126,19 +139,30 @@ impl SampleWindow {
             }
         };
         let point = Point { at: now, value };
+        let before = self.recent.last().map(|youngest| youngest.last.value);
+        #[allow(clippy::float_cmp, reason = "any difference is a change")]
+        let is_change = before.is_some_and(|before| before != value);
+        let total = Total::of(value, is_change);
         match self.recent.last_mut() {
             Some(youngest)
                 if youngest.first.at.as_nanos() / self.bucket_width
                     == now.as_nanos() / self.bucket_width =>
             {
                 youngest.last = point;
-                youngest.total = youngest.total.with(Total::of(value));
+                youngest.total = youngest.total.with(total);
+                if self.dice.hits_one_of(youngest.total.count) {
+                    youngest.representative = value;
+                }
             }
-            Some(_) | None => {
-                self.recent.push(Bucket { first: point, last: point, total: Total::of(value) })
-            }
+            Some(_) | None => self.recent.push(Bucket {
+                first: point,
+                last: point,
+                total,
+                begins_with_change: is_change,
+                representative: value,
+            }),
         }
-        self.recent_total = self.recent_total.with(Total::of(value));
+        self.recent_total = self.recent_total.with(total);
     }
 
     /// Lets the samples leave that are older than the span at `now`.
@@ -149,11 +173,14 @@ impl SampleWindow {
     }
 
     /// Returns the result of `function` over the samples that [`SampleWindow::advance`] left in;
-    /// `None` when there are none, for [`WindowFunction::Rate`] when they are of one moment.
+    /// `None` when there are none, but for [`WindowFunction::Count`], and for
+    /// [`WindowFunction::Rate`] when they are of one moment.
     #[must_use]
     #[inline]
     pub fn result(&self, function: WindowFunction) -> Option<f64> {
-        let youngest = self.recent.last()?;
+        let Some(youngest) = self.recent.last() else {
+            return (function == WindowFunction::Count).then_some(0.0);
+        };
         match function {
             WindowFunction::Average => {
                 let total = self.total();
@@ -167,6 +194,13 @@ impl SampleWindow {
                 let elapsed = last.at.saturating_sub(first.at);
                 (!elapsed.is_zero()).then(|| (last.value - first.value) / elapsed.as_secs_f64())
             }
+            WindowFunction::Count => Some(self.total().count as f64),
+            WindowFunction::Changes => {
+                // What the oldest sample differs from has left.
+                let lost = u64::from(self.oldest()?.begins_with_change);
+                Some(self.total().changes.saturating_sub(lost) as f64)
+            }
+            WindowFunction::Percentile95 => self.percentile_95(),
         }
     }
 
@@ -179,9 +213,19 @@ impl SampleWindow {
             WindowFunction::Average
             | WindowFunction::Minimum
             | WindowFunction::Maximum
-            | WindowFunction::Rate => self.oldest(),
+            | WindowFunction::Rate
+            | WindowFunction::Count
+            | WindowFunction::Changes
+            | WindowFunction::Percentile95 => self.oldest(),
         };
         leaves_first.map(|bucket| bucket.last.at.saturating_add(self.span))
+    }
+
+    #[inline(never)]
+    fn percentile_95(&self) -> Option<f64> {
+        let settled = self.settled.iter().map(|settled| &settled.bucket);
+        let buckets = settled.chain(&self.recent);
+        percentile_95(buckets.map(|bucket| (bucket.representative, bucket.total.count)))
     }
 
     /// Returns what a value in `unit` is multiplied with to fit the samples before; `None` if it

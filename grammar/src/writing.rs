@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::ast::{Comparison, Expr, Metric, Operand, Quantity, Window};
+use crate::ast::{Arithmetic, Clause, Comparison, Expr, Metric, Operand, Quantity, Window};
 
 impl fmt::Display for Window {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -72,10 +72,22 @@ impl<'a, T> Written<'a, T> {
     }
 }
 
+impl fmt::Display for Written<'_, Clause> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.part(&self.what.expr))?;
+        match self.what.hold {
+            Some(hold) => write!(f, " for {}", Span(hold)),
+            None => Ok(()),
+        }
+    }
+}
+
 impl fmt::Display for Written<'_, Expr> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (terms, separator) = match self.what {
             Expr::Comparison(comparison) => return write!(f, "{}", self.part(comparison)),
+            Expr::Calculation(comparison) => return write!(f, "{}", self.part(&**comparison)),
+            Expr::Calendar(calendar) => return write!(f, "{calendar}"),
             Expr::Not(negated) => return write!(f, "!({})", self.part(&**negated)),
             Expr::Or(terms) => (terms, " || "),
             Expr::And(terms) => (terms, " && "),
@@ -84,12 +96,12 @@ impl fmt::Display for Written<'_, Expr> {
             if index > 0 {
                 f.write_str(separator)?;
             }
-            let needs_brackets = match (self.what, term) {
-                (Expr::Or(_), Expr::Or(_)) | (Expr::And(_), Expr::Or(_) | Expr::And(_)) => true,
-                (
-                    Expr::Or(_) | Expr::And(_) | Expr::Not(_) | Expr::Comparison(_),
-                    Expr::Or(_) | Expr::And(_) | Expr::Not(_) | Expr::Comparison(_),
-                ) => false,
+            let needs_brackets = match term {
+                Expr::Or(_) => true,
+                Expr::And(_) => matches!(self.what, Expr::And(_)),
+                Expr::Not(_) | Expr::Comparison(_) | Expr::Calculation(_) | Expr::Calendar(_) => {
+                    false
+                }
             };
             if needs_brackets {
                 write!(f, "({})", self.part(term))?;
@@ -114,7 +126,37 @@ impl fmt::Display for Written<'_, Operand> {
             Operand::Quantity(quantity) => write!(f, "{quantity}"),
             Operand::Metric(place) => f.write_str(&self.metrics[*place].name),
             Operand::Window(place) => write!(f, "{}", self.windows[*place]),
+            Operand::Arithmetic(arithmetic) => write!(f, "{}", self.part(&**arithmetic)),
             Operand::Nil => f.write_str("nil"),
         }
+    }
+}
+
+impl fmt::Display for Written<'_, Arithmetic> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Arithmetic { first, rest } = self.what;
+        let is_sum = rest.iter().any(|(operator, _)| operator.joins_products());
+        let write_value = |f: &mut fmt::Formatter<'_>, operand: &Operand| {
+            let part = self.part(operand);
+            match operand {
+                // A product within a sum is the one that needs no brackets.
+                Operand::Arithmetic(inner)
+                    if !is_sum || inner.rest.iter().any(|(it, _)| it.joins_products()) =>
+                {
+                    write!(f, "({part})")
+                }
+                Operand::Arithmetic(_)
+                | Operand::Quantity(_)
+                | Operand::Metric(_)
+                | Operand::Window(_)
+                | Operand::Nil => write!(f, "{part}"),
+            }
+        };
+        write_value(f, first)?;
+        for (operator, operand) in rest {
+            write!(f, " {} ", operator.as_str())?;
+            write_value(f, operand)?;
+        }
+        Ok(())
     }
 }

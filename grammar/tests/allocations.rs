@@ -4,7 +4,9 @@
 
 use std::time::Duration;
 
-use grammar::{Condition, Lookup, Metric, Reading, SampleWindow, Unit, Watch, Window};
+use grammar::{
+    Condition, LocalTime, Lookup, Metric, Reading, SampleWindow, Unit, Watch, Weekday, Window,
+};
 
 /// Two metrics and a window, by slot.
 struct Slots {
@@ -23,6 +25,11 @@ impl Lookup for Slots {
 
     fn samples(&self, _: &Window) -> Option<&SampleWindow> {
         Some(&self.window)
+    }
+
+    fn local_time(&self) -> Option<LocalTime> {
+        let since_midnight = Duration::from_secs(3_600);
+        Some(LocalTime { weekday: Weekday::Friday, since_midnight, even_for: Duration::MAX })
     }
 }
 
@@ -46,7 +53,11 @@ fn evaluation_allocates_nothing() {
         "!(x > 1GiB) && (gone > 1 || x < 3TB)",
         "avg(x, 1m) > 3 && rate(x, 1m) < max(gone, 1m)",
         "x > 65C",
+        "x / y > 80% || (x + 3MiB) * 2 < x - 20% * x && x / gone > x",
+        "p95(x, 1m) > count(x, 1m) || changes(x, 1m) > 3",
         "x > 3 for 30s",
+        "on mon-fri between 22:00 and 6:00 && !(on sat) || x > 3",
+        "x < 60 for 1s until x > 85 for 10s",
     ] {
         let condition = Condition::parse(text).expect(text);
         let mut watch = Watch::default();

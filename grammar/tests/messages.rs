@@ -18,13 +18,45 @@ const MESSAGES: &[(&str, &str)] = &[
         "x > for 30s",
         "column 5: found `for`, expected a number, a metric, a window such as `avg(cpu, 1m)` or `nil`",
     ),
+    (
+        "x + ",
+        "column 5: found the end, expected a number, a metric, a window such as `avg(cpu, 1m)` or `(`",
+    ),
+    (
+        "x + 1 > 2 *",
+        "column 12: found the end, expected a number, a metric, a window such as `avg(cpu, 1m)` or `(`",
+    ),
+    ("(x + 1) ", "column 9: found the end, expected `==`, `!=`, `<`, `<=`, `>` or `>=`"),
+    ("(x + 1 > 3", "column 11: found the end, expected `&&`, `||` or `)`"),
+    ("on sat,", "column 8: found the end, expected a day such as `sat`"),
+    (
+        "on sat x",
+        "column 8: found `x`, expected `,`, `between`, `&&`, `||`, `for`, `until` or the end",
+    ),
+    (
+        "between 8 and 9",
+        "column 9: found `8`, expected a time of day such as `22:00` or `==`, `!=`, `<`, `<=`, `>` or `>=`",
+    ),
+    ("between 8:00 && 9:00", "column 14: found `&&`, expected `and`"),
+    (
+        "between 24:00 and 8:00",
+        "column 9: found `24`, expected a time of day from `0:00` to `23:59`",
+    ),
+    (
+        "between 8:00 and 24:01",
+        "column 18: found `24`, expected a time of day from `0:00` to `24:00`",
+    ),
+    (
+        "between 8:00 and 08:00",
+        "column 18: found `08`, expected another time than the first (a whole day is `0:00` to `24:00`)",
+    ),
     ("x == 3 &&", "column 10: found the end, expected a comparison such as `cpu > 20`"),
     ("&& x == 3", "column 1: found `&&`, expected a comparison such as `cpu > 20`"),
-    ("x == 1.2.3", "column 9: found `.3`, expected `&&`, `||`, `for` or the end"),
+    ("x == 1.2.3", "column 9: found `.3`, expected `&&`, `||`, `for`, `until` or the end"),
     ("(x == 3", "column 8: found the end, expected `&&`, `||` or `)`"),
-    ("x == 3)", "column 7: found `)`, expected `&&`, `||`, `for` or the end"),
-    ("x == 3 y == 4", "column 10: found `==`, expected `&&`, `||`, `for` or the end"),
-    ("x == 3 and y == 4", "column 8: found `and`, expected `&&`, `||`, `for` or the end"),
+    ("x == 3)", "column 7: found `)`, expected `&&`, `||`, `for`, `until` or the end"),
+    ("x == 3 y == 4", "column 10: found `==`, expected `&&`, `||`, `for`, `until` or the end"),
+    ("x == 3 and y == 4", "column 8: found `and`, expected `&&`, `||`, `for`, `until` or the end"),
     (
         "!x == 3",
         "column 2: found `x`, expected `(`, for `!` negates a bracket, as in `!(cpu > 20)`",
@@ -33,14 +65,14 @@ const MESSAGES: &[(&str, &str)] = &[
     ("x > 1e999", "column 5: found `1e999`, expected a number below 1.8e308"),
     ("avg(cpu) > 3", "column 8: found `)`, expected `,` and a span such as `1m`"),
     ("avg(3, 1m) > 3", "column 5: found `3`, expected a metric"),
-    ("avg(cpu, 30) > 3", "column 12: found `)`, expected `ms`, `s`, `m` or `h`"),
+    ("avg(cpu, 30) > 3", "column 12: found `)`, expected `ms`, `s`, `m`, `h` or `d`"),
     ("avg(cpu, 0s) > 3", "column 10: found `0s`, expected at least `1ms`"),
     ("x > 3 for", "column 10: found the end, expected a number"),
-    ("x > 3 for 30d", "column 13: found `d`, expected `ms`, `s`, `m` or `h`"),
+    ("x > 3 for 30y", "column 13: found `y`, expected `ms`, `s`, `m`, `h` or `d`"),
     ("x > 3 for 9000h", "column 11: found `9000h`, expected at most 366 days"),
-    ("x > 3 for 3s && y > 3", "column 14: found `&&`, expected the end"),
+    ("x > 3 for 3s && y > 3", "column 14: found `&&`, expected `until` or the end"),
     ("x > 3 || größe > 2", "column 12: found `öße`, expected `==`, `!=`, `<`, `<=`, `>` or `>=`"),
-    ("x > 3\u{7}", "column 6: found `\u{fffd}`, expected `&&`, `||`, `for` or the end"),
+    ("x > 3\u{7}", "column 6: found `\u{fffd}`, expected `&&`, `||`, `for`, `until` or the end"),
 ];
 
 #[test]

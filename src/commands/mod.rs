@@ -1,9 +1,13 @@
-//! Commands that answer a question and end: no actors, nothing made on the disk.
+//! Commands that answer a question and end: no actors, and nothing made on the disk but the file of a
+//! bundle.
 
 pub mod check;
 pub mod cron;
 pub mod eval;
+pub mod logs;
+pub mod schema;
 pub mod status;
+pub mod support_bundle;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -2,7 +2,7 @@
 
 use actors::metrics_ingest::{InvalidListen, Listen};
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use super::values::{ValueError, is_label, refuse};
@@ -90,6 +90,27 @@ fn is_host(host: &str) -> bool {
         return host.parse::<Ipv4Addr>().is_ok();
     }
     host.len() <= 253 && host.split('.').all(|label| is_label(&label.to_ascii_lowercase()))
+}
+
+/// Reads names or addresses of hosts, separated by commas, each without a port.
+pub(super) fn hosts(text: &str) -> Result<Vec<String>, ValueError> {
+    let mut hosts = Vec::new();
+    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        let is_address = part.parse::<IpAddr>().is_ok();
+        let has_port = split_port(part).is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        if !is_address && has_port {
+            return refuse(&format!(
+                "has \"{part}\"; write the name without the port: any is allowed"
+            ));
+        }
+        if !is_address && !is_host(part) {
+            return refuse(&format!(
+                "has \"{part}\", which is neither a name nor an address, such as gateway.local"
+            ));
+        }
+        hosts.push(part.trim_matches(['[', ']']).to_owned());
+    }
+    Ok(hosts)
 }
 
 /// Reads addresses separated by commas.

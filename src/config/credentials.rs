@@ -11,7 +11,7 @@ use rustls::{InconsistentKeys, RootCertStore};
 
 use super::values::ValueError;
 
-/// Permissions that let everybody at a file. A group may be meant to read it.
+/// Permissions that open a file to every user. A group may be meant to read it.
 const OTHERS: u32 = 0o007;
 
 /// Reads the certificates of the authorities.

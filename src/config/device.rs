@@ -85,7 +85,7 @@ impl Reader<'_> {
                     self.would_make.push(format!("a device id, kept in {}", file.display()));
                     Ok(Some(ID_TO_COME.into()))
                 }
-                // The state directory's own problem is told already.
+                // The state directory's own problem is reported already.
                 (None, None, _) => Ok(None),
             }
         });

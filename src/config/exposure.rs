@@ -35,8 +35,8 @@ impl Reader<'_> {
                 self.warn_about("CA_ROOT", changeable(&control_plane.ca_root, ANSWERS));
                 self.warn_about("CERT", changeable(&control_plane.cert, INTRODUCES));
                 let key = &control_plane.key;
-                let told = credentials::exposure(key).or_else(|| changeable(key, INTRODUCES));
-                self.warn_about("KEY", told);
+                let exposure = credentials::exposure(key).or_else(|| changeable(key, INTRODUCES));
+                self.warn_about("KEY", exposure);
             }
         }
         if let Some(ClusterAccess::Kubeconfig(path)) = &config.cluster {

@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_and_nested_values_are_told_apart() {
+    fn lists_and_nested_values_are_distinguished() {
         let read = entries("A:\n  - x\n  - y\nB: [x]\nC: {d: e}\nD: [[x]]\n");
         let values: Vec<_> = read.into_iter().map(|(_, _, value)| value).collect();
         let list = |items: &[&str]| Written::List(items.iter().map(ToString::to_string).collect());

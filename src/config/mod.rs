@@ -1,4 +1,4 @@
-//! The configuration: typed, checked as a whole, every problem told at once.
+//! The configuration: typed, checked as a whole, every problem reported at once.
 
 mod addresses;
 mod credentials;
@@ -27,6 +27,7 @@ pub use log_level::{LogFormat, LogLevel};
 pub use problems::{ConfigErrors, Problem, Source, Warning};
 pub use sources::Sources;
 pub use values::ValueError;
+pub(crate) use values::duration;
 
 use reader::Reader;
 
@@ -87,6 +88,8 @@ pub struct Config {
     pub cron_clock: CronClock,
     /// Where metrics are taken; at least one.
     pub metrics_listen: Vec<Listen>,
+    /// What clients may call the listener, besides localhost and its addresses.
+    pub metrics_hosts: Vec<String>,
     /// Life of a metric that brings none of its own; `None` is for ever.
     pub metric_ttl: Option<Duration>,
     /// What is logged.
@@ -96,6 +99,21 @@ pub struct Config {
     /// Time for work under way to end when the agent stops.
     pub graceful_shutdown: Duration,
     sources: Sources,
+}
+
+/// Where the agent's workloads run: what a command needs that only looks at them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// Whether the agent runs as root.
+    pub is_root: bool,
+    /// Socket of root's podman, if the agent may use it.
+    pub podman_socket: Option<PathBuf>,
+    /// Socket of the user's podman; `None` when no user was named.
+    pub podman_rootless_socket: Option<PathBuf>,
+    /// Runtime directory of that user.
+    pub xdg_runtime_dir: Option<PathBuf>,
+    /// Access to the cluster, where others than this device have workloads, too.
+    pub cluster: Option<(ClusterAccess, DeviceId)>,
 }
 
 /// A configuration that can be used, and what is to be said about it.
@@ -115,7 +133,7 @@ pub struct Loaded {
 /// A setting as it counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Effective {
-    /// Its key.
+    /// Its key in the table of settings.
     pub key: &'static str,
     /// Its value; `None` when it is not set.
     pub value: Option<String>,
@@ -198,6 +216,14 @@ impl Config {
     /// The file, or the addresses in it, are wrong.
     pub fn only_listen(sources: &Sources) -> Result<Vec<Listen>, ConfigErrors> {
         Reader::new(sources).only_listen()
+    }
+
+    /// Reads only where the workloads of an agent of these sources run; makes nothing on the disk.
+    ///
+    /// # Errors
+    /// The file, or a setting of a runtime in it, is wrong.
+    pub fn only_access(sources: &Sources, machine: &Machine) -> Result<Access, ConfigErrors> {
+        Reader::new(sources).only_access(machine)
     }
 
     /// Returns the configuration file, if one was named.

@@ -8,13 +8,13 @@ use grammar::printable;
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// Nobody set it.
+    /// It is not set.
     Default,
     /// The configuration file.
     File {
         /// The file as it was named.
         path: PathBuf,
-        /// The line, from 1, where it could be told.
+        /// The line, from 1, where it is known.
         line: Option<usize>,
     },
     /// An environment variable.
@@ -61,12 +61,12 @@ impl fmt::Display for Problem {
     /// Writes it on one line: keys and values may be anything.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let message = &self.message;
-        let told = match (&self.source, self.key.as_str()) {
+        let text = match (&self.source, self.key.as_str()) {
             (Some(source), "") => format!("{source}: {message}"),
             (Some(source), key) => format!("{key} ({source}): {message}"),
             (None, key) => format!("{key}: {message}"),
         };
-        f.write_str(&printable(&told))
+        f.write_str(&printable(&text))
     }
 }
 

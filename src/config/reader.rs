@@ -12,7 +12,7 @@ use actors::workload::RetryPolicy;
 use super::problems::{ConfigErrors, Problem, Source, Warning};
 use super::sources::{Layers, Sources, Spelt};
 use super::values::{self, ValueError};
-use super::{Config, Effective, Loaded, LogFormat, LogLevel, Machine, Purpose, addresses};
+use super::{Access, Config, Effective, Loaded, LogFormat, LogLevel, Machine, Purpose, addresses};
 use crate::settings::{self, Fallback};
 
 pub(super) struct Reader<'a> {
@@ -67,6 +67,26 @@ impl<'a> Reader<'a> {
         }
     }
 
+    pub(super) fn only_access(mut self, machine: &Machine) -> Result<Access, ConfigErrors> {
+        let podman_socket = self.read("PODMAN_SOCKET", values::socket);
+        let may_use_it = machine.is_root || self.source("PODMAN_SOCKET").is_some();
+        let (xdg_runtime_dir, podman_rootless_socket) = self.rootless_podman(machine);
+        let cluster = self.cluster().and_then(|cluster| {
+            let state_dir = self.state_dir(machine, Purpose::Check);
+            Some((cluster, self.device_id(machine, state_dir.as_deref(), Purpose::Check)?))
+        });
+        if !self.problems.is_empty() {
+            return Err(ConfigErrors { problems: self.problems, warnings: self.warnings });
+        }
+        Ok(Access {
+            is_root: machine.is_root,
+            podman_socket: podman_socket.filter(|_| may_use_it),
+            podman_rootless_socket,
+            xdg_runtime_dir,
+            cluster,
+        })
+    }
+
     /// Reads every setting before it gives up, so that every problem is found.
     pub(super) fn config(&mut self, machine: &Machine, purpose: Purpose) -> Option<Config> {
         let origin = self.origin();
@@ -82,6 +102,7 @@ impl<'a> Reader<'a> {
         let retry = self.retry();
         let cron_clock = self.cron_clock();
         let metrics_listen = self.metrics_listen();
+        let metrics_hosts = self.read("METRICS_HOSTS", addresses::hosts).unwrap_or_default();
         let metric_ttl = self.read("METRIC_TTL", values::positive_duration);
         let log_level = self.read("LOG_LEVEL", LogLevel::from_str);
         let log_format = self.choice("LOG_FORMAT").map(|word| match word {
@@ -106,6 +127,7 @@ impl<'a> Reader<'a> {
             retry: retry?,
             cron_clock: cron_clock?,
             metrics_listen: metrics_listen?,
+            metrics_hosts,
             metric_ttl,
             log_level: log_level?,
             log_format: log_format?,
@@ -186,7 +208,7 @@ impl<'a> Reader<'a> {
         self.problems.push(Problem::new(key, source, message.to_string()));
     }
 
-    /// A kubeconfig that is not there yet keeps nobody from running pods on podman: k3s writes it
+    /// A kubeconfig that is not there yet does not keep pods on podman from running: k3s writes it
     /// when it starts.
     fn cluster(&mut self) -> Option<ClusterAccess> {
         let cluster = self.read("KUBECONFIG", values::cluster)?;

@@ -28,7 +28,7 @@ pub(super) struct Spelt {
     pub(super) source: Source,
 }
 
-/// What was written, by key of the table. A setting that nobody wrote is absent.
+/// What was written, by key of the table. A setting that is not written anywhere is absent.
 pub(super) type Layers = BTreeMap<&'static str, Spelt>;
 
 impl Sources {
@@ -95,7 +95,7 @@ fn read_entry(
     match (entry.value, setting.kind) {
         (Written::Empty, _) => {}
         (Written::Scalar(text), _) => lay(layers, setting, text, entry.source),
-        (Written::List(items), Kind::Addresses) => {
+        (Written::List(items), Kind::Addresses | Kind::Hosts) => {
             lay(layers, setting, items.join(","), entry.source);
         }
         (Written::List(_), _) => {

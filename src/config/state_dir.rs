@@ -34,7 +34,7 @@ pub(super) enum Prepared {
 }
 
 /// Makes the directory, for its owner only, unless it is there, and checks that it may be written, and
-/// that nobody else can replace it or what is in it. Writes nothing into it.
+/// that no other user can replace it or what is in it. Writes nothing into it.
 pub(super) fn prepare(path: &Path) -> Result<Prepared, ValueError> {
     // Before anything is made: on the way there may be a link of another user's.
     let was_open = match path_trust::walk(path, End::Shared) {
@@ -46,15 +46,15 @@ pub(super) fn prepare(path: &Path) -> Result<Prepared, ValueError> {
         let may_write = accessat(CWD, path, Access::WRITE_OK, AtFlags::EACCESS);
         may_write.map_err(|error| ("written", io::Error::from(error)))
     };
-    let told = made.map_err(|error| ("made", error)).and_then(|()| may_write());
+    let outcome = made.map_err(|error| ("made", error)).and_then(|()| may_write());
     // In a folder that is open to all another user may have been faster.
-    let told = match told.map(|()| path_trust::walk(path, End::Shared)) {
+    let outcome = match outcome.map(|()| path_trust::walk(path, End::Shared)) {
         Ok(Err(PathFault::Unknown { source, .. })) => Err(("looked at", source)),
         Ok(Err(fault)) => return Err(refused(path, &fault)),
         Ok(Ok(_)) => Ok(Prepared::Writable),
         Err(error) => Err(error),
     };
-    prepared(path, told, was_open)
+    prepared(path, outcome, was_open)
 }
 
 /// Returns what [`prepare`] would come to now, as far as that shows without a change of the disk.
@@ -70,9 +70,10 @@ pub(super) fn examine(path: &Path) -> Result<Prepared, ValueError> {
             None => return Err(refused(path, &fault)),
         },
     };
-    let told = could_be_made(path);
-    let told = told.and_then(|made| unknown.map_or(Ok(made), |source| Err(("looked at", source))));
-    prepared(path, told, is_open)
+    let outcome = could_be_made(path);
+    let outcome =
+        outcome.and_then(|made| unknown.map_or(Ok(made), |source| Err(("looked at", source))));
+    prepared(path, outcome, is_open)
 }
 
 /// Returns whether the directory is there, or the nearest one above it that is lets it be made; else
@@ -103,10 +104,10 @@ type Fault = (&'static str, io::Error);
 /// Says what became of the directory, or why it cannot be used; `closed` if others could write there.
 fn prepared(
     path: &Path,
-    told: Result<Prepared, Fault>,
+    outcome: Result<Prepared, Fault>,
     closed: Option<String>,
 ) -> Result<Prepared, ValueError> {
-    match told {
+    match outcome {
         Ok(prepared) => Ok(closed.map_or(prepared, Prepared::Closed)),
         Err((doing, error)) if is_disk_fault(&error) => Ok(Prepared::Unwritable(format!(
             "{} cannot be {doing}: {error}; the agent runs, but keeps no new configuration, \
@@ -133,7 +134,7 @@ fn close(path: &Path, fault: &PathFault) -> Result<String, ValueError> {
     let Some(mode) = closed_mode(path, fault) else {
         return Err(refused(path, fault));
     };
-    let told = match fs::set_permissions(path, Permissions::from_mode(mode)) {
+    let outcome = match fs::set_permissions(path, Permissions::from_mode(mode)) {
         Ok(()) => format!("was closed to them (mode {mode:03o})"),
         // Nor can they write there, then.
         Err(error) if is_disk_fault(&error) => format!("cannot be closed: {error}"),
@@ -143,11 +144,11 @@ fn close(path: &Path, fault: &PathFault) -> Result<String, ValueError> {
             )));
         }
     };
-    Ok(closed(fault, &told))
+    Ok(closed(fault, &outcome))
 }
 
-fn closed(fault: &PathFault, told: &str) -> String {
-    format!("{fault}, and {told}; what others have put there is not believed")
+fn closed(fault: &PathFault, mended: &str) -> String {
+    format!("{fault}, and {mended}; what others have put there is not believed")
 }
 
 /// Returns the mode by which only its owner writes to the directory, if `fault` is that others do,
@@ -171,7 +172,7 @@ fn refused(path: &Path, fault: &PathFault) -> ValueError {
     ))
 }
 
-/// Whether the disk is to blame and no setting: nobody is there to mend it, and workloads do not
+/// Whether the disk is to blame and no setting: there is no one to repair it, and workloads do not
 /// need it.
 fn is_disk_fault(error: &io::Error) -> bool {
     let faults = [Errno::ROFS, Errno::NOSPC, Errno::DQUOT, Errno::IO];
@@ -325,8 +326,8 @@ mod tests {
         set_mode(&at("home"), 0o777);
         for path in ["home/state", "home/new"] {
             let error = prepare(&at(path)).unwrap_err().to_string();
-            let told = format!("{} belongs to user", at("home").display());
-            assert!(error.starts_with(&told), "{error}");
+            let expected = format!("{} belongs to user", at("home").display());
+            assert!(error.starts_with(&expected), "{error}");
             assert!(error.contains("(mode 777)") && error.contains("/var/lib"), "{error}");
             assert!(!at("home/new").exists(), "nothing is made there");
         }
@@ -340,8 +341,8 @@ mod tests {
             set_mode(&at("home"), 0o755);
             chown(at("home"), Some(4321), None).unwrap();
             let error = prepare(&at("home/state")).unwrap_err().to_string();
-            let told = format!("{} belongs to user 4321 (mode 755)", at("home").display());
-            assert!(error.starts_with(&told), "{error}");
+            let expected = format!("{} belongs to user 4321 (mode 755)", at("home").display());
+            assert!(error.starts_with(&expected), "{error}");
         }
     }
 
@@ -352,15 +353,18 @@ mod tests {
         fs::create_dir(&path).unwrap();
         for (open, closed) in [(0o777, 0o755), (0o2777, 0o2755), (0o702, 0o700)] {
             set_mode(&path, open);
-            let Ok(Prepared::Closed(told)) = prepare(&path) else {
+            let Ok(Prepared::Closed(warning)) = prepare(&path) else {
                 panic!("{open:o} is left open")
             };
-            assert!(told.starts_with(&format!("{} belongs to", path.display())), "{told}");
-            assert!(told.contains("was closed") && told.contains("not believed"), "{told}");
+            assert!(warning.starts_with(&format!("{} belongs to", path.display())), "{warning}");
+            assert!(
+                warning.contains("was closed") && warning.contains("not believed"),
+                "{warning}"
+            );
             assert_eq!(mode(&path), closed);
             assert_eq!(prepare(&path), Ok(Prepared::Writable));
         }
-        // Behind a link it may be anybody's.
+        // Behind a link it may be any user's.
         set_mode(&path, 0o777);
         let link = parent.path().join("link");
         symlink("state", &link).unwrap();

@@ -218,12 +218,12 @@ fn an_empty_value_counts_as_not_written() {
 }
 
 #[test]
-fn every_problem_is_told_at_once_with_its_key_and_place() {
+fn every_problem_is_reported_at_once_with_its_key_and_place() {
     let device = device()
         .file("SERVER: http://edge\nLOG_LEVEL: debgu\nCERT: ~/nowhere.pem\nSTART_BUDGET: [4]\n")
         .variable("EDGE_DEVICE_DEVICE_ID", "Toto")
         .flag("RETRY_PERIOD", "soon");
-    let told = device.problems();
+    let problems = device.problems();
     let expected = "\
 the configuration has 8 problems:
   SERVER (~/config.yaml:1): is not an https address; write https://host:port
@@ -232,9 +232,9 @@ the configuration has 8 problems:
   KEY: is needed with SERVER; write KEY in the configuration file, set EDGE_DEVICE_KEY, or use --key
   DEVICE_ID (EDGE_DEVICE_DEVICE_ID): \"Toto\" is not made of at most 63 lower-case letters, digits and inner dashes; write toto
   START_BUDGET (~/config.yaml:4): is a list; write one value
-  RETRY_PERIOD (--retry-period): \"soon\" is not a duration; write 500ms, 5s, 2m, 1h, or a number of seconds
+  RETRY_PERIOD (--retry-period): \"soon\" is not a duration; write 500ms, 5s, 1h30m, 1d, or a number of seconds
   LOG_LEVEL (~/config.yaml:2): \"debgu\" is not one of error, warn, info, debug, trace, off";
-    assert_eq!(told, expected);
+    assert_eq!(problems, expected);
 }
 
 #[test]
@@ -242,10 +242,10 @@ fn one_origin_is_needed_and_no_more() {
     let none = device();
     assert!(none.problems().contains("SERVER: is needed, or MANIFESTS;"));
     let both = device().with_server().flag("MANIFESTS", "~/manifests");
-    let told = both.problems();
+    let problems = both.problems();
     let expected =
         "MANIFESTS (--manifests): excludes SERVER (~/config.yaml:1); keep one of the two";
-    assert!(told.contains(expected), "{told}");
+    assert!(problems.contains(expected), "{problems}");
 }
 
 #[test]
@@ -262,11 +262,11 @@ fn a_missing_file_says_how_to_make_one() {
 }
 
 #[test]
-fn broken_yaml_is_told_beside_the_other_problems() {
-    let told = device().file("A: b: c\n").flag("LOG_FORMAT", "xml").problems();
-    assert!(told.contains("~/config.yaml: the file is not YAML:"), "{told}");
-    assert!(told.contains("line 1 column 5"), "{told}");
-    assert!(told.contains("LOG_FORMAT (--log-format):"), "{told}");
+fn broken_yaml_is_reported_beside_the_other_problems() {
+    let problems = device().file("A: b: c\n").flag("LOG_FORMAT", "xml").problems();
+    assert!(problems.contains("~/config.yaml: the file is not YAML:"), "{problems}");
+    assert!(problems.contains("line 1 column 5"), "{problems}");
+    assert!(problems.contains("LOG_FORMAT (--log-format):"), "{problems}");
 }
 
 #[test]
@@ -307,9 +307,9 @@ fn certificates_and_key_must_be_what_they_are_said_to_be() {
         };
         write("broken.pem", "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n");
         write("junk.pem", "-----BEGIN CERTIFICATE-----\nanVuaw==\n-----END CERTIFICATE-----\n");
-        let told = device.problems();
-        assert!(told.contains(reason), "{told}");
-        assert!(!told.contains("c2VjcmV0"), "{told}");
+        let problems = device.problems();
+        assert!(problems.contains(reason), "{problems}");
+        assert!(!problems.contains("c2VjcmV0"), "{problems}");
     }
 }
 
@@ -327,7 +327,7 @@ fn a_key_that_others_can_read_is_warned_about() {
 fn what_others_can_change_is_warned_about_with_what_they_could_do() {
     let origin = "SERVER: https://127.0.0.1:8043\nCA_ROOT: ~/ca.pem\nCERT: ~/cert.pem\n\
                   KEY: ~/key.pem\nKUBECONFIG: ~/kubeconfig\n";
-    for (text, name, mode, told) in [
+    for (text, name, mode, expected) in [
         (origin, "config.yaml", 0o666, "~/config.yaml: ~/config.yaml belongs to"),
         (origin, "ca.pem", 0o606, "CA_ROOT (~/config.yaml:2): ~/ca.pem belongs to"),
         (origin, "cert.pem", 0o602, "CERT (~/config.yaml:3): ~/cert.pem belongs to"),
@@ -351,7 +351,7 @@ fn what_others_can_change_is_warned_about_with_what_they_could_do() {
         let path = device.directory.path().join(name);
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         let [warning] = &device.warnings()[..] else { panic!("{name}: {:?}", device.warnings()) };
-        assert!(warning.starts_with(told), "{warning}");
+        assert!(warning.starts_with(expected), "{warning}");
         assert!(warning.contains("can be written by every user"), "{warning}");
         assert!(warning.contains("who can do that") && warning.contains("chmod go-w"), "{warning}");
     }
@@ -366,19 +366,19 @@ fn a_kubeconfig_that_others_can_read_is_warned_about() {
     };
     set_mode("kubeconfig", 0o644);
     set_mode("", 0o700);
-    assert_eq!(device.warnings(), [""; 0], "nobody else gets as far as there");
+    assert_eq!(device.warnings(), [""; 0], "no other user can reach it");
     set_mode("", 0o755);
     assert!(device.warnings()[0].contains("~/kubeconfig holds the access to the cluster"));
 }
 
 #[test]
-fn a_problem_is_told_on_one_line_whatever_was_written() {
+fn a_problem_is_reported_on_one_line_whatever_was_written() {
     let device =
         device().with_server().file("\"LOG\\e[2J_LEVEL\": x\nNAMESPACE: \"a\\nb\\u202e\"\n");
-    let told = device.problems();
-    assert_eq!(told.lines().count(), 2, "{told}");
+    let problems = device.problems();
+    assert_eq!(problems.lines().count(), 2, "{problems}");
     let shown = r#"NAMESPACE (~/config.yaml:6): "a\nb\u{202e}" is not made of"#;
-    assert!(told.contains(shown), "{told}");
+    assert!(problems.contains(shown), "{problems}");
     let warned = device.load().unwrap_err().warnings[0].to_string();
     assert!(warned.starts_with(r"LOG\u{1b}[2J_LEVEL ("), "{warned}");
 }
@@ -394,11 +394,11 @@ fn an_address_open_to_the_network_is_warned_about() {
 #[test]
 fn directories_and_files_that_are_named_must_be_there() {
     for key in ["XDG_RUNTIME_DIR", "MANIFESTS"] {
-        let told = device().flag(key, "~/nowhere").problems();
-        assert!(told.contains(&format!("{key} (--")), "{told}");
+        let problems = device().flag(key, "~/nowhere").problems();
+        assert!(problems.contains(&format!("{key} (--")), "{problems}");
     }
-    let told = device().flag("MANIFESTS", "~/key.pem").problems();
-    assert!(told.contains("~/key.pem is not a directory"), "{told}");
+    let problems = device().flag("MANIFESTS", "~/key.pem").problems();
+    assert!(problems.contains("~/key.pem is not a directory"), "{problems}");
 }
 
 #[test]
@@ -408,8 +408,8 @@ fn a_kubeconfig_may_come_later_and_is_warned_about() {
     let warned = device.warnings().join("\n");
     assert!(warned.contains("KUBECONFIG (--kubeconfig): ~/later cannot be read"), "{warned}");
     assert!(warned.contains("k8s workloads wait until it can"), "{warned}");
-    let told = device.flag("KUBECONFIG", "~/run").problems();
-    assert!(told.contains("~/run is a directory"), "{told}");
+    let problems = device.flag("KUBECONFIG", "~/run").problems();
+    assert!(problems.contains("~/run is a directory"), "{problems}");
 }
 
 #[test]
@@ -428,16 +428,19 @@ fn state_is_kept_where_users_keep_it() {
     let device = base.variable("XDG_STATE_HOME", "~/state");
     let xdg = device.directory.path().join("state/device-worker-ng");
     assert_eq!(device.config().state_dir, xdg);
-    let told = device.flag("STATE_DIR", "~/key.pem/state").problems();
-    assert!(told.contains("STATE_DIR (--state-dir): ~/key.pem/state cannot be made"), "{told}");
+    let problems = device.flag("STATE_DIR", "~/key.pem/state").problems();
+    assert!(
+        problems.contains("STATE_DIR (--state-dir): ~/key.pem/state cannot be made"),
+        "{problems}"
+    );
 }
 
 #[test]
 fn a_user_without_a_home_must_name_the_state_directory() {
     let mut device = device().with_server();
     device.environment.clear();
-    let told = device.problems();
-    assert!(told.contains("STATE_DIR: is needed"), "{told}");
+    let problems = device.problems();
+    assert!(problems.contains("STATE_DIR: is needed"), "{problems}");
 }
 
 #[test]

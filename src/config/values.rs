@@ -35,38 +35,15 @@ pub(super) fn choice(text: &str, words: &[&'static str]) -> Result<&'static str,
         .ok_or_else(|| ValueError(format!("\"{text}\" is not one of {}", words.join(", "))))
 }
 
-/// Reads `5s`, `500ms`, `1m30s`, or a bare number of seconds.
-pub(super) fn duration(text: &str) -> Result<Duration, ValueError> {
+/// Reads `5s`, `500ms`, `1h30m`, `1d`, or a bare number of seconds.
+pub(crate) fn duration(text: &str) -> Result<Duration, ValueError> {
+    let seconds = text.parse().ok().map(Duration::from_secs);
     let wrong = || {
         ValueError(format!(
-            "\"{text}\" is not a duration; write 500ms, 5s, 2m, 1h, or a number of seconds"
+            "\"{text}\" is not a duration; write 500ms, 5s, 1h30m, 1d, or a number of seconds"
         ))
     };
-    if let Ok(seconds) = text.parse() {
-        return within_a_year(Duration::from_secs(seconds));
-    }
-    let mut total = Duration::ZERO;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let unit_at = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
-        let (number, tail) = rest.split_at(unit_at);
-        let next = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
-        let (unit, tail) = tail.split_at(next);
-        let number: u64 = number.parse().map_err(|_| wrong())?;
-        let part = match unit {
-            "ms" => Duration::from_millis(number),
-            "s" => Duration::from_secs(number),
-            "m" => Duration::from_secs(number.saturating_mul(60)),
-            "h" => Duration::from_secs(number.saturating_mul(3600)),
-            _ => return Err(wrong()),
-        };
-        total = total.saturating_add(part);
-        rest = tail;
-    }
-    if text.is_empty() {
-        return Err(wrong());
-    }
-    within_a_year(total)
+    within_a_year(seconds.or_else(|| grammar::duration(text)).ok_or_else(wrong)?)
 }
 
 fn within_a_year(duration: Duration) -> Result<Duration, ValueError> {

@@ -1,7 +1,7 @@
 //! Tests of the spellings of values.
 
 use super::*;
-use crate::config::addresses::addresses;
+use crate::config::addresses::{addresses, hosts};
 use crate::config::{Listen, LogLevel, ServerUrl};
 
 #[test]
@@ -12,6 +12,8 @@ fn durations_are_read_in_every_spelling() {
         ("2m", 120_000),
         ("1h", 3_600_000),
         ("1m30s", 90_000),
+        ("1d", 86_400_000),
+        ("1.5s", 1_500),
         ("7", 7_000),
         ("0", 0),
     ] {
@@ -22,7 +24,7 @@ fn durations_are_read_in_every_spelling() {
 #[test]
 fn what_is_no_duration_is_refused() {
     for text in
-        ["", "s", "5 s", "-5s", "1.5s", "5x", "5s3", "99999999999h", "18446744073709551615m", "5µs"]
+        ["", "s", "5 s", "-5s", "5w", "5x", "5s3", "99999999999h", "18446744073709551615m", "5µs"]
     {
         assert!(duration(text).is_err(), "{text}");
     }
@@ -143,5 +145,28 @@ fn numbers_outside_their_range_are_refused() {
     assert_eq!(count("4"), Ok(4));
     for text in ["0", "-1", "1001", "x"] {
         assert!(count(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn hosts_are_names_and_addresses_without_a_port() {
+    for (text, expected) in [
+        ("gateway.local", &["gateway.local"][..]),
+        (" my-pi, Gateway.Local ,", &["my-pi", "Gateway.Local"]),
+        ("192.0.2.9,[2001:db8::9],2001:db8::9", &["192.0.2.9", "2001:db8::9", "2001:db8::9"]),
+    ] {
+        assert_eq!(hosts(text).unwrap(), expected, "{text}");
+    }
+    for (text, reason) in [
+        ("gateway.local:8080", "without the port"),
+        ("192.0.2.9:8080", "without the port"),
+        ("http://gateway.local", "neither a name nor an address"),
+        ("*", "neither a name nor an address"),
+        ("*.local", "neither a name nor an address"),
+        ("a b", "neither a name nor an address"),
+        ("300.1.1.1", "neither a name nor an address"),
+    ] {
+        let error = hosts(text).unwrap_err().to_string();
+        assert!(error.contains(reason), "{text}: {error}");
     }
 }

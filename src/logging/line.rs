@@ -111,6 +111,6 @@ fn quoted_if_needed(text: &str) -> String {
     if !text.is_empty() && text.chars().all(bare) {
         return text.to_owned();
     }
-    // Quotation marks are escaped, too: one event is one line, and its fields can be told apart.
+    // Quotation marks are escaped, too: one event is one line, and its fields can be separated.
     printable(&format!("{text:?}")).into_owned()
 }

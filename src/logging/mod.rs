@@ -150,7 +150,7 @@ where
             line.insert_str(0, journal::priority(*event.metadata().level()));
         }
         let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
-        // A reader that went away must not end the agent, and there is nobody left to tell.
+        // A reader that went away must not end the agent, and nothing is left to report to.
         let _ = stream.write_all(line.as_bytes()).and_then(|()| stream.flush());
     }
 }

@@ -32,7 +32,7 @@ const WORKLOADS: (usize, usize) = (6, 9);
 /// A workload as it is wanted.
 #[derive(Clone, Copy, Debug)]
 struct Wanted {
-    /// Told apart by what its container says.
+    /// Identified by what its container says.
     version: u32,
     /// Whether it runs only while `cpu` is low.
     has_profile: bool,
@@ -96,7 +96,7 @@ impl World {
         self.slowness = None;
         self.touched.clear();
         self.before = running(&self.podman).expect("podman answers between two rounds");
-        // Asked now: a podman that is killed or halted would not tell.
+        // Asked now: a podman that is killed or halted would not answer.
         let conmons = self.before.iter().filter_map(|(name, seen)| {
             let pid = conmon_of(&self.podman, &seen.id)?;
             Some((name.clone(), pid))
@@ -311,6 +311,6 @@ fn conmon_of(podman: &HermeticPodman, container: &str) -> Option<i64> {
     let path = format!("containers/{container}/json");
     let (_, body) = podman.ask("GET", &path, &[], &[]).ok()?;
     let detail: Value = serde_json::from_slice(&body).ok()?;
-    // podman tells that of one that was killed, too.
+    // podman reports that of one that was killed, too.
     detail["State"]["ConmonPid"].as_i64().filter(|pid| podman.lives_inside(*pid))
 }

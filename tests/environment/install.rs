@@ -135,17 +135,17 @@ fn the_script_for_a_newer_podman_says_what_it_lacks() {
         (output.status.code(), said(&output))
     };
     stage.play("id", "echo 1000");
-    let (code, told) = run();
-    assert!(code == Some(1) && told.contains("needs root"), "{told}");
+    let (code, text) = run();
+    assert!(code == Some(1) && text.contains("needs root"), "{text}");
     if !std::path::Path::new("/usr/sbin/debootstrap").exists() {
         stage.play("id", "echo 0");
-        let (code, told) = run();
-        assert!(code == Some(1) && told.contains("debootstrap is missing: install it"), "{told}");
+        let (code, text) = run();
+        assert!(code == Some(1) && text.contains("debootstrap is missing: install it"), "{text}");
     }
     std::fs::create_dir(&folder).unwrap();
     std::fs::write(folder.join("letter"), "").unwrap();
-    let (code, told) = run();
-    assert!(code == Some(1) && told.contains("holds something else"), "{told}");
+    let (code, text) = run();
+    assert!(code == Some(1) && text.contains("holds something else"), "{text}");
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn the_script_for_an_api_server_says_what_it_lacks() {
     let stage = Stage::with(&["sh", "sha256sum", "dirname", "cat", "mkdir", "rm"]);
     let script = project("tests/kubernetes/build-apiserver.sh");
     let output = stage.command(script).arg(stage.path("assets")).output().unwrap();
-    let told = said(&output);
-    assert_eq!(output.status.code(), Some(1), "{told}");
-    assert!(told.contains("install golang-go") && told.contains("has no apt-get"), "{told}");
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("install golang-go") && text.contains("has no apt-get"), "{text}");
 }

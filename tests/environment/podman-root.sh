@@ -11,7 +11,7 @@ if [ -e "$partial" ]; then
 elif [ -x "$root/usr/bin/podman" ]; then
   [ "$(cat "$made_with" 2>/dev/null)" != "$further" ] || exit 0
   if ! [ -e "$made_with" ]; then
-    echo "$root lacks $further, and was made by somebody else: name another folder" >&2
+    echo "$root lacks $further, and was not made by this script: name another folder" >&2
     exit 1
   fi
   rm -rf "$root"

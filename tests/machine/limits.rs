@@ -64,9 +64,9 @@ fn limit_and_lift(machine: &Machine, [both, memory]: &[Sleeper; 2]) {
         expect(machine, memory, (None, None));
     }
     assert_eq!([both, memory].map(|workload| machine.runs(workload)), before, "none was restarted");
-    let told =
+    let unapplied =
         machine.run(&format!("journalctl -u {NAME} -o cat --no-pager | grep -c NotApplied || :"));
-    assert_eq!(told, "0", "all that was asked is in force");
+    assert_eq!(unapplied, "0", "all that was asked is in force");
 }
 
 #[test]

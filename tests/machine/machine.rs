@@ -254,13 +254,13 @@ impl Machine {
     /// Waits until the agent's status fulfils `condition`, and returns it.
     pub fn status(&self, what: &str, condition: impl Fn(&Value) -> bool) -> Value {
         self.eventually(what, |machine| {
-            let told = machine.try_run(&format!("{NAME} status --json"));
-            let status = serde_json::from_str(&told.text).ok()?;
+            let answer = machine.try_run(&format!("{NAME} status --json"));
+            let status = serde_json::from_str(&answer.text).ok()?;
             condition(&status).then_some(status)
         })
     }
 
-    /// What the machine has to say, for a message: warnings of the agent, then everybody's last lines.
+    /// What the machine has to say, for a message: warnings of the agent, then the last lines of all.
     fn journal(&self) -> String {
         let patience = Duration::from_secs(30);
         let warnings = format!("journalctl -u {NAME} -p warning --no-pager -o cat | cut -c 1-500");
@@ -312,7 +312,7 @@ fn installed() -> PathBuf {
     disk
 }
 
-/// Returns a port that nobody listens on.
+/// Returns a port that nothing listens on.
 fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }

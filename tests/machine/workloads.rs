@@ -1,4 +1,4 @@
-//! What runs on the machine: a device, and workloads that can be told apart by what they sleep.
+//! What runs on the machine: a device, and workloads that differ by how long they sleep.
 
 use std::fmt::Write as _;
 

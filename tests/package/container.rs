@@ -18,7 +18,7 @@ fn arguments(quadlet: &str) -> Vec<String> {
             "SecurityLabelDisable" => vec!["--security-opt=label=disable".to_owned()],
             "DropCapability" => vec![format!("--cap-drop={value}")],
             "AddCapability" => value.split(' ').map(|it| format!("--cap-add={it}")).collect(),
-            // systemd is told by the unit that the quadlet becomes, and not here.
+            // systemd gets it from the unit that the quadlet becomes, and not here.
             "Notify" | "Image" => Vec::new(),
             other => panic!("{other}: what does podman run call it?"),
         })
@@ -61,8 +61,8 @@ fn an_agent_in_a_container_runs_the_pods_beside_it() {
     machine.run(&format!("podman run --detach {arguments} localhost/device-worker-ng"));
 
     machine.eventually("lamp runs", |machine| {
-        let told = machine.try_run(&format!("podman exec {NAME} {NAME} status --json"));
-        let status = serde_json::from_slice(&told.stdout).ok()?;
+        let answer = machine.try_run(&format!("podman exec {NAME} {NAME} status --json"));
+        let status = serde_json::from_slice(&answer.stdout).ok()?;
         find_workload(&status, "lamp").filter(|lamp| lamp["status"] == "running").map(drop)
     });
     assert!(!machine.container("lamp").is_empty());

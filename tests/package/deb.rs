@@ -44,6 +44,7 @@ fn an_installation_starts_the_agent_under_systemd() {
         ("/var/lib/device-worker-ng", "700"),
         ("/var/lib/device-worker-ng-rootless", "711"),
         ("/run/device-worker-ng", "755"),
+        ("/run/device-worker-ng-memory", "755"),
         (MANIFESTS, "700"),
     ] {
         assert_eq!(machine.run(&format!("stat --format %a {path}")), mode, "{path}");
@@ -111,6 +112,7 @@ fn the_agent_can_write_where_it_must_and_nowhere_else() {
         "/var/lib/device-worker-ng",
         "/var/lib/device-worker-ng-rootless",
         "/run/device-worker-ng",
+        "/run/device-worker-ng-memory",
         // Limits of pods that run, where podman does not set them itself.
         "$(ls /sys/fs/cgroup/cpu/cgroup.procs /sys/fs/cgroup/cgroup.procs 2>/dev/null | head -n 1)",
     ] {
@@ -178,7 +180,7 @@ fn a_configuration_that_cannot_be_used_is_not_tried_again() {
 }
 
 #[test]
-fn workloads_run_and_the_probe_tells_their_profiles() {
+fn workloads_run_and_the_probe_posts_for_their_profiles() {
     let machine = installed();
     run_the_demo(&machine);
     machine.copy(&target().join("probe-image/probe"), "/root/probe/probe");
@@ -320,7 +322,7 @@ fn zsh_and_fish_complete_its_commands() {
 const DATABASE: &str = "cd /var/lib/containers/storage; ls libpod/bolt_state.db db.sql 2>/dev/null";
 
 #[test]
-fn a_podman_that_does_not_start_is_told_from_inside_the_sandbox_and_mended_as_it_says() {
+fn a_podman_that_does_not_start_is_reported_from_inside_the_sandbox_and_mended_as_it_says() {
     let machine = installed();
     run_the_demo(&machine);
     let database = machine.run(&format!("{DATABASE} || :"));
@@ -328,19 +330,19 @@ fn a_podman_that_does_not_start_is_told_from_inside_the_sandbox_and_mended_as_it
         "systemctl stop podman.service; cd /var/lib/containers/storage; rm -f db.sql-*; \
          head -c 30000 /dev/urandom > {database}"
     ));
-    let status = machine.status("podman's own words are told", |status| {
+    let status = machine.status("podman's own words are reported", |status| {
         status["health"]["reasons"].to_string().contains("podman says: ")
     });
     assert_eq!(status["health"]["state"], "degraded", "{status}");
-    let told = status["health"]["reasons"].to_string();
-    let way_out = told.split_once("podman's database is damaged; by hand: ").expect(&told).1;
-    let way_out = way_out.split_once(" (podman says: ").expect(&told).0;
-    assert!(way_out.contains(&database), "{told}");
+    let reasons = status["health"]["reasons"].to_string();
+    let way_out = reasons.split_once("podman's database is damaged; by hand: ").expect(&reasons).1;
+    let way_out = way_out.split_once(" (podman says: ").expect(&reasons).0;
+    assert!(way_out.contains(&database), "{reasons}");
     let health = machine.run("curl --silent http://localhost:8080/healthz");
     assert!(health.contains("podman's database is damaged"), "{health}");
 
     // As it says, but that the reboot is played: it ends what runs on without podman.
-    let (before, after) = way_out.split_once(", reboot, ").expect(&told);
+    let (before, after) = way_out.split_once(", reboot, ").expect(&reasons);
     machine.run(&format!("bash -c '{}'", before.replace(", ", " && ")));
     assert_ne!(machine.run("pgrep conmon | wc -l"), "0", "it ran on");
     machine.run(

@@ -135,8 +135,8 @@ impl Machine {
     /// Waits until the agent's status fulfils `condition`, and returns it.
     pub fn status(&self, what: &str, condition: impl Fn(&Value) -> bool) -> Value {
         self.eventually(what, |machine| {
-            let told = machine.try_run(&format!("{NAME} status --json"));
-            let status = serde_json::from_slice(&told.stdout).ok()?;
+            let answer = machine.try_run(&format!("{NAME} status --json"));
+            let status = serde_json::from_slice(&answer.stdout).ok()?;
             condition(&status).then_some(status)
         })
     }

@@ -87,7 +87,7 @@ fn an_agent_of_root_reaches_a_users_podman_from_inside_the_sandbox() {
 }
 
 #[test]
-fn a_users_podman_that_does_not_start_is_told_to_an_agent_of_root() {
+fn a_users_podman_that_does_not_start_is_reported_by_an_agent_of_root() {
     let machine = machine_with_user();
     let user = format!("XDG_RUNTIME_DIR: /run/user/{}\n", machine.run("id -u ada"));
     configure(&machine, "/etc/device-worker-ng", &user, &rootless_lamp());
@@ -98,15 +98,15 @@ fn a_users_podman_that_does_not_start_is_told_to_an_agent_of_root() {
         "cd /home/ada/.local/share/containers/storage; rm -f db.sql-*; \
          for file in libpod/bolt_state.db db.sql; do [ ! -e $file ] || head -c 30000 /dev/urandom >$file; done",
     );
-    let status = machine.status("podman's own words are told", |status| {
+    let status = machine.status("podman's own words are reported", |status| {
         status["health"]["reasons"].to_string().contains("podman says: ")
     });
     assert_eq!(status["health"]["state"], "degraded", "{status}");
-    let told = status["health"]["reasons"].to_string();
+    let reasons = status["health"]["reasons"].to_string();
     assert!(
-        told.contains("podman_rootless is not available: podman's database is damaged"),
-        "{told}"
+        reasons.contains("podman_rootless is not available: podman's database is damaged"),
+        "{reasons}"
     );
-    assert!(told.contains("systemctl --user stop podman.socket podman.service"), "{told}");
+    assert!(reasons.contains("systemctl --user stop podman.socket podman.service"), "{reasons}");
     assert_eq!(machine.container("lamp"), "", "nothing of it is root's");
 }

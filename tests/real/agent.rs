@@ -62,7 +62,7 @@ pub struct Settings {
     listeners: Vec<Listener>,
 }
 
-/// Tells what somebody heard from the agent.
+/// Returns what a peer received from the agent.
 type Listener = Arc<dyn Fn() -> Vec<String> + Send + Sync>;
 
 impl Settings {
@@ -112,7 +112,7 @@ impl Settings {
         self
     }
 
-    /// Lets what somebody hears from the agent be searched for secrets, too.
+    /// Adds what a peer receives from the agent to what is searched for secrets.
     pub fn heard_by(&mut self, listener: impl Fn() -> Vec<String> + Send + Sync + 'static) {
         self.listeners.push(Arc::new(listener));
     }
@@ -226,6 +226,17 @@ impl Agent {
         eventually_or(&what, || self.has_logged(parts).then_some(()), || self.tail());
     }
 
+    /// Waits until an event of its status has that reason and holds `message`.
+    pub fn wait_for_event(&self, reason: &str, message: &str) {
+        let events = || self.status().map(|status| status["events"].clone()).unwrap_or_default();
+        let holds = |event: &Value| {
+            let told = event["message"].as_str().unwrap_or_default();
+            event["reason"] == reason && told.contains(message)
+        };
+        let is_told = || events().as_array()?.iter().any(holds).then_some(());
+        eventually_or(&format!("{reason} says {message:?}"), is_told, || format!("{:#}", events()));
+    }
+
     /// Asks its listener; returns status and body.
     pub fn http(&self, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
         let mut stream = TcpStream::connect(self.metrics).ok()?;
@@ -310,7 +321,7 @@ impl Agent {
         })
     }
 
-    /// Returns all that it has said to anybody.
+    /// Returns all that it has sent or logged.
     fn said(&self) -> Vec<String> {
         let mut said = self.log();
         for path in ["/status", "/metrics"] {

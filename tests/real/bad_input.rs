@@ -10,7 +10,7 @@ use actors::testing::podman::HermeticPodman;
 use serde_json::{Value, json};
 
 use crate::agent::eventually;
-use crate::device::{Device, configuration, event_told, reported};
+use crate::device::{Device, configuration, reported, wait_for_event};
 use crate::pods::{
     containers, device_with_condition, manifest, one_container, sent, serving, serving_after,
     while_low,
@@ -74,7 +74,7 @@ fn a_server_of_another_authority_is_not_trusted() {
     device.write("ca.pem", &other.ca_pem());
     let agent = device.settings.start();
     agent.wait_for_log(&["WARN", "certificate", "CA_ROOT"]);
-    assert_eq!(edge.received(), [], "it was told nothing");
+    assert_eq!(edge.received(), [], "it received nothing");
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn rubbish_from_the_server_changes_nothing() {
         });
         assert_eq!(containers(&podman, "web"), std::slice::from_ref(&web), "{fault:?}");
     }
-    event_told(&edge, &["ConfigurationRefused"]);
+    wait_for_event(&edge, &["ConfigurationRefused"]);
     edge.set_workloads(vec![sent("web", &serving()), sent("more", &serving())]);
     one_container(&podman, "more");
     assert_eq!(one_container(&podman, "web"), web);
@@ -139,6 +139,8 @@ fn a_wrong_workload_is_reported_and_the_others_run() {
         workload[field] = value;
         workload
     };
+    let mut grpc = serving();
+    grpc["containers"][0]["readinessProbe"] = json!({"grpc": {"port": 50051}});
     let mut absent = serving();
     absent["containers"][0]["image"] = json!("localhost/absent:1");
     edge.set_configuration(configuration(vec![
@@ -149,6 +151,7 @@ fn a_wrong_workload_is_reported_and_the_others_run() {
         with("cluster", "kind", json!("k8s")),
         with("cron", "cron", json!("61 * * * *")),
         sent("absent", &absent),
+        sent("grpc", &grpc),
         sent("good", &serving()),
     ]));
     let agent = device.settings.start();
@@ -161,12 +164,16 @@ fn a_wrong_workload_is_reported_and_the_others_run() {
         ("unprofiled", "does not define profile none"),
         ("cluster", "KUBECONFIG"),
         ("cron", "61"),
+        (
+            "grpc",
+            "readinessProbe of container main: grpc is not supported on podman; use exec with a client",
+        ),
         ("absent", "failed to pull image localhost/absent:1"),
     ] {
         agent.wait_for_reason(workload, part);
         assert_eq!(containers(&podman, workload), [], "{workload}");
         if workload != "unprofiled" {
-            event_told(&edge, &[workload, part]);
+            wait_for_event(&edge, &[workload, part]);
         }
     }
     reported(&edge, "good", "running");
@@ -183,7 +190,7 @@ fn a_change_for_the_worse_leaves_the_last_good_version_running() {
     let mut broken = sent("web", &serving());
     broken["specification"] = json!("containers: [not closed");
     edge.set_workloads(vec![broken]);
-    event_told(&edge, &["web", "not a PodSpec"]);
+    wait_for_event(&edge, &["web", "not a PodSpec"]);
     agent.wait_for_status("web", "running");
     assert_eq!(one_container(&podman, "web"), web);
 

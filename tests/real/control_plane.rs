@@ -6,7 +6,7 @@ use actors::testing::podman::{HermeticPodman, PrivateRegistry, REGISTRY_PASSWORD
 use serde_json::json;
 
 use crate::agent::eventually;
-use crate::device::{A_WHILE, Device, configuration, event_told, reported};
+use crate::device::{A_WHILE, Device, configuration, reported, wait_for_event};
 use crate::pods::{
     containers, from_registry, no_pod, one_container, pods, running, sent, serving, serving_after,
     written,
@@ -95,8 +95,8 @@ fn a_crashed_workload_is_reported_and_restarts_after_its_delay() {
     let second = one_container(&podman, "web");
     assert_ne!(second.id, first.id);
     assert_eq!(agent.job("web").unwrap()["restarts"], 1);
-    event_told(&edge, &["WorkloadFailed", "web: container main ended with code 137"]);
-    event_told(&edge, &["next try in 2s"]);
+    wait_for_event(&edge, &["WorkloadFailed", "web: container main ended with code 137"]);
+    wait_for_event(&edge, &["next try in 2s"]);
 }
 
 /// As in a recorded answer of the operator.
@@ -134,7 +134,7 @@ fn a_private_image_needs_the_right_credentials() {
     let agent = device.settings.start();
 
     agent.wait_for_reason("private", "the registry wants other credentials");
-    event_told(&edge, &["WorkloadFailed", "private", "the registry wants other credentials"]);
+    wait_for_event(&edge, &["WorkloadFailed", "private", "the registry wants other credentials"]);
     assert_eq!(containers(&podman, "private"), []);
 
     edge.set_workloads(vec![workload(REGISTRY_PASSWORD)]);
@@ -151,7 +151,7 @@ fn a_finished_workload_is_reported_as_stopped() {
     edge.set_workloads(vec![sent("once", &pod)]);
     let _agent = device.settings.start();
     reported(&edge, "once", "stopped");
-    event_told(&edge, &["WorkloadFinished", "once: container main ended with code 0"]);
+    wait_for_event(&edge, &["WorkloadFinished", "once: container main ended with code 0"]);
 }
 
 #[test]

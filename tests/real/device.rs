@@ -63,6 +63,15 @@ impl Device {
         self
     }
 
+    /// Lets a user's pods run on `podman`.
+    pub fn on_user(mut self, podman: &HermeticPodman) -> Self {
+        let socket = podman.socket();
+        let runtime_dir = socket.with_file_name("xdg");
+        self.settings.set("PODMAN_ROOTLESS_SOCKET", socket.display().to_string());
+        self.settings.set("XDG_RUNTIME_DIR", runtime_dir.display().to_string());
+        self
+    }
+
     /// Returns the path of something in its folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
@@ -115,8 +124,8 @@ pub fn reported(edge: &EdgeApi, workload: &str, status: &str) {
 }
 
 /// Waits until an event of a heartbeat has all `parts`.
-pub fn event_told(edge: &EdgeApi, parts: &[&str]) {
-    eventually(&format!("an event with {parts:?} is told"), || {
+pub fn wait_for_event(edge: &EdgeApi, parts: &[&str]) {
+    eventually(&format!("an event with {parts:?} is recorded"), || {
         let heard = edge.received();
         let events = heard.iter().filter_map(|it| it.body["content"]["events"].as_array());
         let holds = |event: &Value| parts.iter().all(|part| event.to_string().contains(part));

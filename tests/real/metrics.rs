@@ -60,11 +60,11 @@ fn the_curl_of_the_readme_works_on_the_default_port() {
     let agent = device.settings.start();
     agent.wait_for_log(&["listener opened", "127.0.0.1:8080"]);
 
-    let told = curl(&agent, r#"{"value":19,"name":"cpu"}"#);
-    assert!(told.contains("HTTP/1.1 204"), "{told}");
+    let answer = curl(&agent, r#"{"value":19,"name":"cpu"}"#);
+    assert!(answer.contains("HTTP/1.1 204"), "{answer}");
     one_container(&podman, "web");
-    let told = curl(&agent, r#"{"value":20,"name":"cpu"}"#);
-    assert!(told.contains("HTTP/1.1 204"), "{told}");
+    let answer = curl(&agent, r#"{"value":20,"name":"cpu"}"#);
+    assert!(answer.contains("HTTP/1.1 204"), "{answer}");
     no_pod(&podman, "web");
 }
 

@@ -21,7 +21,7 @@ fn when_memory_is_short_the_kernel_takes_pods_before_the_agent() {
     eventually("the pod's processes are offered to the kernel", || {
         (oom_score(&podman.proc(), web.pid) == 100).then_some(())
     });
-    // Where the machine lets nobody have a lower score, the agent says so and runs.
+    // Where the machine lets no process have a lower score, the agent says so and runs.
     let score = oom_score("/proc", i64::from(agent.pid()));
     let refused = agent.has_logged(&["kernel does not spare the agent", "Permission denied"]);
     assert!(score == -500 || (score < 100 && refused), "{score}\n{}", agent.tail());

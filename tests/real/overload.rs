@@ -22,7 +22,7 @@ const NAMES: [usize; 2] = [100, 1_000];
 /// Names that the agent keeps.
 const MAX_NAMES: usize = 10_000;
 /// What the agent may take for all of it, in kB: 16 MiB of bodies, what is read out of them, 10,000
-/// metrics, and eight answers that nobody reads.
+/// metrics, and eight answers that are never read.
 const MAX_GROWTH: u64 = 96 * 1024;
 
 /// Returns a line of /proc/PID/status, in kB where it is one of memory.

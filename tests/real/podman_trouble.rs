@@ -25,7 +25,7 @@ fn a_podman_that_is_killed_and_back_at_once_loses_nothing() {
 }
 
 #[test]
-fn a_podman_that_stays_away_is_told_once_and_taken_back() {
+fn a_podman_that_stays_away_is_reported_once_and_taken_back() {
     let podman = HermeticPodman::rootful();
     let device = Device::with_manifests().on(&podman);
     let (agent, web) = device.start_with_web(&podman);

@@ -7,7 +7,7 @@ use actors::testing::podman::{HermeticPodman, PrivateRegistry, REGISTRY_PASSWORD
 use serde_json::{Value, json};
 
 use crate::agent::{Agent, eventually, eventually_or};
-use crate::device::{Device, event_told, reported};
+use crate::device::{Device, reported, wait_for_event};
 use crate::pods::{
     Container, containers, from_registry, one_container, pods, sent, serving, serving_after,
 };
@@ -31,12 +31,12 @@ fn successor(podman: &HermeticPodman, workload: &str, old: &Container, agent: &A
     eventually_or(&what, replaced, || agent.tail())
 }
 
-/// Returns the time between the old pod's end and the new one's start that the agent tells of.
-fn gap_told(agent: &Agent, pod: &str) -> u64 {
+/// Returns the time between the old pod's end and the new one's start that the agent reports.
+fn reported_gap(agent: &Agent, pod: &str) -> u64 {
     let started = format!("pod {pod} started, ");
     let log = agent.log();
-    let told = log.iter().find_map(|line| line.split_once(&started)).unwrap().1;
-    told.split_once(" ms after its predecessor ended").unwrap().0.parse().unwrap()
+    let message = log.iter().find_map(|line| line.split_once(&started)).unwrap().1;
+    message.split_once(" ms after its predecessor ended").unwrap().0.parse().unwrap()
 }
 
 /// Returns the pod with the host port.
@@ -56,7 +56,7 @@ fn successor_at_the_same_host_port_is_pulled_first_and_then_takes_the_place() {
     let before = one_container(&podman, "web");
     reported(&edge, "web", "running");
 
-    // The port is taken: nobody else can start there.
+    // The port is taken: no other process can start there.
     edge.set_workloads(vec![old, sent("other", &at_the_port(serving()))]);
     agent.wait_for_reason("other", "a host port is in use");
 
@@ -73,15 +73,18 @@ fn successor_at_the_same_host_port_is_pulled_first_and_then_takes_the_place() {
     assert!(stopped.at < played.at, "started when the port was free");
     let details = podman.json(&format!("containers/{}/json", after.id));
     assert_eq!(details["State"]["Status"], "running");
-    event_told(&edge, &["WorkloadStarted", "ms after its predecessor ended"]);
-    println!("gap of a replacement at one host port: {} ms", gap_told(&agent, &after.pod));
+    wait_for_event(&edge, &["WorkloadStarted", "ms after its predecessor ended"]);
+    println!("gap of a replacement at one host port: {} ms", reported_gap(&agent, &after.pod));
 }
 
 #[test]
 fn successor_that_cannot_start_three_times_gives_way_to_the_pod_before_it() {
     let (podman, edge) = (HermeticPodman::rootful(), EdgeApi::start());
     let (device, trace) = witnessed(&podman, &edge);
-    edge.set_workloads(vec![sent("web", &serving())]);
+    // It has proved itself as soon as it runs.
+    let mut first = sent("web", &serving());
+    first["annotations"] = json!({"device-worker-ng.proving-seconds": "0"});
+    edge.set_workloads(vec![first]);
     let agent = device.settings.start();
     let old = one_container(&podman, "web");
     reported(&edge, "web", "running");
@@ -98,11 +101,11 @@ fn successor_that_cannot_start_three_times_gives_way_to_the_pod_before_it() {
     assert_eq!(starts, 4, "three of the new specification, one of the old");
     assert!(job["reason"].as_str().unwrap().contains("a command is not in its image"), "{job}");
     agent.wait_for_status("web", "running");
-    event_told(&edge, &["RolledBack", "web", "the previous specification is started again"]);
+    wait_for_event(&edge, &["RolledBack", "web", "the previous specification is started again"]);
     eventually("the status says so to the control plane", || {
         (edge.workload_status("web").as_deref() == Some("running")).then_some(())
     });
-    println!("gap of a rollback: {} ms", gap_told(&agent, &back.pod));
+    println!("gap of a rollback: {} ms", reported_gap(&agent, &back.pod));
 
     // A mended specification need not wait.
     edge.set_workloads(vec![sent("web", &serving_after("echo mended"))]);

@@ -9,7 +9,8 @@ use crate::agent::{Agent, eventually};
 use crate::device::{Device, reported};
 use crate::gate::Gate;
 use crate::pods::{
-    device_with_condition, manifest, no_pod, one_container, sent, serving, while_low,
+    device_with_condition, manifest, no_pod, one_container, sent, serving, serving_after,
+    while_low, written,
 };
 
 fn stopped(agent: &mut Agent) {
@@ -72,6 +73,33 @@ fn another_device_id_takes_no_pod_and_says_which_are_left_and_how_they_go() {
     agent.wait_for_status("web", "running");
 }
 
+#[test]
+fn what_a_container_wrote_into_its_empty_dir_is_there_after_it_crashed() {
+    let podman = HermeticPodman::rootful();
+    let device = Device::with_manifests().on(&podman);
+    // The first run leaves a file and crashes; the next one finds it.
+    let mut pod = serving_after("test -e /data/mark || { touch /data/mark; exit 1; }; echo found");
+    pod["containers"][0]["volumeMounts"] = json!([{"name": "data", "mountPath": "/data"}]);
+    pod["volumes"] = json!([{"name": "data", "emptyDir": {}}]);
+    device.apply("web", &manifest("web", &pod, json!({})));
+    let mut agent = device.settings.start();
+    let web = one_container(&podman, "web");
+    written(&podman, &web, "found");
+    let job = agent.wait_for_status("web", "running");
+    assert_eq!(job["restarts"], 1);
+    stopped(&mut agent);
+
+    // Another specification begins with nothing.
+    let mut other = pod.clone();
+    other["containers"][0]["env"] = json!([{"name": "VERSION", "value": "2"}]);
+    device.apply("web", &manifest("web", &other, json!({})));
+    let agent = device.settings.start();
+    eventually("the other one has crashed once and found its own file", || {
+        let job = agent.job("web")?;
+        (job["restarts"] == 1 && job["status"] == "running").then_some(())
+    });
+}
+
 fn a_metric_of_the_former_life_is_not_missed_at_once(ended: fn(&mut Agent)) {
     let podman = HermeticPodman::rootful();
     let device = Device::with_manifests().on(&podman);
@@ -87,7 +115,7 @@ fn a_metric_of_the_former_life_is_not_missed_at_once(ended: fn(&mut Agent)) {
     one_container(&podman, "more");
     let status = agent.status().unwrap();
     assert_eq!(status["profiles"][0]["conditions"][0]["verdict"], "unknown", "{status}");
-    assert_eq!(one_container(&podman, "web"), web, "nobody has said that it must stop");
+    assert_eq!(one_container(&podman, "web"), web, "nothing has asked it to stop");
 
     agent.post("cpu", 80.0);
     no_pod(&podman, "web");

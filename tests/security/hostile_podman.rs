@@ -153,7 +153,7 @@ impl Drop for HostilePodman {
     }
 }
 
-/// The pod that was played, as far as a listing tells of it.
+/// The pod that was played, as far as a listing shows it.
 #[derive(Clone)]
 struct Played {
     name: String,

@@ -50,7 +50,7 @@ impl Besieged {
         let agent = device.settings.start();
         agent.post("before", 1.0);
         agent.wait_for_log(&["listener opened", "metrics.sock"]);
-        // Anybody may post to it, as an administrator could want.
+        // Everyone may post to it, as an administrator could want.
         set_permissions(&unix, Permissions::from_mode(0o666)).unwrap();
         Self { agent, unix, device }
     }
@@ -159,8 +159,8 @@ fn answered(
         Ok::<_, io::Error>(answer)
     };
     let answer = ask().map_err(|error| error.to_string())?;
-    let told = answer.split(' ').nth(1).unwrap_or_default();
-    (told == status).then_some(()).ok_or_else(|| format!("answered {answer:?}"))
+    let answered = answer.split(' ').nth(1).unwrap_or_default();
+    (answered == status).then_some(()).ok_or_else(|| format!("answered {answer:?}"))
 }
 
 /// Plays an attack at either socket: with enough connections to take what there is least of, and to
@@ -277,8 +277,8 @@ fn frames_of_http_2_are_refused_with_the_preface() {
         let _ = stream.write_all(&sent);
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer);
-        let told = String::from_utf8_lossy(&answer).into_owned();
-        assert!(told.is_empty() || told.starts_with("HTTP/1.1 400"), "{told:?}");
+        let answered = String::from_utf8_lossy(&answer).into_owned();
+        assert!(answered.is_empty() || answered.starts_with("HTTP/1.1 400"), "{answered:?}");
         posted(connect()).unwrap();
     }
 }

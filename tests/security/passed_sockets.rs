@@ -104,7 +104,7 @@ fn nobody_else_gets_the_address_before_the_agent_or_between_two_agents() {
 }
 
 #[test]
-fn an_address_that_only_the_unit_names_is_told() {
+fn an_address_that_only_the_unit_names_is_reported() {
     let mut device = Device::with_manifests();
     let unit = SocketUnit::open(&device);
     unit.starts(&mut device);
@@ -117,7 +117,7 @@ fn an_address_that_only_the_unit_names_is_told() {
 }
 
 #[test]
-fn a_descriptor_that_is_no_socket_is_told() {
+fn a_descriptor_that_is_no_socket_is_reported() {
     let mut device = Device::with_manifests();
     let pass = "exec 3</dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$@\"";
     device.settings.through(&["bash", "-c", pass, "agent"]);

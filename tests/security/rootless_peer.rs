@@ -328,13 +328,13 @@ fn a_control_group_that_the_user_names_is_not_written() {
     agent.post("x", 1.0);
     agent.wait_for_status("bait", "running");
     agent.post("x", 9.0);
-    let is_told = || {
+    let is_reported = || {
         let events = agent.status()?["events"].clone();
-        let told = events.as_array()?.iter().find(|event| event["reason"] == "LimitNotApplied")?;
-        let message = told["message"].as_str()?.to_owned();
+        let event = events.as_array()?.iter().find(|event| event["reason"] == "LimitNotApplied")?;
+        let message = event["message"].as_str()?.to_owned();
         message.contains("the limit holds from the pod's next start").then_some(())
     };
-    eventually_or("the limit is told not to hold", is_told, || agent.tail());
+    eventually_or("the limit is reported as not in force", is_reported, || agent.tail());
     assert!(podman.requests().contains("/update\n"), "{}", podman.requests());
     assert_eq!(group.quota(), before);
 }

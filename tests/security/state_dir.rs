@@ -68,7 +68,7 @@ fn a_link_planted_beside_the_state_costs_no_pod_its_volumes() {
     let agent = device.settings.start();
     let web = one_container(&podman, "web");
     written(&podman, &web, "done");
-    let volume = state.join("volumes/rootful").join(&web.pod).join("data/file");
+    let volume = state.join("volumes/rootful/.scratch").join(&web.pod).join("data/file");
     assert_eq!(fs::read_to_string(&volume).unwrap(), "kept\n");
     let planted = home.join("state-rootless");
     symlink(&state, &planted).unwrap();
@@ -106,11 +106,11 @@ fn an_agent_of_root_keeps_no_state_below_a_folder_of_another_user() {
         chown(&home, Some(owner), None).unwrap();
         set_mode(&home, mode);
         let said = refusal(device.settings.start());
-        let told = format!("{} belongs to user {owner}", home.display());
-        assert!(said.contains("STATE_DIR") && said.contains(&told), "{said}");
+        let expected = format!("{} belongs to user {owner}", home.display());
+        assert!(said.contains("STATE_DIR") && said.contains(&expected), "{said}");
         assert!(said.contains(&format!("mode {mode:o}")) && said.contains("/var/lib"), "{said}");
     }
-    let volume = state.join("volumes/rootful").join(&web.pod).join("data/file");
+    let volume = state.join("volumes/rootful/.scratch").join(&web.pod).join("data/file");
     assert_eq!(fs::read_to_string(volume).unwrap(), "kept\n");
     assert_eq!(one_container(&podman, "web"), web);
     // Nor by a link of theirs, wherever it leads.
@@ -172,11 +172,11 @@ fn a_configuration_that_another_user_has_stored_is_not_run() {
         set_mode(&file, 0o600);
         attack(&folder);
         let agent = device.settings.start();
-        let told = named.display().to_string();
+        let expected = named.display().to_string();
         agent.wait_for_log(&[
             "control plane trouble recorded",
             "StoredConfigurationDamaged",
-            &told,
+            &expected,
         ]);
         agent.wait_for_log(&["remove it"]);
         agent.wait_for_log(&["runtime answered"]);
@@ -231,14 +231,14 @@ fn a_key_that_another_user_has_put_there_is_not_the_devices() {
         key.is_file().then_some(key)
     });
     drop(agent);
-    for (path, told) in [
+    for (path, expected) in [
         (&key, "device.key belongs to user 4321"),
         (&identity.join("device.crt"), "device.crt belongs to user 4321"),
         (&identity, "identity belongs to user 4321"),
     ] {
         chown(path, Some(OTHER), None).unwrap();
         let agent = device.settings.start();
-        agent.wait_for_log(&["IdentityNeedsAttention", told, "remove it"]);
+        agent.wait_for_log(&["IdentityNeedsAttention", expected, "remove it"]);
         drop(agent);
         chown(path, Some(0), None).unwrap();
     }
@@ -255,7 +255,7 @@ fn the_agent_of_a_user_takes_what_is_roots_and_refuses_what_is_another_users() {
     device.settings.unset("PODMAN_SOCKET");
     let words = [format!("--reuid={user}"), format!("--regid={group}")];
     device.settings.through(&["setpriv", &words[0], &words[1], "--clear-groups"]);
-    // A home as many systems make it: open to the user's group, in which there is nobody else.
+    // A home as many systems make it: open to the user's group, which has no other member.
     let home = device.path("home");
     fs::create_dir_all(home.join("state")).unwrap();
     chown(&home, Some(user), Some(group)).unwrap();
@@ -345,10 +345,10 @@ fn what_others_can_write_or_read_is_warned_of_at_the_start_and_by_check() {
     chown(device.path("manifests/web.yaml"), Some(OTHER), None).unwrap();
     // Agents write it anew, with the mode that it has.
     set_mode(&device.path("config.yaml"), 0o666);
-    let told = warnings();
-    assert_eq!(told.len(), 2, "{told:?}");
-    assert!(told[0].contains("config.yaml belongs to user 0 and can be written by every user"));
-    assert!(told[1].contains("web.yaml belongs to user 4321"), "{told:?}");
+    let found = warnings();
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].contains("config.yaml belongs to user 0 and can be written by every user"));
+    assert!(found[1].contains("web.yaml belongs to user 4321"), "{found:?}");
     set_mode(&device.path("config.yaml"), 0o644);
     set_mode(&device.path("manifests"), 0o777);
     let [folder] = &warnings()[..] else { panic!("{:?}", warnings()) };

@@ -283,7 +283,7 @@ fn a_volume_whose_name_lies_within_another_is_refused() {
     stage.assert_untouched();
 }
 
-/// Secrets as well: nobody who only reads them can change them, whatever he asks for.
+/// Secrets as well: a container that only reads them cannot change them, whatever it asks for.
 #[test]
 fn nobody_writes_into_a_config_map_or_a_secret() {
     let stage = Stage::of(Whose::Root);
@@ -374,7 +374,7 @@ fn parts_are_shared(whose: Whose) {
     check();
     agent.wait_for_status("web", "running");
 
-    // podman starts them again by itself: nobody has written the volumes anew.
+    // podman starts them again by itself: the volumes were not written anew.
     agent.signal("TERM");
     assert_eq!(agent.exit_code(), Some(0));
     for file in ["first", "second", "third", "fourth", "tries"] {
@@ -401,7 +401,7 @@ fn parts_of_a_users_pod_are_seen_through_the_whole_and_the_other_way_round() {
     parts_are_shared(Whose::User);
 }
 
-/// Parts of a folder of the host beside each other harm nobody.
+/// Parts of a folder of the host beside each other are harmless.
 #[test]
 fn parts_of_a_host_folder_are_mounted_where_nobody_can_replace_them() {
     let stage = Stage::of(Whose::Root);

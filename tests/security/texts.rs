@@ -90,14 +90,14 @@ fn command_is_harmless(words: &[&str], folder: &Path) -> String {
     shown
 }
 
-fn wait_until_told(agent: &Agent) {
-    let told = || {
+fn wait_until_reported(agent: &Agent) {
+    let reported = || {
         let status = agent.status()?;
         let workloads = status["workloads"].as_array()?;
-        let told = workloads.iter().filter(|it| it["reason"].is_string()).count();
-        (told >= 4 && !status["profiles"].as_array()?.is_empty()).then_some(())
+        let reported = workloads.iter().filter(|it| it["reason"].is_string()).count();
+        (reported >= 4 && !status["profiles"].as_array()?.is_empty()).then_some(())
     };
-    eventually_or("the attack is reported", told, || format!("{:?}", agent.status()));
+    eventually_or("the attack is reported", reported, || format!("{:?}", agent.status()));
 }
 
 #[test]
@@ -106,16 +106,19 @@ fn no_name_or_word_of_others_reaches_a_terminal_as_it_is() {
         let mut device = attacked();
         device.settings.set("LOG_FORMAT", format).set("LOG_LEVEL", "debug");
         let agent = device.settings.start();
-        wait_until_told(&agent);
-        // A program that posts a metric names its unit; a refusal repeats the words.
-        for body in [
-            json!({"name": "cpu", "value": 1, "unit": "\u{202e}B"}),
-            json!({"name": ATTACK, "value": 1}),
-            json!({ATTACK: 1}),
+        wait_until_reported(&agent);
+        // A program that posts a metric names its unit; answers repeat the words.
+        let posted = |name: &str| readable(&json!({"name": name, "value": 1}));
+        for (body, expected) in [
+            (readable(&json!({"name": "cpu", "value": 1, "unit": "\u{202e}B"})), 400),
+            (readable(&json!({"name": "cpu", "value": ATTACK})), 400),
+            (readable(&json!({ATTACK: 1})), 400),
+            (format!("cpu usage={ATTACK}"), 400),
+            (posted(&format!("name{ATTACK}")), 200),
         ] {
-            let (status, answer) = agent.http("POST", "/metrics", &readable(&body)).unwrap();
-            assert_eq!(status, 400, "{answer}");
-            is_harmless("a refusal", &answer);
+            let (status, answer) = agent.http("POST", "/metrics", &body).unwrap();
+            assert_eq!(status, expected, "{answer}");
+            is_harmless("an answer", &answer);
         }
         for path in ["/status", "/metrics", "/healthz"] {
             let (_, answer) = agent.http("GET", path, "").unwrap();
@@ -193,7 +196,7 @@ fn no_argument_and_no_setting_commands_the_terminal_that_repeats_it() {
 }
 
 #[test]
-fn a_name_without_end_is_cut_wherever_it_is_told() {
+fn a_name_without_end_is_cut_wherever_it_is_reported() {
     let mut device = Device::with_manifests();
     device.settings.set("LOG_LEVEL", "debug");
     let long = "n".repeat(3_000_000);

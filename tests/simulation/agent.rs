@@ -12,7 +12,7 @@ use std::time::Duration;
 use actix::prelude::{Actor, Context, Handler, Recipient};
 use actors::clock::{Clock, Monotonic};
 use actors::control_plane_sync::{IdentityFiles, Source};
-use actors::messages::{Action, CommandFinished, CommandId, ExecutorCommand, tell};
+use actors::messages::{Action, CommandFinished, CommandId, Effect, ExecutorCommand, tell};
 use actors::metrics_ingest::PassedSockets;
 use actors::podman_executor::Turns;
 use actors::scheduler::{CronClock, SchedulerSettings};
@@ -76,6 +76,7 @@ impl Site {
             };
             let podman = system::Podman {
                 api: Rc::new(self.podmans.get(kind)?.clone()),
+                network: Rc::new(self.podmans.get(kind)?.clone()),
                 volumes_root: self.folder.join("volumes").join(kind.as_str()),
                 disk: Rc::new(disk),
             };
@@ -83,14 +84,14 @@ impl Site {
         });
         let podmans: BTreeMap<_, _> = podmans.collect();
         let has_cluster = self.cluster.is_some();
-        let is_absent = |kind: &ExecutorKind| match kind {
+        let is_unconfigured = |kind: &ExecutorKind| match kind {
             ExecutorKind::PodmanRootful | ExecutorKind::PodmanRootless => {
                 !podmans.contains_key(kind)
             }
             ExecutorKind::K8s => !has_cluster,
         };
-        let absent = ExecutorKind::ALL.into_iter().filter(is_absent);
-        let unconfigured = absent.map(|kind| (kind, "not here".to_owned())).collect();
+        let missing = ExecutorKind::ALL.into_iter().filter(is_unconfigured);
+        let unconfigured = missing.map(|kind| (kind, "not here".to_owned())).collect();
         let api = Rc::new(self.control_plane.clone());
         let source = if self.control_plane.is_folder {
             Source::Folder(api)
@@ -114,6 +115,7 @@ impl Site {
             settings: Settings {
                 image_prune_after: None,
                 log_max_size: "10mb".to_owned(),
+                metrics_hosts: Vec::new(),
                 metric_ttl: None,
                 scheduler: SchedulerSettings {
                     retry: RetryPolicy::Constant { period: Duration::from_secs(20) },
@@ -210,15 +212,8 @@ impl Handler<ExecutorCommand> for Tap {
         let what = command.action.as_str();
         self.world.note(|| format!("{kind} commanded to {what} {}", command.action.workload_id()));
         self.check_clock(&command.action);
-        let changes_pods = match command.action {
-            // A pull may be given up while it is under way.
-            Action::Pull { .. } => false,
-            Action::Start { .. }
-            | Action::Limit { .. }
-            | Action::Stop { .. }
-            | Action::Suspend { .. }
-            | Action::Halt { .. } => true,
-        };
+        // A pull may be given up while it is under way.
+        let changes_pods = command.action.kind().effect() != Effect::ImagesPresent;
         let now = self.world.agent_clock.borrow().as_ref().map(|clock| clock.now().monotonic);
         if let (true, Some(now)) = (changes_pods, now) {
             let until = command.deadline + GIVE_UP;

@@ -58,7 +58,7 @@ impl Cluster {
         self.inner.become_(Mood::Well);
     }
 
-    /// Scales a Deployment to nothing, or changes its pods, as somebody else would.
+    /// Scales a Deployment to zero, or changes its pods, as another client would.
     pub(crate) fn meddle(&self, rng: &mut fastrand::Rng) {
         let running: Vec<_> = self.running().into_iter().collect();
         let Some(id) = running.get(rng.usize(..running.len().max(1))) else { return };
@@ -194,7 +194,7 @@ impl ClusterApi for Cluster {
         self.api().watch()
     }
 
-    /// Now and then somebody replaces the kubeconfig.
+    /// Now and then the kubeconfig is replaced.
     fn is_current(&self) -> LocalBoxFuture<'static, bool> {
         let is_current = self.world.chooser.rng("k8s is_current").u8(..8) > 0;
         ready(is_current).boxed_local()

@@ -181,7 +181,6 @@ impl ConfigurationStore for Store {
         let configuration = if disk.torn { &disk.previous } else { &disk.current };
         let restored = Restored {
             configuration: configuration.clone(),
-            former: disk.previous.clone().filter(|_| !disk.torn),
             is_outdated: disk.torn,
             stored_at: None,
             problems: damaged.into_iter().collect(),
@@ -201,6 +200,7 @@ impl ConfigurationStore for Store {
             let busy = Rc::clone(&this.disk);
             let keep = move || {
                 let mut disk = this.disk.borrow_mut();
+                this.world.kept(&configuration.updates);
                 let former = disk.current.replace(configuration);
                 if !std::mem::replace(&mut disk.torn, false) {
                     disk.previous = former;

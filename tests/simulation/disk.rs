@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use actors::podman_executor::{DiskFuture, PodmanDisk, Trails, Turn, Turns, VolumeFolder};
+use actors::podman_executor::{DiskFuture, Ended, PodmanDisk, Trails, Turn, Turns, VolumeFolder};
 use actors::workload::WorkloadId;
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
 use tokio::task::spawn_local;
@@ -42,7 +42,7 @@ pub(crate) struct LocalDisk {
 }
 
 impl LocalDisk {
-    /// Makes a piece of work meet its fate; it is done though nobody waits for it any more.
+    /// Makes a piece of work meet its fate; it is done even if its caller waits no longer.
     fn work<T: 'static>(
         &self,
         what: &str,
@@ -118,7 +118,7 @@ impl PodmanDisk for LocalDisk {
         })
     }
 
-    fn remove_volumes(&self, turn: Turn, id: WorkloadId) -> DiskFuture<()> {
+    fn remove_volumes(&self, turn: Turn, id: WorkloadId, _: Ended) -> DiskFuture<()> {
         self.work("remove volumes", Some(turn), move |files| {
             files.homes.remove(id.as_str());
         })

@@ -120,7 +120,7 @@ impl Chooser {
         Duration::from_millis(rng.u64(1..=most)).min(longest / 3)
     }
 
-    /// Returns how often an event is told: 0, 1 or 2 times.
+    /// Returns how often an event is delivered: 0, 1 or 2 times.
     pub(crate) fn copies_of_event(&self, key: &str) -> usize {
         let mut rng = self.rng(key);
         if self.is_quiet() || rng.u32(0..1000) >= self.rates.lost_event {

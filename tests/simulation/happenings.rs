@@ -24,7 +24,11 @@ pub(crate) fn happen(site: &Site, agent: &Agent, rng: &mut fastrand::Rng) -> boo
         63..70 => interrupt(site, rng),
         70..78 => outage(site, rng),
         78..84 => step_clock(site, rng),
-        84..87 => site.disk.borrow_mut().tear(),
+        84..87 => {
+            // What the damaged one says of failures is forgotten with it.
+            site.world.failed.borrow_mut().clear();
+            site.disk.borrow_mut().tear();
+        }
         87..89 => {
             reboot(site);
             return true;
@@ -152,7 +156,7 @@ fn step_clock(site: &Site, rng: &mut fastrand::Rng) {
         4 => TimeDelta::minutes(rng.i64(-300..300)),
         5 => TimeDelta::hours(rng.i64(-72..72)),
         6 => -TimeDelta::seconds(wall.timestamp()),
-        // The right time, told at last.
+        // The right time, known at last.
         _ => TimeDelta::seconds(crate::story::EPOCH - wall.timestamp()),
     };
     site.world.note(|| format!("the clock is stepped by {step}"));

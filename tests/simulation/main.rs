@@ -87,7 +87,7 @@ fn the_wanted_state_is_reached_again_whatever_happened() {
 }
 
 #[test]
-fn one_seed_always_tells_the_same_story() {
+fn one_seed_always_gives_the_same_story() {
     for seed in 0..number("PAIRS").unwrap_or(20) {
         let (first, second) = (run(seed, false), run(seed, false));
         assert_eq!(first.trace, second.trace, "SEED={seed}");

@@ -11,26 +11,30 @@ use actors::workload::{
 };
 
 use crate::agent::Site;
-use crate::podman::Truth;
+use crate::cluster::Cluster;
+use crate::podman::{Podman, Truth};
 use crate::workloads::{Behaviour, holds};
 use crate::world::World;
 
 /// So long the agent may go on starting what is forbidden by now: a start under way has 5 minutes,
 /// and an actor that failed is back after 30 s.
 const TOLERANCE: Duration = Duration::from_secs(600);
+/// So long a configuration that has arrived may not be in force: it is stored first, and a disk that hangs is
+/// given up after ten seconds.
+const STORING: Duration = Duration::from_secs(15);
 
-/// What the agent's present life was told.
+/// What the present life of the agent has received.
 #[derive(Default)]
 pub(crate) struct Model {
     configuration: Option<Configuration>,
-    /// Those before it: the agent may have one of them, while it is not known whether the last answer
-    /// has arrived.
-    in_doubt: Vec<Configuration>,
+    /// Those before it, and until when: the agent may have one of them, while it is not known whether the last
+    /// answer has arrived, and while it is stored.
+    in_doubt: Vec<(Configuration, Option<Monotonic>)>,
     /// The specification of each workload that was started last, in earlier lives, too.
     ran: BTreeMap<WorkloadName, WorkloadId>,
-    /// The one that had run before the present one came: it may run for one that cannot be started.
-    /// That both run is what `check_twins` looks for.
-    previous: BTreeMap<WorkloadName, WorkloadId>,
+    /// Those that ran before the present one came: the last of them that proved itself may run for one that
+    /// does not. That both run is what `check_twins` looks for.
+    previous: BTreeMap<WorkloadName, BTreeSet<WorkloadId>>,
     /// Until then everything was allowed, for want of an answer.
     undecided_until: Monotonic,
     metrics: BTreeMap<String, f64>,
@@ -44,6 +48,7 @@ pub(crate) struct Model {
 impl Model {
     /// A life begins.
     pub(crate) fn begins(&mut self, now: Monotonic) {
+        self.note_cluster();
         let Self { ran, previous, .. } = std::mem::take(self);
         *self = Self { undecided_until: now, ran, previous, ..Self::default() };
     }
@@ -53,20 +58,32 @@ impl Model {
         if self.configuration.is_none() {
             self.undecided_until = now;
         }
+        self.note_cluster();
         for workload in &configuration.workloads {
             if let Some(ran) = self.ran.get(&workload.name).filter(|ran| **ran != workload.id) {
-                self.previous.insert(workload.name.clone(), ran.clone());
+                let previous = self.previous.entry(workload.name.clone()).or_default();
+                previous.insert(ran.clone());
             }
         }
-        self.in_doubt.extend(self.configuration.replace(configuration.clone()));
+        let before = self.configuration.replace(configuration.clone());
+        self.in_doubt.extend(before.map(|before| (before, None)));
         // Whether the answer arrives is not known yet.
         self.unsettle();
+    }
+
+    /// A cluster does not say which pods came to be: what was wanted of it counts as having run.
+    fn note_cluster(&mut self) {
+        let wanted = self.configuration.iter().flat_map(|before| &before.workloads);
+        let on_cluster = wanted.filter(|it| it.executor == ExecutorKind::K8s);
+        self.ran.extend(on_cluster.map(|it| (it.name.clone(), it.id.clone())));
     }
 
     /// The agent has the answer that was delivered last.
     pub(crate) fn arrived(&mut self, now: Monotonic) {
         self.remember(now);
-        self.in_doubt.clear();
+        for (_, until) in &mut self.in_doubt {
+            until.get_or_insert(now + STORING);
+        }
         self.settle(now);
     }
 
@@ -107,6 +124,7 @@ impl Model {
     }
 
     fn remember(&mut self, now: Monotonic) {
+        self.in_doubt.retain(|(_, until)| until.is_none_or(|until| until > now));
         let allowed: Vec<_> = self.allowed().cloned().collect();
         self.last_allowed.extend(allowed.into_iter().map(|id| (id, now)));
     }
@@ -117,14 +135,20 @@ impl Model {
     }
 
     /// Returns what may run now: of each workload that may, the present and the previous
-    /// specification.
+    /// specifications.
     fn allowed(&self) -> impl Iterator<Item = &WorkloadId> {
-        let all = self.configuration.iter().chain(&self.in_doubt);
+        let in_doubt = self.in_doubt.iter().map(|(configuration, _)| configuration);
+        let all = self.configuration.iter().chain(in_doubt);
         let allowed = all
             .flat_map(|all| all.workloads.iter().filter(|workload| self.allows_of(all, workload)));
         allowed.flat_map(|workload| {
-            std::iter::once(&workload.id).chain(self.previous.get(&workload.name))
+            std::iter::once(&workload.id).chain(self.previous_of(&workload.name))
         })
+    }
+
+    /// Returns the specifications that may come back for the present one of a workload.
+    pub(crate) fn previous_of(&self, name: &WorkloadName) -> impl Iterator<Item = &WorkloadId> {
+        self.previous.get(name).into_iter().flatten()
     }
 
     /// Returns whether the profiles of a workload allow it to run.
@@ -153,7 +177,9 @@ impl Model {
 
 /// Looks at a pod that was just started because somebody waits for it.
 pub(crate) fn check_start(world: &Rc<World>, kind: ExecutorKind, id: &WorkloadId) {
-    let (model, now) = (world.model.borrow(), world.now());
+    let now = world.now();
+    world.model.borrow_mut().remember(now);
+    let model = world.model.borrow();
     if model.is_allowed(id) || !model.doubtful.is_empty() {
         return;
     }
@@ -161,6 +187,20 @@ pub(crate) fn check_start(world: &Rc<World>, kind: ExecutorKind, id: &WorkloadId
     let since = now.saturating_since(last);
     if since > TOLERANCE {
         world.violated(format!("{kind} started {id}, which is forbidden since {since:?}"));
+    }
+}
+
+/// Looks whether a specification that failed its proof has no more than its share: one run in five minutes. One
+/// more is borne, as the outcome of a start may be unknown.
+pub(crate) fn check_share(world: &World, id: &WorkloadId) {
+    const INTERVAL: Duration = Duration::from_secs(290);
+    let Some(failed) = world.failed.borrow().get(id).copied() else { return };
+    let mut starts = world.starts_of(id);
+    starts.retain(|start| !start.ghost && start.at >= failed);
+    if let [.., first, _, last] = &starts[..]
+        && last.at.saturating_since(first.at) < INTERVAL
+    {
+        world.violated(format!("{id} failed its proof and is started again and again"));
     }
 }
 
@@ -199,15 +239,21 @@ pub(crate) fn discrepancies(site: &Site) -> Vec<String> {
     let configuration = world.configuration.borrow();
     let model = world.model.borrow();
     let mut found = Vec::new();
+    if world.hanging.get() > 0 {
+        found.push("podman is still waited for".to_owned());
+    }
+    let returned = returned(site);
     for (kind, podman) in &site.podmans {
         let pods = podman.pods();
         for pod in &pods {
             let mut wanted = configuration.workloads.iter();
-            if !wanted.any(|workload| workload.id == pod.id && workload.executor == *kind) {
+            let is_wanted = wanted.any(|it| it.id == pod.id && it.executor == *kind);
+            if !is_wanted && !returned.contains_key(pod.workload.as_str()) {
                 found.push(format!("{kind} has the unwanted pod {}", pod.id));
             }
         }
-        for workload in configuration.workloads.iter().filter(|it| it.executor == *kind) {
+        let here = configuration.workloads.iter().filter(|it| it.executor == *kind);
+        for workload in here.filter(|it| !returned.contains_key(&it.name)) {
             let pod = pods.iter().find(|pod| pod.id == workload.id);
             found.extend(discrepancy(world, workload, model.allows(workload), pod));
         }
@@ -220,8 +266,10 @@ pub(crate) fn discrepancies(site: &Site) -> Vec<String> {
     if let Some(cluster) = &site.cluster {
         let wanted = configuration.workloads.iter();
         let wanted = wanted.filter(|it| it.executor == ExecutorKind::K8s && model.allows(it));
-        let wanted: std::collections::BTreeSet<_> = wanted.map(|it| it.id.clone()).collect();
-        let there = cluster.running();
+        let wanted = wanted.filter(|it| !returned.contains_key(&it.name));
+        let wanted: BTreeSet<_> = wanted.map(|it| it.id.clone()).collect();
+        let mut there = cluster.running();
+        there.retain(|id| !returned.values().any(|returned| returned == id));
         let changed = cluster.changed();
         if !changed.is_empty() {
             found.push(format!("the cluster runs {changed:?} as somebody changed them"));
@@ -231,6 +279,23 @@ pub(crate) fn discrepancies(site: &Site) -> Vec<String> {
         }
     }
     found
+}
+
+/// Returns the workloads of which a former specification is in place of the present one, and which: that did
+/// not prove itself, or could not be started.
+pub(crate) fn returned(site: &Site) -> BTreeMap<WorkloadName, WorkloadId> {
+    let world = &site.world;
+    let model = world.model.borrow();
+    // Its run may have ended, too.
+    let pods = site.podmans.values().flat_map(Podman::pods).map(|pod| pod.id);
+    let there: BTreeSet<_> = pods.chain(site.cluster.iter().flat_map(Cluster::running)).collect();
+    let of = |workload: &Arc<Workload>| {
+        let mut previous = model.previous_of(&workload.name);
+        let previous = previous.find(|id| **id != workload.id && there.contains(*id))?;
+        let is_there = there.contains(&workload.id);
+        (model.allows(workload) && !is_there).then(|| (workload.name.clone(), previous.clone()))
+    };
+    world.configuration.borrow().workloads.iter().filter_map(of).collect()
 }
 
 fn discrepancy(
@@ -243,7 +308,8 @@ fn discrepancy(
     let running = pod.is_some_and(|pod| pod.running);
     let whole = pod.is_some_and(|pod| pod.whole);
     let behaviour = world.behaviours.borrow().get(id).copied();
-    let has_run = !world.starts_of(id).is_empty();
+    let last = world.starts_of(id).last().map(|start| start.at);
+    let has_run = last.is_some() && !world.stopped.borrow().contains(id);
     if !allowed {
         return running.then(|| format!("{id} runs although its profiles forbid it"));
     }
@@ -262,10 +328,14 @@ fn discrepancy(
     match behaviour {
         Some(Behaviour::Steady) => (!whole).then(|| format!("{id} does not run: {pod:?}")),
         // It fails again and again: what counts is that it is tried again.
-        Some(Behaviour::Ends { .. }) | None => {
-            let last = world.starts_of(id).last().map(|start| start.at);
+        Some(Behaviour::Ends { .. } | Behaviour::FallsIll { .. }) | None => {
             let since = world.now().saturating_since(last.unwrap_or_default());
-            (since > TOLERANCE).then(|| format!("{id} was not tried for {since:?}"))
+            // One that failed its proof waits longer each time, be there a predecessor that runs or not.
+            let model = world.model.borrow();
+            let is_given_time = world.failed.borrow().contains_key(id)
+                || last.is_some() && model.previous_of(&workload.name).next().is_some();
+            (since > TOLERANCE && !is_given_time)
+                .then(|| format!("{id} was not tried for {since:?}"))
         }
     }
 }

@@ -2,12 +2,16 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
+use actors::clock::Monotonic;
 use actors::podman_executor::{
-    Answer, ContainerDetail, ContainerRow, DetailState, EventStream, HostInfo, Level, PlayReport,
-    PlayRequest, PlayedPod, PodRow, PodmanApi, PodmanError, PodmanEvent, PullRequest, Resource,
+    Answer, ContainerDetail, ContainerRow, DetailNetwork, DetailState, EventStream, ExecRequest,
+    ExecResult, Healthcheck, HostInfo, Level, PlayReport, PlayRequest, PlayedPod, PodRow,
+    PodmanApi, PodmanError, PodmanEvent, ProbeNetwork, ProbeRequest, PullRequest, Resource,
     UpdateBody,
 };
 use actors::workload::{ExecutorKind, WorkloadId};
@@ -22,7 +26,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::board::{Board, cost_of};
 use crate::faults::Fate;
-use crate::workloads::Behaviour;
+use crate::workloads::{Behaviour, HOOK};
 use crate::world::World;
 
 /// A client hears a call out for so long; how long the agent waits is its own affair.
@@ -35,9 +39,11 @@ const WORKLOAD: &str = "device-worker-ng/workload";
 struct State {
     containers: Vec<ContainerRow>,
     pods: BTreeMap<String, PodRow>,
-    /// Pods that came to be when nobody waited for them any more.
+    /// Pods that were made when no call waited for them any more.
     ghosts: BTreeSet<String>,
     images: BTreeSet<String>,
+    /// When each container was started.
+    began: BTreeMap<String, Monotonic>,
     streams: Vec<UnboundedSender<PodmanEvent>>,
     next: i64,
 }
@@ -77,7 +83,9 @@ impl Podman {
                 id: name.as_str().into(),
                 workload: pod.labels.get(WORKLOAD).cloned().unwrap_or_default(),
                 running: rows().any(|row| row.state == "running"),
-                whole: rows().count() > 0 && rows().all(|row| row.state == "running"),
+                whole: rows().count() > 0
+                    && rows()
+                        .all(|row| row.state == "running" && self.fate_of(row) == ProbeFate::Well),
                 codes: rows().filter(|row| row.state == "exited").map(|r| r.exit_code).collect(),
                 ghost: state.ghosts.contains(name),
             }
@@ -95,7 +103,7 @@ impl Podman {
         ids.iter().for_each(|container| self.end(container, code));
     }
 
-    /// Removes a pod by somebody else's hand.
+    /// Removes a pod outside the agent.
     pub(crate) fn remove(&self, id: &WorkloadId) {
         remove(&mut self.state.borrow_mut(), id.as_str());
         self.tell(id.as_str(), "remove");
@@ -129,6 +137,9 @@ impl Podman {
     fn check_stop(&self, name: &str, is_late: bool) {
         if let Some(pod) = self.truth(name).filter(|_| !is_late) {
             crate::model::check_stop(&self.world, self.kind, &pod);
+            if pod.running {
+                self.world.stopped.borrow_mut().insert(pod.id);
+            }
         }
     }
 
@@ -160,7 +171,7 @@ impl Podman {
         }
     }
 
-    /// Makes a call meet its fate. `work` is told whether nobody waits for it any more.
+    /// Makes a call meet its fate. `work` learns whether its caller waits no longer.
     fn call<T: 'static>(
         &self,
         method: &'static str,
@@ -171,7 +182,10 @@ impl Podman {
         let (this, key) = (self.clone(), format!("{} {method} {argument}", self.kind));
         Box::pin(async move {
             let world = Rc::clone(&this.world);
-            world.called(&format!("{} {method}", this.kind));
+            // Probes go on while all is quiet.
+            if method != "exec" {
+                world.called(&format!("{} {method}", this.kind));
+            }
             let mut rng = world.chooser.rng(&key);
             let fate = world.chooser.fate(&mut rng);
             let before = world.chooser.delay(&mut rng, limit);
@@ -185,8 +199,9 @@ impl Podman {
             let board = this.board.clone();
             let begin = move |wait: Duration, is_late: bool| {
                 let (sender, receiver) = oneshot::channel();
-                // What nobody knows of any more is not the agent's fault.
-                let asked = (!is_late).then(|| board.asked(method, &key));
+                // What the agent no longer knows of is not its fault.
+                // Two probes of one container are two questions.
+                let asked = (!is_late && method != "exec").then(|| board.asked(method, &key));
                 spawn_local(async move {
                     sleep(wait).await;
                     board.work(cost_of(method)).await;
@@ -221,11 +236,11 @@ impl Podman {
                 Fate::Late => {
                     let late = limit.min(Duration::from_secs(30));
                     drop(begin(limit + late.mul_f64(rng.f64()), true));
-                    sleep(limit).await;
+                    world.hang(limit).await;
                     Err(PodmanError::Timeout { call: method, after: limit })
                 }
                 Fate::Silent => {
-                    sleep(limit).await;
+                    world.hang(limit).await;
                     Err(PodmanError::Timeout { call: method, after: limit })
                 }
                 Fate::Refused => {
@@ -244,6 +259,44 @@ impl Podman {
                 }
             }
         })
+    }
+
+    /// Returns what a probe of the container meets that is `meant`.
+    fn health(&self, meant: impl Fn(&ContainerRow) -> bool) -> ProbeFate {
+        let state = self.state.borrow();
+        let Some(row) = state.containers.iter().find(|row| row.state == "running" && meant(row))
+        else {
+            return ProbeFate::Sick;
+        };
+        self.fate_of(row)
+    }
+
+    /// Returns what a probe of a container that runs meets.
+    fn fate_of(&self, row: &ContainerRow) -> ProbeFate {
+        let id = row.labels.get(ID).map_or(row.pod_name.as_str(), String::as_str);
+        let behaviour = self.world.behaviours.borrow().get(&WorkloadId::from(id)).copied();
+        let began = self.state.borrow().began.get(&row.id).copied().unwrap_or_default();
+        let lived = self.world.now().saturating_since(began);
+        match behaviour {
+            Some(Behaviour::FallsIll { after, hangs }) if lived >= after => {
+                if hangs {
+                    ProbeFate::Hangs
+                } else {
+                    ProbeFate::Sick
+                }
+            }
+            _ => ProbeFate::Well,
+        }
+    }
+
+    /// Answers a probe over the network, which knows no faults but those of the containers.
+    async fn probe(&self, address: SocketAddr) -> io::Result<u16> {
+        sleep(Duration::from_millis(1)).await;
+        match self.health(|row| address.ip() == IpAddr::V4(address_of(row))) {
+            ProbeFate::Well => Ok(200),
+            ProbeFate::Sick => Ok(503),
+            ProbeFate::Hangs => std::future::pending().await,
+        }
     }
 
     fn make(&self, manifest: &[u8], ghost: bool) -> Result<PlayReport, PodmanError> {
@@ -284,6 +337,7 @@ impl Podman {
                 ..ContainerRow::default()
             };
             let container = row.id.clone();
+            state.began.insert(container.clone(), self.world.now());
             state.containers.push(row);
             if let (Some(Behaviour::Ends { after, code }), false) = (behaviour, half) {
                 let this = self.clone();
@@ -304,11 +358,26 @@ impl Podman {
         self.world.started(&id, ghost);
         if !ghost {
             crate::model::check_start(&self.world, self.kind, &id);
+            crate::model::check_share(&self.world, &id);
         }
         let workload = labels.get(WORKLOAD).map_or("", String::as_str);
         self.world.model.borrow_mut().started(workload, &id);
         Ok(PlayReport::default())
     }
+}
+
+/// What a probe meets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ProbeFate {
+    Well,
+    Sick,
+    Hangs,
+}
+
+/// Returns the address of a container's pod: it follows from the container's number.
+fn address_of(row: &ContainerRow) -> Ipv4Addr {
+    let number = row.id.rsplit('-').next().and_then(|number| number.parse::<u32>().ok());
+    Ipv4Addr::from(0x0a00_0000 | number.unwrap_or_default())
 }
 
 fn remove(state: &mut State, name: &str) {
@@ -379,8 +448,32 @@ impl PodmanApi for Podman {
             let row = state.containers.iter().find(|row| row.id == id);
             let row = row.ok_or_else(|| refused("inspect", "no such container"))?;
             let state = DetailState { exit_code: row.exit_code, ..DetailState::default() };
-            Ok(ContainerDetail { state, ..ContainerDetail::default() })
+            let network_settings = DetailNetwork { ip_address: address_of(row).to_string() };
+            Ok(ContainerDetail { state, network_settings, ..ContainerDetail::default() })
         })
+    }
+
+    fn exec(&self, request: ExecRequest) -> Answer<'_, ExecResult> {
+        let id = request.container.clone();
+        let is_hook = request.command.iter().any(|word| word == HOOK);
+        let answer = self.call("exec", &request.container, LIST, move |this, _| {
+            Ok(match this.health(|row| row.id == id) {
+                ProbeFate::Well => ExecResult::Ended { exit_code: 0, output: String::new() },
+                ProbeFate::Sick => ExecResult::Ended { exit_code: 1, output: "sick".to_owned() },
+                ProbeFate::Hangs => ExecResult::TimedOut,
+            })
+        });
+        Box::pin(async move {
+            let result = answer.await?;
+            if is_hook && result == ExecResult::TimedOut {
+                sleep(request.limit).await;
+            }
+            Ok(result)
+        })
+    }
+
+    fn healthcheck<'a>(&'a self, image: &'a str) -> Answer<'a, Option<Healthcheck>> {
+        self.call("healthcheck", image, LIST, |_, _| Ok(None))
     }
 
     fn play(&self, request: PlayRequest) -> Answer<'_, PlayReport> {
@@ -469,7 +562,7 @@ impl PodmanApi for Podman {
     }
 
     fn last_words(&self) -> LocalBoxFuture<'_, Option<String>> {
-        // Often nobody has kept them.
+        // Often they were not kept.
         let key = format!("{} last words", self.kind);
         let is_kept = self.world.is_down(self.kind) && self.world.chooser.rng(&key).bool();
         ready(is_kept.then(|| "beginning transaction: file is not a database".to_owned()))
@@ -478,5 +571,20 @@ impl PodmanApi for Podman {
 
     fn owner(&self) -> Option<(u32, u32)> {
         None
+    }
+}
+
+impl ProbeNetwork for Podman {
+    fn connect(&self, address: SocketAddr) -> LocalBoxFuture<'_, io::Result<()>> {
+        Box::pin(async move {
+            match self.probe(address).await? {
+                200 => Ok(()),
+                _ => Err(io::ErrorKind::ConnectionRefused.into()),
+            }
+        })
+    }
+
+    fn get(&self, request: ProbeRequest) -> LocalBoxFuture<'_, io::Result<u16>> {
+        Box::pin(async move { self.probe(request.address).await })
     }
 }

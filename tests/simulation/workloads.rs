@@ -7,11 +7,17 @@ use actors::testing::workloads::workload;
 use actors::workload::{
     ExecutorKind, Profile, ProfileCondition, RestartPolicy, RetryPolicy, Workload,
 };
-use k8s_openapi::api::core::v1::{Container, EmptyDirVolumeSource, Volume, VolumeMount};
+use k8s_openapi::api::core::v1::{
+    Container, EmptyDirVolumeSource, ExecAction, HTTPGetAction, Lifecycle, LifecycleHandler, Probe,
+    TCPSocketAction, Volume, VolumeMount,
+};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 pub(crate) const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
 /// The metrics that are posted; `ghost` never is.
 pub(crate) const METRICS: [&str; 2] = ["load", "temp"];
+/// The command of hooks.
+pub(crate) const HOOK: &str = "hook";
 pub(crate) const CRON: &str = "*/5 * * * *";
 
 /// What the containers of a specification do once they run.
@@ -19,6 +25,8 @@ pub(crate) const CRON: &str = "*/5 * * * *";
 pub(crate) enum Behaviour {
     /// They run for ever.
     Steady,
+    /// They run for ever, but their probes fail once they have run for so long.
+    FallsIll { after: Duration, hangs: bool },
     /// They end by themselves.
     Ends { after: Duration, code: i32 },
 }
@@ -47,6 +55,26 @@ pub(crate) fn profiles() -> Vec<Profile> {
         expression: (*expression).to_owned(),
     };
     vec![Profile { name: "p".into(), conditions: CONDITIONS.iter().map(condition).collect() }]
+}
+
+/// Returns a probe that succeeds while its container is well.
+fn any_probe(kind: ExecutorKind, rng: &mut fastrand::Rng) -> Probe {
+    let port = IntOrString::Int(8080);
+    let mut probe = Probe { period_seconds: Some(rng.i32(1..10)), ..Probe::default() };
+    // The network of a rootless pod is out of reach.
+    let kinds = if kind == ExecutorKind::PodmanRootless { 1 } else { 3 };
+    match rng.u8(0..kinds) {
+        1 => probe.http_get = Some(HTTPGetAction { port, ..HTTPGetAction::default() }),
+        2 => probe.tcp_socket = Some(TCPSocketAction { port, ..TCPSocketAction::default() }),
+        _ => probe.exec = Some(ExecAction { command: Some(vec!["check".to_owned()]) }),
+    }
+    probe
+}
+
+/// Returns a hook that succeeds while its container is well.
+fn hook() -> LifecycleHandler {
+    let exec = ExecAction { command: Some(vec![HOOK.to_owned()]) };
+    LifecycleHandler { exec: Some(exec), ..LifecycleHandler::default() }
 }
 
 /// Returns a workload and what its containers do.
@@ -103,13 +131,40 @@ pub(crate) fn any_workload(
             workload.pod.containers[0].volume_mounts = Some(vec![mount]);
         });
     }
+    let is_podman = kind != ExecutorKind::K8s;
+    let falls_ill = !ends && is_podman && policy == RestartPolicy::Always && rng.u8(0..4) == 0;
+    if falls_ill {
+        builder = builder.with(|workload| {
+            workload.pod.containers[0].liveness_probe = Some(any_probe(kind, rng));
+        });
+    } else if is_podman && rng.u8(0..6) == 0 {
+        // Those that are well are probed, too.
+        builder = builder.with(|workload| {
+            let main = &mut workload.pod.containers[0];
+            main.readiness_probe = Some(any_probe(kind, rng));
+            main.startup_probe = rng.bool().then(|| any_probe(kind, rng));
+        });
+    }
     let behaviour = match ends {
+        false if falls_ill => {
+            Behaviour::FallsIll { after: Duration::from_secs(rng.u64(1..60)), hangs: rng.bool() }
+        }
         true => Behaviour::Ends {
             after: Duration::from_secs(rng.u64(1..60)),
             code: if rng.u8(0..4) == 0 { 1 } else { 0 },
         },
         false => Behaviour::Steady,
     };
+    // Dice of their own, so that what else a story tells stays as it was.
+    let mut dice = fastrand::Rng::with_seed(rng.get_seed());
+    if is_podman && dice.u8(0..5) == 0 {
+        builder = builder.with(|workload| {
+            // One that falls ill fails its hook before the stop, or hangs in it.
+            let post_start = (behaviour == Behaviour::Steady).then(hook);
+            let lifecycle = Lifecycle { post_start, pre_stop: Some(hook()), stop_signal: None };
+            workload.pod.containers[0].lifecycle = Some(lifecycle);
+        });
+    }
     // The behaviour is part of the image's name, so that one specification behaves in one way.
     let image = format!("localhost/app:{}-{behaviour:?}", rng.u8(0..3))
         .replace([' ', '{', '}', ':'], "-")

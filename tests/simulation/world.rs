@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use actors::clock::{Clock, Monotonic};
-use actors::workload::{Configuration, ExecutorKind, WorkloadId};
+use actors::workload::{Configuration, ExecutorKind, Updates, WorkloadId};
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Notify;
 
@@ -39,8 +39,14 @@ pub(crate) struct World {
     /// The specifications that have volumes.
     pub(crate) with_volumes: RefCell<BTreeSet<WorkloadId>>,
     pub(crate) starts: RefCell<BTreeMap<WorkloadId, Vec<Start>>>,
+    /// The specifications whose last run the agent ended before it ended itself.
+    pub(crate) stopped: RefCell<BTreeSet<WorkloadId>>,
+    /// Since when the disk says of a specification that it failed its proof.
+    pub(crate) failed: RefCell<BTreeMap<WorkloadId, Monotonic>>,
     /// Calls by what was called.
     pub(crate) calls: RefCell<BTreeMap<String, u64>>,
+    /// Calls that get no answer and are waited for: what waits for their turn has not come yet.
+    pub(crate) hanging: Cell<usize>,
     pub(crate) down: RefCell<BTreeMap<ExecutorKind, bool>>,
     pub(crate) control_plane_down: Cell<bool>,
     pub(crate) boot: Cell<u32>,
@@ -67,6 +73,7 @@ impl World {
             profiles: Vec::new(),
             workloads: Vec::new(),
             rejected: Vec::new(),
+            updates: Updates::default(),
         };
         Rc::new(Self {
             clock: Clock::simulated(wall),
@@ -78,7 +85,10 @@ impl World {
             behaviours: RefCell::default(),
             with_volumes: RefCell::default(),
             starts: RefCell::default(),
+            stopped: RefCell::default(),
+            failed: RefCell::default(),
             calls: RefCell::default(),
+            hanging: Cell::new(0),
             down: RefCell::default(),
             control_plane_down: Cell::new(false),
             boot: Cell::new(1),
@@ -144,6 +154,19 @@ impl World {
         }
     }
 
+    /// Waits as one waits for an answer that does not come.
+    pub(crate) async fn hang(self: Rc<Self>, limit: Duration) {
+        struct Hanging(Rc<World>);
+        impl Drop for Hanging {
+            fn drop(&mut self) {
+                self.0.hanging.update(|count| count - 1);
+            }
+        }
+        self.hanging.update(|count| count + 1);
+        let _hanging = Hanging(self);
+        tokio::time::sleep(limit).await;
+    }
+
     pub(crate) fn is_down(&self, kind: ExecutorKind) -> bool {
         self.down.borrow().get(&kind).copied().unwrap_or(false)
     }
@@ -152,6 +175,15 @@ impl World {
         let now = self.clock.now();
         let start = Start { at: now.monotonic, wall: now.wall, ghost };
         self.starts.borrow_mut().entry(id.clone()).or_default().push(start);
+        self.stopped.borrow_mut().remove(id);
+    }
+
+    /// The disk has the updates from now on.
+    pub(crate) fn kept(&self, updates: &Updates) {
+        let (mut failed, now) = (self.failed.borrow_mut(), self.now());
+        let kept = updates.0.values().filter(|update| update.failure.is_some());
+        let since = |id: &WorkloadId| failed.get(id).copied().unwrap_or(now);
+        *failed = kept.map(|it| (it.successor.clone(), since(&it.successor))).collect();
     }
 
     pub(crate) fn starts_of(&self, id: &WorkloadId) -> Vec<Start> {

@@ -18,7 +18,7 @@ fn executor_that_panics_in_a_command_is_back_and_runs_it() {
         let web = workload("web").build();
         let rig = Rig::start(configuration(&[&web], &[]));
         rig.podman.fail_once("play", Fault::Panic);
-        rig.until_told(&web, WorkloadStatus::Running).await;
+        rig.until_reported(&web, WorkloadStatus::Running).await;
         assert_eq!(rig.plays(), 2, "{:?}", rig.podman.calls());
     });
 }
@@ -31,7 +31,7 @@ fn pods_that_run_are_left_alone_by_the_panic_of_their_executor() {
         rig.until_running(&web).await;
         rig.podman.fail_once("play", Fault::Panic);
         rig.configure(configuration(&[&web, &cam], &[]));
-        rig.until_told(&cam, WorkloadStatus::Running).await;
+        rig.until_reported(&cam, WorkloadStatus::Running).await;
         assert_eq!(rig.plays(), 3, "one of web, two of cam");
         assert_eq!(rig.podman.count("stop_container"), 0);
     });
@@ -47,19 +47,21 @@ fn all_others_work_while_an_executor_panics_again_and_again() {
         let rig = Rig::start(configuration(&[&web, &cluster_web], &[calm]));
         rig.podman.fail("play", Fault::Panic);
         rig.podman.fail("containers", Fault::Panic);
-        rig.until_heartbeat("the server hears of it", |told| told.status == AgentStatus::Degraded)
-            .await;
+        rig.until_heartbeat("the heartbeat says so", |heartbeat| {
+            heartbeat.status == AgentStatus::Degraded
+        })
+        .await;
         // Metrics are taken, conditions evaluated, Deployments made.
         rig.post("cpu", 20.0).await;
         rig.until("it is applied", |rig| !rig.cluster.applied().is_empty()).await;
         rig.cluster.set_available(&cluster_web.id, 1);
-        rig.until_told(&cluster_web, WorkloadStatus::Running).await;
+        rig.until_reported(&cluster_web, WorkloadStatus::Running).await;
 
         tokio::time::sleep(Duration::from_secs(600)).await;
         rig.podman.mend();
-        rig.until_told(&web, WorkloadStatus::Running).await;
-        rig.until_heartbeat("the server hears that all is well", |told| {
-            told.status == AgentStatus::Up
+        rig.until_reported(&web, WorkloadStatus::Running).await;
+        rig.until_heartbeat("the heartbeat says that all is well", |heartbeat| {
+            heartbeat.status == AgentStatus::Up
         })
         .await;
     });
@@ -71,7 +73,7 @@ fn executor_that_hangs_is_given_up_and_the_pod_runs_in_the_end() {
         let web = workload("web").build();
         let rig = Rig::start(configuration(&[&web], &[]));
         rig.podman.fail_once("play", Fault::Stuck);
-        rig.until_told(&web, WorkloadStatus::Running).await;
+        rig.until_reported(&web, WorkloadStatus::Running).await;
         assert_eq!(rig.plays(), 2, "{:?}", rig.podman.calls());
     });
 }

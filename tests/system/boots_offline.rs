@@ -31,7 +31,7 @@ fn at_1970_the_last_configuration_runs_and_the_right_time_disturbs_no_pod() {
         let report = workload("report").cron("*/5 * * * *").build();
         let wanted = configuration(&[&web, &report], &[]);
         let rig = Rig::start(wanted);
-        rig.until_told(&web, WorkloadStatus::Running).await;
+        rig.until_reported(&web, WorkloadStatus::Running).await;
         let good = rig.control_plane.record();
         cut_network(&rig);
 
@@ -41,7 +41,7 @@ fn at_1970_the_last_configuration_runs_and_the_right_time_disturbs_no_pod() {
         assert_eq!(rig.plays(), 1, "cron waits for the clock: {:?}", rig.podman.calls());
         let waits = rig.report(&report).await.expect("it is known");
         assert_eq!(waits.status, WorkloadStatus::Deploying, "{waits:?}");
-        assert_eq!(waits.next_start, None, "nobody knows when");
+        assert_eq!(waits.next_start, None, "it is not known when");
 
         // Clock and network come; the certificate of the former life is as good as before.
         let right: DateTime<Utc> = "2026-11-24T08:02:30Z".parse().expect("a time");
@@ -65,9 +65,13 @@ fn at_1970_the_last_configuration_runs_and_the_right_time_disturbs_no_pod() {
             rig.control_plane.record().heartbeats.len() > heard + 2
         });
         let (ran_at, _) = tokio::join!(tick, heartbeats);
-        let told = rig.control_plane.record();
-        assert_eq!(told.requests, good.requests, "no other certificate was asked for");
-        assert!(told.shown_own[shown..].iter().all(|own| *own), "{:?}", &told.shown_own[shown..]);
+        let record = rig.control_plane.record();
+        assert_eq!(record.requests, good.requests, "no other certificate was asked for");
+        assert!(
+            record.shown_own[shown..].iter().all(|own| *own),
+            "{:?}",
+            &record.shown_own[shown..]
+        );
         assert_eq!(rig.podman.count("stop_container"), 0);
         assert_eq!(rig.report(&web).await.expect("it is known").restarts, 0);
 

@@ -11,8 +11,8 @@ fn new_device_enrols_registers_and_runs_what_it_is_given() {
     in_virtual_time(async {
         let (web, cam) = (workload("web").build(), workload("cam").build());
         let rig = Rig::start(configuration(&[&web, &cam], &[]));
-        rig.until_told(&web, WorkloadStatus::Running).await;
-        rig.until_told(&cam, WorkloadStatus::Running).await;
+        rig.until_reported(&web, WorkloadStatus::Running).await;
+        rig.until_reported(&cam, WorkloadStatus::Running).await;
         assert_eq!(rig.plays(), 2);
         assert_eq!(rig.control_plane.times(Call::Registration).len(), 1);
         let record = rig.control_plane.record();
@@ -89,7 +89,7 @@ fn kubernetes_workload_becomes_a_deployment() {
         let rig = Rig::start(configuration(&[&web], &[]));
         rig.until("it is applied", |rig| !rig.cluster.applied().is_empty()).await;
         rig.cluster.set_available(&web.id, 1);
-        rig.until_told(&web, WorkloadStatus::Running).await;
+        rig.until_reported(&web, WorkloadStatus::Running).await;
         assert_eq!(rig.plays(), 0);
     });
 }

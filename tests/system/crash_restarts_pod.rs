@@ -14,14 +14,14 @@ use crate::rig::{RETRY, Rig, configuration, in_virtual_time};
 const SLACK: Duration = Duration::from_secs(2);
 
 #[test]
-fn crashed_pod_is_told_and_restarted_after_its_delay() {
+fn crashed_pod_is_reported_and_restarted_after_its_delay() {
     in_virtual_time(async {
         let web = workload("web").build();
         let rig = Rig::start(configuration(&[&web], &[]));
         rig.until_running(&web).await;
         let crashed = rig.now();
         rig.podman.end_containers(web.id.as_str(), 3);
-        rig.until_told(&web, WorkloadStatus::Crashed).await;
+        rig.until_reported(&web, WorkloadStatus::Crashed).await;
         let report = rig.report(&web).await.unwrap();
         assert!(report.reason.as_deref().unwrap_or_default().contains("code 3"), "{report:?}");
         assert!(report.next_start.is_some(), "{report:?}");
@@ -29,7 +29,7 @@ fn crashed_pod_is_told_and_restarted_after_its_delay() {
         rig.until("it is started again", |rig| rig.plays() == 2).await;
         let took = rig.now().saturating_since(crashed);
         assert!(RETRY <= took && took <= RETRY + SLACK, "{took:?}");
-        rig.until_told(&web, WorkloadStatus::Running).await;
+        rig.until_reported(&web, WorkloadStatus::Running).await;
         assert_eq!(rig.report(&web).await.unwrap().restarts, 1);
     });
 }
@@ -82,7 +82,7 @@ fn pod_that_shall_not_be_restarted_is_not() {
             let rig = Rig::start(configuration(&[&web], &[]));
             rig.until_running(&web).await;
             rig.podman.end_containers(web.id.as_str(), exit_code);
-            rig.until_told(&web, WorkloadStatus::Stopped).await;
+            rig.until_reported(&web, WorkloadStatus::Stopped).await;
             tokio::time::sleep(RETRY * 10).await;
             assert_eq!(rig.plays(), 1, "{policy:?}");
         });
@@ -100,6 +100,6 @@ fn pod_that_cannot_be_made_is_tried_again_for_ever() {
         let reason = report.reason.as_deref().unwrap_or_default();
         assert!(reason.contains("no space left on device"), "{report:?}");
         rig.podman.mend();
-        rig.until_told(&web, WorkloadStatus::Running).await;
+        rig.until_reported(&web, WorkloadStatus::Running).await;
     });
 }

@@ -41,8 +41,8 @@ fn cron_waits_for_the_time_service_and_says_so_in_status_and_heartbeat() {
         let rig = boot(&job, None).await;
         let why =
             "waits until the device's clock is synchronised, or the device has been up for 300s";
-        rig.until_heartbeat("an event says what cron waits for", |told| {
-            let mut events = told.events.iter();
+        rig.until_heartbeat("an event says what cron waits for", |heartbeat| {
+            let mut events = heartbeat.events.iter();
             events
                 .any(|event| event.reason == EventReason::CronWaitsForClock && event.message == why)
         })
@@ -50,7 +50,7 @@ fn cron_waits_for_the_time_service_and_says_so_in_status_and_heartbeat() {
         tokio::time::sleep(MINUTE * 3).await;
         assert_eq!((rig.plays(), reason(&rig, &job).await), (0, why.to_owned()));
         let waits = rig.report(&job).await.expect("it is known");
-        assert_eq!(waits.next_start, None, "nobody knows when");
+        assert_eq!(waits.next_start, None, "it is not known when");
 
         rig.clock.step(TimeDelta::days(120));
         rig.witness.synchronize();

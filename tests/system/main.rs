@@ -13,5 +13,7 @@ mod configuration_starts_pod;
 mod crash_restarts_pod;
 mod cron_waits_for_clock;
 mod metric_stops_pod;
+mod probes;
 mod rig;
 mod runtime_is_away;
+mod updates;

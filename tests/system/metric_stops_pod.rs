@@ -22,7 +22,7 @@ fn posted_metric_stops_the_pod_without_a_timer_in_between() {
 
         rig.post("cpu", 90.0).await;
         assert!(rig.at_once(|rig| rig.podman.count("stop_container") == 1).await);
-        rig.until_told(&web, WorkloadStatus::Stopped).await;
+        rig.until_reported(&web, WorkloadStatus::Stopped).await;
         let report = rig.report(&web).await.unwrap();
         assert_eq!(report.reason.as_deref(), Some("profile load: calm is false"));
 
@@ -80,7 +80,8 @@ fn status_explains_a_condition_by_its_values() {
         assert_eq!(explained(rig.conditions().await), never);
         rig.post("cpu", 90.0).await;
         tokio::time::sleep(Duration::from_secs(4)).await;
-        let posted = ["cpu < 50% is false: cpu = 90, posted 4 s ago"];
+        let posted =
+            ["cpu < 50% is false: cpu = 90 without a unit, compared with 50, posted 4 s ago"];
         assert_eq!(explained(rig.conditions().await), posted);
     });
 }

@@ -22,7 +22,7 @@ use actors::testing::fake_podman::FakePodman;
 use actors::testing::probe::Probe;
 use actors::workload::{
     Configuration, ExecutorKind, JobReport, Profile, ProfileCondition, RetryPolicy, Sample,
-    Workload, WorkloadStatus,
+    UpdateReport, Workload, WorkloadStatus,
 };
 use chrono::{DateTime, Utc};
 use device_worker_ng::system::{Agent, Direct, Hooks, Outside, Podman, Settings};
@@ -34,7 +34,7 @@ pub(crate) const RETRY: Duration = Duration::from_secs(20);
 
 /// Virtual time in which whatever is waited for must have happened.
 const PATIENCE: Duration = Duration::from_secs(60 * 60);
-/// How exactly a wait tells when it came to its end.
+/// Resolution of a wait.
 const STEP: Duration = Duration::from_millis(20);
 /// The same of a wait for a heartbeat, of which there is one in some seconds.
 const HEARTBEAT_STEP: Duration = Duration::from_secs(1);
@@ -97,6 +97,7 @@ impl Device {
         let volumes_root = self.folder.path().join("volumes");
         let podman = Podman {
             api: Rc::new(self.podman.clone()),
+            network: Rc::new(self.podman.clone()),
             disk: on_disk(&volumes_root, self.folder.path(), ExecutorKind::PodmanRootful),
             volumes_root,
         };
@@ -118,6 +119,7 @@ impl Device {
             settings: Settings {
                 image_prune_after: None,
                 log_max_size: "10mb".to_owned(),
+                metrics_hosts: Vec::new(),
                 metric_ttl,
                 scheduler: scheduler_settings(),
             },
@@ -151,6 +153,12 @@ impl Rig {
         let wall: DateTime<Utc> = wall.parse().expect("a time");
         self.clock.step(wall - self.clock.now().wall);
         Self::boot(Device { podman: FakePodman::new(), ..self.device }, None, &Direct)
+    }
+
+    /// Ends the agent as kill -9 does, and starts it again: its pods run on meanwhile.
+    pub(crate) async fn restart(self) -> Self {
+        self.agent.kill().await;
+        Self::boot(self.device, None, &Direct)
     }
 
     fn boot(device: Device, ttl: Option<Duration>, hooks: &dyn Hooks) -> Self {
@@ -199,12 +207,23 @@ impl Rig {
         jobs.find(|job| job.workload == workload.name)
     }
 
+    /// Returns what the status page says about the update of `workload`.
+    pub(crate) async fn update(&self, workload: &Workload) -> Option<UpdateReport> {
+        let jobs = self.agent.jobs.send(GetJobs).await.expect("the scheduler answers");
+        jobs.workloads.into_iter().find(|it| it.job.workload == workload.name)?.update
+    }
+
     /// Returns the time since the start.
     pub(crate) fn now(&self) -> Monotonic {
         self.clock.now().monotonic
     }
 
-    /// Returns how often podman was told to run a pod of any workload.
+    /// Returns how often a configuration was written to the disk.
+    pub(crate) fn writes(&self) -> usize {
+        self.device.shelf.0.borrow().writes
+    }
+
+    /// Returns how often podman was asked to run a pod of any workload.
     pub(crate) fn plays(&self) -> usize {
         self.podman.count("play")
     }
@@ -231,16 +250,19 @@ impl Rig {
 
     /// Waits until the last heartbeat fits.
     pub(crate) async fn until_heartbeat(&self, what: &str, fits: impl Fn(&Heartbeat) -> bool) {
-        let told = |rig: &Self| rig.control_plane.record().heartbeats.last().is_some_and(&fits);
-        self.until_every(HEARTBEAT_STEP, what, told).await;
+        let fits = |rig: &Self| rig.control_plane.record().heartbeats.last().is_some_and(&fits);
+        self.until_every(HEARTBEAT_STEP, what, fits).await;
     }
 
     /// Waits until the last heartbeat says that `workload` has this status.
-    pub(crate) async fn until_told(&self, workload: &Workload, status: WorkloadStatus) {
-        self.until_heartbeat(&format!("{} is told to be {status:?}", workload.name), |told| {
-            let mut jobs = told.jobs.iter();
-            jobs.any(|job| job.workload == workload.name && job.status == status)
-        })
+    pub(crate) async fn until_reported(&self, workload: &Workload, status: WorkloadStatus) {
+        self.until_heartbeat(
+            &format!("{} is reported as {status:?}", workload.name),
+            |heartbeat| {
+                let mut jobs = heartbeat.jobs.iter();
+                jobs.any(|job| job.workload == workload.name && job.status == status)
+            },
+        )
         .await;
     }
 
@@ -289,7 +311,7 @@ pub(crate) async fn at_once(clock: &Clock, mut happened: impl FnMut() -> bool) -
 /// Returns the scheduler's settings of a device without settings.
 fn scheduler_settings() -> SchedulerSettings {
     let retry = RetryPolicy::Constant { period: RETRY };
-    // No rootless podman here: nobody shall wait to hear of its pods.
+    // No rootless podman here: no job may wait for its pods.
     let unconfigured = [(ExecutorKind::PodmanRootless, "not here".to_owned())].into();
     let cron_clock = CronClock::Plausible { grace: Duration::from_secs(300) };
     SchedulerSettings { retry, start_budget: 4, cron_clock, unconfigured }
@@ -304,6 +326,7 @@ pub(crate) fn configuration(workloads: &[&Arc<Workload>], profiles: &[Profile]) 
         profiles: profiles.to_vec(),
         workloads: workloads.iter().map(|workload| Arc::clone(workload)).collect(),
         rejected: Vec::new(),
+        updates: actors::workload::Updates::default(),
     }
 }
 
@@ -351,16 +374,24 @@ impl Handler<ExecutorCommand> for Copier {
 
 /// Keeps the configuration in memory: a disk takes real time.
 #[derive(Clone, Default)]
-struct Shelf(Rc<RefCell<Option<Configuration>>>);
+struct Shelf(Rc<RefCell<Kept>>);
+
+#[derive(Default)]
+struct Kept {
+    configuration: Option<Configuration>,
+    writes: usize,
+}
 
 impl ConfigurationStore for Shelf {
     fn load(&self) -> LocalBoxFuture<'static, Restored> {
-        let configuration = self.0.borrow().clone();
+        let configuration = self.0.borrow().configuration.clone();
         Box::pin(async { Restored { configuration, ..Restored::default() } })
     }
 
     fn save(&self, configuration: &Configuration) -> LocalBoxFuture<'static, Result<(), String>> {
-        *self.0.borrow_mut() = Some(configuration.clone());
+        let mut kept = self.0.borrow_mut();
+        kept.configuration = Some(configuration.clone());
+        kept.writes += 1;
         Box::pin(async { Ok(()) })
     }
 }

@@ -1,4 +1,4 @@
-//! A runtime that does not answer is told to the control plane.
+//! A runtime that does not answer is reported to the control plane.
 
 use actors::control_plane_sync::AgentStatus;
 use actors::testing::fake_cluster::Mood;
@@ -13,13 +13,16 @@ fn the_heartbeat_is_degraded_while_a_needed_podman_is_away_and_up_when_it_is_bac
     in_virtual_time(async {
         let web = workload("web").build();
         let rig = Rig::start(configuration(&[&web], &[]));
-        rig.until_told(&web, WorkloadStatus::Running).await;
-        rig.until_heartbeat("all is well", |told| told.status == AgentStatus::Up).await;
+        rig.until_reported(&web, WorkloadStatus::Running).await;
+        rig.until_heartbeat("all is well", |heartbeat| heartbeat.status == AgentStatus::Up).await;
         rig.podman.fail("containers", Fault::Absent);
-        rig.until_heartbeat("the server hears of it", |told| told.status == AgentStatus::Degraded)
-            .await;
+        rig.until_heartbeat("the heartbeat says so", |heartbeat| {
+            heartbeat.status == AgentStatus::Degraded
+        })
+        .await;
         rig.podman.mend();
-        rig.until_heartbeat("all is well again", |told| told.status == AgentStatus::Up).await;
+        rig.until_heartbeat("all is well again", |heartbeat| heartbeat.status == AgentStatus::Up)
+            .await;
         assert_eq!(rig.plays(), 1, "the pod was left alone");
     });
 }
@@ -32,10 +35,13 @@ fn a_podman_that_no_workload_needs_may_be_away() {
         rig.podman.fail("containers", Fault::Absent);
         rig.until("the Deployment is made", |rig| !rig.cluster.applied().is_empty()).await;
         rig.cluster.set_available(&web.id, 1);
-        rig.until_told(&web, WorkloadStatus::Running).await;
+        rig.until_reported(&web, WorkloadStatus::Running).await;
         tokio::time::sleep(std::time::Duration::from_secs(300)).await;
-        let told = rig.control_plane.record().heartbeats;
-        assert!(told.iter().all(|told| told.status == AgentStatus::Up), "{told:?}");
+        let heartbeats = rig.control_plane.record().heartbeats;
+        assert!(
+            heartbeats.iter().all(|heartbeat| heartbeat.status == AgentStatus::Up),
+            "{heartbeats:?}"
+        );
     });
 }
 
@@ -48,20 +54,23 @@ fn a_cluster_that_goes_and_comes_back_disturbs_no_pod() {
         rig.until("the Deployment is made", |rig| !rig.cluster.applied().is_empty()).await;
         rig.cluster.set_available(&shop.id, 1);
         for workload in [&web, &shop] {
-            rig.until_told(workload, WorkloadStatus::Running).await;
+            rig.until_reported(workload, WorkloadStatus::Running).await;
         }
 
         rig.cluster.become_(Mood::Unreachable);
-        rig.until_heartbeat("it is told", |told| told.status == AgentStatus::Degraded).await;
+        rig.until_heartbeat("it is reported", |heartbeat| {
+            heartbeat.status == AgentStatus::Degraded
+        })
+        .await;
         // Podman works as if nothing had been.
         let late = workload("late").build();
         rig.configure(configuration(&[&web, &shop, &late], &[]));
-        rig.until_told(&late, WorkloadStatus::Running).await;
+        rig.until_reported(&late, WorkloadStatus::Running).await;
 
         rig.cluster.become_(Mood::Well);
-        rig.until_heartbeat("all is well", |told| told.status == AgentStatus::Up).await;
+        rig.until_heartbeat("all is well", |heartbeat| heartbeat.status == AgentStatus::Up).await;
         for workload in [&web, &shop, &late] {
-            rig.until_told(workload, WorkloadStatus::Running).await;
+            rig.until_reported(workload, WorkloadStatus::Running).await;
         }
         assert_eq!(rig.plays(), 2);
         assert_eq!(rig.cluster.applied().len(), 1);

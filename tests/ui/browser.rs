@@ -45,7 +45,7 @@ pub struct Browser {
     child: Child,
     requests: Mutex<(u64, ChildStdin)>,
     answers: Receiver<Value>,
-    told: Arc<Mutex<Vec<Value>>>,
+    messages: Arc<Mutex<Vec<Value>>>,
     session: Option<String>,
     _profile: TempDir,
 }
@@ -65,8 +65,8 @@ impl Browser {
             .unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
         let (answered, answers) = channel();
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let log = Arc::clone(&told);
+        let messages = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&messages);
         thread::spawn(move || {
             for message in output.split(0).map_while(Result::ok) {
                 let message: Value = serde_json::from_slice(&message).unwrap();
@@ -78,7 +78,8 @@ impl Browser {
             }
         });
         let requests = Mutex::new((0, child.stdin.take().unwrap()));
-        let mut browser = Self { child, requests, answers, told, session: None, _profile: profile };
+        let mut browser =
+            Self { child, requests, answers, messages, session: None, _profile: profile };
         let target = browser.call("Target.createTarget", json!({"url": "about:blank"}));
         let target = json!({"targetId": target["targetId"], "flatten": true});
         let attached = browser.call("Target.attachToTarget", target);
@@ -152,8 +153,8 @@ impl Browser {
 
     /// Returns what the page complained of: exceptions, errors, breaches of its policy.
     pub fn complaints(&self) -> Vec<String> {
-        let told = self.told.lock().unwrap();
-        let complaints = told.iter().filter(|message| {
+        let messages = self.messages.lock().unwrap();
+        let complaints = messages.iter().filter(|message| {
             let params = &message["params"];
             match message["method"].as_str() {
                 Some("Runtime.exceptionThrown") => true,
@@ -168,11 +169,11 @@ impl Browser {
     /// Waits for an event of the protocol and takes it.
     pub fn event(&self, method: &str) -> Value {
         let take = || {
-            let mut told = self.told.lock().unwrap();
-            let place = told.iter().position(|message| message["method"] == method)?;
-            Some(told.remove(place)["params"].take())
+            let mut messages = self.messages.lock().unwrap();
+            let place = messages.iter().position(|message| message["method"] == method)?;
+            Some(messages.remove(place)["params"].take())
         };
-        eventually_or(&format!("the browser tells {method}"), take, String::new)
+        eventually_or(&format!("the browser reports {method}"), take, String::new)
     }
 
     /// Writes a picture of the page from its top, at most so high.

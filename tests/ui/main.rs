@@ -89,7 +89,7 @@ fn the_page_shows_the_device_and_each_change_of_it() {
         }
     }
 
-    // Nobody reloads the page.
+    // The page is not reloaded.
     browser.eval("window.stays = true");
     scene.agent.post("cpu", 93.0);
     browser.wait_for("#profiles", &["false", "cpu = 93"]);
@@ -113,7 +113,7 @@ fn pale_texts(browser: &Browser) -> Vec<Value> {
 }
 
 #[test]
-fn a_quantity_is_told_in_its_largest_unit() {
+fn a_quantity_is_shown_in_its_largest_unit() {
     let device = Device::with_manifests();
     let agent = device.settings.start();
     let browser = page_of(&agent);
@@ -122,7 +122,7 @@ fn a_quantity_is_told_in_its_largest_unit() {
     let rows: Vec<&str> = table.lines().filter(|line| !line.starts_with('#')).collect();
     assert!(rows.len() > 15);
     for row in rows {
-        let [value, unit, told] = row.split('\t').collect::<Vec<_>>()[..] else {
+        let [value, unit, shown] = row.split('\t').collect::<Vec<_>>()[..] else {
             panic!("{row:?}")
         };
         let value: f64 = value.parse().unwrap();
@@ -132,8 +132,8 @@ fn a_quantity_is_told_in_its_largest_unit() {
         }
         let answer = agent.http("POST", "/metrics", &sample.to_string());
         assert_eq!(answer.map(|(status, _)| status), Some(204), "{row}");
-        let is_told = || (browser.text("#metrics .value") == told).then_some(());
-        eventually_or(&format!("x is {told}"), is_told, || browser.text("#metrics"));
+        let is_shown = || (browser.text("#metrics .value") == shown).then_some(());
+        eventually_or(&format!("x is {shown}"), is_shown, || browser.text("#metrics"));
     }
 }
 
@@ -151,7 +151,7 @@ fn no_text_of_the_status_becomes_markup() {
     agent.wait_for_status("web", "deploying");
     agent.post("x", 7.0);
 
-    // First what the agent itself tells, then the same with every text of it hostile.
+    // First what the agent itself reports, then the same with every text of it hostile.
     let browser = page_of(&agent);
     for place in ["#profiles h4", "#workloads .chips"] {
         browser.wait_for(place, &["<i class=evil>"]);
@@ -187,12 +187,12 @@ fn no_text_of_the_status_becomes_markup() {
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }
 
-/// Opens the page, and answers in the agent's stead what its stream tells.
-fn open_with(browser: &Browser, address: &str, told: &[Value]) {
+/// Opens the page, and answers in the agent's stead what its stream sends.
+fn open_with(browser: &Browser, address: &str, shown: &[Value]) {
     browser.call("Fetch.enable", json!({"patterns": [{"urlPattern": "*/events"}]}));
     browser.open(address);
     let paused = browser.event("Fetch.requestPaused");
-    let events = told.iter().map(|status| format!("event: status\ndata: {status}\n\n"));
+    let events = shown.iter().map(|status| format!("event: status\ndata: {status}\n\n"));
     let answer = json!({
         "requestId": paused["requestId"], "responseCode": 200,
         "responseHeaders": [{"name": "content-type", "value": "text/event-stream"}],

@@ -1,7 +1,6 @@
 //! Keeps the device registered at its control plane, and publishes the configuration in force.
 
 mod calls;
-mod deps;
 mod membership;
 mod publication;
 mod report;
@@ -13,10 +12,9 @@ use std::time::Duration;
 use actix::prelude::*;
 use chrono::{DateTime, Utc};
 
-pub use deps::SyncDeps;
-
 use crate::clock::Clock;
 use crate::control_plane_sync::call_stats::CallStats;
+use crate::control_plane_sync::diagnostic::Diagnostic;
 use crate::control_plane_sync::identity::membership::Membership;
 use crate::control_plane_sync::server::error::Call;
 use crate::control_plane_sync::source::{ConfigurationStore, Source};
@@ -49,11 +47,28 @@ enum Keeping {
     Missing,
 }
 
+/// What [`ControlPlaneSync`] needs.
+pub struct SyncDeps {
+    /// The control plane or the folder.
+    pub source: Source,
+    /// Keeps the last good configuration.
+    pub store: Box<dyn ConfigurationStore>,
+    /// Receive each configuration in this order: the executors, which look after images, before the
+    /// scheduler.
+    pub workloads: Vec<Recipient<WorkloadsConfigured>>,
+    /// Receives the profiles of each configuration.
+    pub evaluator: Recipient<ProfilesConfigured>,
+    /// The wall clock and the monotonic one.
+    pub clock: Clock,
+    /// Announces deadlines to the supervisor.
+    pub vitals: Vitals,
+}
+
 /// The actor between the control plane, or a folder of manifests, and the rest of the agent.
 pub struct ControlPlaneSync {
     source: Source,
     store: Box<dyn ConfigurationStore>,
-    /// Told in this order.
+    /// They receive the configuration in this order.
     workloads: Vec<Recipient<WorkloadsConfigured>>,
     evaluator: Recipient<ProfilesConfigured>,
     clock: Clock,
@@ -84,8 +99,8 @@ pub struct ControlPlaneSync {
     troubles: BTreeMap<Task, String>,
     /// Why the device cannot show who it is, as it was reported.
     unusable: Option<String>,
-    /// What was wrong with the source when it was last asked.
-    problems: Vec<String>,
+    /// What the author of the configuration should know, as the source last said.
+    diagnostics: Vec<Diagnostic>,
 }
 
 impl ControlPlaneSync {
@@ -116,7 +131,7 @@ impl ControlPlaneSync {
             failures: BTreeMap::new(),
             troubles: BTreeMap::new(),
             unusable: None,
-            problems: Vec::new(),
+            diagnostics: Vec::new(),
         }
     }
 }
@@ -153,6 +168,11 @@ impl Handler<JobsReported> for ControlPlaneSync {
     type Result = ();
 
     fn handle(&mut self, message: JobsReported, ctx: &mut Self::Context) {
+        // Kept at once: an agent that is killed must neither doubt what has proved itself nor try first
+        // what has failed.
+        if self.desired.note(&message.outcomes) {
+            self.keep_and_publish(ctx);
+        }
         if self.status.report(message) {
             self.hurry(ctx);
         }

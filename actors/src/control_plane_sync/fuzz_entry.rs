@@ -17,11 +17,11 @@ pub fn configuration(body: &[u8], device: &DeviceId) -> Result<Configuration, St
 /// Reads the control plane's other answers, and returns what they come to or why they are refused.
 #[must_use]
 pub fn other_answers(body: &[u8]) -> [String; 2] {
-    let told =
+    let text =
         |result: Result<String, wire::WireError>| result.unwrap_or_else(|error| error.to_string());
     [
-        told(wire::registration_answer(body)),
-        told(wire::control_command(body).map(|command| format!("{command:?}"))),
+        text(wire::registration_answer(body)),
+        text(wire::control_command(body).map(|command| format!("{command:?}"))),
     ]
 }
 
@@ -30,7 +30,7 @@ pub fn other_answers(body: &[u8]) -> [String; 2] {
 pub fn manifest(text: &str, device: &DeviceId) -> (Configuration, Vec<String>) {
     let files = Files::from([("a.yaml".to_owned(), Ok(Confidential::new(text.to_owned())))]);
     let reading = manifests::read(files, &Accepted::default(), device);
-    (reading.configuration, reading.problems.into_iter().map(|it| it.reason).collect())
+    (reading.configuration, reading.diagnostics.iter().map(ToString::to_string).collect())
 }
 
 /// Returns `configuration` as it is read from its stored form.

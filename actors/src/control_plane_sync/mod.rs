@@ -6,6 +6,7 @@
 
 mod actor;
 mod call_stats;
+mod diagnostic;
 mod event_ring;
 mod folder;
 #[cfg(feature = "testing")]
@@ -20,6 +21,7 @@ mod tasks;
 mod withheld;
 
 pub use actor::{ControlPlaneSync, SyncDeps};
+pub use diagnostic::Diagnostic;
 pub use folder::source::{Manifests, manifests_in, manifests_once};
 pub use identity::certificate::{CertificateError, ClientIdentity, KeyFamily, Validity};
 pub use identity::error::IdentityError;
@@ -33,3 +35,4 @@ pub use server::client::{HttpsClient, ServerSettings};
 pub use server::error::{Call, ControlPlaneError, Message};
 pub use server::wire::AgentStatus;
 pub use source::{ConfigurationStore, Restored, Source, stored_in};
+pub use specification::known_annotations;

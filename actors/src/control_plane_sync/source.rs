@@ -56,8 +56,6 @@ pub trait ConfigurationStore {
 pub struct Restored {
     /// The configuration kept last, none when there never was one that can be read.
     pub configuration: Option<Configuration>,
-    /// The one before it, if that can be read, too.
-    pub former: Option<Configuration>,
     /// Whether a newer one was there and is damaged.
     pub is_outdated: bool,
     /// When `configuration` was kept, by the wall clock of then.
@@ -88,7 +86,6 @@ impl ConfigurationStore for Disk {
             match turn.run(what, LOAD_TIMEOUT, move || store.load()).await {
                 Ok(loaded) => Restored {
                     configuration: loaded.configuration,
-                    former: loaded.former,
                     is_outdated: !loaded.problems.is_empty(),
                     stored_at: loaded.stored_at,
                     problems: loaded.problems.iter().map(|it| error_chain(it)).collect(),

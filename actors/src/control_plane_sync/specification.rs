@@ -15,6 +15,7 @@ mod profiles;
 mod references;
 mod registries;
 mod retry;
+mod unread;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,13 +23,18 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::PodSpec;
 
-pub(crate) use annotations::is_for_agent;
-pub(crate) use contents::{Contents, Pool, Supply, config_map, decode_secret};
-pub(crate) use decoding::{json, yaml_reason};
-pub(crate) use device::{device_profiles, elements, heartbeat_period};
+use annotations::Gates;
+pub use annotations::known as known_annotations;
+pub(crate) use annotations::{UpdateDraft, has_retry, merged as merged_annotations};
+pub(crate) use contents::{BASE64, Contents, Pool, Supply, config_map, decode_secret};
+pub(crate) use decoding::json;
+pub(crate) use device::{DeviceProfileDrafts, device_profiles, heartbeat_period};
 pub(crate) use profiles::ProfileDraft;
 pub(crate) use registries::from_secret as registries_of_secret;
 pub(crate) use retry::RetryDraft;
+pub(crate) use unread::{
+    GatesAs, lost_guard, refusal, told, unknown_annotations, unknown_resources,
+};
 
 use crate::workload::{
     Confidential, ExecutorKind, RegistryCredentials, RejectedWorkload, Workload, WorkloadName,
@@ -50,7 +56,7 @@ const MAX_CRON: usize = 1_000;
 
 /// A workload as its author gave it. `Debug` shows no more than its name: a variable of the pod may
 /// be a password.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Draft {
     pub(crate) name: String,
     pub(crate) namespace: Option<String>,
@@ -62,6 +68,7 @@ pub(crate) struct Draft {
     pub(crate) profiles: Vec<ProfileDraft>,
     pub(crate) cron: Option<String>,
     pub(crate) retry: Option<RetryDraft>,
+    pub(crate) update: Option<UpdateDraft>,
     /// The registries' credentials: the content of a docker `auth.json`.
     pub(crate) auth_file: Option<Confidential<String>>,
 }
@@ -78,16 +85,22 @@ impl fmt::Debug for Draft {
 /// # Errors
 /// The reason, in plain words, why the workload cannot be run as it stands.
 pub(crate) fn workload(mut draft: Draft, contents: Contents<'_>) -> Result<Workload, String> {
-    let ours = annotations::take(&mut draft.annotations)?;
+    let gates = Gates { profiles: draft.profiles, cron: draft.cron, rootless: draft.rootless };
+    let ours = annotations::take(&mut draft.annotations, draft.update.as_ref(), gates)?;
+    let Gates { profiles, cron, rootless } = ours.gates;
     let retry = retry::only(draft.retry.take(), ours.retry)?;
-    let cron = filled(draft.cron).map(|cron| cron.trim().to_owned());
+    for probe in ours.probes {
+        let reason = |reason| format!("an annotation with a probe {reason}");
+        annotations::apply(probe, &mut draft.pod).map_err(reason)?;
+    }
+    let cron = filled(cron).map(|cron| cron.trim().to_owned());
     if cron.as_ref().is_some_and(|cron| cron.len() > MAX_CRON) {
         return Err(format!("its cron is longer than {MAX_CRON} bytes"));
     }
     names::check_subdomain("workload name", &draft.name)?;
     let namespace = filled(draft.namespace).unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
     names::check_label("namespace", &namespace)?;
-    let executor = executor(draft.kind.as_deref(), draft.rootless)?;
+    let executor = executor(draft.kind.as_deref(), rootless)?;
     pod::check(&draft.pod, executor)?;
     pod::fit(&mut draft.pod);
     let restart_policy = pod::restart_policy(&draft.pod)?;
@@ -116,11 +129,12 @@ pub(crate) fn workload(mut draft: Draft, contents: Contents<'_>) -> Result<Workl
         config_maps,
         secrets,
         registries,
-        profiles: profiles::references(draft.profiles)?,
+        profiles: profiles::references(profiles)?,
         cron,
         retry,
         restart_policy,
         after: ours.after,
+        proving: ours.proving,
     })
 }
 

@@ -39,7 +39,8 @@ pub(crate) struct Status {
 impl Status {
     /// Takes the reports on all workloads; returns whether the status of one changed, or whether
     /// every runtime answers that is needed.
-    pub(crate) fn report(&mut self, JobsReported { jobs, silent_runtimes }: JobsReported) -> bool {
+    pub(crate) fn report(&mut self, reported: JobsReported) -> bool {
+        let JobsReported { jobs, silent_runtimes, .. } = reported;
         let statuses = |jobs: &[JobReport]| {
             jobs.iter().map(|job| (job.workload.clone(), job.status)).collect::<Vec<_>>()
         };
@@ -51,8 +52,8 @@ impl Status {
         is_news
     }
 
-    /// Keeps an event for the next heartbeat and for the status page; of its message, which may repeat
-    /// anybody's words, no more than can be shown.
+    /// Keeps an event for the next heartbeat and for the status page; of its message, which may quote
+    /// an untrusted source, no more than can be shown.
     pub(crate) fn record(&mut self, mut event: Event) {
         let message = shortened(&event.message, MAX_MESSAGE);
         event.message = shortened(&printable(&message), MAX_MESSAGE).into_owned();

@@ -18,7 +18,7 @@ struct Want {
     reason: String,
     advice: Option<&'static str>,
     /// What was reported of it.
-    told: Option<String>,
+    reported: Option<String>,
 }
 
 /// All that was asked for in vain when it was last asked for.
@@ -67,8 +67,8 @@ impl Withheld {
         for call in overdue {
             let Some(want) = self.0.get_mut(&call) else { continue };
             let text = described(call, want);
-            if want.told.as_ref() != Some(&text) {
-                want.told = Some(text.clone());
+            if want.reported.as_ref() != Some(&text) {
+                want.reported = Some(text.clone());
                 news.push(text);
             }
         }
@@ -76,7 +76,7 @@ impl Withheld {
     }
 
     fn note(&mut self, call: Call, reason: String, advice: Option<&'static str>, now: Monotonic) {
-        let fresh = || Want { since: now, reason: String::new(), advice: None, told: None };
+        let fresh = || Want { since: now, reason: String::new(), advice: None, reported: None };
         let want = self.0.entry(call).or_insert_with(fresh);
         want.reason = reason;
         want.advice = advice;
@@ -116,12 +116,12 @@ mod tests {
         withheld.refused(call, &status(call, 500), at(10));
         assert_eq!(withheld.missing(PERIOD, at(189)), [""; 0]);
         withheld.refused(call, &status(call, 500), at(170));
-        let told = withheld.missing(PERIOD, at(190));
+        let reported = withheld.missing(PERIOD, at(190));
         let expected = format!(
             "configuration has failed for 3 periods or more: the control plane failed at \
              configuration (500); {MISSING_OBJECT}"
         );
-        assert_eq!(told, [expected]);
+        assert_eq!(reported, [expected]);
         withheld.given(call);
         assert_eq!(withheld.missing(PERIOD, at(1_000)), [""; 0]);
         withheld.refused(call, &status(call, 500), at(1_000));
@@ -136,18 +136,18 @@ mod tests {
             let call = Call::Registration;
             withheld.refused(call, &status(call, 404), at(second));
         }
-        let told = withheld.missing(PERIOD, at(200));
-        assert!(told.len() == 1 && told[0].ends_with(MADE_BY_HAND), "{told:?}");
+        let reported = withheld.missing(PERIOD, at(200));
+        assert!(reported.len() == 1 && reported[0].ends_with(MADE_BY_HAND), "{reported:?}");
         withheld.given(Call::Registration);
         assert_eq!(withheld.missing(PERIOD, at(200)), [""; 0]);
     }
 
     #[test]
-    fn a_device_that_nobody_approves_is_told_and_registered_no_more() {
+    fn a_device_that_nobody_approves_is_reported_and_registered_no_more() {
         let mut withheld = Withheld::default();
         withheld.not_approved(at(0));
-        let told = withheld.missing(PERIOD, at(180));
-        assert!(told[0].ends_with(NOT_APPROVED), "{told:?}");
+        let reported = withheld.missing(PERIOD, at(180));
+        assert!(reported[0].ends_with(NOT_APPROVED), "{reported:?}");
         withheld.given(Call::Registration);
         assert_eq!(withheld.missing(PERIOD, at(180)), [""; 0]);
     }
@@ -160,8 +160,8 @@ mod tests {
             withheld.refused(call, &status(call, code), at(second));
             withheld.news(PERIOD, at(second)).len()
         };
-        let told = [(500, 0), (500, 179), (500, 180), (500, 400), (503, 500), (503, 600)]
+        let reported = [(500, 0), (500, 179), (500, 180), (500, 400), (503, 500), (503, 600)]
             .map(|(code, second)| news(code, second));
-        assert_eq!(told, [0, 0, 1, 0, 1, 0]);
+        assert_eq!(reported, [0, 0, 1, 0, 1, 0]);
     }
 }

@@ -35,17 +35,17 @@ const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(30);
 
 /// What [`K8sExecutor`] needs.
 pub struct K8sDeps {
-    /// Whose objects are looked at on the cluster.
+    /// The device whose objects on the cluster are managed.
     pub device_id: DeviceId,
     /// Receives the answer to each command.
     pub command_results: Recipient<CommandFinished>,
     /// Receives what is observed.
     pub observations: Recipient<WorkloadsObserved>,
-    /// Told when the cluster goes and comes back.
+    /// Receives an event when the cluster becomes unreachable, and when it answers again.
     pub events: Recipient<EventRecorded>,
     /// Dates everything.
     pub clock: Clock,
-    /// Told of commands under way.
+    /// Knows which commands are under way.
     pub vitals: Vitals,
     /// Connects to the cluster; see [`super::kubernetes`].
     pub connect: Connect,
@@ -54,21 +54,21 @@ pub struct K8sDeps {
 /// Runs `k8s` workloads: one Deployment each, which the cluster keeps running by itself.
 pub struct K8sExecutor {
     deps: K8sDeps,
-    /// The connection; none while the cluster is out of reach.
+    /// The connection; none while the cluster is unreachable.
     api: Option<Rc<dyn ClusterApi>>,
     /// Its watches.
     watching: Option<SpawnHandle>,
-    /// Why it was not made anew though its files were replaced.
+    /// Why it was not renewed when its files were replaced.
     renewal_failure: Option<String>,
     mirror: Mirror,
     /// Why the cluster was lost; none once both lists are here again.
     outage: Option<String>,
     reconnect_delays: Backoff,
-    /// The cluster wants to be left alone until then.
+    /// No request is sent before: the cluster asked for that.
     quiet_until: Monotonic,
     report_planned: bool,
     /// Specifications whose restart policy was reported as ignored, as long as the cluster holds them.
-    told_of_policy: BTreeSet<WorkloadId>,
+    reported_policies: BTreeSet<WorkloadId>,
 }
 
 impl K8sExecutor {
@@ -85,7 +85,7 @@ impl K8sExecutor {
             reconnect_delays: Backoff::new(MIN_RECONNECT_DELAY, MAX_RECONNECT_DELAY),
             quiet_until: Monotonic::default(),
             report_planned: false,
-            told_of_policy: BTreeSet::new(),
+            reported_policies: BTreeSet::new(),
         }
     }
 
@@ -102,7 +102,7 @@ impl K8sExecutor {
             Err(RuntimeUnavailable { message: self.unavailable() })
         };
         if let Ok(pods) = &pods {
-            self.told_of_policy.retain(|id| pods.iter().any(|pod| pod.id == *id));
+            self.reported_policies.retain(|id| pods.iter().any(|pod| pod.id == *id));
         }
         let observed = WorkloadsObserved {
             executor: ExecutorKind::K8s,
@@ -118,8 +118,8 @@ impl K8sExecutor {
         self.outage.clone().unwrap_or_else(|| first.to_owned())
     }
 
-    /// Takes note that the cluster wants to be left alone.
-    fn leave_alone(&mut self, span: Option<Duration>) {
+    /// Sends no request for `span`, if the cluster asked for that.
+    fn pause_for(&mut self, span: Option<Duration>) {
         let until = self.deps.clock.now().monotonic + span.unwrap_or_default();
         self.quiet_until = self.quiet_until.max(until);
     }
@@ -136,7 +136,7 @@ impl K8sExecutor {
             message: if quiet_for.is_zero() {
                 self.unavailable()
             } else {
-                format!("the cluster asked to be left alone for {} s more", quiet_for.as_secs() + 1)
+                format!("the cluster wants no requests for {} s more", quiet_for.as_secs() + 1)
             },
         })
     }
@@ -159,15 +159,15 @@ impl K8sExecutor {
         })
     }
 
-    /// Answers a command after what it came to was observed, so that the scheduler decides on it.
+    /// Reports what the command has changed before it answers, so that the next decision rests on it.
     fn answer(&mut self, ticket: CommandTicket, action: &Action, result: Result<(), Failed>) {
         log_result(action, result.as_ref().err());
         if let (Action::Start { workload, .. } | Action::Limit { workload, .. }, Ok(())) =
             (action, &result)
         {
-            self.tell_of_policy(workload);
+            self.report_ignored_policy(workload);
         }
-        self.leave_alone(result.as_ref().err().and_then(|failed| failed.retry_after));
+        self.pause_for(result.as_ref().err().and_then(|failed| failed.retry_after));
         self.report();
         ticket.finish(result.map_err(|failed| failed.error));
     }
@@ -237,7 +237,7 @@ impl Handler<ExecutorCommand> for K8sExecutor {
 }
 
 mod connection;
-mod telling;
+mod events;
 
 #[cfg(test)]
 mod tests;

@@ -21,6 +21,7 @@ use crate::workload::{DeviceId, WorkloadId};
 pub use self::error::{ClusterError, Refusal};
 pub use self::kubeconfig::ClusterAccess;
 use self::kubeconfig::{Access, Reader};
+pub use self::logs::{ClusterContainer, ClusterLogs};
 use self::retry_after::RetryAfter;
 use self::sources::Sources;
 use self::timeouts::CALL_TIMEOUT;
@@ -29,6 +30,7 @@ mod apply;
 mod error;
 mod events;
 mod kubeconfig;
+mod logs;
 mod retry_after;
 mod sources;
 mod timeouts;
@@ -56,7 +58,7 @@ pub trait ClusterApi {
     fn is_current(&self) -> LocalBoxFuture<'static, bool>;
 }
 
-/// What a write made of a Deployment, by which a watch's news is older or not.
+/// The version of a Deployment that a write made: a watch may still show an older one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
     /// Which object.

@@ -72,7 +72,7 @@ pub(super) async fn start(
     Ok(())
 }
 
-/// Scales a specification's Deployment to nothing, and waits until its pods are gone.
+/// Scales a specification's Deployment to zero, and waits until its pods are gone.
 pub(super) async fn suspend(
     api: Rc<dyn ClusterApi>,
     mut view: View,

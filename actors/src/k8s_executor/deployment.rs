@@ -26,7 +26,7 @@ pub(super) const ID_LABEL: &str = "device-worker-ng/id";
 /// Label and annotation with the workload's name; the label is cut to what a label holds.
 pub(super) const WORKLOAD_LABEL: &str = "device-worker-ng/workload";
 /// Label of a Deployment with the hash of its `spec` when the agent last wrote it: another one is a
-/// change by somebody else. The generation would not do, as it counts changed annotations, the
+/// change from outside the agent. The generation would not do, as it counts changed annotations, the
 /// cluster's own among them; nor an annotation.
 pub(crate) const WRITTEN_LABEL: &str = "device-worker-ng/written";
 /// Longest name of an object.
@@ -71,7 +71,7 @@ pub(super) fn workload_selector(device: &DeviceId, id: &WorkloadId) -> String {
 }
 
 /// Returns the objects for `workload`.
-pub(super) fn objects(workload: &Workload, limits: Limits, device: &DeviceId) -> Objects {
+pub(crate) fn objects(workload: &Workload, limits: Limits, device: &DeviceId) -> Objects {
     let base = object_name(workload, device);
     let own_name = |name: &str| content_name(&base, name);
     // Also without credentials: to name it only then would restart the pod when the first come or the

@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::deployment::{ID_LABEL, WORKLOAD_LABEL, WRITTEN_LABEL};
 use super::seen::{SeenDeployment, SeenPod};
-use crate::workload::{CurrentState, ObservedPod, WorkloadId};
+use crate::workload::{CurrentState, ObservedPod, PodHealth, RunningContainer, WorkloadId};
 
 /// Reasons for which a container waits while all is well.
 const HEALTHY_WAITS: [&str; 2] = ["ContainerCreating", "PodInitializing"];
@@ -34,6 +34,9 @@ pub(super) fn observed(
                 started_at: started_at(&pods),
                 restarts: restarts(&pods),
                 is_changed: is_changed(deployment),
+                // The cluster runs the probes: a Deployment is available when its pod is ready.
+                health: PodHealth::default(),
+                containers: running(&pods),
                 id,
             })
         })
@@ -48,7 +51,8 @@ pub(super) fn id(metadata: &ObjectMeta) -> Option<WorkloadId> {
     Some(WorkloadId::from(id.as_str()))
 }
 
-fn workload_name<'a>(metadata: &'a ObjectMeta, id: &'a WorkloadId) -> &'a str {
+/// Returns the name of the workload that an object with this id belongs to.
+pub(super) fn workload_name<'a>(metadata: &'a ObjectMeta, id: &'a WorkloadId) -> &'a str {
     // The annotation is whole; the label may be cut.
     let annotation = metadata.annotations.as_ref();
     let annotation = annotation.and_then(|all| all.get(WORKLOAD_LABEL));
@@ -86,8 +90,8 @@ fn belongs(pod: &SeenPod, deployment: &SeenDeployment, of: &WorkloadId) -> bool 
 /// | the Deployment                            | state      |
 /// |-------------------------------------------|------------|
 /// | is being deleted                          | Incomplete |
-/// | is scaled to nothing, its pods still end  | Incomplete |
-/// | is scaled to nothing                      | Suspended  |
+/// | is scaled to zero, its pods still end     | Incomplete |
+/// | is scaled to zero                         | Suspended  |
 /// | was changed and not yet looked at         | Starting   |
 /// | has its replica available                 | Running    |
 /// | has a container that fails                | Crashing   |
@@ -98,7 +102,7 @@ fn state(deployment: &SeenDeployment, pods: &[&SeenPod]) -> CurrentState {
         return incomplete("the Deployment is being deleted");
     }
     if is_scaled_to_nothing(deployment) {
-        let message = "the Deployment was scaled to nothing, and its pod still ends";
+        let message = "the Deployment was scaled to zero, and its pod still ends";
         let ends = pods.iter().any(|pod| is_active(pod));
         return if ends { incomplete(message) } else { CurrentState::Suspended };
     }
@@ -218,6 +222,24 @@ fn restarts(pods: &[&SeenPod]) -> u32 {
     let containers = statuses.filter_map(|status| status.container_statuses.as_ref()).flatten();
     let counts = containers.map(|container| u32::try_from(container.restart_count).unwrap_or(0));
     counts.fold(0, u32::saturating_add)
+}
+
+/// Returns the containers that run, and what.
+fn running(pods: &[&SeenPod]) -> Vec<RunningContainer> {
+    let statuses = staying(pods).into_iter().filter_map(|pod| pod.status.as_ref());
+    let containers = statuses.filter_map(|status| status.container_statuses.as_ref()).flatten();
+    let running = containers
+        .filter(|container| container.state.as_ref().is_some_and(|state| state.running.is_some()));
+    let mut running: Vec<_> = running
+        .map(|container| RunningContainer {
+            name: container.name.clone(),
+            image: container.image.clone(),
+            // Without a name before it, it is the id of an image that came from no registry.
+            digest: container.image_id.rsplit_once('@').map(|(_, digest)| digest.to_owned()),
+        })
+        .collect();
+    running.sort_by(|a, b| a.name.cmp(&b.name));
+    running
 }
 
 /// Returns when the youngest running container started.

@@ -12,9 +12,10 @@ mod seen;
 
 pub use actor::{K8sDeps, K8sExecutor};
 pub use client::{
-    ClusterAccess, ClusterApi, ClusterError, ClusterEvent, Connect, Refusal, Written, kubernetes,
+    ClusterAccess, ClusterApi, ClusterContainer, ClusterError, ClusterEvent, ClusterLogs, Connect,
+    Refusal, Written, kubernetes,
 };
 pub use deployment::Objects;
 #[cfg(any(test, feature = "testing"))]
-pub(crate) use deployment::WRITTEN_LABEL;
+pub(crate) use deployment::{WRITTEN_LABEL, objects};
 pub use seen::{SeenDeployment, SeenPod, SeenSpec};

@@ -11,14 +11,14 @@ pub enum CommandError {
         /// What the runtime said.
         message: String,
     },
-    /// The pod could not be created or did not start. What was created has been removed, or makes no
-    /// pod: a cluster keeps a Deployment without replica.
+    /// The pod could not be created or did not start. What was created has been removed, or none of it runs:
+    /// a cluster keeps a Deployment without replica.
     #[error("failed to start the pod: {message}")]
     Start {
         /// What the runtime said.
         message: String,
     },
-    /// What the runtime has stored is damaged. Nothing of the pod is left.
+    /// What the runtime has stored is damaged. Nothing of the pod runs.
     #[error("the pod does not start: {message}")]
     Damaged {
         /// What is damaged, what is done about it, and the way out.

@@ -85,7 +85,7 @@ pub struct Calls {
 /// How one actor does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActorReport {
-    /// How it is.
+    /// Whether it runs, or waits for its restart.
     pub health: ActorHealth,
     /// Since when, by the wall clock.
     pub since: DateTime<Utc>,
@@ -122,7 +122,7 @@ pub struct ConditionReport {
 /// One metric as it stands.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MetricReport {
-    /// Its name.
+    /// The name that it was posted under.
     pub name: String,
     /// Its last value.
     pub value: f64,

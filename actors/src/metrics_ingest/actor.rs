@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::http::{self, Connections, Service, StatusSources};
-use super::listen::{Bound, Listen, own_addresses};
+use super::listen::{Bound, Listen, OwnHosts};
 use super::sockets::{self, Opening, PassedSockets, Socket};
 use super::status::About;
 use crate::clock::Clock;
@@ -29,6 +29,8 @@ const MAX_RETRY_DELAY: Duration = Duration::from_secs(30);
 pub struct IngestDeps {
     /// Where to listen.
     pub listen: Vec<Listen>,
+    /// Names and addresses by which clients may call the listener, besides its own.
+    pub hosts: Vec<String>,
     /// Sockets that are open already.
     pub passed: PassedSockets,
     /// Stores posted samples.
@@ -68,7 +70,7 @@ impl MetricsIngest {
     /// Returns the actor; it opens its sockets when it starts.
     #[must_use]
     pub fn new(deps: IngestDeps) -> Self {
-        let own = own_addresses(&deps.listen);
+        let own = OwnHosts::new(&deps.listen, &deps.hosts);
         let sources = StatusSources {
             profiles: deps.profiles,
             jobs: deps.jobs,

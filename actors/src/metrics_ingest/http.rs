@@ -18,7 +18,7 @@ use tracing::warn;
 
 pub(super) use self::answers::StatusSources;
 pub(super) use self::connections::Connections;
-use self::connections::{Connection, KEEP_ALIVE, REQUEST_TIMEOUT};
+use self::connections::{Connection, KEEP_ALIVE, REQUEST_TIMEOUT, ReadAhead};
 use self::routes::Routes;
 pub(super) use self::routes::Service;
 use super::sockets::{Socket, Stream};
@@ -26,6 +26,7 @@ use super::sockets::{Socket, Stream};
 mod admission;
 mod answers;
 mod connections;
+mod inflate;
 mod posts;
 mod refusal;
 mod routes;
@@ -94,7 +95,8 @@ fn is_of_the_client(error: &io::Error) -> bool {
 
 /// Answers the requests of one connection, one after the other, until it is closed.
 async fn answer_requests(stream: Stream, connection: Rc<Connection>, routes: Rc<Routes>) {
-    let stream = WatchedStream { stream, connection: Rc::clone(&connection) };
+    let ahead = ReadAhead::default();
+    let stream = WatchedStream { stream, ahead, connection: Rc::clone(&connection) };
     // Each connection has a service of its own: it owns the timer for the `Date` header, so that no
     // timer runs while there is no connection.
     let http = HttpService::build()
@@ -110,19 +112,22 @@ async fn answer_requests(stream: Stream, connection: Rc<Connection>, routes: Rc<
     let _ = http.call((stream, None)).await;
 }
 
-/// A stream that notes when the client reads nothing of what is written to it.
+/// A stream that notes when the client reads nothing of what is written to it, and bounds what is read of
+/// requests ahead of their turn.
 struct WatchedStream {
     stream: Stream,
+    ahead: ReadAhead,
     connection: Rc<Connection>,
 }
 
 impl AsyncRead for WatchedStream {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         task: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(task, buffer)
+        let Self { stream, ahead, connection } = self.get_mut();
+        ahead.poll_read(Pin::new(stream), &connection.state, task, buffer)
     }
 }
 

@@ -106,9 +106,43 @@ impl fmt::Display for Bound {
     }
 }
 
-/// Returns the addresses by which clients may address the listener, besides the loopback ones.
-pub(super) fn own_addresses(listens: &[Listen]) -> Vec<IpAddr> {
-    listens.iter().flat_map(Listen::addresses).map(|address| address.ip()).collect()
+/// Names that container engines give the host of their containers. No public name can be one of them:
+/// `internal` is reserved for private use.
+const HOST_OF_CONTAINERS: [&str; 2] = ["host.containers.internal", "host.docker.internal"];
+
+/// What clients may call the listener, besides `localhost` and the loopback addresses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct OwnHosts {
+    addresses: Vec<IpAddr>,
+    names: Vec<String>,
+}
+
+impl OwnHosts {
+    /// Returns the addresses of `listens`, what the setting allows, and the names that containers know,
+    /// if the listener is open to more than this machine.
+    pub(super) fn new(listens: &[Listen], allowed: &[String]) -> Self {
+        let addresses = listens.iter().flat_map(Listen::addresses).map(|address| address.ip());
+        let mut own = Self { addresses: addresses.collect(), names: Vec::new() };
+        if listens.iter().any(|listen| !listen.is_local()) {
+            own.names.extend(HOST_OF_CONTAINERS.map(str::to_owned));
+        }
+        for host in allowed {
+            match host.parse() {
+                Ok(address) => own.addresses.push(address),
+                Err(_) => own.names.push(host.clone()),
+            }
+        }
+        own
+    }
+
+    pub(super) fn has_address(&self, address: IpAddr) -> bool {
+        // A listener on the unspecified address has every address, and addresses cannot be rebound.
+        self.addresses.iter().any(|own| own.is_unspecified() || *own == address)
+    }
+
+    pub(super) fn has_name(&self, name: &str) -> bool {
+        self.names.iter().any(|own| own.eq_ignore_ascii_case(name))
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use self::text_format::{Exposition, Kind};
 use super::status::{About, PostCounts, Reports, actors};
 use crate::clock::Moment;
 use crate::messages::{ControlPlaneReport, EvaluatorReport, SchedulerReport};
-use crate::workload::{WorkloadReport, WorkloadStatus};
+use crate::workload::{Health, UpdateState, WorkloadReport, WorkloadStatus};
 
 mod text_format;
 
@@ -111,6 +111,47 @@ fn scheduler(text: &mut Exposition, report: &SchedulerReport) {
         text.sample(&[("status", status)], count);
     }
     text.family(
+        "device_worker_container_ready",
+        Kind::Gauge,
+        "Whether a container that has probes is ready (1) or not (0).",
+    );
+    for workload in &report.workloads {
+        for container in &workload.health.0 {
+            let labels = [
+                ("workload", workload.job.workload.as_str()),
+                ("container", container.container.as_str()),
+            ];
+            text.sample(&labels, u8::from(container.health == Health::Ready));
+        }
+    }
+    containers(text, &report.workloads);
+    text.family(
+        "device_worker_update",
+        Kind::Gauge,
+        "How a specification stands that has yet to prove itself or has failed to, always 1.",
+    );
+    for workload in &report.workloads {
+        if let Some(update) = &workload.update {
+            let state = match update.state {
+                UpdateState::Proving => "proving",
+                UpdateState::RolledBack => "rolled_back",
+            };
+            let workload = workload.job.workload.as_str();
+            text.sample(&[("workload", workload), ("state", state)], 1);
+        }
+    }
+    text.family(
+        "device_worker_last_failure_timestamp_seconds",
+        Kind::Gauge,
+        "When a run of a workload last failed or did not come about, in Unix time.",
+    );
+    for workload in &report.workloads {
+        if let Some(failure) = &workload.last_failure {
+            let workload = workload.job.workload.as_str();
+            text.sample(&[("workload", workload)], failure.at.timestamp());
+        }
+    }
+    text.family(
         "device_worker_restarts_total",
         Kind::Counter,
         "Runs of a workload that the agent started again.",
@@ -140,6 +181,21 @@ fn scheduler(text: &mut Exposition, report: &SchedulerReport) {
         "Time from a post to a command that it led to at once.",
     );
     text.histogram(&report.reactions);
+}
+
+fn containers(text: &mut Exposition, workloads: &[WorkloadReport]) {
+    text.family("device_worker_container_info", Kind::Gauge, "What a container runs, always 1.");
+    for workload in workloads {
+        for container in &workload.containers {
+            let labels = [
+                ("workload", workload.job.workload.as_str()),
+                ("container", container.name.as_str()),
+                ("image", container.image.as_str()),
+                ("digest", container.digest.as_deref().unwrap_or_default()),
+            ];
+            text.sample(&labels, 1);
+        }
+    }
 }
 
 fn evaluator(text: &mut Exposition, report: &EvaluatorReport) {

@@ -11,7 +11,7 @@ use super::group;
 
 /// The bit by which only its owner removes or renames what lies in a folder.
 const STICKY: u32 = 0o1000;
-/// Everybody may write.
+/// Every user may write.
 const OTHERS_WRITE: u32 = 0o002;
 /// The group, or a user whom an access control list names, may write.
 const GROUP_WRITE: u32 = 0o020;
@@ -71,7 +71,7 @@ impl Keeper {
     }
 
     /// Returns whether the rights of a group are those of root and the agent's user. With an access
-    /// control list they are the most that anybody in it has.
+    /// control list they are the most that any entry of it grants.
     pub(super) fn is_alone_in(self, group: u32, opened: BorrowedFd<'_>) -> bool {
         let by_number = format!("/proc/self/fd/{}", opened.as_raw_fd());
         let has_no_list = matches!(

@@ -106,11 +106,11 @@ fn a_part_of_another_user_stops_the_walk_whatever_its_mode() {
         assert!(matches!(fault.unwrap_err(), PathFault::Owner { .. }));
         return;
     }
-    assert!(fault.is_ok(), "root's is everybody's");
+    assert!(fault.is_ok(), "every user has what is root's");
     chown(&own, Some(OTHER), None).unwrap();
     let fault = walk(&own.join("state"), End::Closed).unwrap_err();
-    let told = format!("{} belongs to user 4321 (mode 700), who can change", own.display());
-    assert!(fault.to_string().starts_with(&told), "{fault}");
+    let expected = format!("{} belongs to user 4321 (mode 700), who can change", own.display());
+    assert!(fault.to_string().starts_with(&expected), "{fault}");
     assert!(walk_for(Keeper(OTHER), &own.join("state"), End::Closed).is_ok());
     assert!(walk_for(Keeper(OTHER + 1), &own.join("state"), End::Closed).is_err());
     // A file, too: its owner writes what is believed.
@@ -156,7 +156,7 @@ fn a_link_is_followed_only_where_nobody_else_can_have_made_it() {
 }
 
 #[test]
-fn a_group_with_nobody_else_in_it_is_no_stranger() {
+fn a_group_without_other_members_counts_as_its_owner() {
     let place = Place::new();
     let path = place.folder("shared", 0o775);
     if !is_root() {
@@ -171,7 +171,7 @@ fn a_group_with_nobody_else_in_it_is_no_stranger() {
 }
 
 #[test]
-fn an_access_control_list_counts_as_a_stranger() {
+fn an_access_control_list_counts_as_another_user() {
     let place = Place::new();
     let path = place.folder("listed", 0o700);
     // user::rwx user:4321:rwx group::--- mask::rwx other::---, in the kernel's words.

@@ -1,6 +1,12 @@
 //! The containers of a pod, and what podman is not given of them.
 
+mod ignored;
+pub(super) mod newer;
+pub(super) mod non_root;
+
 use k8s_openapi::api::core::v1::{Container, PodSpec};
+
+pub(super) use ignored::ignored;
 
 /// Returns every container of a pod, init containers first.
 pub(super) fn all(spec: &mut PodSpec) -> impl Iterator<Item = &mut Container> {
@@ -16,16 +22,14 @@ pub(super) fn keep_host_ports(container: &mut Container, host_network: bool) {
     container.ports.take_if(|ports| ports.is_empty());
 }
 
-/// podman runs probes only under systemd, and then acts on them itself.
-pub(super) fn drop_probes(container: &mut Container, warnings: &mut Vec<String>) {
-    let probes = [
-        ("livenessProbe", container.liveness_probe.take().is_some()),
-        ("readinessProbe", container.readiness_probe.take().is_some()),
-        ("startupProbe", container.startup_probe.take().is_some()),
-        ("lifecycle", container.lifecycle.take().is_some()),
-    ];
-    for (probe, _) in probes.into_iter().filter(|(_, present)| *present) {
+/// The agent runs the probes and the hooks; see [`super::probes`] and [`super::hooks`].
+pub(super) fn drop_probes_and_hooks(container: &mut Container, warnings: &mut Vec<String>) {
+    container.liveness_probe = None;
+    container.readiness_probe = None;
+    container.startup_probe = None;
+    let lifecycle = container.lifecycle.take();
+    if lifecycle.is_some_and(|it| it.stop_signal.is_some()) {
         let name = &container.name;
-        warnings.push(format!("container {name}: {probe} is ignored on podman"));
+        warnings.push(format!("container {name}: lifecycle.stopSignal is ignored on podman"));
     }
 }

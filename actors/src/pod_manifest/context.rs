@@ -14,12 +14,27 @@ pub(crate) struct PodContext<'a> {
     pub boot_id: &'a str,
     /// The folder below which volumes of ours live.
     pub volumes_root: &'a Path,
+    /// The folder below which those of ours live that are in memory, if there is one.
+    pub memory_root: Option<&'a Path>,
     /// Limits in force by condition.
     pub limits: Limits,
     /// What the runtime can limit.
     pub support: LimitSupport,
     /// What is known of the host's own paths.
     pub host: HostView<'a>,
+    /// The podman that is to run it.
+    pub podman: PodmanFacts,
+}
+
+/// A podman, and the size of its machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PodmanFacts {
+    /// Major and minor version, where it is known: at the desk it is not.
+    pub(crate) version: Option<(u32, u32)>,
+    /// Processors; 0 where podman does not say.
+    pub(crate) cpus: u64,
+    /// Bytes of memory; 0 where podman does not say.
+    pub(crate) memory: u64,
 }
 
 /// Which resources a runtime can limit: rootless podman on cgroup v1 none, on v2 those whose
@@ -57,9 +72,7 @@ pub type Trails = BTreeMap<PathBuf, Trail>;
 /// A folder of the host that containers of a workload can write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Writable {
-    /// The workload.
     pub(crate) workload: WorkloadName,
-    /// The folder.
     pub(crate) path: PathBuf,
 }
 
@@ -68,6 +81,6 @@ pub(crate) struct Writable {
 pub(crate) struct HostView<'a> {
     /// What containers of other workloads can write.
     pub(crate) writable: &'a [Writable],
-    /// How the paths of [`mounted`](super::host_paths::mounted) and `writable` run; `None` where nobody has looked.
+    /// How the paths of [`mounted`](super::host_paths::mounted) and `writable` run; `None` where that was not looked up.
     pub(crate) trails: Option<&'a Trails>,
 }

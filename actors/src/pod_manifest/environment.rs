@@ -1,14 +1,23 @@
 //! A container's environment as plain values, in Kubernetes' order of precedence.
 
+pub(super) mod downward;
+pub(super) mod expansion;
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Container, EnvVar, EnvVarSource};
 
 use super::{DEVICE_ID, ManifestError, device_id_env};
-use crate::workload::{DeviceId, Workload};
+use crate::workload::Workload;
+use downward::Downward;
+use expansion::{MAX_EXPANDED, escaped, expanded};
 
-const CONFIG_MAP: &str = "config map";
-const SECRET: &str = "secret";
+/// The kernel gives no program a larger environment, in bytes, whatever its limits are.
+const MAX_ENVIRONMENT: usize = 6 * 1024 * 1024;
+pub(super) const CONFIG_MAP: &str = "config map";
+pub(super) const SECRET: &str = "secret";
+/// podman expands commands and arguments by itself from this version on.
+const EXPANDING: (u32, u32) = (4, 7);
 
 /// Finds the contents of the config map `name` that came with `workload`.
 pub(super) fn config_map<'a>(
@@ -51,42 +60,113 @@ fn present<T>(
     Ok(found)
 }
 
-/// Returns the whole environment of `container`, the device's id last.
+/// Writes the whole environment of `container` as plain values, the device's id last, and expands its
+/// command and arguments by it.
 pub(super) fn resolve(
-    container: &Container,
-    workload: &Workload,
-    device_id: &DeviceId,
+    container: &mut Container,
+    downward: Downward<'_>,
     warnings: &mut Vec<String>,
-) -> Result<Vec<EnvVar>, ManifestError> {
-    let resolver = Resolver { container: &container.name, workload, device_id };
-    let mut values = resolver.imported(container, warnings)?;
-    for variable in container.env.iter().flatten() {
-        let value = match &variable.value_from {
-            None => Some(variable.value.clone().unwrap_or_default()),
-            Some(source) => resolver.value(&variable.name, source)?,
-        };
-        if let Some(value) = value {
-            // The last of two entries counts, at the place of the last.
-            values.retain(|(name, _)| *name != variable.name);
-            values.push((variable.name.clone(), value));
+) -> Result<(), ManifestError> {
+    let resolver = Resolver { container: &container.name, downward };
+    let values = resolver.all(container, warnings)?;
+    let mut length = 0_usize;
+    let mut expand = |text: &mut String, what: &str| {
+        *text = resolver.expand(text, what, &values)?;
+        length = length.saturating_add(text.len());
+        if length > MAX_ENVIRONMENT {
+            return Err(resolver.too_long("the command line", MAX_ENVIRONMENT));
         }
+        resolver.check_text(text, what)
+    };
+    let mut command = container.command.clone();
+    command.iter_mut().flatten().try_for_each(|text| expand(text, "command"))?;
+    let mut args = container.args.clone();
+    args.iter_mut().flatten().try_for_each(|text| expand(text, "args"))?;
+    if downward.podman.version.is_some_and(|version| version >= EXPANDING) {
+        let texts = command.iter_mut().chain(&mut args).flatten();
+        texts.for_each(|text| *text = escaped(text));
     }
-    values.retain(|(name, _)| name != DEVICE_ID);
+    for (name, value) in &values {
+        resolver.check_text(value, &format!("variable {name}"))?;
+    }
     let plain = values.into_iter().map(|(name, value)| EnvVar {
         name,
         value: Some(value),
         value_from: None,
     });
-    Ok(plain.chain([device_id_env(device_id)]).collect())
+    let env = plain.chain([device_id_env(downward.device_id)]).collect();
+    container.command = command;
+    container.args = args;
+    container.env = Some(env);
+    container.env_from = None;
+    Ok(())
 }
 
 struct Resolver<'a> {
     container: &'a str,
-    workload: &'a Workload,
-    device_id: &'a DeviceId,
+    downward: Downward<'a>,
 }
 
 impl Resolver<'_> {
+    /// Refuses a text that podman would lose: it writes a manifest anew before it reads it, and the writer of YAML
+    /// that it has breaks blocks of lines whose first begins with a blank or is empty.
+    fn check_text(&self, text: &str, what: &str) -> Result<(), ManifestError> {
+        if !is_lost(text) {
+            return Ok(());
+        }
+        let (container, what) = (self.container.to_owned(), what.to_owned());
+        Err(ManifestError::LostText { container, what })
+    }
+
+    /// Returns every variable but the device's id, in Kubernetes' order.
+    fn all(
+        &self,
+        container: &Container,
+        warnings: &mut Vec<String>,
+    ) -> Result<Vec<(String, String)>, ManifestError> {
+        let mut values = self.imported(container, warnings)?;
+        let mut length = 0_usize;
+        for variable in container.env.iter().flatten() {
+            let value = match &variable.value_from {
+                None => {
+                    let text = variable.value.as_deref().unwrap_or_default();
+                    // It sees those before it, and itself as `envFrom` has it.
+                    Some(self.expand(text, &format!("variable {}", variable.name), &values)?)
+                }
+                Some(source) => self.value(&variable.name, source)?,
+            };
+            if let Some(value) = value {
+                length = length.saturating_add(value.len());
+                if length > MAX_ENVIRONMENT {
+                    return Err(self.too_long("the environment", MAX_ENVIRONMENT));
+                }
+                // The last of two entries counts, at the place of the last.
+                values.retain(|(name, _)| *name != variable.name);
+                values.push((variable.name.clone(), value));
+            }
+        }
+        values.retain(|(name, _)| name != DEVICE_ID);
+        Ok(values)
+    }
+
+    fn expand(
+        &self,
+        text: &str,
+        what: &str,
+        values: &[(String, String)],
+    ) -> Result<String, ManifestError> {
+        let value = |name: &str| match name {
+            DEVICE_ID => Some(self.downward.device_id.as_str()),
+            _ => values.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str()),
+        };
+        expanded(text, value).ok_or_else(|| self.too_long(what, MAX_EXPANDED))
+    }
+
+    fn too_long(&self, what: &str, limit: usize) -> ManifestError {
+        let (container, what) = (self.container.to_owned(), what.to_owned());
+        ManifestError::LongExpansion { container, what, limit }
+    }
+
     /// Returns what `envFrom` brings.
     fn imported(
         &self,
@@ -99,11 +179,18 @@ impl Resolver<'_> {
             let maps = import.config_map_ref.as_ref();
             let secrets = import.secret_ref.as_ref();
             let sources = [
-                maps.map(|source| config_map(self.workload, &source.name, source.optional)),
-                secrets.map(|source| secret(self.workload, &source.name, source.optional)),
+                maps.map(|source| {
+                    let data = config_map(self.downward.workload, &source.name, source.optional)?;
+                    // What is not text is from `binaryData`, of which no variables are made.
+                    let is_text = |value: &[u8]| std::str::from_utf8(value).is_ok();
+                    Ok(data
+                        .map(|data| data.into_iter().filter(|(_, value)| is_text(value)).collect()))
+                }),
+                secrets.map(|source| secret(self.downward.workload, &source.name, source.optional)),
             ];
             for source in sources.into_iter().flatten() {
-                for (key, value) in source?.into_iter().flatten() {
+                let data: Option<BTreeMap<_, _>> = source?;
+                for (key, value) in data.into_iter().flatten() {
                     let name = format!("{prefix}{key}");
                     if !is_variable(&name) {
                         let container = self.container;
@@ -128,19 +215,25 @@ impl Resolver<'_> {
         source: &EnvVarSource,
     ) -> Result<Option<String>, ManifestError> {
         if let Some(key) = &source.config_map_key_ref {
-            let data = config_map(self.workload, &key.name, key.optional)?;
+            let data = config_map(self.downward.workload, &key.name, key.optional)?;
             return self.pick(variable, data, CONFIG_MAP, &key.name, &key.key, key.optional);
         }
         if let Some(key) = &source.secret_key_ref {
-            let data = secret(self.workload, &key.name, key.optional)?;
+            let data = secret(self.downward.workload, &key.name, key.optional)?;
             return self.pick(variable, data, SECRET, &key.name, &key.key, key.optional);
         }
-        if let Some(field) = &source.field_ref {
-            return self.field(variable, &field.field_path).map(Some);
-        }
-        let resource = source.resource_field_ref.as_ref();
-        let field = resource.map_or("a value of unknown kind", |field| field.resource.as_str());
-        Err(self.unknown(variable, field))
+        let (asked, known) = match (&source.field_ref, &source.resource_field_ref) {
+            (Some(field), _) => (&*field.field_path, self.downward.variable(&field.field_path)),
+            (None, Some(field)) => {
+                (&*field.resource, self.downward.resource(field, self.container))
+            }
+            (None, None) => ("a value of unknown kind", None),
+        };
+        known.map(Some).ok_or_else(|| ManifestError::VariableSource {
+            container: self.container.to_owned(),
+            variable: variable.to_owned(),
+            field: asked.to_owned(),
+        })
     }
 
     fn pick(
@@ -162,29 +255,6 @@ impl Resolver<'_> {
         }
     }
 
-    /// Returns the fields of the downward API that are known before the pod is made.
-    fn field(&self, variable: &str, path: &str) -> Result<String, ManifestError> {
-        let keyed =
-            |map: &BTreeMap<String, String>, key: &str| map.get(key).cloned().unwrap_or_default();
-        let inner = |prefix| {
-            let rest = path.strip_prefix(prefix)?;
-            let rest = rest.strip_suffix("']")?;
-            Some(rest)
-        };
-        let known = match path {
-            "metadata.name" => Some(self.workload.id.as_str().to_owned()),
-            "metadata.namespace" => Some(self.workload.namespace.clone()),
-            "spec.nodeName" => Some(self.device_id.as_str().to_owned()),
-            _ => inner("metadata.labels['").map(|key| keyed(&self.workload.labels, key)).or_else(
-                || {
-                    inner("metadata.annotations['")
-                        .map(|key| keyed(&self.workload.annotations, key))
-                },
-            ),
-        };
-        known.ok_or_else(|| self.unknown(variable, path))
-    }
-
     fn text(&self, variable: &str, value: &[u8]) -> Result<String, ManifestError> {
         let text = std::str::from_utf8(value).ok();
         text.filter(|text| !text.contains('\0')).map(str::to_owned).ok_or_else(|| {
@@ -194,14 +264,15 @@ impl Resolver<'_> {
             }
         })
     }
+}
 
-    fn unknown(&self, variable: &str, field: &str) -> ManifestError {
-        ManifestError::VariableSource {
-            container: self.container.to_owned(),
-            variable: variable.to_owned(),
-            field: field.to_owned(),
-        }
-    }
+/// Returns whether podman's writer of YAML would break the text. It writes in quotes, and keeps, what has a blank
+/// before the end of a line, or a character that is not for printing.
+fn is_lost(text: &str) -> bool {
+    let is_quoted = |it: char| it > '\u{ffff}' || it.is_control() && !matches!(it, '\n' | '\t');
+    text.contains('\n')
+        && text.starts_with([' ', '\t', '\n', '\u{2028}'])
+        && !(text.contains(" \n") || text.ends_with(' ') || text.contains(is_quoted))
 }
 
 /// Kubernetes takes any printable ASCII but `=`, and skips other keys of an import.

@@ -86,7 +86,7 @@ pub(super) fn pod_labels(
     let mut labels = workload.labels.clone();
     labels.extend(ownership_labels(workload, context.device_id));
     labels.extend([
-        // podman has no limit on labels, and the name is what an observation is told by.
+        // podman has no limit on labels, and observations are matched by the name.
         (WORKLOAD.to_owned(), workload.name.as_str().to_owned()),
         (BOOT_ID.to_owned(), context.boot_id.to_owned()),
         (CONTAINERS.to_owned(), containers.to_string()),

@@ -9,24 +9,29 @@
 mod containers;
 mod context;
 mod environment;
+pub(crate) mod hooks;
 pub(crate) mod host_paths;
 mod labels;
 mod manifest_error;
+pub(crate) mod probes;
 pub(crate) mod quantities;
 mod resources;
 pub(crate) mod volumes;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::workload::Workload;
-use containers::{all, drop_probes, keep_host_ports};
+use crate::workload::{DeviceId, Limits, Workload};
+use containers::{all, drop_probes_and_hooks, ignored, keep_host_ports, newer, non_root};
+use environment::downward::Downward;
+use host_paths::HostView;
 use labels::{DEVICE_ID, MAX_VALUE, pod_labels};
 
-pub(crate) use context::{LimitSupport, PodContext};
+pub(crate) use context::{LimitSupport, PodContext, PodmanFacts};
 pub use context::{Trail, Trails};
 pub(crate) use labels::{
     AGENT, BOOT_ID, CONTAINERS, DEVICE, ID, MANAGED_BY, WORKLOAD, device_id_env, device_label,
@@ -35,6 +40,10 @@ pub(crate) use manifest_error::ManifestError;
 pub(crate) use resources::{ContainerLimits, container_limits};
 pub use volumes::{VolumeFile, VolumeFolder};
 
+/// The system that podman runs, by Kubernetes' name.
+const LINUX: &str = "linux";
+/// Stands for a podman that nothing is known of.
+const DESK: PodmanFacts = PodmanFacts { version: None, cpus: 1, memory: 1 << 30 };
 /// Longest annotations that travel in a request's address.
 const MAX_ANNOTATIONS: usize = 64 * 1024;
 
@@ -42,7 +51,7 @@ const MAX_ANNOTATIONS: usize = 64 * 1024;
 /// secrets: `Debug` shows none.
 #[derive(Clone)]
 pub(crate) struct PodPlan {
-    /// The pod.
+    /// What podman is asked to play.
     pub pod: Pod,
     /// The folders that it mounts, to be made first.
     pub folders: Vec<VolumeFolder>,
@@ -73,29 +82,33 @@ pub(crate) fn podman_pod(
     workload: &Workload,
     context: &PodContext<'_>,
 ) -> Result<PodPlan, ManifestError> {
-    let mut warnings = Vec::new();
+    let mut warnings = ignored(&workload.pod);
     let mut spec = workload.pod.clone();
     if spec.containers.is_empty() {
         return Err(ManifestError::NoContainers);
     }
+    let mut init_containers = spec.init_containers.iter().flatten();
+    if let Some(sidecar) = init_containers.find(|it| it.restart_policy.is_some()) {
+        return Err(ManifestError::Sidecar { container: sidecar.name.clone() });
+    }
+    if let Some(os) = spec.os.take().filter(|os| os.name != LINUX) {
+        return Err(ManifestError::System { name: os.name });
+    }
     quantities::check(&spec)?;
+    newer::check(&spec, context.podman.version, &mut warnings)?;
+    non_root::check(&spec, &mut warnings)?;
+    warnings.extend(probes::pod_probes(&spec, workload.executor)?.unreachable);
+    warnings.extend(hooks::pod_hooks(&spec, workload.executor)?.unreachable);
     let host_network = spec.host_network.unwrap_or(false);
     let count = spec.containers.len();
     host_paths::check(workload, context)?;
-    let folders = volumes::rewrite(workload, context.volumes_root, &mut spec, &mut warnings)?;
-    for container in spec.init_containers.iter().flatten() {
-        if container.restart_policy.is_some() {
-            let container = container.name.clone();
-            return Err(ManifestError::Sidecar { container });
-        }
-    }
+    let downward = Downward { workload, device_id: context.device_id, podman: context.podman };
+    let folders = volumes::rewrite(downward, context, &mut spec, &mut warnings)?;
     for container in all(&mut spec) {
-        let env = environment::resolve(container, workload, context.device_id, &mut warnings)?;
-        container.env = Some(env);
-        container.env_from = None;
+        environment::resolve(container, downward, &mut warnings)?;
         container.image_pull_policy = Some("Never".to_owned());
         keep_host_ports(container, host_network);
-        drop_probes(container, &mut warnings);
+        drop_probes_and_hooks(container, &mut warnings);
     }
     resources::apply(&mut spec, context, count, &mut warnings);
     spec.restart_policy = Some("Never".to_owned());
@@ -113,6 +126,25 @@ pub(crate) fn podman_pod(
         status: None,
     };
     Ok(PodPlan { pod, folders, long_annotations, host_network, warnings })
+}
+
+/// Returns what podman would not be given of `workload` as its author wrote it, in plain words, found
+/// without a podman.
+///
+/// # Errors
+/// Why it cannot be given the workload at all, as far as that does not depend on the device's disk.
+pub(crate) fn rehearse(workload: &Workload, device_id: &DeviceId) -> Result<Vec<String>, String> {
+    let context = PodContext {
+        device_id,
+        boot_id: "",
+        volumes_root: Path::new("/var/lib/device-worker-ng/volumes"),
+        memory_root: Some(Path::new("/run/device-worker-ng-memory")),
+        limits: Limits::default(),
+        support: LimitSupport { cpu: true, memory: true },
+        host: HostView::default(),
+        podman: DESK,
+    };
+    podman_pod(workload, &context).map(|plan| plan.warnings).map_err(|error| error.to_string())
 }
 
 /// Parts annotations into those for the manifest and those that are too long for it.

@@ -73,7 +73,7 @@ fn error(
 }
 
 /// Reads a quantity of `resource`: CPU in thousandths of a core, anything else in whole units.
-fn read(resource: &str, quantity: &Quantity) -> Result<u64, QuantityError> {
+pub(super) fn read(resource: &str, quantity: &Quantity) -> Result<u64, QuantityError> {
     match resource {
         "cpu" => quantity::millicores(&quantity.0),
         _ => quantity::whole(&quantity.0),

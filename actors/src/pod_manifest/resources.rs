@@ -48,11 +48,18 @@ pub(super) fn apply(
     warnings: &mut Vec<String>,
 ) {
     spec.overhead = None;
-    if spec.resources.take().is_some_and(|own| own.limits.is_some()) {
-        warnings.push(
-            "the limits of the pod as a whole are ignored on podman; limit its containers"
-                .to_owned(),
-        );
+    if let Some(own) = spec.resources.take() {
+        for (is_asked, field) in [
+            (own.limits.is_some(), "limits"),
+            (own.requests.is_some(), "requests"),
+            (own.claims.is_some(), "claims"),
+        ] {
+            if is_asked {
+                warnings.push(format!(
+                    "resources.{field} of the pod as a whole is ignored on podman; write it in its containers"
+                ));
+            }
+        }
     }
     let support = context.support;
     for container in &mut spec.containers {

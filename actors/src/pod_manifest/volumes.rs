@@ -8,7 +8,10 @@
 //! `emptyDir` lie beside it ([`parts`]), config maps and secrets are mounted read-only, and paths of
 //! the host are checked ([`super::host_paths`]).
 
+mod files;
 mod folder;
+mod group;
+mod home;
 mod origin;
 mod parts;
 mod placed;
@@ -21,30 +24,31 @@ use k8s_openapi::api::core::v1::{Container, HostPathVolumeSource, PodSpec, Volum
 
 pub(super) use self::folder::within;
 pub use self::folder::{VolumeFile, VolumeFolder};
-use self::placed::{Placed, target};
+use self::home::Home;
+pub(crate) use self::home::SCRATCH;
+use self::placed::{Placed, labelled, take_access, target};
 use self::source::Source;
-use super::ManifestError;
 use super::containers::all;
-use crate::workload::Workload;
+use super::environment::downward::Downward;
+use super::{ManifestError, PodContext};
 
-/// Lets the containers of one pod read the folder under SELinux; nothing elsewhere.
-const SHARED_LABEL: &str = ":z";
 /// Replaces the volumes of `spec` and returns the folders that they became.
 pub(super) fn rewrite(
-    workload: &Workload,
-    root: &Path,
+    downward: Downward<'_>,
+    context: &PodContext<'_>,
     spec: &mut PodSpec,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<VolumeFolder>, ManifestError> {
-    let home = root.join(within("", workload.id.as_str())?);
+    let id = within("", downward.workload.id.as_str())?;
+    let home = Home::of(downward.workload, context, &id);
     let mut volumes = Volumes::default();
     for volume in spec.volumes.take().into_iter().flatten() {
-        volumes.declare(workload, &home, volume, warnings)?;
+        volumes.declare(downward, &home, volume, warnings)?;
     }
     // Which parts there are must be known before the whole is given to anyone.
     let mut placed = Vec::new();
     for container in all(spec) {
-        let mounts = container.volume_mounts.iter().flatten();
+        let mounts = container.volume_mounts.iter_mut().flatten();
         let of_one = mounts.map(|mount| volumes.place(&container.name, mount));
         placed.push(of_one.collect::<Result<Vec<_>, _>>()?);
     }
@@ -53,7 +57,9 @@ pub(super) fn rewrite(
     }
     let Volumes { declared, given, .. } = volumes;
     spec.volumes = (!given.is_empty()).then_some(given);
-    Ok(declared.into_values().flat_map(Source::folders).collect())
+    let mut folders: Vec<_> = declared.into_values().flat_map(Source::folders).collect();
+    group::apply(spec, downward.workload.executor, &mut folders, warnings);
+    Ok(folders)
 }
 
 /// The volumes of one pod.
@@ -69,8 +75,8 @@ struct Volumes {
 impl Volumes {
     fn declare(
         &mut self,
-        workload: &Workload,
-        home: &Path,
+        downward: Downward<'_>,
+        home: &Home,
         volume: Volume,
         warnings: &mut Vec<String>,
     ) -> Result<(), ManifestError> {
@@ -80,10 +86,10 @@ impl Volumes {
         if plain.as_os_str() != name.as_str() || plain.iter().count() > 1 || name.starts_with('.') {
             return Err(ManifestError::VolumeName { volume: name });
         }
-        let source = Source::of(workload, home, &volume, warnings)?;
-        let given = match source.is_own() {
-            true => host_path(&name, &home.join(&name), "Directory"),
-            false => volume,
+        let source = Source::of(downward, home, &volume, warnings)?;
+        let given = match source.own_folder() {
+            Some(folder) => host_path(&name, folder, "Directory"),
+            None => volume,
         };
         self.given.push(given);
         match self.declared.insert(name.clone(), source) {
@@ -92,8 +98,9 @@ impl Volumes {
         }
     }
 
-    /// Returns what a container mounts where.
-    fn place(&mut self, container: &str, mount: &VolumeMount) -> Result<Placed, ManifestError> {
+    /// Returns what a container mounts where. `mount` says itself then whether it is `readOnly`, and only the
+    /// other options of podman's stand behind its path.
+    fn place(&mut self, container: &str, mount: &mut VolumeMount) -> Result<Placed, ManifestError> {
         let (container, volume) = (container.to_owned(), mount.name.clone());
         let Some(source) = self.declared.get_mut(&volume) else {
             return Err(ManifestError::UndeclaredVolume { container, volume });
@@ -106,7 +113,7 @@ impl Volumes {
                 let inner = within(&volume, &path)?;
                 match source {
                     Source::Scratch(parts) => parts.add(&inner),
-                    Source::Claim => {
+                    Source::Claim(_) => {
                         return Err(ManifestError::ClaimPart { container, volume, path });
                     }
                     Source::Files(..) | Source::Host(..) if source.part(&inner).is_some() => {}
@@ -118,7 +125,12 @@ impl Volumes {
             }
             None => PathBuf::new(),
         };
-        Ok(Placed { volume, inner, target: target(&mount.mount_path) })
+        let path = mount.mount_path.clone();
+        let agrees = take_access(mount);
+        match target(&path).filter(|_| agrees) {
+            Some(target) => Ok(Placed { volume, inner, target }),
+            None => Err(ManifestError::MountPath { container, volume, path }),
+        }
     }
 
     /// Gives podman the mounts of one container, `own` as they were placed.
@@ -126,6 +138,9 @@ impl Volumes {
         let mut nested = Vec::new();
         for (mount, placed) in container.volume_mounts.iter_mut().flatten().zip(own) {
             mount.name = self.given_name(&placed.volume, &placed.inner);
+            if !mount.mount_path.starts_with('/') {
+                mount.mount_path.insert(0, '/');
+            }
             // podman 4.3 ignores subPath, so the part is a volume of its own.
             (mount.sub_path, mount.sub_path_expr) = (None, None);
             if let Some(Source::Scratch(parts)) = self.declared.get(&placed.volume) {
@@ -140,6 +155,11 @@ impl Volumes {
                         let container = container.name.clone();
                         return Err(ManifestError::Colon { container, path: mount_path });
                     }
+                    let options = mount.mount_path.split_once(':').map(|(_, options)| options);
+                    let mount_path = match options {
+                        Some(options) => format!("{mount_path}:{options}"),
+                        None => mount_path,
+                    };
                     nested.push(VolumeMount { name, mount_path, ..mount.clone() });
                 }
             }
@@ -147,12 +167,12 @@ impl Volumes {
             if source.is_some_and(Source::is_read_only) {
                 mount.read_only = Some(true);
             }
-            if source.is_some_and(Source::is_own) {
-                mount.mount_path.push_str(SHARED_LABEL);
+            if source.is_some_and(|it| it.own_folder().is_some()) {
+                mount.mount_path = labelled(&mount.mount_path);
             }
         }
         for mount in &mut nested {
-            mount.mount_path.push_str(SHARED_LABEL);
+            mount.mount_path = labelled(&mount.mount_path);
         }
         if let Some(mounts) = &mut container.volume_mounts {
             mounts.extend(nested);
@@ -168,7 +188,7 @@ impl Volumes {
         Ok(())
     }
 
-    /// Returns what podman calls a part of a volume; it is told of the part if it was not before.
+    /// Returns what podman calls a part of a volume, which is given to podman if it was not before.
     fn given_name(&mut self, volume: &str, inner: &Path) -> String {
         let part = self.declared.get(volume).and_then(|source| source.part(inner));
         let Some((path, kind)) = part.filter(|_| !inner.as_os_str().is_empty()) else {

@@ -2,7 +2,9 @@
 
 mod availability;
 pub(super) mod deps;
+mod health;
 mod images;
+mod running;
 mod state;
 mod watch;
 mod work;
@@ -15,7 +17,6 @@ use actix::prelude::*;
 use tracing::{Instrument as _, debug, info, info_span};
 
 use crate::backoff::Backoff;
-use crate::clock::Monotonic;
 use crate::command_ticket::CommandTicket;
 use crate::messages::{CommandError, EventRecorded, ExecutorCommand, tell};
 use crate::podman_executor::context::PodmanContext;
@@ -24,16 +25,17 @@ use crate::podman_executor::libpod::events::PodmanEvent;
 use crate::podman_executor::libpod::pacing::paced::Paced;
 use crate::podman_executor::notices::{Notes, Notices};
 use crate::podman_executor::observer::Observer;
-use crate::workload::{Event, EventReason, ObservedPod, WorkloadId, WorkloadName};
+use crate::podman_executor::probing::health::{HealthMonitor, RunKey};
+use crate::workload::{Event, EventReason, WorkloadId, WorkloadName};
 use deps::PodmanDeps;
 use state::{
-    Availability, LastWords, Link, Listing, MAX_RECONNECT_DELAY, MIN_OBSERVATION_GAP,
+    Availability, Digest, LastWords, Link, Listings, MAX_RECONNECT_DELAY, MIN_LISTING_GAP,
     MIN_RECONNECT_DELAY,
 };
-use work::{Done, Seen, work};
+use work::{Done, News, work};
 
 /// Full listing interval; bounds how long a missed event goes unnoticed.
-const OBSERVATION_PERIOD: Duration = Duration::from_secs(30);
+const LISTING_PERIOD: Duration = Duration::from_secs(30);
 
 /// Runs commands on one podman service and reports what it observes.
 pub struct PodmanExecutor {
@@ -41,28 +43,27 @@ pub struct PodmanExecutor {
     context: Rc<PodmanContext>,
     observer: Rc<Observer>,
     link: Link,
-    /// The last event's time: a new stream begins there.
+    /// The last event's time, in Unix seconds: a new stream begins there.
     since: Option<i64>,
     reconnects: Backoff,
-    /// Nobody listened when last tried: what comes next is another podman.
-    absent: bool,
-    listing: Listing,
-    /// Whether podman was ever seen.
-    has_seen: bool,
-    /// When the youngest observation that was sent had been made.
-    observed_at: Option<Monotonic>,
-    /// Time between two observations in a burst of events.
-    gap: Duration,
-    /// Every pod, as last sent.
-    told: Option<Vec<ObservedPod>>,
-    /// Pods that a command made or removed, and when, as long as a look may be under way that
-    /// began before.
-    touched: BTreeMap<WorkloadId, Monotonic>,
+    /// Nothing listened on the socket when last tried: what listens next was just started, and is worth
+    /// short delays again.
+    was_unreachable: bool,
+    listings: Listings,
+    /// Least time from the beginning of one listing to that of the next.
+    listing_gap: Duration,
+    /// The limits that an earlier process of the agent left were looked at, after the first listing.
+    has_mended_limits: bool,
     availability: Availability,
     last_words: LastWords,
     /// It was reported that podman is too slow.
     is_slow: bool,
     notices: Notices,
+    health: HealthMonitor,
+    /// The containers whose probes are run.
+    probing: BTreeMap<RunKey, SpawnHandle>,
+    /// By the ids of the images.
+    digests: BTreeMap<String, Digest>,
 }
 
 impl PodmanExecutor {
@@ -77,21 +78,25 @@ impl PodmanExecutor {
         let context = Rc::new(PodmanContext::new(&deps, podman));
         Self {
             observer: Rc::new(Observer::new(Rc::clone(&context))),
-            context,
             link: Link::Down,
             since: None,
             reconnects: Backoff::new(MIN_RECONNECT_DELAY, MAX_RECONNECT_DELAY),
-            absent: false,
-            listing: Listing::Idle,
-            has_seen: false,
-            observed_at: None,
-            gap: MIN_OBSERVATION_GAP,
-            told: None,
-            touched: BTreeMap::new(),
-            availability: Availability::Untold,
+            was_unreachable: false,
+            listings: Listings::Idle,
+            listing_gap: MIN_LISTING_GAP,
+            has_mended_limits: false,
+            availability: Availability::Unreported,
             last_words: LastWords::default(),
             is_slow: false,
             notices: Notices::default(),
+            health: HealthMonitor::new(
+                Rc::clone(&context.api),
+                Rc::clone(&deps.network),
+                deps.clock.clone(),
+            ),
+            probing: BTreeMap::new(),
+            digests: BTreeMap::new(),
+            context,
             deps,
         }
     }
@@ -101,22 +106,29 @@ impl Actor for PodmanExecutor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.spawn(Rc::clone(&self.context.api).hear_out().into_actor(self));
+        ctx.spawn(Rc::clone(&self.context.api).drive_abandoned().into_actor(self));
         self.connect(ctx);
         self.look_for_partial_pods(ctx);
         self.tick(ctx);
         self.care_for_images(ctx);
         self.care_for_volumes(ctx);
+        self.await_health(ctx);
     }
 }
 
 impl Supervised for PodmanExecutor {
-    /// Drops all that was seen: commands in flight were answered, and podman is asked afresh. What
-    /// podman still works on, and what containers can write on the host, would not be found out again.
+    /// Drops what was observed: commands in flight were answered, and podman is asked afresh. What podman
+    /// still works on, and what containers can write on the host, and the hooks of pods that are no
+    /// longer configured, could not be found out again.
     fn restarting(&mut self, _: &mut Self::Context) {
         let writers = self.context.writers.take();
+        let configured = self.context.configured.take();
+        let mut hooks = self.context.hooks.take();
+        hooks.give_starts_up();
         *self = Self::over(Rc::clone(&self.context.api), self.deps.clone());
         self.context.writers.replace(writers);
+        self.context.configured.replace(configured);
+        self.context.hooks.replace(hooks);
     }
 }
 
@@ -124,6 +136,7 @@ impl Handler<ExecutorCommand> for PodmanExecutor {
     type Result = ();
 
     fn handle(&mut self, command: ExecutorCommand, ctx: &mut Self::Context) {
+        self.learn_probes_to_start(&command.action);
         let ticket = self.ticket(&command);
         let left = self.context.left(command.deadline);
         if left.is_zero() {
@@ -135,9 +148,8 @@ impl Handler<ExecutorCommand> for PodmanExecutor {
             workload = %command.action.workload_name(),
             executor = %self.deps.kind,
         );
-        let is_absent = self.is_absent(command.action.workload_id());
         let (context, observer) = (Rc::clone(&self.context), Rc::clone(&self.observer));
-        let work = work(context, observer, command, left, is_absent);
+        let work = work(context, observer, command, left);
         let work = work.instrument(span).into_actor(self);
         ctx.spawn(work.map(|done, actor, ctx| actor.answer(ticket, done, ctx)));
     }
@@ -150,9 +162,9 @@ impl StreamHandler<Result<PodmanEvent, PodmanError>> for PodmanExecutor {
                 // One that is dated after now would hide all that comes before it.
                 let time = event.time.min(self.deps.clock.now().wall.timestamp());
                 self.since = self.since.max(Some(time));
-                // Looking at all pods while podman works on one would only hold that up.
-                if event.changes_state() && !self.context.causes(&event) {
-                    self.observe_soon(ctx);
+                // A listing of all pods while podman works on one would only hold that up.
+                if event.changes_state() && !self.context.is_expected(&event) {
+                    self.list_soon(ctx);
                 }
             }
             Err(error) => self.stream_ended(Some(&error), ctx),
@@ -176,19 +188,12 @@ impl PodmanExecutor {
         )
     }
 
-    /// Returns whether the last look, and what commands did since, show no pod `id`.
-    fn is_absent(&self, id: &WorkloadId) -> bool {
-        let told = self.told.as_ref().filter(|_| self.observer.sees());
-        told.is_some_and(|pods| pods.iter().all(|pod| pod.id != *id))
-    }
-
     /// Answers a command after its outcome was sent as an observation, so that the next decision rests on it.
     fn answer(&mut self, ticket: CommandTicket, done: Done, ctx: &mut Context<Self>) {
-        match done.seen {
-            Seen::Nothing => {}
-            Seen::All(seen) => self.seen(seen, ctx),
-            Seen::Pod(at, pod) => self.seen_one(at, &pod.id.clone(), Some(pod)),
-            Seen::Gone(at, id) => self.seen_one(at, &id, None),
+        match done.news {
+            News::Nothing => {}
+            News::Pods(pods) => self.send(pods, ctx),
+            News::Listing(listing) => self.listed(listing, ctx),
         }
         let (id, workload) = (done.action.workload_id(), done.action.workload_name());
         let (job_id, executor) = (id.as_str(), self.deps.kind.as_str());
@@ -198,12 +203,16 @@ impl PodmanExecutor {
             // The scheduler warns of it, once for each change.
             Err(error) => debug!(job_id, %workload, executor, step, %error, "command failed"),
         }
+        let failed_hooks = self.context.hooks.borrow_mut().take_news(id);
+        for message in failed_hooks {
+            self.record(EventReason::HookFailed, Some(workload.clone()), message);
+        }
         let result = done.result.map(|notes| self.notice(id, workload, notes));
         ticket.finish(result);
-        // A state that changed since that look is seen without waiting for its event, but not at
-        // the cost of what is under way.
+        // What changed meanwhile is seen without waiting for its event, but not at the cost of commands
+        // that are under way.
         if !self.context.is_changing_pods() {
-            self.observe_soon(ctx);
+            self.list_soon(ctx);
         }
     }
 
@@ -215,9 +224,9 @@ impl PodmanExecutor {
     }
 
     fn tick(&mut self, ctx: &mut Context<Self>) {
-        ctx.run_later(OBSERVATION_PERIOD, |actor, ctx| {
+        ctx.run_later(LISTING_PERIOD, |actor, ctx| {
             actor.look_for_partial_pods(ctx);
-            actor.observe_soon(ctx);
+            actor.list_soon(ctx);
             actor.tick(ctx);
         });
     }

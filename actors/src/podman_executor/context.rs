@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -14,8 +14,10 @@ use crate::messages::{Action, CommandError};
 use crate::pod_manifest::host_paths::{Writable, mounted};
 use crate::pod_manifest::{DEVICE, Trails, VolumeFolder};
 use crate::podman_executor::actor::deps::PodmanDeps;
+use crate::podman_executor::commands::hook_record::HookRecord;
 use crate::podman_executor::commands::repairs::Repairs;
-use crate::podman_executor::disk::PodmanDisk;
+use crate::podman_executor::disk::kept_logs::KeptRun;
+use crate::podman_executor::disk::{Ended, PodmanDisk};
 use crate::podman_executor::host_writers::HostWriters;
 use crate::podman_executor::image_care::ImageCare;
 use crate::podman_executor::libpod::api::{PodmanApi as _, PodmanError};
@@ -24,10 +26,15 @@ use crate::podman_executor::libpod::events::{Change, PodmanEvent};
 use crate::podman_executor::libpod::pacing::paced::Paced;
 use crate::podman_executor::libpod::types::{ContainerRow, PodRow};
 use crate::podman_executor::pod_state::{is_ours, other_devices};
+use crate::podman_executor::pod_table::PodTable;
+use crate::podman_executor::probing::attempt::Means;
 use crate::workload::{DeviceId, Workload, WorkloadId};
 
 /// Time for resolving paths of the host on the disk; past it they are unknown.
 const LOOK_LIMIT: Duration = Duration::from_secs(5);
+
+/// Commands of hooks at one time. A shutdown runs those of all pods.
+const MAX_HOOK_COMMANDS: usize = 16;
 
 /// Most other devices that are logged: one podman has the pods of a few agents.
 const MAX_OTHERS: usize = 16;
@@ -51,10 +58,18 @@ pub(in crate::podman_executor) struct PodmanContext {
     pub(in crate::podman_executor) images: ImageCare,
     /// What containers can write on the host.
     pub(in crate::podman_executor) writers: RefCell<HostWriters>,
+    /// The hooks of pods.
+    pub(in crate::podman_executor) hooks: RefCell<HookRecord>,
+    /// The means of hooks: those of probes do not wait for them.
+    pub(in crate::podman_executor) means: Means,
+    /// The specifications that may run, also the one before.
+    pub(in crate::podman_executor) configured: RefCell<BTreeSet<WorkloadId>>,
     /// Devices whose pods were logged.
     others: RefCell<BTreeSet<String>>,
     /// The workloads whose pods do not start for damage in podman's storage.
     pub(in crate::podman_executor) repairs: Repairs,
+    /// What podman is known to hold.
+    pub(in crate::podman_executor) table: RefCell<PodTable>,
     /// The commands that are under way: for which pod, and what they do to it.
     busy: RefCell<Vec<(WorkloadId, Option<Change>)>>,
 }
@@ -75,10 +90,9 @@ impl Drop for Busy<'_> {
 }
 
 impl PodmanContext {
-    /// Returns a workbench that has not spoken to podman yet.
+    /// Returns a context that has not spoken to podman yet.
     pub(in crate::podman_executor) fn new(deps: &PodmanDeps, api: Rc<Paced>) -> Self {
         Self {
-            api,
             clock: deps.clock.clone(),
             device_id: deps.device_id.clone(),
             boot_id: deps.boot_id.clone(),
@@ -87,9 +101,14 @@ impl PodmanContext {
             log_max_size: deps.log_max_size.clone(),
             images: ImageCare::new(Rc::clone(&deps.disk)),
             writers: RefCell::default(),
+            hooks: RefCell::default(),
+            means: Means::new(Rc::clone(&api), Rc::clone(&deps.network), MAX_HOOK_COMMANDS),
+            configured: RefCell::default(),
             others: RefCell::default(),
             repairs: Repairs::default(),
+            table: RefCell::default(),
             busy: RefCell::default(),
+            api,
         }
     }
 
@@ -100,16 +119,21 @@ impl PodmanContext {
         Busy { context: self, command }
     }
 
+    /// Returns whether a command for the pod `id` is under way.
+    pub(in crate::podman_executor) fn is_busy_with(&self, id: &WorkloadId) -> bool {
+        self.busy.borrow().iter().any(|(of, _)| of == id)
+    }
+
     /// Returns whether a pod is being started or stopped.
     pub(in crate::podman_executor) fn is_changing_pods(&self) -> bool {
         self.busy.borrow().iter().any(|(_, change)| change.is_some())
     }
 
-    /// Returns whether a command that is under way makes `event` happen.
-    pub(in crate::podman_executor) fn causes(&self, event: &PodmanEvent) -> bool {
+    /// Returns whether `event` follows from a command that is under way, whose end says more.
+    pub(in crate::podman_executor) fn is_expected(&self, event: &PodmanEvent) -> bool {
         let busy = self.busy.borrow();
         let mut changing = busy.iter().filter_map(|(id, change)| Some((id, (*change)?)));
-        changing.any(|(id, change)| event.is_of(id.as_str()) && event.comes_of(change))
+        changing.any(|(id, change)| event.is_of(id.as_str()) && event.follows_from(change))
     }
 
     /// Returns the time since `earlier`.
@@ -120,6 +144,11 @@ impl PodmanContext {
     /// Returns the time left until `deadline`.
     pub(in crate::podman_executor) fn left(&self, deadline: Monotonic) -> Duration {
         deadline.saturating_since(self.clock.now().monotonic)
+    }
+
+    /// Returns the folder below which volumes of ours live that are in memory, if there is one.
+    pub(in crate::podman_executor) fn memory_root(&self) -> Option<&Path> {
+        self.disk.memory_root()
     }
 
     /// Waits until podman has done with the pod `id` what an earlier command gave up: what it made may
@@ -140,17 +169,17 @@ impl PodmanContext {
         &self,
     ) -> Result<Vec<ContainerRow>, PodmanError> {
         let mut rows = self.api.containers().await?;
-        self.tell_of_others(&rows);
+        self.log_other_devices(&rows);
         rows.retain(|row| is_ours(&row.labels, &row.pod_name, &self.device_id));
         Ok(rows)
     }
 
-    /// Logs once of each other device whose pods are on this podman. Beside another agent that is as it
+    /// Logs once each other device whose pods are on this podman. Beside another agent that is as it
     /// should be; after a change of `DEVICE_ID` no agent manages them any more.
-    fn tell_of_others(&self, rows: &[ContainerRow]) {
-        let mut told = self.others.borrow_mut();
+    fn log_other_devices(&self, rows: &[ContainerRow]) {
+        let mut logged = self.others.borrow_mut();
         for owner in other_devices(rows, &self.device_id) {
-            if told.len() < MAX_OTHERS && told.insert(owner.to_owned()) {
+            if logged.len() < MAX_OTHERS && logged.insert(owner.to_owned()) {
                 let command = removal_of(owner);
                 info!(device_id = owner, command, "pods of another device were found");
             }
@@ -239,13 +268,26 @@ impl PodmanContext {
         self.disk.write_volumes(turn, id.clone(), folders, self.api.owner()).await
     }
 
-    /// Removes the volumes of the pod `id`.
+    /// Removes the volumes of the pod `id`; what containers wrote stays for the next pod while its
+    /// specification is configured, or may come back.
     pub(in crate::podman_executor) async fn remove_volumes(
         &self,
         id: &WorkloadId,
     ) -> Result<(), String> {
         let turn = self.disk.turns().next().await;
-        self.disk.remove_volumes(turn, id.clone()).await
+        let is_configured = self.configured.borrow().contains(id);
+        let ended = if is_configured { Ended::Pod } else { Ended::Specification };
+        self.disk.remove_volumes(turn, id.clone(), ended).await
+    }
+
+    /// Returns whether there is a place for the logs of failed runs.
+    pub(in crate::podman_executor) fn keeps_logs(&self) -> bool {
+        self.disk.keeps_logs()
+    }
+
+    /// Keeps the logs of a failed run.
+    pub(in crate::podman_executor) async fn keep_logs(&self, run: KeptRun) -> Result<(), String> {
+        self.disk.keep_logs(run).await
     }
 
     /// Removes the volumes of pods that are neither `configured` nor there nor being made, so that

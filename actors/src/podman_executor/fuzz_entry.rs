@@ -1,7 +1,5 @@
 //! What podman's answers and events are read with, for random input from outside.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use http::Method;
 
 use crate::podman_executor::libpod::bounds::{MAX_ROWS, Rows};
@@ -49,8 +47,7 @@ pub fn containers(body: &[u8]) -> Result<Vec<ContainerRow>, String> {
 #[must_use]
 pub fn pods(mut rows: Vec<ContainerRow>, device: &DeviceId) -> Vec<ObservedPod> {
     rows.retain(|row| is_ours(&row.labels, &row.pod_name, device));
-    let known = Knowledge { boot_id: "boot", ends: &BTreeMap::new(), vanished: &BTreeSet::new() };
-    observed_pods(&rows, &[], known)
+    observed_pods(&rows, Knowledge::of_rows_alone("boot"))
 }
 
 /// Returns path and query with which the container `id` is asked for; `None` when it is not.

@@ -11,12 +11,14 @@ pub(in crate::podman_executor) struct Notes {
     pub adjusted: Vec<String>,
     /// What became of limits, if the command was about any.
     pub limited: Option<Limited>,
+    /// What a specification that failed its proof wrote last, if the command removed its pod.
+    pub last_lines: Option<String>,
 }
 
 impl Notes {
     /// Returns notes about the specification alone.
     pub(in crate::podman_executor) fn adjusted(adjusted: Vec<String>) -> Self {
-        Self { adjusted, limited: None }
+        Self { adjusted, ..Self::default() }
     }
 }
 
@@ -50,8 +52,9 @@ impl Notices {
         // One entry for each workload: those of its other versions go.
         self.adjusted.retain(|other, _| other == id || !same_workload(other, id));
         self.limited.retain(|other, _| other == id || !same_workload(other, id));
-        let told = self.adjusted.entry(id.clone()).or_default();
-        let adjusted = notes.adjusted.into_iter().filter(|message| told.insert(message.clone()));
+        let reported = self.adjusted.entry(id.clone()).or_default();
+        let adjusted =
+            notes.adjusted.into_iter().filter(|message| reported.insert(message.clone()));
         let mut news: Vec<_> =
             adjusted.map(|message| (EventReason::SpecificationAdjusted, message)).collect();
         if let Some(limited) = notes.limited.filter(|new| self.limited.get(id) != Some(new)) {
@@ -59,6 +62,11 @@ impl Notices {
             news.extend(refused.map(|message| (EventReason::LimitNotApplied, message.clone())));
             self.limited.insert(id.clone(), limited);
         }
+        let last_lines = notes.last_lines.into_iter();
+        news.extend(
+            last_lines
+                .map(|lines| (EventReason::RolledBack, format!("pod {id} wrote last: {lines}"))),
+        );
         news
     }
 }
@@ -84,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn adjustments_are_told_once_for_each_version_of_a_workload() {
+    fn adjustments_are_reported_once_for_each_version_of_a_workload() {
         let mut notices = Notices::default();
         let (old, new) = (WorkloadId::from("web-1"), WorkloadId::from("web-2"));
         let news = [(EventReason::SpecificationAdjusted, "a".to_owned())];
@@ -96,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_in_vain_are_told_once_for_each_change() {
+    fn limits_that_are_not_in_force_are_reported_once_for_each_change() {
         let mut notices = Notices::default();
         let id = WorkloadId::from("web-1");
         for (cpu, refused, expected) in [
@@ -108,8 +116,8 @@ mod tests {
             (Some(2), &["no"], 1),
             (Some(2), &[], 0),
         ] {
-            let told = notices.news(&id, limited(cpu, refused));
-            assert_eq!(told.len(), expected, "{cpu:?} {refused:?}");
+            let news = notices.news(&id, limited(cpu, refused));
+            assert_eq!(news.len(), expected, "{cpu:?} {refused:?}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Observes podman: one listing, and the little that a listing does not show.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
@@ -9,12 +9,14 @@ use futures_util::stream::{StreamExt as _, iter};
 use tracing::debug;
 
 use crate::clock::{Moment, Monotonic};
-use crate::pod_manifest::ID;
 use crate::podman_executor::context::PodmanContext;
 use crate::podman_executor::libpod::api::{PodmanApi as _, PodmanError};
-use crate::podman_executor::libpod::types::{ContainerRow, PodRow, container_name};
-use crate::podman_executor::pod_state::{EndKey, Knowledge, Phase, may_run, observed_pods, phase};
-use crate::workload::{ContainerEnd, CurrentState, ObservedPod};
+use crate::podman_executor::libpod::types::{ContainerRow, container_name};
+use crate::podman_executor::pod_state::{
+    EndKey, Knowledge, Phase, empty_pod, observed_pods, phase, without_post_start,
+};
+use crate::podman_executor::pod_table::Snapshot;
+use crate::workload::ContainerEnd;
 
 /// podman takes up to 3.3 s to note the end of a process; one gone for longer it will never note. A
 /// slow one has more time.
@@ -24,147 +26,71 @@ const INSPECTIONS: usize = 8;
 /// The code of a process that was killed, by the kernel for want of memory for one.
 const SIGKILLED: i32 = 137;
 
-/// What was seen.
+/// A listing of all containers that succeeded.
 #[derive(Debug)]
-pub(in crate::podman_executor) struct Observation {
+pub(in crate::podman_executor) struct Listing {
     /// When podman was asked.
-    pub(in crate::podman_executor) at: Moment,
-    /// Every pod of ours.
-    pub(in crate::podman_executor) pods: Vec<ObservedPod>,
-    /// A process is gone that podman may yet note: look again soon.
-    pub(in crate::podman_executor) unsettled: bool,
+    pub(in crate::podman_executor) begun: Moment,
+    /// Every pod of ours, unless a listing that was begun later has arrived before.
+    pub(in crate::podman_executor) news: Option<Snapshot>,
+    /// A process is gone that podman may yet note: list again soon.
+    pub(in crate::podman_executor) is_unsettled: bool,
 }
 
-/// Looks at podman and remembers what need not be asked twice.
+/// Lists what podman holds, tells the table of it, and remembers what need not be asked twice.
 pub(in crate::podman_executor) struct Observer {
     context: Rc<PodmanContext>,
     memory: RefCell<Memory>,
-    /// Whether the last look that ended showed podman.
-    sees: Cell<bool>,
 }
 
 #[derive(Default)]
 struct Memory {
+    /// How containers ended that were inspected.
     ends: BTreeMap<EndKey, ContainerEnd>,
     /// Since when the process of a container that runs by podman's word is gone.
     gone: BTreeMap<String, Monotonic>,
-    /// Pods that had no containers when last looked at.
-    empty_pods: Vec<PodRow>,
-    /// The containers that may run, by the names of their pods.
-    live: BTreeMap<String, Live>,
-}
-
-/// The containers of a pod that may run.
-struct Live {
-    /// When podman was asked for them.
-    at: Monotonic,
-    rows: Vec<ContainerRow>,
-}
-
-impl Memory {
-    /// Notes what podman showed when it was asked at `at`; what is known since then stays.
-    fn note_live(&mut self, rows: &[ContainerRow], at: Monotonic) {
-        for row in rows.iter().filter(|row| may_run(row)) {
-            let live = self.live.entry(row.pod_name.clone());
-            let live = live.or_insert_with(|| Live { at, rows: Vec::new() });
-            if live.at < at {
-                *live = Live { at, rows: Vec::new() };
-            }
-            if live.at == at {
-                // Its labels are many, and the same for all of them.
-                live.rows.push(ContainerRow { labels: BTreeMap::new(), ..row.clone() });
-            }
-        }
-    }
 }
 
 impl Observer {
     /// Returns an observer that has seen nothing yet.
     pub(in crate::podman_executor) fn new(context: Rc<PodmanContext>) -> Self {
-        Self { context, memory: RefCell::default(), sees: Cell::default() }
+        Self { context, memory: RefCell::default() }
     }
 
-    /// Returns whether the last look showed what all pods do.
-    pub(in crate::podman_executor) fn sees(&self) -> bool {
-        self.sees.get()
-    }
-
-    /// Looks at all containers.
-    pub(in crate::podman_executor) async fn observe(&self) -> Result<Observation, PodmanError> {
-        let at = self.context.clock.now();
+    /// Lists all containers, and looks into those that ended or seem to have.
+    pub(in crate::podman_executor) async fn list(&self) -> Result<Listing, PodmanError> {
+        let begun = self.context.clock.now();
         let rows = self.context.containers().await;
-        self.sees.set(rows.is_ok());
-        let rows = rows?;
-        {
-            let memory = &mut self.memory.borrow_mut();
-            memory.live.retain(|_, live| live.at > at.monotonic);
-            memory.note_live(&rows, at.monotonic);
-        }
-        self.forget_full_pods(&rows);
+        let rows = rows.inspect_err(|_| self.context.table.borrow_mut().listing_failed())?;
         self.look_into_ends(&rows).await;
-        let vanished = self.vanished(&rows, at.monotonic).await;
+        let vanished = self.vanished(&rows, begun.monotonic).await;
         let memory = self.memory.borrow();
         let known =
             Knowledge { boot_id: &self.context.boot_id, ends: &memory.ends, vanished: &vanished };
-        Ok(Observation {
-            at,
-            pods: observed_pods(&rows, &memory.empty_pods, known),
-            unsettled: memory.gone.len() > vanished.len(),
+        let hooks = self.context.hooks.borrow();
+        let pods = observed_pods(&rows, known).into_iter().map(|pod| {
+            let is_in_doubt = hooks.is_start_given_up(&pod.id);
+            if is_in_doubt { without_post_start(pod) } else { pod }
+        });
+        let pods = pods.collect();
+        Ok(Listing {
+            begun,
+            news: self.context.table.borrow_mut().listed(begun, pods, &rows),
+            is_unsettled: memory.gone.len() > vanished.len(),
         })
     }
 
-    /// Returns the containers of the pod `id` that may run, if the last look, or the command that
-    /// made it, showed them.
-    pub(in crate::podman_executor) fn live_containers(
-        &self,
-        id: &str,
-    ) -> Option<Vec<ContainerRow>> {
-        self.memory.borrow().live.get(id).filter(|_| self.sees()).map(|live| live.rows.clone())
-    }
-
-    /// Returns all containers that may run.
-    pub(in crate::podman_executor) fn all_live_containers(&self) -> Vec<ContainerRow> {
-        let memory = self.memory.borrow();
-        memory.live.values().flat_map(|live| live.rows.iter().cloned()).collect()
-    }
-
-    /// Returns the pod that `rows`, all its containers, make up, if it runs as it should: what else
-    /// there may be to see needs a look at podman.
-    pub(in crate::podman_executor) fn running_pod(
-        &self,
-        rows: &[ContainerRow],
-    ) -> Option<ObservedPod> {
-        let (ends, vanished) = (BTreeMap::new(), BTreeSet::new());
-        let known = Knowledge { boot_id: &self.context.boot_id, ends: &ends, vanished: &vanished };
-        let now = self.context.clock.now().monotonic;
-        self.memory.borrow_mut().note_live(rows, now);
-        let pod = observed_pods(rows, &[], known).pop();
-        pod.filter(|pod| pod.state == CurrentState::Running)
-    }
-
-    /// Looks for pods that have no containers; which ones those are shows with the next
-    /// observation, which has to follow. Blocks while a pod is being stopped, so that it is
-    /// done seldom, and no observation waits for it.
+    /// Looks for pods that have no containers; which ones those are shows with the next listing of
+    /// containers, which has to follow. Blocks while a pod is being stopped, so that it is done seldom,
+    /// and no listing of containers waits for it.
     pub(in crate::podman_executor) async fn look_for_partial_pods(
         &self,
     ) -> Result<(), PodmanError> {
-        let pods = self.context.pods().await?;
-        self.memory.borrow_mut().empty_pods = pods;
+        let begun = self.context.clock.now().monotonic;
+        let rows = self.context.pods().await?;
+        let pods = rows.iter().map(empty_pod).collect();
+        self.context.table.borrow_mut().pods_listed(begun, pods);
         Ok(())
-    }
-
-    /// Forgets a pod that was removed or made.
-    pub(in crate::podman_executor) fn forget_pod(&self, id: &str) {
-        let memory = &mut self.memory.borrow_mut();
-        memory.empty_pods.retain(|pod| pod.labels.get(ID).is_none_or(|of| of != id));
-        memory.live.remove(id);
-    }
-
-    /// Forgets pods that have containers: when these are removed, the pod is gone and not half-made.
-    fn forget_full_pods(&self, rows: &[ContainerRow]) {
-        let full: BTreeSet<_> = rows.iter().map(|row| row.pod_name.as_str()).collect();
-        let pods = &mut self.memory.borrow_mut().empty_pods;
-        pods.retain(|pod| !full.contains(pod.name.as_str()));
     }
 
     /// Inspects each container that ended, once for each end.

@@ -8,7 +8,7 @@ use crate::pod_manifest::{BOOT_ID, CONTAINERS, DEVICE, ID, WORKLOAD, device_labe
 use crate::podman_executor::libpod::error_text::is_device;
 use crate::podman_executor::libpod::types::{ContainerRow, PodRow, container_name};
 use crate::workload::{
-    ContainerEnd, CurrentState, DeviceId, ObservedPod, WorkloadId, WorkloadName,
+    ContainerEnd, CurrentState, DeviceId, ObservedPod, PodHealth, WorkloadId, WorkloadName,
 };
 
 /// The longest name that Kubernetes allows.
@@ -26,6 +26,16 @@ pub(in crate::podman_executor) struct Knowledge<'a> {
     pub ends: &'a BTreeMap<EndKey, ContainerEnd>,
     /// Containers, by id, whose process is gone although podman says that they run.
     pub vanished: &'a BTreeSet<String>,
+}
+
+static NO_ENDS: BTreeMap<EndKey, ContainerEnd> = BTreeMap::new();
+static NONE_VANISHED: BTreeSet<String> = BTreeSet::new();
+
+impl<'a> Knowledge<'a> {
+    /// Returns what is known where the rows are all that there is.
+    pub(in crate::podman_executor) fn of_rows_alone(boot_id: &'a str) -> Self {
+        Self { boot_id, ends: &NO_ENDS, vanished: &NONE_VANISHED }
+    }
 }
 
 /// What a container is doing.
@@ -88,10 +98,9 @@ fn is_pod_name(name: &str) -> bool {
         && !name.contains("..")
 }
 
-/// Returns every pod of ours: those with containers, and `half_made` ones without.
+/// Returns the pods of ours that `rows` make up.
 pub(in crate::podman_executor) fn observed_pods(
     rows: &[ContainerRow],
-    half_made: &[PodRow],
     known: Knowledge<'_>,
 ) -> Vec<ObservedPod> {
     let mut pods = BTreeMap::<&str, Vec<&ContainerRow>>::new();
@@ -100,19 +109,7 @@ pub(in crate::podman_executor) fn observed_pods(
             pods.entry(id).or_default().push(row);
         }
     }
-    let empty = half_made.iter().filter_map(|pod| {
-        let id = pod.labels.get(ID)?;
-        (!pods.contains_key(id.as_str())).then(|| ObservedPod {
-            id: WorkloadId::from(id.as_str()),
-            workload: workload_name(&pod.labels, id),
-            state: incomplete("the pod has no containers".to_owned()),
-            started_at: None,
-            restarts: 0,
-            is_changed: false,
-        })
-    });
-    let empty: Vec<_> = empty.collect();
-    let full = pods.iter().map(|(id, rows)| ObservedPod {
+    let observed = pods.iter().map(|(id, rows)| ObservedPod {
         id: WorkloadId::from(*id),
         workload: rows
             .first()
@@ -121,8 +118,50 @@ pub(in crate::podman_executor) fn observed_pods(
         started_at: started_at(rows),
         restarts: 0,
         is_changed: false,
+        health: PodHealth::default(),
+        containers: Vec::new(),
     });
-    full.chain(empty).collect()
+    observed.collect()
+}
+
+/// Returns the pod that `rows`, all its containers, make up, if it runs as it should.
+pub(in crate::podman_executor) fn running_pod(
+    rows: &[ContainerRow],
+    boot_id: &str,
+) -> Option<ObservedPod> {
+    let pod = observed_pods(rows, Knowledge::of_rows_alone(boot_id)).pop();
+    pod.filter(|pod| pod.state == CurrentState::Running)
+}
+
+/// Returns the pod of `row` as one that has no containers.
+pub(in crate::podman_executor) fn empty_pod(row: &PodRow) -> ObservedPod {
+    ObservedPod {
+        id: WorkloadId::from(row.name.as_str()),
+        workload: workload_name(&row.labels, &row.name),
+        state: incomplete("the pod has no containers".to_owned()),
+        started_at: None,
+        restarts: 0,
+        is_changed: false,
+        health: PodHealth::default(),
+        containers: Vec::new(),
+    }
+}
+
+/// Returns `pod` as one of which it is not known whether its `postStart` hooks have run: if it runs, its
+/// start is to be brought to its end.
+pub(in crate::podman_executor) fn without_post_start(pod: ObservedPod) -> ObservedPod {
+    let message = || "its lifecycle.postStart was not seen to end".to_owned();
+    match pod.state {
+        CurrentState::Running | CurrentState::Degraded { .. } => {
+            ObservedPod { state: incomplete(message()), ..pod }
+        }
+        CurrentState::Starting
+        | CurrentState::Exited { .. }
+        | CurrentState::Incomplete { .. }
+        | CurrentState::Suspended
+        | CurrentState::Crashing { .. }
+        | CurrentState::Unknown => pod,
+    }
 }
 
 /// Returns the state of the pod that `rows` make up.
@@ -191,7 +230,11 @@ fn incomplete(message: String) -> CurrentState {
     CurrentState::Incomplete { message }
 }
 
-fn workload_name(labels: &BTreeMap<String, String>, id: &str) -> WorkloadName {
+/// Returns the workload that a pod called `id` is of by its `labels`.
+pub(in crate::podman_executor) fn workload_name(
+    labels: &BTreeMap<String, String>,
+    id: &str,
+) -> WorkloadName {
     // Anybody can write labels: what can be no name is none.
     let name = labels.get(WORKLOAD).filter(|name| is_pod_name(name));
     WorkloadName::from(name.map_or(id, String::as_str))
@@ -329,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_that_is_no_name_gives_a_workload_none() {
+    fn a_label_that_is_not_a_valid_name_names_no_workload() {
         for (label, expected) in [
             ("web", "web"),
             ("\u{1b}[2J\u{202e}", "web-1"),
@@ -343,18 +386,17 @@ mod tests {
     }
 
     #[test]
-    fn pods_without_containers_are_seen_and_strangers_are_not() {
-        let stranger = ContainerRow::default();
-        let labels = [(ID, "half-2"), (WORKLOAD, "half")];
-        let half = PodRow {
-            name: "half-2".to_owned(),
-            labels: labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
-            ..PodRow::default()
-        };
-        let known = Knowledge { boot_id: BOOT, ends: &BTreeMap::new(), vanished: &BTreeSet::new() };
-        let pods = observed_pods(&[stranger], &[half], known);
-        assert_eq!(pods.len(), 1);
-        assert_eq!(pods[0].workload, WorkloadName::from("half"));
-        assert_eq!(word(&pods[0].state), "Incomplete");
+    fn containers_without_our_labels_make_up_no_pod() {
+        let unlabelled = ContainerRow::default();
+        assert_eq!(observed_pods(&[unlabelled], Knowledge::of_rows_alone(BOOT)), []);
+    }
+
+    #[test]
+    fn a_pod_without_containers_is_incomplete() {
+        let labels = [(ID.to_owned(), "web-2".to_owned()), (WORKLOAD.to_owned(), "web".to_owned())];
+        let row = PodRow { name: "web-2".to_owned(), labels: labels.into(), ..PodRow::default() };
+        let pod = empty_pod(&row);
+        assert_eq!((pod.id, pod.workload), (WorkloadId::from("web-2"), WorkloadName::from("web")));
+        assert_eq!(word(&pod.state), "Incomplete");
     }
 }

@@ -1,16 +1,19 @@
-//! Takes metrics and profiles, and tells the scheduler when a verdict changes.
+//! Takes metrics and profiles, and sends the scheduler each verdict that changes.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::{Actor, AsyncContext, Context, Handler, Recipient, SpawnHandle, Supervised};
+use chrono::Local;
+use grammar::LocalTime;
 use tracing::{info, warn};
 
+use super::local_clock::local_clock;
 use super::metrics::SharedMetrics;
-use super::profiles::{Change, Profiles};
+use super::profiles::{Change, Profiles, UnitMissing};
 use crate::clock::{Clock, Moment, Monotonic};
 use crate::messages::{
-    EvaluatorReport, EventRecorded, GetProfiles, MetricsReceived, MetricsRefused,
+    ClockTrusted, EvaluatorReport, EventRecorded, GetProfiles, MetricsReceived, MetricsRefused,
     ProfilesConfigured, ProfilesEvaluated, tell,
 };
 use crate::workload::{Event, EventReason, Profile, Verdict};
@@ -28,7 +31,7 @@ pub struct EvaluatorDeps {
     pub scheduler: Recipient<ProfilesEvaluated>,
     /// Hears of conditions that cannot be evaluated.
     pub events: Recipient<EventRecorded>,
-    /// The time.
+    /// The wall clock and the monotonic one.
     pub clock: Clock,
     /// The metrics, which outlive this actor's restart.
     pub metrics: SharedMetrics,
@@ -43,6 +46,8 @@ pub struct ProfileEvaluator {
     configured: Option<Arc<[Profile]>>,
     profiles: Profiles,
     timer: Option<Timer>,
+    /// Conditions may look at the wall clock.
+    is_clock_trusted: bool,
 }
 
 struct Timer {
@@ -54,7 +59,13 @@ impl ProfileEvaluator {
     /// Makes the evaluator; it publishes nothing before profiles are configured.
     #[must_use]
     pub fn new(deps: EvaluatorDeps) -> Self {
-        Self { deps, configured: None, profiles: Profiles::default(), timer: None }
+        Self {
+            deps,
+            configured: None,
+            profiles: Profiles::default(),
+            timer: None,
+            is_clock_trusted: false,
+        }
     }
 }
 
@@ -94,6 +105,9 @@ impl Handler<MetricsReceived> for ProfileEvaluator {
         let changes = {
             let metrics = &mut *self.deps.metrics.0.borrow_mut();
             let slots = metrics.post(message.samples, self.deps.default_ttl, now.monotonic)?;
+            if self.profiles.have_calendar() {
+                metrics.set_local_time(self.local_time(now));
+            }
             self.profiles.metrics_posted(&slots, metrics, now.monotonic)
         };
         self.publish_changes(&changes, Some(now.monotonic), now, ctx);
@@ -101,12 +115,31 @@ impl Handler<MetricsReceived> for ProfileEvaluator {
     }
 }
 
+impl Handler<ClockTrusted> for ProfileEvaluator {
+    type Result = ();
+
+    fn handle(&mut self, _: ClockTrusted, ctx: &mut Self::Context) {
+        if std::mem::replace(&mut self.is_clock_trusted, true) {
+            return;
+        }
+        let now = self.deps.clock.now();
+        let changes = {
+            let metrics = &mut *self.deps.metrics.0.borrow_mut();
+            metrics.set_local_time(self.local_time(now));
+            self.profiles.clock_trusted(metrics, now.monotonic)
+        };
+        self.publish_changes(&changes, None, now, ctx);
+    }
+}
+
 impl Handler<GetProfiles> for ProfileEvaluator {
     type Result = EvaluatorReport;
 
     fn handle(&mut self, _: GetProfiles, _: &mut Self::Context) -> Self::Result {
-        let now = self.deps.clock.now().monotonic;
+        let now = self.deps.clock.now();
         let metrics = &mut *self.deps.metrics.0.borrow_mut();
+        metrics.set_local_time(self.local_time(now));
+        let now = now.monotonic;
         EvaluatorReport {
             conditions: self.profiles.report(metrics, now),
             metrics: metrics.report(now),
@@ -116,6 +149,11 @@ impl Handler<GetProfiles> for ProfileEvaluator {
 }
 
 impl ProfileEvaluator {
+    /// Returns what the local clock reads, once it may be followed.
+    fn local_time(&self, now: Moment) -> Option<LocalTime> {
+        self.is_clock_trusted.then(|| local_clock(now.wall, &Local)).flatten()
+    }
+
     fn configure(&mut self, configured: Arc<[Profile]>, ctx: &mut Context<Self>) {
         if self.configured.as_ref() == Some(&configured) {
             // Those who compare find the same Arc.
@@ -126,6 +164,7 @@ impl ProfileEvaluator {
         let now = self.deps.clock.now();
         let (profiles, changes) = {
             let metrics = &mut *self.deps.metrics.0.borrow_mut();
+            metrics.set_local_time(self.local_time(now));
             self.profiles.reconfigured(&configured, metrics, now.monotonic)
         };
         self.profiles = profiles;
@@ -140,6 +179,7 @@ impl ProfileEvaluator {
         let now = self.deps.clock.now();
         let changes = {
             let metrics = &mut *self.deps.metrics.0.borrow_mut();
+            metrics.set_local_time(self.local_time(now));
             self.profiles.time_passed(metrics, now.monotonic)
         };
         self.publish_changes(&changes, None, now, ctx);
@@ -152,8 +192,8 @@ impl ProfileEvaluator {
         now: Moment,
         ctx: &mut Context<Self>,
     ) {
+        self.record(changes, now);
         if !changes.is_empty() {
-            self.record(changes, now);
             self.publish(posted_at);
         }
         self.wait_for_next(now.monotonic, ctx);
@@ -165,8 +205,11 @@ impl ProfileEvaluator {
         tell(&self.deps.scheduler, ProfilesEvaluated { verdicts, profiles, posted_at });
     }
 
-    /// Logs what changed, and reports what cannot be evaluated.
-    fn record(&self, changes: &[Change], now: Moment) {
+    /// Logs what changed or may not be meant, and reports what cannot be evaluated.
+    fn record(&mut self, changes: &[Change], now: Moment) {
+        for UnitMissing { profile, condition, detail } in self.profiles.take_units_missing() {
+            info!(%profile, %condition, detail, "sample has no unit");
+        }
         for change in changes {
             let Change { profile, condition, verdict, explanation } = change;
             match verdict {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 use std::time::Duration;
 
-use grammar::{Condition, History, Lookup, Metric, Reading, SampleWindow, Unit, Window};
+use grammar::{Condition, History, LocalTime, Lookup, Metric, Reading, SampleWindow, Unit, Window};
 
 use crate::clock::Monotonic;
 use crate::messages::{MetricReport, MetricsRefused};
@@ -31,6 +31,7 @@ pub(super) struct MetricTable {
     free: Vec<u32>,
     posted: usize,
     samples_taken: u64,
+    local_time: Option<LocalTime>,
 }
 
 /// What is known of one metric, posted or only named by a condition.
@@ -195,6 +196,12 @@ impl MetricTable {
         }
     }
 
+    /// Sets what the local clock reads at the moment for which the table is asked next; `None` while it
+    /// is not trusted.
+    pub(super) const fn set_local_time(&mut self, local_time: Option<LocalTime>) {
+        self.local_time = local_time;
+    }
+
     /// Returns the table as it counts at `now`.
     pub(super) const fn at(&self, now: Monotonic) -> MetricsAt<'_> {
         MetricsAt { table: self, now }
@@ -260,6 +267,10 @@ impl Lookup for MetricsAt<'_> {
     fn expires_at(&self, metric: &Metric) -> Option<Duration> {
         let expires_at = self.posted(metric)?.expires_at?;
         Some(expires_at.since_start())
+    }
+
+    fn local_time(&self) -> Option<LocalTime> {
+        self.table.local_time
     }
 
     fn history(&self, metric: &Metric) -> History {

@@ -19,10 +19,23 @@ pub(super) struct Profiles {
     conditions: Vec<Watched>,
     /// Which conditions name the metric of a slot: places in `conditions`.
     by_slot: HashMap<u32, Vec<usize>>,
+    /// Conditions that name days or hours: places in `conditions`.
+    with_calendar: Vec<usize>,
     /// When to look at a condition though nothing was posted. May be too early, never too late:
     /// an entry that a post made obsolete stays until its moment, for that is cheaper.
     due: BTreeSet<(Monotonic, usize)>,
     verdicts: Verdicts,
+    /// Not yet taken by [`Profiles::take_units_missing`].
+    units_missing: Vec<UnitMissing>,
+}
+
+/// A condition that compares a sample without a unit with a number that has one; once for each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct UnitMissing {
+    pub(super) profile: ProfileName,
+    pub(super) condition: ConditionName,
+    /// What is compared with what.
+    pub(super) detail: String,
 }
 
 /// A verdict that changed.
@@ -47,6 +60,9 @@ impl Profiles {
     ) -> (Self, Vec<Change>) {
         let mut next = Self { conditions: self.adopt(configured), ..Self::default() };
         next.assign_slots(metrics, now);
+        let conditions = next.conditions.iter().enumerate();
+        next.with_calendar =
+            conditions.filter(|(_, it)| it.names_calendar()).map(|(place, _)| place).collect();
         next.verdicts =
             configured.iter().map(|profile| (profile.name.clone(), Arc::default())).collect();
         let changes = next.look_at(0..next.conditions.len(), metrics, now);
@@ -86,6 +102,20 @@ impl Profiles {
         self.look_at(places, metrics, now)
     }
 
+    /// Evaluates the conditions that name days or hours; returns what changed.
+    pub(super) fn clock_trusted(
+        &mut self,
+        metrics: &mut MetricTable,
+        now: Monotonic,
+    ) -> Vec<Change> {
+        self.look_at(self.with_calendar.clone(), metrics, now)
+    }
+
+    /// Returns whether a verdict depends on the local clock.
+    pub(super) const fn have_calendar(&self) -> bool {
+        !self.with_calendar.is_empty()
+    }
+
     /// Returns the earliest moment at which a verdict can change with nothing posted.
     pub(super) fn next_due(&self) -> Option<Monotonic> {
         self.due.first().map(|(at, _)| *at)
@@ -94,6 +124,12 @@ impl Profiles {
     /// Returns all verdicts.
     pub(super) const fn verdicts(&self) -> &Verdicts {
         &self.verdicts
+    }
+
+    /// Returns the conditions found since the last call that compare a sample without a unit with a
+    /// number that has one.
+    pub(super) fn take_units_missing(&mut self) -> Vec<UnitMissing> {
+        std::mem::take(&mut self.units_missing)
     }
 
     /// Returns every condition as it stands.
@@ -189,6 +225,10 @@ impl Profiles {
                 continue;
             };
             let has_changed = watched.evaluate(metrics, now);
+            if let Some(detail) = watched.report_unit_missing(metrics, now) {
+                let (profile, condition) = (watched.profile.clone(), watched.name.clone());
+                self.units_missing.push(UnitMissing { profile, condition, detail });
+            }
             if let Some(next) = watched.next_change(metrics, now)
                 && watched.due.is_none_or(|due| next < due)
             {

@@ -16,8 +16,8 @@ use super::report::stats::Stats;
 use super::table::{JobTable, SchedulerSettings};
 use crate::clock::{Clock, Monotonic};
 use crate::messages::{
-    CommandFinished, Drain, EventRecorded, ExecutorCommand, GetJobs, HaltPods, JobsReported,
-    ProfilesEvaluated, WorkloadsConfigured, WorkloadsObserved, tell,
+    ClockTrusted, CommandFinished, Drain, EventRecorded, ExecutorCommand, GetJobs, HaltPods,
+    JobsReported, ProfilesEvaluated, WorkloadsConfigured, WorkloadsObserved, tell,
 };
 use crate::workload::{Event, EventKind, ExecutorKind};
 
@@ -37,7 +37,9 @@ pub struct SchedulerDeps {
     pub reports: Recipient<JobsReported>,
     /// Receives events.
     pub events: Recipient<EventRecorded>,
-    /// The time.
+    /// Hears when the wall clock may be followed.
+    pub evaluator: Recipient<ClockTrusted>,
+    /// The wall clock and the monotonic one.
     pub clock: Clock,
     /// Says how far the wall clock may be trusted.
     pub clock_witness: Rc<dyn ClockWitness>,
@@ -132,10 +134,17 @@ impl Scheduler {
                 log_clock(&clock, &scheduler.clock);
                 scheduler.clock = clock;
                 scheduler.jobs.trust_clock(scheduler.clock.clone());
+                scheduler.pass_on_trust();
                 scheduler.act(None, ctx);
             }
             ctx.run_later(CLOCK_PERIOD, Self::look_at_clock);
         }));
+    }
+
+    fn pass_on_trust(&self) {
+        if self.clock == ClockTrust::Trusted {
+            tell(&self.deps.evaluator, ClockTrusted);
+        }
     }
 
     fn set_alarm(&mut self, ctx: &mut Context<Self>) {
@@ -170,8 +179,11 @@ impl Scheduler {
         let now = self.deps.clock.now();
         let reports = self.jobs.reports(now);
         self.stats.note(reports.iter(), now.wall);
-        let report =
-            JobsReported { jobs: reports.into(), silent_runtimes: self.jobs.silent_runtimes() };
+        let report = JobsReported {
+            jobs: reports.into(),
+            silent_runtimes: self.jobs.silent_runtimes(),
+            outcomes: self.jobs.outcomes(),
+        };
         if report != self.last_report {
             self.last_report = report;
             self.report();
@@ -184,6 +196,7 @@ impl Scheduler {
 
     fn report_period(&mut self, ctx: &mut Context<Self>) {
         self.report();
+        self.pass_on_trust();
         ctx.run_later(REPORT_PERIOD, Self::report_period);
     }
 }
@@ -213,6 +226,7 @@ impl Actor for Scheduler {
         // What a panic kept from being sent, if this is not the first start.
         self.send_all(None);
         ctx.run_later(REPORT_PERIOD, Self::report_period);
+        self.pass_on_trust();
         self.look_at_clock(ctx);
     }
 }

@@ -18,14 +18,14 @@ pub(crate) struct Decision {
     pub(crate) target: Target,
     /// The limits in force.
     pub(crate) limits: Limits,
-    /// A workload that must run before this one starts for the first time, and has not.
+    /// A workload that must be ready before this one starts for the first time, and has not been.
     pub(crate) waits_for: Option<WorkloadName>,
     /// The next cron tick.
     pub(crate) next_tick: Option<DateTime<Utc>>,
     /// What the wall clock must do before a cron tick is known.
     pub(crate) awaited_clock: Option<Rc<str>>,
-    /// Whether it ever ran: once it did, those that wait for it may start.
-    pub(crate) ever_ran: bool,
+    /// Whether it was ever ready: once it was, those that wait for it may start.
+    pub(crate) was_ready: bool,
     /// What is to be done now.
     pub(crate) step: Step,
     /// When to decide anew though nothing happens.
@@ -115,7 +115,7 @@ pub(crate) struct Inputs<'a> {
     pub(crate) clock: &'a ClockTrust,
     /// A newer configuration may exist: what runs stays.
     pub(crate) outdated: bool,
-    /// The first of those that must run before this one and have not.
+    /// The first of those that must be ready before this one starts, and have not been.
     pub(crate) waits_for: Option<&'a WorkloadName>,
     pub(crate) now: Moment,
 }

@@ -76,10 +76,7 @@ impl Shutdown {
 
     fn live_pods<'a>(&self, job: &'a Job) -> Vec<&'a PodKey> {
         let is_live = |pod: &&PodKey| {
-            // A pod whose state is unknown may run.
-            !pod.executor.is_cluster()
-                && job.observed.is_alive(pod, true)
-                && !self.halted.contains(*pod)
+            !pod.executor.is_cluster() && job.observed.may_run(pod) && !self.halted.contains(*pod)
         };
         job.observed.keys().filter(is_live).collect()
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::clock::Monotonic;
 use crate::workload::{
-    CurrentState, ExecutorKind, ObservedPod, Workload, WorkloadId, WorkloadName,
+    CurrentState, ExecutorKind, ObservedPod, PodHealth, Workload, WorkloadId, WorkloadName,
 };
 
 /// Where a pod is and which specification it runs.
@@ -51,6 +51,14 @@ impl Observed {
         self.get(key).is_some_and(|pod| is_alive(pod, is_started))
     }
 
+    /// Returns whether containers of the pod may run, whatever is known of it: some of one that was not
+    /// started to its end do.
+    pub(crate) fn may_run(&self, key: &PodKey) -> bool {
+        self.get(key).is_some_and(|pod| {
+            is_alive(pod, true) || matches!(pod.state, CurrentState::Incomplete { .. })
+        })
+    }
+
     /// Returns whether containers of any pod run.
     pub(crate) fn is_any_alive(&self, is_started: bool) -> bool {
         self.pods.values().any(|pod| is_alive(pod, is_started))
@@ -94,6 +102,8 @@ impl Observed {
                 started_at: None,
                 restarts: 0,
                 is_changed: false,
+                health: PodHealth::default(),
+                containers: Vec::new(),
             })
         });
     }

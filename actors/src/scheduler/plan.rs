@@ -18,10 +18,12 @@
 //! | Running  | its Deployment was changed by others | as limits: write it, once a minute     |
 //! | Running  | a retry is not due yet, or finished  | wait                                   |
 //! | Running  | its pod is degraded, the retry due   | stop it                                |
+//! | Running  | its pod is failing by its probes     | stop it, the retry comes after that    |
 //! | Running  | the images are not there yet         | pull                                   |
 //! | Running  | a pull of them was given up, runs on | wait for it again                      |
 //! | Running  | its first start waits for others     | wait for them                          |
 //! | Running  | an older pod                         | stop it: both may want the same port   |
+//! | Running  | the Deployment that may come back    | suspend it, until the new one is proved |
 //! | Running  | an older pod, its runtime not there  | wait for the runtime                   |
 //! | Running  | the other podman not listed at start | wait for it, a minute at most          |
 //! | Running  | nothing in its way                   | start                                  |
@@ -36,6 +38,8 @@
 //! | a command in flight is given up             | whether it is sent again                        |
 //! | a pull takes too long while no pod runs     | whether the previous specification comes back   |
 //! | a rollback is over, no command in flight    | the new specification is tried again            |
+//! | a new specification was ready for long enough | that it has proved itself                   |
+//! | its pod was not ready for too long          | whether the previous specification comes back   |
 //! | the next cron tick, or a minute later       | whether a run is due: the wall clock may jump   |
 //! | the agent has run for two minutes           | missing verdicts are waited for no longer       |
 
@@ -86,7 +90,7 @@ pub(crate) fn plan(job: &Job, demand: &Demand, inputs: &Inputs<'_>) -> Decision 
         waits_for: inputs.waits_for.cloned(),
         next_tick: demand.next_tick,
         awaited_clock: demand.awaited_clock.clone(),
-        ever_ran: job.run.ever_ran,
+        was_ready: job.run.was_ready,
         step,
         next_look,
     }
@@ -131,7 +135,7 @@ fn next_step(
 
 fn remove(job: &Job, runtimes: &Runtimes, now: Monotonic) -> Step {
     if job.observed.keys().next().is_some() {
-        return stop_first(job.observed.keys(), runtimes);
+        return end_first(job, job.observed.keys(), runtimes, now);
     }
     // If it is configured anew, the same images must not be pulled a second time.
     Step::Forget.not_before(job.run.images.given_up_until().unwrap_or(now), now)
@@ -140,7 +144,7 @@ fn remove(job: &Job, runtimes: &Runtimes, now: Monotonic) -> Step {
 fn deactivate(job: &Job, inputs: &Inputs<'_>) -> Step {
     let wanted = job.spec.wanted();
     let keep_ended = job.run.cron.is_some();
-    let is_own = |key: &PodKey| Some(key) == wanted.as_ref();
+    let is_kept = |key: &PodKey| Some(key) == wanted.as_ref() || job.may_come_back(key);
     let mut in_the_way = job.observed.iter().filter_map(|(key, pod)| {
         let rests = match pod.state {
             CurrentState::Exited { .. } => keep_ended,
@@ -153,15 +157,11 @@ fn deactivate(job: &Job, inputs: &Inputs<'_>) -> Step {
             | CurrentState::Unknown => false,
         };
         // Another pod may be of a newer specification, which may want it.
-        let may_rest = if is_own(key) { rests } else { inputs.outdated };
+        let may_rest = if is_kept(key) { rests } else { inputs.outdated };
         (!may_rest).then_some(key)
     });
     match in_the_way.find(|key| inputs.runtimes.is_available(key.executor)) {
-        Some(key) if is_own(key) && key.executor.is_cluster() => {
-            let suspend = Step::Act(ActionKind::Suspend, key.clone());
-            suspend.not_before(job.run.drift.next_suspension(), inputs.now.monotonic)
-        }
-        Some(key) => Step::Act(ActionKind::Stop, key.clone()),
+        Some(key) => end(job, key, is_kept(key), inputs.now.monotonic),
         None => Step::Settled,
     }
 }
@@ -180,14 +180,21 @@ fn run(job: &Job, next_write: Option<Monotonic>, inputs: &Inputs<'_>) -> Step {
     let Some(wanted) = own_pod(job, inputs) else {
         return Step::Settled;
     };
-    let older = || job.observed.keys().filter(|key| **key != wanted);
+    let older = || older_pods(job, &wanted);
+    let end_older = || end_first(job, older(), inputs.runtimes, now);
+    // Its run has ended by the word of its probes: the pod goes now, the next one comes when its time has come.
+    if job.failing().is_some()
+        && !matches!(job.run.state, RunState::Idle | RunState::Started { .. })
+    {
+        return Step::Act(ActionKind::Stop, wanted);
+    }
     match job.run.state {
         RunState::Waiting { until } if until > now => return Step::WaitUntil(until),
         RunState::Waiting { .. } if job.is_alive() => return Step::Act(ActionKind::Stop, wanted),
-        RunState::Finished => return stop_first(older(), inputs.runtimes),
+        RunState::Finished => return end_older(),
         RunState::Idle | RunState::Started { .. } if job.is_alive() => {
             return if older().next().is_some() {
-                stop_first(older(), inputs.runtimes)
+                end_older()
             } else {
                 keep_up(wanted, next_write, now)
             };
@@ -209,7 +216,38 @@ fn run(job: &Job, next_write: Option<Monotonic>, inputs: &Inputs<'_>) -> Step {
         return Step::Act(ActionKind::Start, wanted);
     }
     // An older pod whose runtime does not answer may still run: two of one workload never do.
-    stop_first(older(), inputs.runtimes)
+    end_older()
+}
+
+/// Returns the pods of other specifications than that of `wanted`, without those that wait at zero
+/// replicas until the new one has proved itself.
+fn older_pods<'a>(job: &'a Job, wanted: &PodKey) -> impl Iterator<Item = &'a PodKey> {
+    let waits = |key: &PodKey, state: &CurrentState| {
+        *state == CurrentState::Suspended && job.may_come_back(key)
+    };
+    let others =
+        job.observed.iter().filter(move |(key, pod)| *key != wanted && !waits(key, &pod.state));
+    others.map(|(key, _)| key)
+}
+
+/// Ends the first of `pods` whose runtime is there, and keeps the Deployment that may come back.
+fn end_first<'a>(
+    job: &Job,
+    mut pods: impl Iterator<Item = &'a PodKey>,
+    runtimes: &Runtimes,
+    now: Monotonic,
+) -> Step {
+    let first = pods.find(|key| runtimes.is_available(key.executor));
+    first.map_or(Step::Settled, |key| end(job, key, job.may_come_back(key), now))
+}
+
+/// Stops a pod; a Deployment that `is_kept` is suspended.
+fn end(job: &Job, key: &PodKey, is_kept: bool, now: Monotonic) -> Step {
+    if !(is_kept && key.executor.is_cluster()) {
+        return Step::Act(ActionKind::Stop, key.clone());
+    }
+    let suspend = Step::Act(ActionKind::Suspend, key.clone());
+    suspend.not_before(job.run.drift.next_suspension(), now)
 }
 
 /// Returns the pod that should run, unless its runtime does not answer, or another pod may be of a
@@ -223,12 +261,6 @@ fn own_pod(job: &Job, inputs: &Inputs<'_>) -> Option<PodKey> {
 /// Brings what differs to a pod that runs, when that is due.
 fn keep_up(pod: PodKey, next_write: Option<Monotonic>, now: Monotonic) -> Step {
     next_write.map_or(Step::Settled, |at| Step::Act(ActionKind::Limit, pod).not_before(at, now))
-}
-
-/// Stops the first of `pods` whose runtime is there.
-fn stop_first<'a>(mut pods: impl Iterator<Item = &'a PodKey>, runtimes: &Runtimes) -> Step {
-    pods.find(|key| runtimes.is_available(key.executor))
-        .map_or(Step::Settled, |key| Step::Act(ActionKind::Stop, key.clone()))
 }
 
 /// Returns when to decide anew though nothing happens, once `step` is taken.
@@ -258,10 +290,12 @@ fn next_look(
         }
         None => {
             let at_step = if let Step::WaitUntil(at) = step { Some(*at) } else { None };
-            [at_step, rollback.over_at(job.run.state)]
+            [at_step, rollback.over_at(job.run.state, job.run.cron.is_some())]
         }
     };
-    [first, second, clock_check, grace_over].into_iter().flatten().min()
+    // Once it is over, something else is waited for.
+    let trial_over = job.trial_ends().filter(|at| *at > now.monotonic);
+    [first, second, clock_check, grace_over, trial_over].into_iter().flatten().min()
 }
 
 /// Returns the command in flight once `step` is taken: its kind, and when it was sent and is given

@@ -8,15 +8,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, SubsecRound as _, Utc};
 
 use super::decision::{Decision, Target};
-use super::job::{Job, RunState};
+use super::job::{Criterion, Job, RunState, Spec, State};
 use super::observed::{Runtime, Runtimes};
 
 use super::table::{Entry, JobTable};
 use crate::clock::{Moment, Monotonic};
-use crate::messages::{ActionKind, SchedulerReport};
+use crate::messages::SchedulerReport;
 use crate::workload::{
-    CurrentState, ExecutorKind, JobReport, Limits, NextStart, RuntimeReport, RuntimeState,
-    TargetState, WorkloadName, WorkloadReport, WorkloadStatus,
+    CurrentState, ExecutorKind, Health, JobReport, Limits, NextStart, ObservedPod, Outcome,
+    PodHealth, RuntimeReport, RuntimeState, TargetState, UpdateReport, UpdateState, WorkloadId,
+    WorkloadName, WorkloadReport, WorkloadStatus,
 };
 use stats::Stats;
 
@@ -28,7 +29,9 @@ impl JobTable {
         for (name, entry) in &self.jobs {
             let refused = self.rejected.get(name);
             let (job, decision) = (&entry.job, &entry.decision);
-            if let Some(report) = report(job, decision, refused, &self.runtimes, now) {
+            let awaited = decision.waits_for.as_ref().and_then(|other| self.jobs.get(other));
+            let awaited = awaited.and_then(|entry| entry.job.current_pod());
+            if let Some(report) = report(job, decision, refused, awaited, &self.runtimes, now) {
                 reports.insert(name, report);
             }
         }
@@ -42,6 +45,15 @@ impl JobTable {
         needed.filter(|kind| self.runtimes.is_unresponsive(*kind)).collect()
     }
 
+    /// Returns what has become of the configured specifications, as far as that is known.
+    pub(crate) fn outcomes(&self) -> BTreeMap<WorkloadId, Outcome> {
+        let outcome = |entry: &Entry| {
+            let Spec { desired, rollback, .. } = &entry.job.spec;
+            Some((desired.as_ref()?.id.clone(), rollback.outcome()?))
+        };
+        self.jobs.values().filter_map(|entry| outcome(entry)).collect()
+    }
+
     /// Returns all that is known now; notes the statuses on the way.
     pub(crate) fn details(&self, stats: &mut Stats, now: Moment) -> SchedulerReport {
         let reports = self.reports(now);
@@ -50,7 +62,7 @@ impl JobTable {
         let details = |job: JobReport| {
             let since = stats.since(&job.workload).unwrap_or(now.wall);
             match self.jobs.get(&job.workload) {
-                Some(known) => accepted(job, &known.job, &known.decision, since),
+                Some(known) => accepted(job, &known.job, &known.decision, since, now),
                 None => refused(job, since),
             }
         };
@@ -74,11 +86,12 @@ fn damage(entry: &Entry) -> Option<String> {
 }
 
 /// Returns the report on a job; none for one that is only being removed.
-/// `refused` says why a newer specification of it was.
+/// `refused` says why a newer specification of it was. `awaited` is the pod of the workload that it waits for.
 fn report(
     job: &Job,
     decision: &Decision,
     refused: Option<&String>,
+    awaited: Option<&ObservedPod>,
     runtimes: &Runtimes,
     now: Moment,
 ) -> Option<JobReport> {
@@ -97,10 +110,9 @@ fn report(
     if let Some(other) = &decision.waits_for
         && status == WorkloadStatus::Deploying
     {
-        reason = reason.or_else(|| Some(format!("waits until {other} runs")));
+        reason = reason.or_else(|| Some(waits_until(other, awaited)));
     }
-    if job.spec.rollback.is_in_force() {
-        let cause = job.run.failure.as_deref().unwrap_or("the new specification did not start");
+    if let State::RolledBack { cause, .. } = job.spec.rollback.state() {
         reason = Some(format!("rolled back to the previous specification: {cause}"));
     }
     if let Some(rejected) = refused {
@@ -117,6 +129,14 @@ fn report(
         restarts: job.run.restarts.saturating_add(by_runtime),
         next_start: next_start(job, decision, now),
     })
+}
+
+/// Says what a workload waits for: that `other` runs, or what the probes of its pod want.
+fn waits_until(other: &WorkloadName, awaited: Option<&ObservedPod>) -> String {
+    match awaited.and_then(|pod| pod.health.unready()) {
+        Some(unready) => format!("waits until {other} is ready: {unready}"),
+        None => format!("waits until {other} runs"),
+    }
 }
 
 /// Returns the report on a workload that cannot be run at all.
@@ -137,7 +157,8 @@ fn status(job: &Job, target: &Target) -> (WorkloadStatus, Option<String>) {
     match job.current() {
         // A start that was given up half-way, say.
         Some(CurrentState::Unknown) if never_seen_to_run => without_pod(job, target),
-        Some(CurrentState::Running | CurrentState::Unknown) => (WorkloadStatus::Running, None),
+        Some(CurrentState::Running) => by_health(job),
+        Some(CurrentState::Unknown) => (WorkloadStatus::Running, None),
         Some(CurrentState::Starting) => (WorkloadStatus::Deploying, None),
         Some(CurrentState::Degraded { ended }) => {
             let ended: Vec<_> = ended.iter().map(ToString::to_string).collect();
@@ -151,6 +172,18 @@ fn status(job: &Job, target: &Target) -> (WorkloadStatus, Option<String>) {
         )
         | None => without_pod(job, target),
     }
+}
+
+/// Returns the status of a job whose pod runs, by what its probes say.
+fn by_health(job: &Job) -> (WorkloadStatus, Option<String>) {
+    let unready = job.current_pod().and_then(|pod| pod.health.unready());
+    let status = match unready.map(|it| &it.health) {
+        Some(Health::Failing { .. }) => WorkloadStatus::Crashed,
+        Some(Health::Starting { .. }) => WorkloadStatus::Deploying,
+        // It serves nobody, but it runs.
+        Some(Health::NotReady { .. } | Health::Ready) | None => WorkloadStatus::Running,
+    };
+    (status, unready.map(ToString::to_string))
 }
 
 fn without_pod(job: &Job, target: &Target) -> (WorkloadStatus, Option<String>) {
@@ -189,14 +222,7 @@ fn why_inactive(job: &Job, why: &str) -> String {
 }
 
 fn progress(job: &Job) -> Option<String> {
-    let text = match job.run.in_flight.as_ref()?.kind {
-        ActionKind::Pull => "pulling images",
-        ActionKind::Start => "starting the pod",
-        ActionKind::Limit => "applying limits",
-        ActionKind::Stop => "stopping the previous pod",
-        ActionKind::Suspend | ActionKind::Halt => "stopping the pod",
-    };
-    Some(text.to_owned())
+    Some(job.run.in_flight.as_ref()?.kind.progress().to_owned())
 }
 
 fn next_start(job: &Job, decision: &Decision, now: Moment) -> Option<DateTime<Utc>> {
@@ -219,12 +245,16 @@ fn accepted(
     job: &Job,
     decision: &Decision,
     since: DateTime<Utc>,
+    now: Moment,
 ) -> WorkloadReport {
     let pod = job.current_pod();
     let workload = job.spec.effective();
     WorkloadReport {
         target: Some(decision.target.state()),
         pod: pod.map(|pod| pod.state.as_str()),
+        health: pod.map(|pod| pod.health.clone()).unwrap_or_default(),
+        containers: pod.map(|pod| pod.containers.clone()).unwrap_or_default(),
+        last_failure: job.run.last_failure.clone(),
         command: job.run.in_flight.as_ref().map(|flight| flight.kind.as_str()),
         since,
         started_at: pod.and_then(|pod| pod.started_at),
@@ -233,6 +263,7 @@ fn accepted(
         limits: decision.limits,
         waits_for: decision.waits_for.clone().filter(|_| !job.run.ever_ran),
         profiles: workload.map_or_else(Vec::new, |it| it.profiles.iter().map(Into::into).collect()),
+        update: update(job, now),
         job: report,
     }
 }
@@ -242,6 +273,9 @@ fn refused(report: JobReport, since: DateTime<Utc>) -> WorkloadReport {
         job: report,
         target: None,
         pod: None,
+        health: PodHealth::default(),
+        containers: Vec::new(),
+        last_failure: None,
         command: None,
         since,
         started_at: None,
@@ -250,6 +284,40 @@ fn refused(report: JobReport, since: DateTime<Utc>) -> WorkloadReport {
         limits: Limits::default(),
         waits_for: None,
         profiles: Vec::new(),
+        update: None,
+    }
+}
+
+/// Returns how the update of a workload stands that may come back to what was before, or has.
+fn update(job: &Job, now: Moment) -> Option<UpdateReport> {
+    let desired = job.spec.desired.as_deref()?;
+    let previous = job.spec.rollback.previous()?.id.clone();
+    let proving_seconds = match Criterion::of(desired) {
+        Criterion::Started | Criterion::ExitCode => None,
+        Criterion::Ready { time, .. } => Some(time.as_secs()),
+    };
+    let proving = UpdateReport {
+        state: UpdateState::Proving,
+        id: desired.id.clone(),
+        previous,
+        run: None,
+        ready_seconds: None,
+        proving_seconds,
+        until: None,
+        reason: None,
+    };
+    match job.spec.rollback.state() {
+        State::Proved => None,
+        State::Proving { failures, trial, .. } => {
+            let ready_seconds = trial.ready_for(now.monotonic).map(|it| it.as_secs());
+            Some(UpdateReport { run: Some(failures.saturating_add(1)), ready_seconds, ..proving })
+        }
+        State::RolledBack { until, cause, .. } => Some(UpdateReport {
+            state: UpdateState::RolledBack,
+            until: Some(wall_at(*until, now)),
+            reason: Some(cause.clone()),
+            ..proving
+        }),
     }
 }
 

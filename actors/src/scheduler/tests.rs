@@ -1,4 +1,4 @@
-//! The jobs against a small world: runtimes that do what they are told, unless told to fail.
+//! The jobs against a small world: runtimes that do as commanded, unless a test makes them fail.
 
 mod cluster;
 mod commands;
@@ -8,6 +8,7 @@ mod halt;
 mod listings;
 mod model;
 mod profiles;
+mod proof;
 mod replacement;
 mod restarts;
 mod starting;
@@ -28,8 +29,9 @@ use crate::messages::{
 };
 use crate::testing::workloads::workload;
 use crate::workload::{
-    ContainerEnd, CurrentState, ExecutorKind, JobReport, Limits, ObservedPod, RestartPolicy,
-    RetryPolicy, Verdict, Verdicts, Workload, WorkloadName, WorkloadStatus,
+    ContainerEnd, ContainerHealth, CurrentState, ExecutorKind, Health, JobReport, Limits,
+    ObservedPod, PodHealth, RestartPolicy, RetryPolicy, Updates, Verdict, Verdicts, Workload,
+    WorkloadId, WorkloadName, WorkloadStatus,
 };
 
 const ROOTFUL: ExecutorKind = ExecutorKind::PodmanRootful;
@@ -42,6 +44,8 @@ struct World {
     jobs: JobTable,
     now: Moment,
     pods: BTreeMap<PodKey, ObservedPod>,
+    /// What the probes of a specification find, where it has some.
+    health: BTreeMap<WorkloadId, Health>,
     /// What was brought to the pods.
     limits: BTreeMap<PodKey, Limits>,
     /// Commands sent and not yet answered.
@@ -51,6 +55,9 @@ struct World {
     /// Errors for the next commands of a step, by `step workload`.
     failures: BTreeMap<String, VecDeque<CommandError>>,
     started_at: Moment,
+    /// What the configuration has, and what its updates are: as the disk keeps them.
+    configured: Vec<Arc<Workload>>,
+    updates: Updates,
 }
 
 impl World {
@@ -65,11 +72,14 @@ impl World {
             jobs: Self::deaf_jobs(),
             now,
             pods: BTreeMap::new(),
+            health: BTreeMap::new(),
             limits: BTreeMap::new(),
             open: VecDeque::new(),
             log: Vec::new(),
             failures: BTreeMap::new(),
             started_at: now,
+            configured: Vec::new(),
+            updates: Updates::default(),
         };
         world.observe(ROOTFUL);
         world.observe(ExecutorKind::PodmanRootless);
@@ -111,6 +121,7 @@ impl World {
             self.log.push(text);
             self.open.push_back((executor, command));
         }
+        self.updates.note(&self.jobs.outcomes());
     }
 
     /// Answers the oldest open command.
@@ -180,6 +191,10 @@ impl World {
 
     fn put(&mut self, executor: ExecutorKind, workload: &Workload, state: CurrentState) {
         let (id, name) = (workload.id.clone(), workload.name.clone());
+        let health = self
+            .health
+            .get(&id)
+            .map(|health| ContainerHealth { container: "main".to_owned(), health: health.clone() });
         let pod = ObservedPod {
             id: id.clone(),
             workload: name,
@@ -187,6 +202,8 @@ impl World {
             started_at: None,
             restarts: 0,
             is_changed: false,
+            health: PodHealth(health.into_iter().collect()),
+            containers: Vec::new(),
         };
         self.pods.insert(PodKey { executor, id }, pod);
     }
@@ -211,10 +228,22 @@ impl World {
     }
 
     fn configure(&mut self, workloads: &[Arc<Workload>]) {
-        let configured =
-            WorkloadsConfigured { workloads: workloads.to_vec(), ..WorkloadsConfigured::default() };
-        self.jobs.configure(&configured, self.now);
+        self.tell(workloads);
         self.run();
+    }
+
+    /// Tells of a configuration, without anything coming of that yet.
+    fn tell(&mut self, workloads: &[Arc<Workload>]) {
+        self.updates = self.updates.after(&self.configured, workloads);
+        self.configured = workloads.to_vec();
+        self.tell_again();
+    }
+
+    fn tell_again(&mut self) {
+        let (workloads, updates) = (self.configured.clone(), self.updates.clone());
+        let configured =
+            WorkloadsConfigured { workloads, updates, ..WorkloadsConfigured::default() };
+        self.jobs.configure(&configured, self.now);
     }
 
     fn verdict(&mut self, condition: &str, verdict: Verdict) {

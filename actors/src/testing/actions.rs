@@ -4,7 +4,7 @@ use std::iter::successors;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::messages::Action;
+use crate::messages::{Action, Evidence};
 use crate::testing::workloads::workload;
 use crate::workload::{Limits, Workload};
 
@@ -25,7 +25,9 @@ fn following(action: &Action, workload: &Arc<Workload>) -> Option<Action> {
     match action {
         Action::Pull { .. } => Some(Action::Start { workload, limits }),
         Action::Start { .. } => Some(Action::Limit { workload, limits }),
-        Action::Limit { .. } => Some(Action::Stop { id, workload: name, grace }),
+        Action::Limit { .. } => {
+            Some(Action::Stop { id, workload: name, grace, evidence: Evidence::default() })
+        }
         Action::Stop { .. } => Some(Action::Suspend { id, workload: name, grace }),
         Action::Suspend { .. } => Some(Action::Halt { id, workload: name, grace }),
         Action::Halt { .. } => None,

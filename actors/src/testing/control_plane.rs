@@ -13,7 +13,7 @@ use futures_util::future::LocalBoxFuture;
 use crate::clock::{Clock, Monotonic};
 use crate::control_plane_sync::{
     Answer, Call, ClientIdentity, ConfigurationSource, ControlAnswer, ControlPlaneApi,
-    ControlPlaneError, EnrolmentAnswer, Heartbeat, IdentityFiles,
+    ControlPlaneError, Diagnostic, EnrolmentAnswer, Heartbeat, IdentityFiles,
 };
 use crate::testing::edge_api::authority::Authority;
 use crate::workload::{Configuration, DeviceId, Workload};
@@ -32,6 +32,8 @@ pub struct FakeControlPlane {
 pub struct Script {
     /// To a question for the configuration.
     pub configuration: Result<Configuration, ControlPlaneError>,
+    /// What the author of that configuration should know.
+    pub diagnostics: Vec<Diagnostic>,
     /// To an enrolment.
     pub enrolment: Result<EnrolmentAnswer, ControlPlaneError>,
     /// To a registration; a good one is answered with a certificate.
@@ -60,6 +62,7 @@ impl FakeControlPlane {
     pub fn new(device: DeviceId, configuration: Configuration, clock: Clock) -> Self {
         let script = Script {
             configuration: Ok(configuration),
+            diagnostics: Vec::new(),
             enrolment: Ok(EnrolmentAnswer::Approved),
             registration: Ok(()),
             heartbeat: Ok(()),
@@ -135,6 +138,10 @@ impl FakeControlPlane {
 impl ConfigurationSource for FakeControlPlane {
     fn configuration(&self, _: &[Arc<Workload>]) -> Answer<Configuration> {
         self.answer(Call::Configuration, |script| script.configuration.clone())
+    }
+
+    fn diagnostics(&self) -> Vec<Diagnostic> {
+        self.script.borrow().diagnostics.clone()
     }
 
     fn changed(&self) -> LocalBoxFuture<'static, ()> {

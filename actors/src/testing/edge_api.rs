@@ -179,7 +179,7 @@ impl EdgeApi {
         self.state.lock().received.clone()
     }
 
-    /// Returns what tells the bodies of all requests so far, also when this has stopped.
+    /// Returns a handle to the bodies of all requests so far, which outlives the server.
     pub fn bodies(&self) -> impl Fn() -> Vec<String> + Send + Sync + 'static {
         let state = Arc::clone(&self.state);
         move || state.lock().received.iter().map(|it| it.body.to_string()).collect()

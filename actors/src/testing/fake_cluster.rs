@@ -1,4 +1,4 @@
-//! A cluster in memory: holds what is applied, tells watchers, and fails as told.
+//! A cluster in memory: holds what is applied, notifies watchers, and fails on demand.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -28,13 +28,13 @@ type Happened = fn(SeenDeployment) -> Event<SeenDeployment>;
 pub enum Mood {
     /// It serves.
     Well,
-    /// Nobody listens at its address.
+    /// Nothing listens at its address.
     Unreachable,
     /// It takes calls and never answers.
     Silent,
     /// It refuses every change.
     Refusing(Refusal),
-    /// It serves whom it knows: nobody can connect anew.
+    /// It serves its present clients, and no new one can connect.
     Closed,
 }
 
@@ -50,7 +50,7 @@ struct Inner {
     deployments: BTreeMap<WorkloadId, Deployment>,
     watchers: Vec<mpsc::UnboundedSender<Watched>>,
     is_replaced: bool,
-    /// What the watchers are not told yet; none while they are told at once.
+    /// Changes that the watchers have not seen yet; none while they see each at once.
     late: Option<Vec<ClusterEvent>>,
 }
 
@@ -70,7 +70,7 @@ impl Default for FakeCluster {
 }
 
 impl FakeCluster {
-    /// So long it wants to be left alone when it is asked too much.
+    /// The `Retry-After` of its answers when it is asked too much.
     pub const RETRY_AFTER: Duration = Duration::from_secs(90);
 
     /// Returns what connects to it.
@@ -116,7 +116,7 @@ impl FakeCluster {
         self.0.borrow_mut().is_replaced = true;
     }
 
-    /// Says whether watches lag: they tell nothing until they do not any more.
+    /// Sets whether watches lag: they deliver nothing until they no longer do.
     pub fn lag(&self, lags: bool) {
         let late = self.0.borrow_mut().late.take();
         if lags {
@@ -145,7 +145,7 @@ impl FakeCluster {
         }
     }
 
-    /// Changes a Deployment as somebody else does.
+    /// Changes a Deployment as another client does.
     pub fn change_by_hand(&self, id: &WorkloadId, change: impl FnOnce(&mut DeploymentSpec)) {
         let changed = {
             let mut inner = self.0.borrow_mut();
@@ -160,7 +160,7 @@ impl FakeCluster {
         }
     }
 
-    /// Deletes a Deployment as somebody else does.
+    /// Deletes a Deployment as another client does.
     pub fn delete_by_hand(&self, id: &WorkloadId) {
         let deleted = self.0.borrow_mut().deployments.remove(id);
         if let Some(deployment) = deleted {
@@ -174,7 +174,7 @@ impl FakeCluster {
         self.0.borrow().applied.clone()
     }
 
-    /// Returns how often somebody tried to connect.
+    /// Returns how many connections were attempted.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.0.borrow().connections

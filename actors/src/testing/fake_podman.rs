@@ -1,9 +1,11 @@
-//! podman as a table in memory, which can be told to fail.
+//! podman as a table in memory, which fails on demand.
 
 #![allow(clippy::panic, reason = "one of the faults that a test can order is a panic")]
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -14,17 +16,20 @@ use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::podman_executor::{
-    Answer, ContainerDetail, ContainerRow, DetailState, EventStream, HostInfo, Level, PlayReport,
-    PlayRequest, PodRow, PodmanApi, PodmanError, PodmanEvent, PullRequest, Resource, UpdateBody,
+    Answer, ContainerDetail, ContainerRow, DetailNetwork, DetailState, EventStream, ExecRequest,
+    ExecResult, Healthcheck, HostInfo, Level, PlayReport, PlayRequest, PodRow, PodmanApi,
+    PodmanError, PodmanEvent, ProbeNetwork, ProbeRequest, PullRequest, Resource, UpdateBody,
 };
 
 /// What a call does instead of its work.
 #[derive(Clone, Debug)]
 pub enum Fault {
-    /// Nobody listens on the socket.
+    /// Nothing listens on the socket.
     Absent,
     /// podman refuses, with this cause.
     Refused(&'static str),
+    /// podman refuses to make a pod, with this cause, and some of it runs all the same.
+    Made(&'static str),
     /// The answer is not libpod's.
     Garbled,
     /// podman hangs up in the middle of the answer.
@@ -48,6 +53,17 @@ struct ControlGroup {
     inner: [Option<u64>; 2],
 }
 
+/// What a probe meets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProbeAnswer {
+    /// This status, or exit code.
+    Code(u16),
+    /// The connection is refused.
+    Refused,
+    /// No answer ever comes.
+    Silence,
+}
+
 #[derive(Default)]
 struct State {
     containers: Vec<ContainerRow>,
@@ -64,6 +80,9 @@ struct State {
     last_words: Option<&'static str>,
     /// What holds each container to its limits, if that can be seen.
     groups: Option<BTreeMap<String, ControlGroup>>,
+    /// What a probe of this port or command meets; all is well where nothing is said.
+    probed: BTreeMap<String, ProbeAnswer>,
+    healthcheck: Option<Healthcheck>,
     calls: Vec<String>,
     /// Calls whose answers are waited for now, and the most there ever were.
     at_once: (usize, usize),
@@ -139,6 +158,30 @@ impl FakePodman {
         }
     }
 
+    /// Lets probes of `what`, a port or the first word of a command, meet `answer` from now on.
+    pub fn answer_probes(&self, what: &str, answer: ProbeAnswer) {
+        self.0.borrow_mut().probed.insert(what.to_owned(), answer);
+    }
+
+    /// Lets every image have this `HEALTHCHECK`, and containers tell their image.
+    pub fn check_health_with(&self, command: &[&str]) {
+        let command = std::iter::once("CMD").chain(command.iter().copied());
+        let test = command.map(str::to_owned).collect();
+        let seconds = 1_000_000_000;
+        let (interval, timeout) = (5 * seconds, seconds);
+        self.0.borrow_mut().healthcheck =
+            Some(Healthcheck { test, interval, timeout, ..Healthcheck::default() });
+    }
+
+    async fn probe(&self, what: &str) -> ProbeAnswer {
+        let answer = self.0.borrow().probed.get(what).copied();
+        match answer {
+            Some(ProbeAnswer::Silence) => std::future::pending().await,
+            Some(answer) => answer,
+            None => ProbeAnswer::Code(200),
+        }
+    }
+
     /// Ends every fault.
     pub fn mend(&self) {
         let mut state = self.0.borrow_mut();
@@ -151,13 +194,26 @@ impl FakePodman {
         self.0.borrow_mut().streams.clear();
     }
 
-    /// Ends each container of `pod` with `exit_code`, and tells it in the event stream.
+    /// Ends each container of `pod` with `exit_code`, and reports it in the event stream.
     pub fn end_containers(&self, pod: &str, exit_code: i32) {
         self.change(pod, |row| {
             row.state = "exited".to_owned();
             row.exit_code = exit_code;
             row.exited_at += 1;
             row.pid = 0;
+        });
+        self.tell_of(pod, "died");
+    }
+
+    /// Ends one container of `pod` with this code.
+    pub fn end_container(&self, pod: &str, container: &str, exit_code: i32) {
+        self.change(pod, |row| {
+            if row.names.iter().any(|name| *name == format!("{pod}-{container}")) {
+                row.state = "exited".to_owned();
+                row.exit_code = exit_code;
+                row.exited_at += 1;
+                row.pid = 0;
+            }
         });
         self.tell_of(pod, "died");
     }
@@ -204,7 +260,7 @@ impl FakePodman {
         self.0.borrow().at_once.1
     }
 
-    /// Puts an image on the device, as somebody else would.
+    /// Puts an image on the device, as another program would.
     pub fn bring_image(&self, image: &str, id: &str) {
         self.0.borrow_mut().images.insert(image.to_owned(), id.to_owned());
     }
@@ -236,6 +292,10 @@ impl FakePodman {
         rows.iter_mut().filter(|row| row.pod_name == pod).for_each(&mut change);
     }
 
+    fn next_fault(&self, method: &'static str) -> Option<Fault> {
+        self.0.borrow().faults.get(method)?.front().cloned()
+    }
+
     /// Notes the call and does what was ordered for it.
     async fn enter(&self, method: &'static str, argument: &str) -> Result<(), PodmanError> {
         let fault = {
@@ -263,7 +323,7 @@ impl FakePodman {
                 tokio::time::advance(time).await;
                 std::future::pending().await
             }
-            Some(Fault::Refused(cause)) => Err(PodmanError::Refused {
+            Some(Fault::Refused(cause) | Fault::Made(cause)) => Err(PodmanError::Refused {
                 call: method,
                 status: 500,
                 cause: cause.to_owned(),
@@ -288,6 +348,7 @@ impl FakePodman {
         let name = pod.metadata.name.unwrap_or_default();
         let labels = pod.metadata.labels.unwrap_or_default();
         let mut state = self.0.borrow_mut();
+        let image_id = state.healthcheck.as_ref().map_or("", |_| "an image").to_owned();
         for container in pod.spec.unwrap_or_default().containers {
             let number = i64::try_from(state.calls.len()).unwrap_or(0);
             state.containers.push(ContainerRow {
@@ -296,6 +357,8 @@ impl FakePodman {
                 state: "running".to_owned(),
                 started_at: number,
                 pid: number,
+                image_id: image_id.clone(),
+                image: container.image.unwrap_or_default(),
                 pod_name: name.clone(),
                 labels: labels.clone(),
                 ..ContainerRow::default()
@@ -393,16 +456,59 @@ impl PodmanApi for FakePodman {
             let row = rows.iter().find(|row| row.id == container);
             let exit_code = row.map_or(0, |row| row.exit_code);
             let state = DetailState { exit_code, ..DetailState::default() };
-            Ok(ContainerDetail { state, ..ContainerDetail::default() })
+            let network_settings = DetailNetwork { ip_address: "10.88.0.2".to_owned() };
+            Ok(ContainerDetail { state, network_settings, ..ContainerDetail::default() })
+        })
+    }
+
+    fn exec(&self, request: ExecRequest) -> Answer<'_, ExecResult> {
+        Box::pin(async move {
+            let command = request.command.join(" ");
+            self.enter("exec", &format!("{} {command}", request.container)).await?;
+            let word = request.command.first().cloned().unwrap_or_default();
+            let answer = tokio::time::timeout(request.limit, self.probe(&word)).await;
+            Ok(match answer {
+                Ok(ProbeAnswer::Code(200)) => {
+                    ExecResult::Ended { exit_code: 0, output: String::new() }
+                }
+                Ok(ProbeAnswer::Code(code)) => {
+                    ExecResult::Ended { exit_code: i32::from(code), output: "no".to_owned() }
+                }
+                Ok(ProbeAnswer::Refused | ProbeAnswer::Silence) | Err(_) => ExecResult::TimedOut,
+            })
+        })
+    }
+
+    fn healthcheck<'a>(&'a self, image: &'a str) -> Answer<'a, Option<Healthcheck>> {
+        Box::pin(async move {
+            self.enter("healthcheck", image).await?;
+            Ok(self.0.borrow().healthcheck.clone())
+        })
+    }
+
+    fn image_digest<'a>(&'a self, image: &'a str) -> Answer<'a, Option<String>> {
+        Box::pin(async move {
+            self.enter("image_digest", image).await?;
+            Ok(Some(format!("digest of {image}")))
+        })
+    }
+
+    fn log_end<'a>(&'a self, container: &'a str, _: usize) -> Answer<'a, Vec<u8>> {
+        Box::pin(async move {
+            self.enter("log_end", container).await?;
+            Ok(format!("2027-01-15T08:00:00Z last words of {container}\n").into_bytes())
         })
     }
 
     fn play(&self, request: PlayRequest) -> Answer<'_, PlayReport> {
         Box::pin(async move {
-            self.enter("play", "").await?;
-            let pod = self.make(&request.manifest);
-            self.tell_of(&pod, "start");
-            Ok(PlayReport::default())
+            let is_made = matches!(self.next_fault("play"), Some(Fault::Made(_)));
+            let entered = self.enter("play", "").await;
+            if is_made || entered.is_ok() {
+                let pod = self.make(&request.manifest);
+                self.tell_of(&pod, "start");
+            }
+            entered.map(|()| PlayReport::default())
         })
     }
 
@@ -428,18 +534,18 @@ impl PodmanApi for FakePodman {
     }
 
     fn update<'a>(&'a self, container: &'a str, limits: UpdateBody) -> Answer<'a, ()> {
-        let told = serde_json::json!(limits);
+        let json = serde_json::json!(limits);
         Box::pin(async move {
-            self.enter("update", &format!("{container} {told}")).await?;
+            self.enter("update", &format!("{container} {json}")).await?;
             self.write_limits(container, limits, true);
             Ok(())
         })
     }
 
     fn limit_group<'a>(&'a self, container: &'a str, limits: UpdateBody) -> Answer<'a, ()> {
-        let told = serde_json::json!(limits);
+        let json = serde_json::json!(limits);
         Box::pin(async move {
-            self.enter("limit_group", &format!("{container} {told}")).await?;
+            self.enter("limit_group", &format!("{container} {json}")).await?;
             self.write_limits(container, limits, false);
             Ok(())
         })
@@ -522,5 +628,34 @@ impl PodmanApi for FakePodman {
 
     fn owner(&self) -> Option<(u32, u32)> {
         None
+    }
+}
+
+impl ProbeNetwork for FakePodman {
+    fn connect(&self, address: SocketAddr) -> LocalBoxFuture<'_, io::Result<()>> {
+        Box::pin(async move {
+            self.enter("connect", &address.to_string())
+                .await
+                .map_err(|error| io::Error::other(error.chain()))?;
+            match self.probe(&address.port().to_string()).await {
+                ProbeAnswer::Code(_) => Ok(()),
+                ProbeAnswer::Refused | ProbeAnswer::Silence => {
+                    Err(io::ErrorKind::ConnectionRefused.into())
+                }
+            }
+        })
+    }
+
+    fn get(&self, request: ProbeRequest) -> LocalBoxFuture<'_, io::Result<u16>> {
+        Box::pin(async move {
+            let asked = format!("{}{}", request.address, request.path);
+            self.enter("get", &asked).await.map_err(|error| io::Error::other(error.chain()))?;
+            match self.probe(&request.address.port().to_string()).await {
+                ProbeAnswer::Code(status) => Ok(status),
+                ProbeAnswer::Refused | ProbeAnswer::Silence => {
+                    Err(io::ErrorKind::ConnectionRefused.into())
+                }
+            }
+        })
     }
 }

@@ -9,6 +9,7 @@ pub mod fake_podman;
 pub mod log_table;
 pub mod podman;
 pub mod podman_desk;
+pub mod pods;
 pub mod probe;
 pub mod safety;
 pub mod status_table;

@@ -244,7 +244,7 @@ impl HermeticPodman {
     /// Asks the service directly; `path` begins after `/v4.0.0/libpod/`.
     ///
     /// # Errors
-    /// Nobody listens, or the answer is cut short.
+    /// Nothing listens, or the answer is cut short.
     pub fn ask(
         &self,
         method: &str,

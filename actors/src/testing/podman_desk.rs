@@ -16,10 +16,12 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::clock::Clock;
 use crate::messages::{
-    Action, ActorHealthChanged, CommandError, CommandFinished, CommandId, EventRecorded,
+    Action, ActorHealthChanged, CommandError, CommandFinished, CommandId, EventRecorded, Evidence,
     ExecutorCommand, WorkloadsConfigured, WorkloadsObserved, tell,
 };
-use crate::podman_executor::{PodmanApi, PodmanDeps, PodmanExecutor, boot_id, on_disk};
+use crate::podman_executor::{
+    DeviceNetwork, PodmanApi, PodmanDeps, PodmanExecutor, boot_id, on_disk,
+};
 use crate::supervisor::Slot;
 use crate::workload::{
     CurrentState, DeviceId, ExecutorKind, Limits, Workload, WorkloadId, WorkloadName,
@@ -98,8 +100,9 @@ impl PodmanDesk {
         let mut deps = PodmanDeps {
             kind,
             api,
+            network: Rc::new(DeviceNetwork),
             device_id: DeviceId::from("device-1"),
-            boot_id: boot_id().expect("linux tells its boot id"),
+            boot_id: boot_id().expect("Linux shows its boot id"),
             disk: on_disk(&volumes_root, state.path(), kind),
             volumes_root,
             image_prune_after: Some(Duration::from_secs(24 * 60 * 60)),
@@ -145,7 +148,7 @@ impl PodmanDesk {
     /// Returns the reasons of the events so far that were not returned yet.
     pub fn reasons(&mut self) -> Vec<&'static str> {
         std::iter::from_fn(|| self.events.try_recv().ok())
-            .map(|told| told.event.reason.as_str())
+            .map(|recorded| recorded.event.reason.as_str())
             .collect()
     }
 
@@ -215,6 +218,7 @@ pub fn stop_of(workload: &Workload) -> Action {
         id: workload.id.clone(),
         workload: workload.name.clone(),
         grace: Duration::from_secs(2),
+        evidence: Evidence::default(),
     }
 }
 
@@ -238,5 +242,6 @@ pub fn workload(name: &str, pod: Value) -> Workload {
         retry: None,
         restart_policy: Default::default(),
         after: Vec::new(),
+        proving: crate::workload::DEFAULT_PROVING,
     }
 }

@@ -6,12 +6,14 @@ use k8s_openapi::api::core::v1::PodSpec;
 
 use crate::control_plane_sync::fuzz_entry as wire_entry;
 use crate::pod_manifest::host_paths::HostView;
-use crate::pod_manifest::{LimitSupport, PodContext, podman_pod};
+use crate::pod_manifest::volumes::SCRATCH;
+use crate::pod_manifest::{LimitSupport, PodContext, PodmanFacts, podman_pod};
 use crate::podman_executor::{ContainerRow, fuzz_entry as podman_entry};
-use crate::workload::{Configuration, DeviceId, Limits, Workload};
+use crate::workload::{Configuration, DeviceId, Limits, Sample, Workload};
 
 /// Where the volumes are said to be.
 const ROOT: &str = "/root/of/volumes";
+const MEMORY_ROOT: &str = "/root/of/memory";
 /// The most rows of a listing.
 const MAX_ROWS: usize = 4096;
 /// The most texts in a list of a row.
@@ -33,6 +35,29 @@ pub fn check(configuration: &Configuration) {
     }
     let read = wire_entry::stored_and_read(configuration);
     assert!(read.is_ok_and(|read| read == *configuration), "its stored form is another one");
+}
+
+/// Checks what comes of a posted body of so many bytes: samples that can be used, or a short reason.
+///
+/// # Panics
+/// Something does not hold.
+pub fn check_samples(length: usize, read: Result<Vec<Sample>, String>) {
+    let samples = match read {
+        Ok(samples) => samples,
+        Err(reason) => {
+            assert!(!reason.is_empty() && reason.len() < 500, "{reason}");
+            return;
+        }
+    };
+    assert!(samples.len() <= length, "{} samples", samples.len());
+    for sample in samples {
+        let name = sample.name.as_str();
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
+        assert!(!name.is_empty() && name.len() <= 256 && name.chars().all(plain), "{name}");
+        assert!(sample.value.is_finite());
+        assert!(sample.unit.is_none_or(|unit| !unit.is_empty() && unit.len() <= 64));
+        assert!(sample.ttl.is_none_or(|ttl| !ttl.is_zero()));
+    }
 }
 
 /// Checks what comes of a listing of containers: rows within their bounds, each asked for by its id and
@@ -78,17 +103,21 @@ fn check_workload(workload: &Workload) {
         device_id: &DeviceId::from("cam"),
         boot_id: "boot",
         volumes_root: Path::new(ROOT),
+        memory_root: Some(Path::new(MEMORY_ROOT)),
         limits: Limits::default(),
         support: LimitSupport { cpu: true, memory: true },
         host: HostView::default(),
+        podman: PodmanFacts { version: Some((5, 4)), cpus: 4, memory: 1 << 30 },
     };
     // What podman cannot be given goes no further.
     let Ok(plan) = podman_pod(workload, &context) else {
         return;
     };
-    let home = Path::new(ROOT).join(id);
+    let homes = [ROOT, MEMORY_ROOT].map(Path::new);
+    let homes = homes.map(|root| [root.join(id), root.join(SCRATCH).join(id)]).concat();
+    let is_own = |path: &Path| homes.iter().any(|home| is_within(path, home));
     for folder in &plan.folders {
-        assert!(is_within(&folder.path, &home), "folder {}", folder.path.display());
+        assert!(is_own(&folder.path), "folder {}", folder.path.display());
         for file in &folder.files {
             let path = folder.path.join(&file.path);
             assert!(is_within(&path, &folder.path), "file {}", path.display());
@@ -101,7 +130,7 @@ fn check_workload(workload: &Workload) {
         let Some(path) = path.map(|it| Path::new(&it.path)) else { continue };
         let mut declared = declared.into_iter().flatten().filter_map(|it| it.host_path.as_ref());
         let is_declared = declared.any(|it| path.starts_with(&it.path));
-        assert!(is_declared || is_within(path, &home), "host path {}", path.display());
+        assert!(is_declared || is_own(path), "host path {}", path.display());
     }
 }
 

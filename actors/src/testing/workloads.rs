@@ -35,6 +35,7 @@ pub fn workload(name: &str) -> WorkloadBuilder {
         retry: None,
         restart_policy: RestartPolicy::Always,
         after: Vec::new(),
+        proving: crate::workload::DEFAULT_PROVING,
     })
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{WorkloadId, WorkloadName};
+use super::{PodHealth, WorkloadId, WorkloadName};
 
 /// How one container ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +63,7 @@ pub enum CurrentState {
         /// What was seen.
         message: String,
     },
-    /// It is kept without a running container, on purpose: a Deployment scaled to nothing.
+    /// It is kept without a running container, on purpose: a Deployment scaled to zero.
     Suspended,
     /// The cluster itself retries a pod that fails (CrashLoopBackOff, ImagePullBackOff).
     Crashing {
@@ -98,14 +98,29 @@ pub struct ObservedPod {
     pub id: WorkloadId,
     /// Of which workload.
     pub workload: WorkloadName,
-    /// How it is.
+    /// What its containers come to.
     pub state: CurrentState,
     /// When its youngest container started, by the wall clock, where the runtime says.
     pub started_at: Option<DateTime<Utc>>,
     /// Restarts of its containers that the runtime made by itself: none where the agent makes them.
     pub restarts: u32,
-    /// Somebody else changed what makes it since the agent wrote that.
+    /// What makes it was modified outside the agent since the agent wrote it.
     pub is_changed: bool,
+    /// What the probes of its containers have found, where the agent runs them.
+    pub health: PodHealth,
+    /// Its containers that run, in order of name.
+    pub containers: Vec<RunningContainer>,
+}
+
+/// A container that runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RunningContainer {
+    /// Its name in the pod specification.
+    pub name: String,
+    /// Its image by the name that the runtime gives it.
+    pub image: String,
+    /// The digest of that image, `sha256:…`: a name may be another image tomorrow. `None` where it is not known.
+    pub digest: Option<String>,
 }
 
 /// Resource limits in force by condition.

@@ -11,7 +11,7 @@ use super::{ConditionName, MetricName, ProfileName};
 /// A posted metric.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
-    /// The metric.
+    /// The metric that it is a value of.
     pub name: MetricName,
     /// Its value; always finite.
     pub value: f64,
@@ -24,7 +24,7 @@ pub struct Sample {
 /// A condition of a device profile, as its author wrote it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProfileCondition {
-    /// Its name.
+    /// Unique in its profile.
     pub name: ConditionName,
     /// The expression, in the language of the crate `grammar`.
     pub expression: String,
@@ -33,7 +33,7 @@ pub struct ProfileCondition {
 /// A device profile: named conditions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Profile {
-    /// Its name.
+    /// Unique on the device.
     pub name: ProfileName,
     /// Its conditions.
     pub conditions: Vec<ProfileCondition>,
@@ -75,5 +75,5 @@ impl Verdict {
 pub type ProfileVerdicts = BTreeMap<ConditionName, Verdict>;
 
 /// The verdicts on every condition of every profile. A profile whose verdicts did not change keeps
-/// its `Arc`, so that a reader can tell cheaply what changed.
+/// its `Arc`, so that a reader cheaply sees what changed.
 pub type Verdicts = BTreeMap<ProfileName, Arc<ProfileVerdicts>>;

@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ConditionName, ExecutorKind, Limits, ProfileName, ProfileRef, WorkloadId, WorkloadName,
+    ConditionName, ExecutorKind, Limits, PodHealth, ProfileName, ProfileRef, RunningContainer,
+    WorkloadId, WorkloadName,
 };
 
 /// What the scheduler wants for a workload.
@@ -55,7 +56,7 @@ pub struct JobReport {
     pub id: Option<WorkloadId>,
     /// Which runtime runs it; absent when the kind is unknown.
     pub executor: Option<ExecutorKind>,
-    /// Its status.
+    /// The status in the words of the control plane.
     pub status: WorkloadStatus,
     /// Why it is so, in plain words.
     pub reason: Option<String>,
@@ -75,6 +76,46 @@ pub enum NextStart {
     Cron,
 }
 
+/// How a specification that is to prove itself stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UpdateState {
+    /// It runs, or is to run, and what it replaced may come back.
+    Proving,
+    /// It failed, or its images did not come: what it replaced is in force.
+    RolledBack,
+}
+
+/// An update of a workload that may come back to what was before, or has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UpdateReport {
+    /// How it stands.
+    pub state: UpdateState,
+    /// Identity of the new specification.
+    pub id: WorkloadId,
+    /// Identity of the one that it replaced.
+    pub previous: WorkloadId,
+    /// Which run of the new one it is, while that is in force.
+    pub run: Option<u32>,
+    /// For how many seconds its pod has been ready without interruption, while it is.
+    pub ready_seconds: Option<u64>,
+    /// For how many it must be; `None` where the exit code of a run decides.
+    pub proving_seconds: Option<u64>,
+    /// When the new one is tried again, while the previous one is in force.
+    pub until: Option<DateTime<Utc>>,
+    /// Why the previous one is in force.
+    pub reason: Option<String>,
+}
+
+/// How a run failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LastFailure {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Why, in plain words.
+    pub message: String,
+}
+
 /// What the status page says about one workload beyond its [`JobReport`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct WorkloadReport {
@@ -85,6 +126,12 @@ pub struct WorkloadReport {
     pub target: Option<TargetState>,
     /// How its pod is, `running`; absent when there is none.
     pub pod: Option<&'static str>,
+    /// What the probes of its containers have found; empty where there are none.
+    pub health: PodHealth,
+    /// Its pod's containers that run, and what.
+    pub containers: Vec<RunningContainer>,
+    /// Its last run that failed or did not come about, since the agent started.
+    pub last_failure: Option<LastFailure>,
     /// The command under way, `pull`.
     pub command: Option<&'static str>,
     /// Since when it has its status, as far as this agent knows.
@@ -101,12 +148,14 @@ pub struct WorkloadReport {
     pub waits_for: Option<WorkloadName>,
     /// The profiles that must allow it.
     pub profiles: Vec<NeededProfile>,
+    /// Its update, while that may come back to what was before, or has.
+    pub update: Option<UpdateReport>,
 }
 
 /// A profile that a workload names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NeededProfile {
-    /// Its name.
+    /// A profile that the device should define.
     pub name: ProfileName,
     /// The conditions of which one must be true; none means any of the profile.
     pub conditions: Vec<ConditionName>,

@@ -1,4 +1,4 @@
-//! What is wanted: workloads, and the configuration that they come in.
+//! Workloads as they are wanted.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,15 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use grammar::{printable, shortened};
-use k8s_openapi::api::core::v1::{Container, PodSpec};
+use k8s_openapi::api::core::v1::{Container, PodSpec, Probe};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    ConditionName, Confidential, ExecutorKind, Profile, ProfileName, WorkloadId, WorkloadName,
-};
+use super::{ConditionName, Confidential, ExecutorKind, ProfileName, WorkloadId, WorkloadName};
 
 /// Longest name of a workload that is reported, in characters: that of a host name.
 const MAX_NAME: usize = 253;
+/// Time for which a new specification must be ready, where its author does not say.
+pub const DEFAULT_PROVING: Duration = Duration::from_secs(60);
+
+/// Time between SIGTERM and SIGKILL for a pod that does not say: podman's default.
+pub(crate) const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 /// Longest reason, in characters: that of an event.
 const MAX_REASON: usize = 1_024;
 
@@ -155,6 +158,13 @@ pub struct Workload {
     /// Workloads that must run before this one starts for the first time.
     #[serde(default)]
     pub after: Vec<WorkloadName>,
+    /// For how long a pod of a new specification must be ready before what it replaced is given up.
+    #[serde(default = "default_proving")]
+    pub proving: Duration,
+}
+
+const fn default_proving() -> Duration {
+    DEFAULT_PROVING
 }
 
 impl Workload {
@@ -168,6 +178,42 @@ impl Workload {
         let maps = self.config_maps.iter().flat_map(|map| map.data.values()).map(Vec::len);
         let secrets = self.secrets.iter().flat_map(|secret| secret.data.values());
         maps.chain(secrets.map(|value| value.expose().len())).sum()
+    }
+
+    /// Returns whether its pod is ready as soon as it has started: no probe says when, and no cluster.
+    pub(crate) fn is_ready_once_started(&self) -> bool {
+        let waits = |it: &Container| it.startup_probe.is_some() || it.readiness_probe.is_some();
+        !self.executor.is_cluster() && !self.pod.containers.iter().any(waits)
+    }
+
+    /// Returns the time that its probes give its containers until they are ready: those of a startup probe, and
+    /// the delay before the first look.
+    pub(crate) fn start_up_time(&self) -> Duration {
+        let seconds = |value: Option<i32>, default: u64| {
+            value.and_then(|it| u64::try_from(it).ok()).unwrap_or(default)
+        };
+        let of = |container: &Container| {
+            let delay = |probe: &Option<Probe>| {
+                probe.as_ref().map_or(0, |it| seconds(it.initial_delay_seconds, 0))
+            };
+            let start_up = container.startup_probe.as_ref().map_or(0, |it| {
+                let period = seconds(it.period_seconds, 10);
+                period.saturating_mul(seconds(it.failure_threshold, 3))
+            });
+            let delays =
+                delay(&container.startup_probe).saturating_add(delay(&container.readiness_probe));
+            Duration::from_secs(start_up.saturating_add(delays))
+        };
+        self.pod.containers.iter().map(of).max().unwrap_or_default()
+    }
+
+    /// Returns the time between SIGTERM and SIGKILL for its pod, and for the hooks before: its
+    /// `terminationGracePeriodSeconds`.
+    pub(crate) fn grace_period(&self) -> Duration {
+        let seconds = self.pod.termination_grace_period_seconds;
+        // Kubernetes reads a negative one so, too.
+        let seconds = seconds.map(|seconds| u64::try_from(seconds).unwrap_or(1));
+        seconds.map_or(DEFAULT_GRACE, Duration::from_secs)
     }
 
     /// Returns whether containers run to their end before the others start. A cluster answers
@@ -190,6 +236,7 @@ impl fmt::Debug for Workload {
             .field("retry", &self.retry)
             .field("restart_policy", &self.restart_policy)
             .field("after", &self.after)
+            .field("proving", &self.proving)
             .finish_non_exhaustive()
     }
 }
@@ -216,34 +263,18 @@ impl RejectedWorkload {
     }
 }
 
-/// What a control plane, or a directory of manifests, wants of this device.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Configuration {
-    /// The server's version of it, opaque; echoed in heartbeats.
-    pub version: Option<String>,
-    /// Time between heartbeats.
-    pub heartbeat_period: Duration,
-    /// Which hardware facts the heartbeats carry.
-    pub hardware_in_heartbeat: bool,
-    /// Device profiles.
-    pub profiles: Vec<Profile>,
-    /// Workloads, in order of name.
-    pub workloads: Vec<Arc<Workload>>,
-    /// Workloads that cannot be run.
-    pub rejected: Vec<RejectedWorkload>,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::clock::Monotonic;
     use crate::messages::{Action, CommandId, ExecutorCommand, WorkloadsConfigured};
+    use crate::workload::{Configuration, Updates};
     use crate::workload_id::{PodIdentity, workload_id};
 
     const PLANTED: &str = "planted-hunter2";
 
     #[test]
-    fn a_rejected_workload_is_told_of_in_few_and_printable_characters() {
+    fn a_rejected_workload_is_reported_in_few_and_printable_characters() {
         for (name, shown) in [
             ("Web".to_owned(), "Web".to_owned()),
             ("a\u{1b}[2J\n\u{202e}".to_owned(), r"a\u{1b}[2J\n\u{202e}".to_owned()),
@@ -309,6 +340,7 @@ mod tests {
             retry: None,
             restart_policy: RestartPolicy::Always,
             after: Vec::new(),
+            proving: DEFAULT_PROVING,
         }
     }
 
@@ -322,6 +354,7 @@ mod tests {
             profiles: Vec::new(),
             workloads: vec![Arc::clone(&workload)],
             rejected: Vec::new(),
+            updates: Updates::default(),
         };
         let configured = WorkloadsConfigured {
             workloads: vec![Arc::clone(&workload)],

@@ -1,11 +1,11 @@
-//! Storage that a power cut damaged: told in plain words, and mended as far as that costs nothing that runs.
+//! Storage that a power cut damaged: reported plainly, and repaired as far as that costs nothing that runs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::*;
 
-/// Tries that mend everything that can be mended: the pause image, a pull, a replacement.
+/// Tries that repair everything that can be repaired: the pause image, a pull, a replacement.
 const TRIES: usize = 4;
 
 /// A podman whose image comes from a registry, and has run.
@@ -56,10 +56,10 @@ async fn errors_until_it_runs(desk: &mut PodmanDesk, workload: &Arc<Workload>) -
         match run(desk, workload).await {
             Ok(()) => return errors,
             Err(error @ CommandError::Damaged { .. }) => errors.push(error.to_string()),
-            Err(error) => panic!("it is not told as damage: {error}; before: {errors:?}"),
+            Err(error) => panic!("it is not reported as damage: {error}; before: {errors:?}"),
         }
     }
-    panic!("it was not mended: {errors:?}");
+    panic!("it was not repaired: {errors:?}");
 }
 
 fn layer_of(podman: &HermeticPodman, image: &str) -> PathBuf {
@@ -90,7 +90,7 @@ fn empty_descriptions(storage: &Path) {
     }
 }
 
-async fn is_mended(words: &str, damage: impl FnOnce(&Path, &Path, &Path)) {
+async fn is_repaired(words: &str, damage: impl FnOnce(&Path, &Path, &Path)) {
     let mut device = Device::new().await;
     let (layer, pause) = (device.layer.clone(), device.pause.clone());
     device.damage(|storage| damage(storage, &layer, &pause));
@@ -103,58 +103,58 @@ async fn is_mended(words: &str, damage: impl FnOnce(&Path, &Path, &Path)) {
 }
 
 #[actix::test]
-async fn an_empty_list_of_images_is_mended_by_a_pull() {
-    is_mended("", |storage, _, _| empty(storage.join("overlay-images/images.json"))).await;
+async fn an_empty_list_of_images_is_repaired_by_a_pull() {
+    is_repaired("", |storage, _, _| empty(storage.join("overlay-images/images.json"))).await;
 }
 
 #[actix::test]
-async fn an_empty_list_of_layers_is_told_and_mended() {
+async fn an_empty_list_of_layers_is_reported_and_repaired() {
     let words = "podman's list of layers is damaged";
-    is_mended(words, |storage, _, _| empty(storage.join("overlay-layers/layers.json"))).await;
+    is_repaired(words, |storage, _, _| empty(storage.join("overlay-layers/layers.json"))).await;
 }
 
 #[actix::test]
-async fn empty_descriptions_of_images_are_told_and_mended() {
+async fn empty_descriptions_of_images_are_reported_and_repaired() {
     let words = "what podman has stored about an image is damaged";
-    is_mended(words, |storage, _, _| empty_descriptions(storage)).await;
+    is_repaired(words, |storage, _, _| empty_descriptions(storage)).await;
 }
 
 #[actix::test]
-async fn a_layer_without_content_is_told_and_mended() {
+async fn a_layer_without_content_is_reported_and_repaired() {
     let words = "a layer of an image is damaged";
-    is_mended(words, |_, layer, _| fs::remove_dir_all(layer.join("diff")).unwrap()).await;
+    is_repaired(words, |_, layer, _| fs::remove_dir_all(layer.join("diff")).unwrap()).await;
 }
 
 #[actix::test]
-async fn a_layer_that_is_gone_is_told_and_mended() {
+async fn a_layer_that_is_gone_is_reported_and_repaired() {
     let words = "a layer of an image is damaged";
-    is_mended(words, |_, layer, _| fs::remove_dir_all(layer).unwrap()).await;
+    is_repaired(words, |_, layer, _| fs::remove_dir_all(layer).unwrap()).await;
 }
 
 #[actix::test]
-async fn a_layer_without_its_link_is_told_and_mended() {
+async fn a_layer_without_its_link_is_reported_and_repaired() {
     let words = "a layer of an image is damaged";
-    is_mended(words, |_, layer, _| empty(layer.join("link"))).await;
+    is_repaired(words, |_, layer, _| empty(layer.join("link"))).await;
 }
 
 #[actix::test]
-async fn a_pause_image_without_content_is_told_and_mended() {
+async fn a_pause_image_without_content_is_reported_and_repaired() {
     let words = "is damaged";
-    is_mended(words, |_, _, pause| fs::remove_dir_all(pause.join("diff")).unwrap()).await;
+    is_repaired(words, |_, _, pause| fs::remove_dir_all(pause.join("diff")).unwrap()).await;
 }
 
 #[actix::test]
-async fn a_pause_image_that_is_gone_is_told_and_mended() {
-    is_mended("is damaged", |_, _, pause| fs::remove_dir_all(pause).unwrap()).await;
+async fn a_pause_image_that_is_gone_is_reported_and_repaired() {
+    is_repaired("is damaged", |_, _, pause| fs::remove_dir_all(pause).unwrap()).await;
 }
 
 #[actix::test]
-async fn a_pause_image_without_its_link_is_told_and_mended() {
-    is_mended("is damaged", |_, _, pause| empty(pause.join("link"))).await;
+async fn a_pause_image_without_its_link_is_reported_and_repaired() {
+    is_repaired("is damaged", |_, _, pause| empty(pause.join("link"))).await;
 }
 
 #[actix::test]
-async fn a_pause_image_that_was_made_twice_is_mended_with_its_unnamed_twin() {
+async fn a_pause_image_that_was_made_twice_is_repaired_with_its_unnamed_duplicate() {
     let mut device = Device::new().await;
     // As two pods leave it that make it at the same time: without its name, with the same layer.
     let name = pause_image(&device.podman);
@@ -174,9 +174,9 @@ async fn a_pause_image_that_was_made_twice_is_mended_with_its_unnamed_twin() {
 }
 
 #[actix::test]
-async fn a_pause_image_with_an_empty_program_is_told_and_mended() {
+async fn a_pause_image_with_an_empty_program_is_reported_and_repaired() {
     let words = "podman's own pause image is damaged";
-    is_mended(words, |_, _, pause| empty(pause.join("diff/catatonit"))).await;
+    is_repaired(words, |_, _, pause| empty(pause.join("diff/catatonit"))).await;
 }
 
 #[actix::test]
@@ -232,7 +232,7 @@ async fn an_image_stays_while_its_registry_is_away_and_comes_when_it_is_back() {
 }
 
 #[actix::test]
-async fn an_image_that_was_on_the_device_is_told_from_one_that_never_came() {
+async fn an_image_that_was_on_the_device_is_distinguished_from_one_that_never_came() {
     let mut device = Device::new().await;
     device.damage(|storage| empty(storage.join("overlay-images/images.json")));
     drop(device.registry.take());
@@ -267,7 +267,7 @@ async fn an_image_that_another_pod_runs_is_not_removed() {
 }
 
 #[actix::test]
-async fn a_command_that_is_not_in_a_sound_image_is_no_damage() {
+async fn a_command_that_is_not_in_a_sound_image_is_not_taken_for_damage() {
     let mut device = Device::new().await;
     let mut main = container("main", "true");
     main["image"] = json!(IMAGE);

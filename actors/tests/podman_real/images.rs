@@ -1,9 +1,9 @@
-//! Images that go when nobody wants them.
+//! Images that are removed when no workload uses them.
 
 use super::*;
 
 #[actix::test]
-async fn image_that_nobody_wants_goes_and_all_others_stay() {
+async fn image_that_is_not_wanted_goes_and_all_others_stay() {
     let podman = HermeticPodman::rootful();
     let registry = PrivateRegistry::beside(&podman);
     let (client, volumes) = (client(&podman), podman.volumes_root());
@@ -21,7 +21,7 @@ async fn image_that_nobody_wants_goes_and_all_others_stay() {
     desk.configure(&[&web]);
     desk.run(Action::Pull { workload: Arc::clone(&web) }).await.unwrap();
     desk.run_start(&web).await.unwrap();
-    // The pod still runs: its image is in use, although nobody wants it.
+    // The pod still runs: its image is in use, although no workload is configured for it.
     desk.configure(&[]);
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert!(exists(&registry.image()));

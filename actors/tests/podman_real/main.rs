@@ -9,10 +9,10 @@
 )]
 
 mod damage;
+mod faulty_service;
 mod images;
 mod limits;
 mod refusal;
-mod sickness;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -152,8 +152,8 @@ async fn a_pod_of_another_device_id_stays_until_the_command_that_is_shown_remove
 
         let mut new = desk_as("device-2", &podman, kind);
         let error = new.run_start(&web).await.unwrap_err().to_string();
-        let (told, command) = error.split_once("remove its pods: ").expect(&error);
-        assert!(told.contains("it belongs to device device-1"), "{error}");
+        let (owner, command) = error.split_once("remove its pods: ").expect(&error);
+        assert!(owner.contains("it belongs to device device-1"), "{error}");
         assert_eq!(container_id(&podman, &web), first, "it is left alone");
 
         let remote = format!(
@@ -255,7 +255,7 @@ async fn rootless_pods_get_configuration_secrets_and_scratch_of_their_own() {
 }
 
 #[actix::test]
-async fn half_made_pod_is_replaced() {
+async fn partial_pod_is_replaced() {
     let podman = HermeticPodman::rootful();
     let mut desk = rootful(&podman);
     let web = serving_workload("web");
@@ -279,7 +279,7 @@ async fn half_made_pod_is_replaced() {
 }
 
 #[actix::test]
-async fn half_made_pod_is_removed_by_a_stop() {
+async fn partial_pod_is_removed_by_a_stop() {
     let podman = HermeticPodman::rootful();
     let mut desk = rootful(&podman);
     let mut web = workload("web", pod(vec![container("main", "true")]));
@@ -414,8 +414,8 @@ async fn container_over_its_memory_limit_ends_as_killed() {
     desk.observe_state(&hungry.id, |state| match state {
         CurrentState::Exited { ended } => {
             // podman 4.3 does not tell why; later ones do.
-            let told = ended[0].oom_killed || ended[0].message.is_some();
-            ended[0].exit_code == 137 && told
+            let is_explained = ended[0].oom_killed || ended[0].message.is_some();
+            ended[0].exit_code == 137 && is_explained
         }
         _ => false,
     })

@@ -1,4 +1,4 @@
-//! A podman that does not start: its own words reach people, whatever they are.
+//! A podman that does not start: its own error is reported, whatever it is.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -24,26 +24,26 @@ impl Device {
         Self { podman, desk }
     }
 
-    /// Changes something while podman is away, and returns what is told of it then.
-    async fn told_after(&mut self, change: impl FnOnce(&Self)) -> String {
+    /// Changes something while podman is away, and returns the error that is reported then.
+    async fn error_after(&mut self, change: impl FnOnce(&Self)) -> String {
         self.podman.shut_down();
         fs::write(self.podman.log(), "").unwrap();
         change(self);
         self.podman.try_restart();
-        // Without its words nothing else is known than that nobody answers.
-        self.told(|told| told.contains("says: ")).await
+        // Without podman's error all that is known is that nothing answers.
+        self.error_that(|error| error.contains("says: ")).await
     }
 
     /// Returns why podman cannot be used, once that fits.
-    async fn told(&mut self, fits: impl Fn(&str) -> bool) -> String {
-        let mut told = String::new();
+    async fn error_that(&mut self, fits: impl Fn(&str) -> bool) -> String {
+        let mut error = String::new();
         let note = |seen: &WorkloadsObserved| {
-            told = seen.pods.as_ref().err().map(ToString::to_string).unwrap_or_default();
-            fits(&told)
+            error = seen.pods.as_ref().err().map(ToString::to_string).unwrap_or_default();
+            fits(&error)
         };
         self.desk.observe(note).await;
-        println!("{told}");
-        told
+        println!("{error}");
+        error
     }
 
     /// Changes the file of podman's settings.
@@ -89,7 +89,7 @@ fn overwrite(path: &Path, byte: u8, length: usize) {
 }
 
 #[actix::test]
-async fn a_garbled_database_is_told_with_the_commands_that_mend_it() {
+async fn a_garbled_database_is_reported_with_the_commands_that_repair_it() {
     let mut device = Device::new().await;
     let path = database(&device);
     let sound = fs::read(&path).unwrap();
@@ -98,17 +98,17 @@ async fn a_garbled_database_is_told_with_the_commands_that_mend_it() {
         |path: &Path| overwrite(path, 0, 32_768),
         |path: &Path| fs::File::options().write(true).open(path).unwrap().set_len(5_000).unwrap(),
     ] {
-        let told = device.told_after(|_| garble(&path)).await;
-        assert!(told.starts_with("podman's database is damaged; by hand: "), "{told}");
+        let error = device.error_after(|_| garble(&path)).await;
+        assert!(error.starts_with("podman's database is damaged; by hand: "), "{error}");
         let name = path.file_name().unwrap().to_str().unwrap();
-        assert!(told.contains(&format!("{name}{{,.damaged}}")), "{told}");
-        assert!(told.contains(", reboot, podman rm --force "), "{told}");
+        assert!(error.contains(&format!("{name}{{,.damaged}}")), "{error}");
+        assert!(error.contains(", reboot, podman rm --force "), "{error}");
         device.is_back(|_| fs::write(&path, &sound).unwrap()).await;
     }
 }
 
 #[actix::test]
-async fn a_database_that_makes_podman_crash_or_fail_later_is_told_as_damaged() {
+async fn a_database_that_makes_podman_crash_or_fail_later_is_reported_as_damaged() {
     let mut device = Device::new().await;
     let path = database(&device);
     // bolt crashes at its list of free pages, SQLite notices when a table is read.
@@ -122,11 +122,11 @@ async fn a_database_that_makes_podman_crash_or_fail_later_is_told_as_damaged() {
     fs::write(device.podman.log(), "").unwrap();
     fs::write(&path, &bytes).unwrap();
     device.podman.try_restart();
-    device.told(|told| told.starts_with("podman's database is damaged")).await;
+    device.error_that(|error| error.starts_with("podman's database is damaged")).await;
 }
 
 #[actix::test]
-async fn settings_that_podman_refuses_are_told_in_its_words() {
+async fn settings_that_podman_refuses_are_reported_in_its_words() {
     let mut device = Device::new().await;
     let broken = |text: String| text + "\ngarbage [[[\n";
     for (file, change, what) in [
@@ -145,25 +145,25 @@ async fn settings_that_podman_refuses_are_told_in_its_words() {
         ),
     ] {
         let sound = fs::read(device.podman.settings(file)).unwrap();
-        let told = device.told_after(|device| device.set(file, change)).await;
-        assert!(told.contains(what), "{told}");
+        let error = device.error_after(|device| device.set(file, change)).await;
+        assert!(error.contains(what), "{error}");
         device.is_back(|device| fs::write(device.podman.settings(file), &sound).unwrap()).await;
     }
 }
 
 #[actix::test]
-async fn a_storage_that_podman_cannot_use_is_told_in_its_words() {
+async fn storage_that_podman_cannot_use_is_reported_in_its_words() {
     let mut device = Device::new().await;
     let path = database(&device);
     let aside = path.with_extension("aside");
     // What lies in the place of the database is no file.
-    let told = device
-        .told_after(|_| {
+    let error = device
+        .error_after(|_| {
             fs::rename(&path, &aside).unwrap();
             fs::create_dir(&path).unwrap();
         })
         .await;
-    assert!(told.starts_with("podman's database is damaged; by hand: "), "{told}");
+    assert!(error.starts_with("podman's database is damaged; by hand: "), "{error}");
     device
         .is_back(|_| {
             fs::remove_dir(&path).unwrap();
@@ -172,13 +172,13 @@ async fn a_storage_that_podman_cannot_use_is_told_in_its_words() {
         .await;
     // What lies in the place of the storage is no folder.
     let (storage, hidden) = (device.podman.storage(), device.podman.storage().with_extension("x"));
-    let told = device
-        .told_after(|_| {
+    let error = device
+        .error_after(|_| {
             fs::rename(&storage, &hidden).unwrap();
             fs::write(&storage, "").unwrap();
         })
         .await;
-    assert!(told.starts_with("podman does not start; it says: "), "{told}");
+    assert!(error.starts_with("podman does not start; it says: "), "{error}");
     device
         .is_back(|_| {
             fs::remove_file(&storage).unwrap();

@@ -19,7 +19,7 @@ fn main() -> ExitCode {
     run(&settings)
 }
 
-/// An agent that is away or refuses is told of once, and again when that changes.
+/// An agent that is unreachable or refuses is reported once, and again when that changes.
 fn run(settings: &Settings) -> ! {
     let mut probe = Probe::new(settings.folders());
     let mut trouble = None;

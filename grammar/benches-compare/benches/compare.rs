@@ -1,6 +1,7 @@
 //! The same conditions in three languages, parsed once and evaluated against the same values.
 //!
-//! evalexpr and CEL know neither per cent nor nil; where they can say the same, they do.
+//! evalexpr and CEL know neither per cent nor nil, nor windows, thresholds with memory or a time of day;
+//! where they can say the same, they do.
 
 use std::hint::black_box;
 
@@ -17,13 +18,14 @@ impl Lookup for Slots {
     }
 }
 
-fn conditions() -> [(&'static str, String); 3] {
+fn conditions() -> [(&'static str, String); 4] {
     let fifty: Vec<String> = (0..25)
         .map(|index| format!("m{index} > {index}.5 && m{index} < 15.0"))
         .collect();
     [
         ("one", "m0 > 23.0".to_owned()),
         ("two", "m0 < 5.0 || m0 > 40.0".to_owned()),
+        ("calculation", "(m0 - m1 / 2.0) * 3.0 > 40.0".to_owned()),
         ("fifty", fifty.join(" || ")),
     ]
 }

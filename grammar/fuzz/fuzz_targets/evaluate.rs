@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use grammar::{
-    Condition, Lookup, MAX_BUCKETS, Metric, Reading, SampleWindow, Truth, Unit, Watch, Window,
+    Condition, LocalTime, Lookup, MAX_BUCKETS, Metric, Reading, SampleWindow, Truth, Unit, Watch,
+    Weekday, Window,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -17,6 +18,7 @@ use libfuzzer_sys::fuzz_target;
 struct Metrics {
     values: BTreeMap<String, (f64, Option<Unit>)>,
     windows: Vec<SampleWindow>,
+    local_time: Option<LocalTime>,
 }
 
 impl Lookup for Metrics {
@@ -30,6 +32,10 @@ impl Lookup for Metrics {
 
     fn samples(&self, window: &Window) -> Option<&SampleWindow> {
         self.windows.get(window.slot() as usize)
+    }
+
+    fn local_time(&self) -> Option<LocalTime> {
+        self.local_time
     }
 }
 
@@ -60,6 +66,13 @@ fuzz_target!(|story: &str| {
             }
             metrics.values.insert(name.to_owned(), (value, unit));
         }
+        // A clock that was set after a minute, and on a Monday.
+        let minutes = now.as_secs() / 60;
+        metrics.local_time = (minutes > 0).then(|| LocalTime {
+            weekday: Weekday::ALL[(minutes / (24 * 60) % 7) as usize],
+            since_midnight: Duration::from_secs(minutes % (24 * 60) * 60),
+            even_for: Duration::from_secs(60),
+        });
         for samples in &mut metrics.windows {
             samples.advance(now);
             assert!(samples.buckets() <= MAX_BUCKETS);
@@ -70,7 +83,9 @@ fuzz_target!(|story: &str| {
         let watched = watch
             .evaluate(&condition, &metrics, now)
             .map_err(|error| error.to_string());
-        if plain != Ok(Truth::True) || condition.hold().is_none() {
+        if condition.has_end() {
+            assert_eq!(plain.is_ok(), watched.is_ok());
+        } else if plain != Ok(Truth::True) || condition.hold().is_none() {
             assert_eq!(plain, watched);
         }
         if let Some(next) = watch.next_change(&condition, &metrics, now) {

@@ -2,21 +2,24 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test fails by a panic")]
 
+mod calendars;
 mod explains;
 mod holds;
 mod meaning;
 mod random;
+mod until;
 mod windows;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use grammar::{Condition, History, Lookup, Metric, Reading, SampleWindow, Unit, Window};
+use grammar::{Condition, History, LocalTime, Lookup, Metric, Reading, SampleWindow, Unit, Window};
 
 /// The latest values and the samples of some metrics, by name.
 #[derive(Clone, Debug, Default)]
 struct Metrics {
     now: Duration,
+    local_time: Option<LocalTime>,
     posted: BTreeMap<String, Posted>,
     windows: Vec<(String, SampleWindow)>,
 }
@@ -88,6 +91,10 @@ impl Lookup for Metrics {
 
     fn expires_at(&self, metric: &Metric) -> Option<Duration> {
         self.posted.get(metric.name())?.expires_at
+    }
+
+    fn local_time(&self) -> Option<LocalTime> {
+        self.local_time
     }
 
     fn history(&self, metric: &Metric) -> History {

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use grammar::{Condition, Truth};
+use grammar::{Condition, LocalTime, Truth, Weekday};
 use proptest::prelude::*;
 
-use crate::{Metrics, parse};
+use crate::{Metrics, parse, secs};
 
 /// A condition as the test sees it; it knows nothing of the crate's own tree.
 #[derive(Clone, Debug)]
 enum Node {
     Compare(Side, &'static str, Side),
+    /// A text, and whether it is so on Friday at 23:14.
+    Calendar(&'static str, bool),
     Not(Box<Node>),
     And(Vec<Node>),
     Or(Vec<Node>),
@@ -20,18 +22,40 @@ enum Node {
 enum Side {
     Number(f64, &'static str),
     Metric(&'static str),
+    Calc(Box<Side>, char, Box<Side>),
     Nil,
 }
 
+/// A number, its unit, and whether it is the author's own.
+#[derive(Clone, Copy, Debug)]
+struct Value {
+    number: f64,
+    unit: &'static str,
+    is_constant: bool,
+}
+
+/// Units that do not fit.
+#[derive(Clone, Copy, Debug)]
+struct Misfit;
+
+const CALENDARS: [(&str, bool); 5] = [
+    ("on fri", true),
+    ("on sat-thu", false),
+    ("between 22:00 and 06:00", true),
+    ("on fri between 6:00 and 23:14", false),
+    ("on thu between 23:16 and 23:15", true),
+];
+
 const NAMES: [&str; 5] = ["a", "b", "c.d", "_e", "nilly"];
 /// Per unit: what dimension it is of, and how many of that dimension's smallest.
-const UNITS: [(&str, &str, f64); 7] = [
+const UNITS: [(&str, &str, f64); 8] = [
     ("", "bare", 1.0),
     ("MiB", "bytes", 1_048_576.0),
     ("kB", "bytes", 1_000.0),
     ("s", "time", 1e9),
     ("m", "time", 60e9),
     ("%", "share", 1.0),
+    ("ratio", "share", 100.0),
     ("kbs", "kbs", 1.0),
 ];
 
@@ -45,14 +69,22 @@ fn number() -> impl Strategy<Value = f64> {
 
 /// Mostly bare, so that not every condition fails for its units.
 fn unit() -> impl Strategy<Value = &'static str> {
-    prop_oneof![6 => Just(""), 1 => prop::sample::select(&UNITS[..]).prop_map(|unit| unit.0)]
+    prop_oneof![6 => Just(""), 1 => prop::sample::select(&UNITS[..]).prop_map(|unit| match unit.0 {
+        "ratio" => "",
+        unit => unit,
+    })]
 }
 
 fn side() -> impl Strategy<Value = Side> {
-    prop_oneof![
+    let value = prop_oneof![
         3 => prop::sample::select(&NAMES[..]).prop_map(Side::Metric),
         3 => (number(), unit()).prop_map(|(value, unit)| Side::Number(value, unit)),
-    ]
+    ];
+    let calculated = value.clone().prop_recursive(3, 8, 2, |inner| {
+        (inner.clone(), prop::sample::select(vec!['+', '-', '*', '/']), inner)
+            .prop_map(|(a, sign, b)| Side::Calc(Box::new(a), sign, Box::new(b)))
+    });
+    prop_oneof![3 => value, 2 => calculated]
 }
 
 fn comparison() -> impl Strategy<Value = Node> {
@@ -62,7 +94,9 @@ fn comparison() -> impl Strategy<Value = Node> {
     let of_nil = (side(), equality, any::<bool>()).prop_map(|(side, op, swap)| {
         if swap { Node::Compare(Side::Nil, op, side) } else { Node::Compare(side, op, Side::Nil) }
     });
-    prop_oneof![4 => of_values, 1 => of_nil]
+    let calendar =
+        prop::sample::select(&CALENDARS[..]).prop_map(|(text, truth)| Node::Calendar(text, truth));
+    prop_oneof![8 => of_values, 2 => of_nil, 1 => calendar]
 }
 
 fn node() -> impl Strategy<Value = Node> {
@@ -86,16 +120,78 @@ impl Side {
         match self {
             Self::Number(value, unit) => format!("{value:e}{unit}"),
             Self::Metric(name) => (*name).to_owned(),
+            Self::Calc(a, sign, b) => format!("({} {sign} {})", a.text(), b.text()),
             Self::Nil => "nil".to_owned(),
         }
     }
 
-    fn value(&self, values: &Values) -> Option<(f64, &'static str)> {
-        match self {
-            Self::Number(value, unit) => Some((*value, *unit)),
-            Self::Metric(name) => values.get(name).copied(),
+    fn value(&self, values: &Values) -> Result<Option<Value>, Misfit> {
+        Ok(match self {
+            Self::Number(number, unit) => {
+                Some(Value { number: *number, unit, is_constant: unit.is_empty() })
+            }
+            Self::Metric(name) => values.get(name).map(|(number, unit)| Value {
+                number: *number,
+                unit,
+                is_constant: false,
+            }),
+            Self::Calc(a, sign, b) => match (a.value(values)?, b.value(values)?) {
+                (Some(a), Some(b)) => {
+                    let result = calculated(a, *sign, b)?;
+                    (*sign != '/' || b.number != 0.0).then_some(result)
+                }
+                (None, _) | (_, None) => None,
+            },
             Self::Nil => None,
+        })
+    }
+}
+
+fn known(unit: &str) -> (&'static str, &'static str, f64) {
+    *UNITS.iter().find(|known| known.0 == unit).expect("a unit")
+}
+
+/// The table of docs/profiles.md, row by row.
+fn calculated(a: Value, sign: char, b: Value) -> Result<Value, Misfit> {
+    let ((_, a_kind, a_size), (_, b_kind, b_size)) = (known(a.unit), known(b.unit));
+    let of = |number: f64, unit: &'static str| Ok(Value { number, unit, is_constant: false });
+    let part = |value: Value| match value.unit {
+        "%" => value.number / 100.0,
+        _ => value.number,
+    };
+    if sign == '+' || sign == '-' {
+        let number = match (a.unit, b.unit) {
+            ("", _) | (_, "") => b.number,
+            (a, b_unit) if a == b_unit => b.number,
+            _ if a_kind == b_kind => b.number * b_size / a_size,
+            _ => return Err(Misfit),
+        };
+        let number = if sign == '+' { a.number + number } else { a.number - number };
+        let unit = if a.unit.is_empty() { b.unit } else { a.unit };
+        return Ok(Value { number, unit, is_constant: a.is_constant && b.is_constant });
+    }
+    let plain = if sign == '*' { a.number * b.number } else { a.number / b.number };
+    let parts = if sign == '*' { part(a) * part(b) } else { part(a) / part(b) };
+    if b.is_constant {
+        return Ok(Value { number: plain, ..a });
+    }
+    match (sign, a_kind, b_kind) {
+        ('*', _, _) if a.is_constant => of(plain, b.unit),
+        ('*', "bare", "bare") => of(plain, ""),
+        ('*', "share", "share" | "bare") | ('*', "bare", "share") => of(parts, "ratio"),
+        ('*', "share" | "bare", _) => of(parts, b.unit),
+        ('*', _, "share" | "bare") => of(parts, a.unit),
+        ('/', "bare", "bare") if a.is_constant => of(plain, ""),
+        ('/', "bare", "share") if a.is_constant => of(parts, "ratio"),
+        ('/', "bare", "share") => of(parts, ""),
+        ('/', "bare", _) if !a.is_constant => of(plain, "ratio"),
+        ('/', "share", "share" | "bare") => of(parts, "ratio"),
+        ('/', a_kind, "share" | "bare") if a_kind != "bare" => of(parts, a.unit),
+        ('/', a_kind, b_kind) if a_kind == b_kind && a.unit == b.unit => of(plain, "ratio"),
+        ('/', a_kind, b_kind) if a_kind == b_kind => {
+            of((a.number * a_size) / (b.number * b_size), "ratio")
         }
+        _ => Err(Misfit),
     }
 }
 
@@ -109,6 +205,7 @@ impl Node {
         };
         match self {
             Self::Compare(a, op, b) => format!("{}{op}{}", a.text(), b.text()),
+            Self::Calendar(text, _) => (*text).to_owned(),
             Self::Not(node) => format!("!({})", node.text()),
             Self::And(nodes) => join(nodes, " && "),
             Self::Or(nodes) => join(nodes, "||"),
@@ -119,18 +216,23 @@ impl Node {
     fn naive(&self, values: &Values) -> Option<f64> {
         match self {
             Self::Compare(a, op, b) => {
-                let (left, right) = (a.value(values), b.value(values));
+                let left = a.value(values).ok()?.filter(|value| !value.number.is_nan());
+                let right = b.value(values).ok()?.filter(|value| !value.number.is_nan());
                 if matches!(a, Side::Nil) || matches!(b, Side::Nil) {
                     let equal = left.is_none() && right.is_none();
                     return Some(f64::from(equal == (*op == "==")));
                 }
-                let (Some((a, a_unit)), Some((b, b_unit))) = (left, right) else {
+                let (Some(left), Some(right)) = (left, right) else {
                     return Some(0.5);
                 };
-                let find = |unit: &str| UNITS.iter().find(|known| known.0 == unit);
-                let (a_unit, b_unit) = (find(a_unit)?, find(b_unit)?);
+                let (a, b) = (left.number, right.number);
+                let (a_unit, b_unit) = (known(left.unit), known(right.unit));
                 let (a, b) = if a_unit.1 == "bare" || b_unit.1 == "bare" || a_unit.0 == b_unit.0 {
                     (a, b)
+                } else if a_unit.0 == "ratio" && b_unit.0 == "%" {
+                    (a, b / 100.0)
+                } else if a_unit.0 == "%" && b_unit.0 == "ratio" {
+                    (a / 100.0, b)
                 } else if a_unit.1 == b_unit.1 {
                     (a * a_unit.2, b * b_unit.2)
                 } else {
@@ -145,6 +247,7 @@ impl Node {
                     _ => a >= b,
                 }))
             }
+            Self::Calendar(_, truth) => Some(f64::from(u8::from(*truth))),
             Self::Not(node) => node.naive(values).map(|truth| 1.0 - truth),
             Self::And(nodes) => {
                 nodes.iter().try_fold(1.0, |truth, node| Some(node.naive(values)?.min(truth)))
@@ -156,8 +259,49 @@ impl Node {
     }
 }
 
+impl Node {
+    /// Comes to what its parts come to, in the order of the text.
+    fn combined(&self, parts: &mut impl Iterator<Item = f64>) -> Option<f64> {
+        match self {
+            Self::Compare(..) | Self::Calendar(..) => parts.next(),
+            Self::Not(node) => node.combined(parts).map(|truth| 1.0 - truth),
+            Self::And(nodes) => {
+                nodes.iter().try_fold(1.0, |truth, node| Some(node.combined(parts)?.min(truth)))
+            }
+            Self::Or(nodes) => {
+                nodes.iter().try_fold(0.0, |truth, node| Some(node.combined(parts)?.max(truth)))
+            }
+        }
+    }
+
+    /// The texts of what is true or not by itself.
+    fn leaves(&self) -> Vec<String> {
+        match self {
+            Self::Compare(..) | Self::Calendar(..) => vec![self.text()],
+            Self::Not(node) => node.leaves(),
+            Self::And(nodes) | Self::Or(nodes) => nodes.iter().flat_map(Self::leaves).collect(),
+        }
+    }
+}
+
+/// What an explanation of a single comparison says that it comes to; `None` if the units do not fit.
+fn said(text: &str, explanation: &str) -> Option<f64> {
+    let rest = explanation.strip_prefix(&parse(text).to_string()).expect("the text comes first");
+    match rest.strip_prefix(" is ")?.split(':').next()? {
+        "true" => Some(1.0),
+        "false" => Some(0.0),
+        "unknown" => Some(0.5),
+        other => panic!("{other}"),
+    }
+}
+
 fn metrics(values: &Values) -> Metrics {
-    let mut metrics = Metrics::default();
+    let friday = LocalTime {
+        weekday: Weekday::Friday,
+        since_midnight: secs((23 * 60 + 14) * 60),
+        even_for: secs(60),
+    };
+    let mut metrics = Metrics { local_time: Some(friday), ..Metrics::default() };
     for (name, (value, unit)) in values {
         metrics.post(name, *value, unit);
     }
@@ -201,6 +345,31 @@ proptest! {
     #[test]
     fn explaining_never_panics(node in node(), values in values()) {
         prop_assert!(!parse(&node.text()).explain(&metrics(&values)).is_empty());
+    }
+
+    /// What an explanation says of each part makes the verdict, and the whole says what the parts say.
+    #[test]
+    fn an_explanation_agrees_with_the_verdict(node in node(), values in values()) {
+        let metrics = metrics(&values);
+        let parts: Vec<(String, String)> = node
+            .leaves()
+            .into_iter()
+            .map(|text| (parse(&text).explain(&metrics), text))
+            .collect();
+        let whole: Vec<&str> = parts.iter().map(|(explanation, _)| explanation.as_str()).collect();
+        let explanation = parse(&node.text()).explain(&metrics);
+        if parts.len() <= 16 && !explanation.ends_with('…') {
+            prop_assert_eq!(explanation, whole.join("; "));
+        }
+        if let Ok(truth) = parse(&node.text()).evaluate(&metrics) {
+            let mut truths = parts
+                .iter()
+                .map(|(explanation, text)| said(text, explanation).expect("the units fit"));
+            let combined = node.combined(&mut truths);
+            prop_assert_eq!(combined, Some(f64::from(truth as u8) / 2.0));
+        } else {
+            prop_assert!(parts.iter().any(|(explanation, text)| said(text, explanation).is_none()));
+        }
     }
 
     #[test]

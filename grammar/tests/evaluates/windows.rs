@@ -7,17 +7,23 @@ use proptest::prelude::*;
 
 use crate::{Metrics, parse, secs};
 
-const ALL: [WindowFunction; 5] = [
+const ALL: [WindowFunction; 8] = [
     WindowFunction::Average,
     WindowFunction::Minimum,
     WindowFunction::Maximum,
     WindowFunction::Last,
     WindowFunction::Rate,
+    WindowFunction::Count,
+    WindowFunction::Changes,
+    WindowFunction::Percentile95,
 ];
 
 /// Computes `function` from a list of samples.
 fn plainly(samples: &[(Duration, f64)], function: WindowFunction) -> Option<f64> {
     let values = || samples.iter().map(|(_, value)| *value);
+    if function == WindowFunction::Count {
+        return Some(samples.len() as f64);
+    }
     let ((first_at, first), (last_at, last)) = (samples.first()?, samples.last()?);
     match function {
         WindowFunction::Average => Some(values().sum::<f64>() / samples.len() as f64),
@@ -27,6 +33,15 @@ fn plainly(samples: &[(Duration, f64)], function: WindowFunction) -> Option<f64>
         WindowFunction::Rate => {
             let elapsed = (*last_at - *first_at).as_secs_f64();
             (elapsed > 0.0).then(|| (last - first) / elapsed)
+        }
+        WindowFunction::Count => unreachable!("answered above"),
+        WindowFunction::Changes => {
+            Some(samples.windows(2).filter(|pair| pair[0].1 != pair[1].1).count() as f64)
+        }
+        WindowFunction::Percentile95 => {
+            let mut sorted: Vec<f64> = values().collect();
+            sorted.sort_by(f64::total_cmp);
+            Some(sorted[(sorted.len() * 95).div_ceil(100) - 1])
         }
     }
 }
@@ -43,7 +58,10 @@ proptest! {
     /// Samples at least a bucket's width apart are each kept as they are.
     #[test]
     fn a_window_of_sparse_samples_is_exact(
-        steps in prop::collection::vec((11_u64..3_000, -1e6..1e6_f64, any::<bool>()), 1..300)
+        steps in prop::collection::vec(
+            (11_u64..3_000, prop_oneof![-1e6..1e6_f64, Just(1.0)], any::<bool>()),
+            1..300,
+        )
     ) {
         let span = secs(10);
         let mut window = SampleWindow::new(span);
@@ -94,7 +112,62 @@ proptest! {
         let minimum = window.result(WindowFunction::Minimum).expect("samples");
         prop_assert!((least_nearby..=least).contains(&minimum));
         prop_assert_eq!(window.result(WindowFunction::Last), samples.last().map(|(_, value)| *value));
+        let changes_of = |reach: Duration| {
+            let near: Vec<f64> = within(reach).map(|(_, value)| *value).collect();
+            near.windows(2).filter(|pair| pair[0] != pair[1]).count() as f64
+        };
+        let changes = window.result(WindowFunction::Changes).expect("samples");
+        prop_assert!((changes_of(span)..=changes_of(span + width)).contains(&changes));
     }
+}
+
+/// Of all samples of ten seconds at 10 kHz, not of those that a bucket happens to end with.
+#[test]
+fn a_percentile_of_dense_samples_has_its_rank_whatever_their_rhythm() {
+    type Signal = fn(u64) -> f64;
+    let cases: [(&str, Signal, std::ops::RangeInclusive<f64>); 6] = [
+        ("each value alike", |index| (index.wrapping_mul(7_919) % 1_000) as f64, 925.0..=975.0),
+        ("a ramp within each bucket", |index| (index % 98) as f64, 90.0..=96.0),
+        ("every second one is high", |index| (index % 2 * 100) as f64, 100.0..=100.0),
+        ("one in ten is high", |index| f64::from(u8::from(index % 10 == 9)), 1.0..=1.0),
+        ("one in fifty is high", |index| f64::from(u8::from(index % 50 == 0)), 0.0..=0.0),
+        ("the last one of each bucket", |index| f64::from(u8::from(index % 98 == 97)), 0.0..=0.0),
+    ];
+    for (name, signal, expected) in cases {
+        let mut window = SampleWindow::new(secs(10));
+        for index in 0..120_000_u64 {
+            window.push(Duration::from_micros(index * 100), signal(index), None);
+        }
+        let result = window.result(WindowFunction::Percentile95).expect("samples");
+        assert!(expected.contains(&result), "{name}: {result}");
+    }
+}
+
+#[test]
+fn a_change_is_one_between_two_samples_of_the_span() {
+    let mut window = SampleWindow::new(secs(10));
+    let changes = |window: &SampleWindow| window.result(WindowFunction::Changes);
+    for (second, value, expected) in [(0, 1.0, 0.0), (1, 1.0, 0.0), (2, 0.0, 1.0), (3, 1.0, 2.0)] {
+        window.push(secs(second), value, None);
+        assert_eq!(changes(&window), Some(expected));
+    }
+    // The sample of second 2 is the oldest now: what it differed from has left.
+    for (second, expected) in [(11, 2.0), (12, 1.0)] {
+        window.advance(secs(second) - Duration::from_nanos(1));
+        assert_eq!(changes(&window), Some(expected), "before {second} s");
+    }
+    window.advance(secs(12));
+    assert_eq!((changes(&window), window.count()), (Some(0.0), 1));
+}
+
+#[test]
+fn a_count_has_no_unit_and_is_zero_without_samples() {
+    let condition = parse("count(mem, 1m) < 2 && changes(mem, 1m) == nil && p95(mem, 1m) == nil");
+    let mut metrics = Metrics::default().with_windows_of(&condition);
+    assert!(condition.evaluate(&metrics).expect("fits").is_true());
+    metrics.post("mem", 512.0, "MiB");
+    let condition = parse("count(mem, 1m) == 1 && changes(mem, 1m) == 0 && p95(mem, 1m) == 0.5GiB");
+    assert!(condition.evaluate(&metrics).expect("fits").is_true());
 }
 
 #[test]
@@ -123,15 +196,16 @@ fn a_window_emptied_of_huge_values_is_exact_again() {
 #[test]
 fn a_window_without_samples_is_nil() {
     let mut window = SampleWindow::new(secs(10));
+    let nil = |function| (function == WindowFunction::Count).then_some(0.0);
     for function in ALL {
-        assert_eq!(window.result(function), None);
+        assert_eq!(window.result(function), nil(function));
         assert_eq!(window.next_change(function), None);
     }
     window.push(secs(0), 1.0, None);
     assert_eq!(window.result(WindowFunction::Rate), None);
     window.advance(secs(10));
     for function in ALL {
-        assert_eq!(window.result(function), None);
+        assert_eq!(window.result(function), nil(function));
     }
 }
 

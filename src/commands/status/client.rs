@@ -18,7 +18,7 @@ const MAX_ANSWER: u64 = 64 * 1024 * 1024;
 
 /// Why there is no status.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NoStatus {
+pub(in crate::commands) enum NoStatus {
     /// Nothing listens at any of the addresses.
     #[error(
         "no agent answers at {addresses}: {reason}; is it running? --address ADDRESS, or --config \
@@ -30,8 +30,8 @@ pub(super) enum NoStatus {
     NotTheAgent { address: String, reason: String },
 }
 
-/// Asks at the first of the addresses where somebody listens.
-pub(super) fn ask(listens: &[Listen]) -> Result<Value, NoStatus> {
+/// Asks at the first of the addresses where something listens.
+pub(in crate::commands) fn ask(listens: &[Listen]) -> Result<Value, NoStatus> {
     let mut reason = io::Error::from(io::ErrorKind::NotFound);
     for listen in listens {
         match connect(listen) {
@@ -60,7 +60,7 @@ fn connect(listen: &Listen) -> io::Result<Box<dyn Stream>> {
         Listen::Localhost(port) => {
             let other = |_| tcp(SocketAddr::from((Ipv6Addr::LOCALHOST, *port)));
             let first = tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, *port)));
-            // Of two failures the first tells more: many machines have no IPv6.
+            // Of two failures the first is more useful: many machines have no IPv6.
             first.or_else(|error| other(()).map_err(|_| error))
         }
     }

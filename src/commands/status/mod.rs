@@ -1,5 +1,6 @@
 //! `status`: how the running agent and its workloads do, and why.
 
+pub(super) mod address;
 mod client;
 mod overview;
 mod words;
@@ -10,13 +11,16 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use actors::metrics_ingest::Listen;
+use actors::podman_executor::{KeptRun, kept_runs_of};
 use clap::{Arg, ArgAction, ArgMatches};
 use grammar::{printable, printable_json, printable_lines};
 use serde_json::Value;
 
+pub(super) use self::client::ask;
 use self::words::Paint;
 use super::Answer;
-use crate::config::{Config, Sources};
+use crate::config::Sources;
+use crate::runtime_dir;
 
 /// Name of the command.
 pub const NAME: &str = "status";
@@ -29,7 +33,6 @@ const UNUSABLE: u8 = 2;
 const NOT_RUNNING: u8 = 3;
 
 const WORKLOAD: &str = "WORKLOAD";
-const ADDRESS: &str = "address";
 const AS_JSON: &str = "json";
 const WATCH: &str = "watch";
 
@@ -57,13 +60,7 @@ pub fn usage() -> clap::Command {
         .about("Show how the running agent does, or why one workload is as it is")
         .after_help(HELP)
         .arg(Arg::new(WORKLOAD).help("Explain this workload: what holds it where it is"))
-        .arg(
-            Arg::new(ADDRESS)
-                .long(ADDRESS)
-                .value_name("ADDRESS")
-                .value_parser(|text: &str| text.parse::<Listen>())
-                .help("Where the agent listens: localhost:8080, 127.0.0.1:8080, unix:/path"),
-        )
+        .arg(address::arg())
         .arg(flag(AS_JSON, "Print JSON, in the format of docs/status.md"))
         .arg(flag(WATCH, "Show it again whenever it has changed, until interrupted"))
 }
@@ -85,7 +82,7 @@ impl From<&ArgMatches> for Question {
     fn from(matches: &ArgMatches) -> Self {
         Self {
             workload: matches.get_one(WORKLOAD).cloned(),
-            address: matches.get_one(ADDRESS).cloned(),
+            address: address::given(matches),
             as_json: matches.get_flag(AS_JSON),
             watch: matches.get_flag(WATCH),
         }
@@ -95,11 +92,7 @@ impl From<&ArgMatches> for Question {
 /// Asks the agent and shows its answer; again and again if that is asked for.
 #[must_use]
 pub fn run(question: &Question, sources: &Sources) -> ExitCode {
-    let listens = match &question.address {
-        Some(address) => Ok(vec![address.clone()]),
-        None => Config::only_listen(sources),
-    };
-    let listens = match listens {
+    let listens = match address::all(question.address.as_ref(), sources) {
         Ok(listens) => listens,
         Err(errors) => return Answer { code: UNUSABLE, ..remark(&errors) }.report(),
     };
@@ -115,7 +108,7 @@ pub fn run(question: &Question, sources: &Sources) -> ExitCode {
 
 fn answer(question: &Question, listens: &[Listen], paint: Paint) -> Answer {
     match client::ask(listens) {
-        Ok(status) => shown(question, &status, paint),
+        Ok(status) => shown(question, &status, last_failed_run(question).as_ref(), paint),
         Err(error) => Answer { code: NOT_RUNNING, ..remark(&error) },
     }
 }
@@ -127,8 +120,17 @@ fn remark(error: &dyn std::fmt::Display) -> Answer {
     }
 }
 
+/// Returns the last failed run of the workload that is to be explained, if one is kept that this user may
+/// read: the agent's user may.
+fn last_failed_run(question: &Question) -> Option<KeptRun> {
+    let workload = question.workload.as_ref().filter(|_| !question.as_json)?;
+    let folder = runtime_dir::kept_logs_of_service(rustix::process::geteuid().is_root())?;
+    let runs = kept_runs_of(&folder, workload).ok()?;
+    runs.into_iter().next()
+}
+
 /// Returns what a status comes to. Pure.
-fn shown(question: &Question, status: &Value, paint: Paint) -> Answer {
+fn shown(question: &Question, status: &Value, failed: Option<&KeptRun>, paint: Paint) -> Answer {
     let output = |output| Answer { output, ..Answer::default() };
     let Some(name) = &question.workload else {
         return output(if question.as_json {
@@ -139,7 +141,7 @@ fn shown(question: &Question, status: &Value, paint: Paint) -> Answer {
     };
     match workload::find(status, name) {
         Some(row) if question.as_json => output(json(row)),
-        Some(row) => output(workload::explain(status, row, paint)),
+        Some(row) => output(workload::explain(status, row, failed, paint)),
         None => Answer { code: UNKNOWN, ..remark(&unknown(status, name)) },
     }
 }

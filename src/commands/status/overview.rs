@@ -40,32 +40,32 @@ fn agent(status: &Value) -> Vec<[Cell; 2]> {
         let state = text(&runtime["state"]);
         let tint = if runtime["is_needed"] == true { tint(state) } else { Tint::Quiet };
         // The reason names the state, too.
-        let told = runtime["reason"].as_str().unwrap_or(state);
-        rows.push([head(text(&runtime["executor"])), Cell::new(told, tint)]);
+        let state = runtime["reason"].as_str().unwrap_or(state);
+        rows.push([head(text(&runtime["executor"])), Cell::new(state, tint)]);
     }
     rows
 }
 
 fn control_plane(status: &Value, source: &Value) -> String {
-    let mut told = vec![text(&source["place"]).to_owned()];
-    told.extend(source["stage"].as_str().map(str::to_owned));
-    told.push(match ago(status, &source["connected_since"]) {
+    let mut facts = vec![text(&source["place"]).to_owned()];
+    facts.extend(source["stage"].as_str().map(str::to_owned));
+    facts.push(match ago(status, &source["connected_since"]) {
         Some(ago) => format!("answers since {ago}"),
         None => "gives no answer".to_owned(),
     });
     if let Some(ago) = ago(status, &source["last_heartbeat"]) {
-        told.push(format!("heartbeat {ago} ago"));
+        facts.push(format!("heartbeat {ago} ago"));
     }
     if let Some(age) = source["configuration"]["age_seconds"].as_i64() {
-        told.push(format!("configuration {} old", span(age)));
+        facts.push(format!("configuration {} old", span(age)));
     }
     if let Some(left) = source["certificate"]["expires_in_seconds"].as_i64() {
-        told.push(match left {
+        facts.push(match left {
             ..=0 => "certificate has expired".to_owned(),
             left => format!("certificate expires in {}", span(left)),
         });
     }
-    told.join(", ")
+    facts.join(", ")
 }
 
 fn workloads(status: &Value) -> Vec<[Cell; 5]> {

@@ -1,5 +1,6 @@
 //! What people see of an agent that has everything, of a small one, and of one that is ill.
 
+use actors::podman_executor::KeptLog;
 use actors::testing::status_table::faults;
 use serde_json::json;
 
@@ -56,9 +57,21 @@ fn status() -> Value {
             })),
             workload("web", json!({
                 "status": "crashed", "reason": "web ended with code 1", "restarts": 3,
-                "target": "running", "pod": "exited", "waits_for": "db",
+                "target": "running", "pod": "running", "waits_for": "db",
+                "health": [
+                    { "container": "main", "state": "unready", "reason": "readinessProbe: HTTP 503" },
+                    { "container": "side", "state": "ready", "reason": null },
+                ],
+                "containers": [
+                    { "name": "main", "image": "quay.io/team/web:1", "digest": "sha256:0123" },
+                    { "name": "side", "image": "quay.io/team/side@sha256:4567", "digest": "sha256:4567" },
+                    { "name": "third", "image": "localhost/third:1", "digest": null },
+                ],
+                "last_failure": { "at": "2027-01-15T07:59:00Z", "message": "it ended with code 3" },
                 "next_start": "2027-01-15T08:00:30Z", "next_start_by": "retry",
                 "limits": { "cpu": 50_000, "memory": 1_024 },
+                "update": { "state": "proving", "id": "web-0123", "previous": "web-0122", "run": 2,
+                    "ready_seconds": 32, "proving_seconds": 60, "until": null, "reason": null },
             })),
         ],
         "events": [
@@ -76,9 +89,9 @@ fn status() -> Value {
 fn workload(name: &str, more: Value) -> Value {
     let mut row = json!({
         "workload": name, "id": format!("{name}-0123"), "executor": "podman_rootful",
-        "restarts": 0, "next_start": null, "next_start_by": null, "target": null, "pod": null,
-        "command": null, "since": "2027-01-15T07:57:00Z", "started_at": null, "cron": null,
-        "limits": { "cpu": null, "memory": null }, "waits_for": null, "profiles": [],
+        "restarts": 0, "next_start": null, "next_start_by": null, "target": null, "pod": null, "health": [],
+        "containers": [], "last_failure": null, "command": null, "since": "2027-01-15T07:57:00Z", "started_at": null, "cron": null,
+        "limits": { "cpu": null, "memory": null }, "waits_for": null, "profiles": [], "update": null,
     });
     let fields = more.as_object().unwrap().clone();
     row.as_object_mut().unwrap().extend(fields);
@@ -87,12 +100,12 @@ fn workload(name: &str, more: Value) -> Value {
 
 fn explained(name: &str) -> String {
     let question = Question { workload: Some(name.to_owned()), ..Question::default() };
-    shown(&question, &status(), PLAIN).output
+    shown(&question, &status(), None, PLAIN).output
 }
 
 #[test]
 fn the_whole_agent_is_shown_as_tables() {
-    let answer = shown(&Question::default(), &status(), PLAIN);
+    let answer = shown(&Question::default(), &status(), None, PLAIN);
     assert_eq!(
         answer.output,
         "\
@@ -152,12 +165,12 @@ Its last events
 }
 
 #[test]
-fn a_retry_a_dependency_a_cron_and_limits_are_told() {
+fn a_retry_a_dependency_a_cron_and_limits_are_shown() {
     let web = explained("web");
     for line in [
-        "next       next try in 30 s",
-        "waits for  db, which does not run yet",
-        "limits     cpu 50 ms of each 100 ms, memory 1 KiB",
+        "next          next try in 30 s",
+        "waits for     db, which is not ready yet",
+        "limits        cpu 50 ms of each 100 ms, memory 1 KiB",
         "  60 s ago  WorkloadFailed  it ended",
     ] {
         assert!(web.lines().any(|seen| seen == line), "{line:?} in {web}");
@@ -169,9 +182,59 @@ fn a_retry_a_dependency_a_cron_and_limits_are_told() {
 }
 
 #[test]
-fn an_unknown_workload_has_an_exit_code_and_the_known_ones_are_told() {
+fn what_probes_have_found_is_told_of_each_container() {
+    let web = explained("web");
+    let line = "health        main unready (readinessProbe: HTTP 503), side ready";
+    assert!(web.lines().any(|seen| seen == line), "{line:?} in {web}");
+}
+
+#[test]
+fn the_image_that_each_container_runs_and_the_last_failure_are_told() {
+    let web = explained("web");
+    for line in [
+        "runs          main: quay.io/team/web:1, sha256:0123",
+        "runs          side: quay.io/team/side@sha256:4567",
+        "runs          third: localhost/third:1",
+        "last failure  60 s ago: it ended with code 3",
+    ] {
+        assert!(web.lines().any(|seen| seen == line), "{line:?} in {web}");
+    }
+}
+
+#[test]
+fn an_update_is_told_with_both_of_its_specifications() {
+    let mut status = status();
+    for (update, line) in [
+        (
+            None,
+            "update        proving web-0123, 32 s of 60 s, run 2; web-0122 comes back if it fails",
+        ),
+        (
+            Some(json!({ "state": "proving", "id": "web-2", "previous": "web-1", "run": 1,
+                "ready_seconds": null, "proving_seconds": 60, "until": null, "reason": null })),
+            "update        proving web-2, not ready, run 1; web-1 comes back if it fails",
+        ),
+        (
+            Some(json!({ "state": "rolled_back", "id": "web-2", "previous": "web-1", "run": null,
+                "ready_seconds": null, "proving_seconds": 60, "until": "2027-01-15T08:04:00Z",
+                "reason": "it ended" })),
+            "update        web-2 failed, rolled back to web-1, tried again in 4 min",
+        ),
+    ] {
+        if let Some(update) = update {
+            status["workloads"][2]["update"] = update;
+        }
+        assert_eq!(faults(&status), Vec::<String>::new());
+        let question = Question { workload: Some("web".to_owned()), ..Question::default() };
+        let told = shown(&question, &status, None, PLAIN).output;
+        assert!(told.lines().any(|seen| seen == line), "{line:?} in {told}");
+    }
+}
+
+#[test]
+fn an_unknown_workload_has_an_exit_code_and_the_known_ones_are_listed() {
     let question = Question { workload: Some("wbe".to_owned()), ..Question::default() };
-    let answer = shown(&question, &status(), PLAIN);
+    let answer = shown(&question, &status(), None, PLAIN);
     assert_eq!((answer.output.as_str(), answer.code), ("", UNKNOWN));
     let expected = "error: the agent has no workload wbe, but these: camera, report, web\n";
     assert_eq!(answer.remarks, expected);
@@ -185,7 +248,7 @@ fn silent_actors_leave_the_rest_readable() {
     }
     assert_eq!(faults(&ill), Vec::<String>::new());
     assert_eq!(
-        shown(&Question::default(), &ill, PLAIN).output,
+        shown(&Question::default(), &ill, None, PLAIN).output,
         "\
 agent   cam-01, version 1.2.3, up for 2 h
 health  degraded
@@ -195,7 +258,7 @@ the scheduler is silent: nothing is known of the workloads
 "
     );
     let question = Question { workload: Some("web".to_owned()), ..Question::default() };
-    let remarks = shown(&question, &ill, PLAIN).remarks;
+    let remarks = shown(&question, &ill, None, PLAIN).remarks;
     assert!(remarks.contains("the scheduler is silent"), "{remarks}");
 }
 
@@ -204,8 +267,29 @@ fn json_is_the_answer_itself_or_the_row_of_the_workload() {
     let json = |workload: Option<&str>| {
         let workload = workload.map(str::to_owned);
         let question = Question { workload, as_json: true, ..Question::default() };
-        serde_json::from_str::<Value>(&shown(&question, &status(), PLAIN).output).unwrap()
+        serde_json::from_str::<Value>(&shown(&question, &status(), None, PLAIN).output).unwrap()
     };
     assert_eq!(json(None), status());
     assert_eq!(json(Some("web")), status()["workloads"][2]);
+}
+
+#[test]
+fn a_workload_whose_failed_run_is_kept_shows_what_it_wrote_last() {
+    let log = |name: &str, exit_code, log: &str| KeptLog {
+        name: name.to_owned(),
+        exit_code: Some(exit_code),
+        log: log.to_owned(),
+    };
+    let lines: String = (1..=9).map(|n| format!("2027-01-15T07:59:00Z line {n}\n")).collect();
+    let run = KeptRun {
+        workload: "web".to_owned(),
+        id: "web-0123".to_owned(),
+        kept_at: "2027-01-15T07:59:30Z".parse().unwrap(),
+        containers: vec![log("proxy", 0, ""), log("app", 1, &format!("{lines}t \u{1b}[2J\n"))],
+    };
+    let question = Question { workload: Some("web".to_owned()), ..Question::default() };
+    let told = shown(&question, &status(), Some(&run), PLAIN).output;
+    let title = "\nThe last lines of app in its last failed run, until 30 s ago\n";
+    let (_, last) = told.split_once(title).unwrap_or_else(|| panic!("{told}"));
+    assert_eq!(last, "  line 6\n  line 7\n  line 8\n  line 9\n  \\u{1b}[2J\n");
 }

@@ -50,7 +50,7 @@ pub(super) struct Cell {
 }
 
 impl Cell {
-    /// Makes a cell of what is printable: anybody may post a text.
+    /// Makes a cell of what is printable: posted texts are not trusted.
     pub(super) fn new(text: &str, tint: Tint) -> Self {
         Self { text: printable(text).into_owned(), tint }
     }
@@ -168,8 +168,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_span_is_told_in_its_largest_unit() {
-        for (seconds, told) in [
+    fn a_span_is_shown_in_its_largest_unit() {
+        for (seconds, shown) in [
             (-1, "0 s"),
             (119, "119 s"),
             (120, "2 min"),
@@ -178,21 +178,21 @@ mod tests {
             (172_799, "47 h"),
             (172_800, "2 d"),
         ] {
-            assert_eq!(span(seconds), told);
+            assert_eq!(span(seconds), shown);
         }
     }
 
     #[test]
-    fn a_quantity_is_told_in_its_largest_unit() {
+    fn a_quantity_is_shown_in_its_largest_unit() {
         // The page of the listener is held to the same table by tests/ui.
         let table = include_str!("../../../tests/data/quantities.tsv");
         let rows = table.lines().filter(|line| !line.starts_with('#'));
         let rows: Vec<Vec<&str>> = rows.map(|row| row.split('\t').collect()).collect();
         assert!(rows.len() > 15);
         for row in rows {
-            let [value, unit, told] = row[..] else { panic!("{row:?}") };
+            let [value, unit, shown] = row[..] else { panic!("{row:?}") };
             let unit = Some(unit).filter(|unit| !unit.is_empty());
-            assert_eq!(quantity(value.parse().unwrap(), unit), told);
+            assert_eq!(quantity(value.parse().unwrap(), unit), shown);
         }
     }
 

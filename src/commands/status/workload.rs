@@ -1,40 +1,66 @@
 //! The status of one workload, and what holds it where it is. Pure.
 
+use actors::podman_executor::{KeptLog, KeptRun};
+use grammar::printable;
 use serde_json::Value;
 
+use super::super::logs::{Cut, of_kept};
 use super::overview::{metric, next_start};
-use super::words::{Cell, Paint, Tint, ago, columns, list, quantity, text, tint};
+use super::words::{Cell, Paint, Tint, ago, columns, list, moment, quantity, span, text, tint};
 
 /// Events that are shown at most.
 const EVENTS: usize = 10;
+/// Lines of a failed run that are shown.
+const LINES: u32 = 5;
 
 /// Returns the row of a workload, if there is one of this name.
 pub(super) fn find<'a>(status: &'a Value, name: &str) -> Option<&'a Value> {
     list(&status["workloads"]).find(|row| row["workload"] == name)
 }
 
-/// Explains a workload.
-pub(super) fn explain(status: &Value, workload: &Value, paint: Paint) -> String {
-    let mut told = columns(&facts(status, workload), 0, paint);
+/// Explains a workload, whose last failed run is `failed` if one is kept.
+pub(super) fn explain(
+    status: &Value,
+    workload: &Value,
+    failed: Option<&KeptRun>,
+    paint: Paint,
+) -> String {
+    let mut page = columns(&facts(status, workload), 0, paint);
     let needed: Vec<Needed<'_>> =
         list(&workload["profiles"]).map(|it| Needed::of(status, it)).collect();
     for profile in &needed {
-        told += "\n";
-        told += &columns(&[[profile.headline()]], 0, paint);
-        told += &columns(&profile.rows(), 2, paint);
+        page += "\n";
+        page += &columns(&[[profile.headline()]], 0, paint);
+        page += &columns(&profile.rows(), 2, paint);
     }
     let metrics: Vec<_> = list(&status["metrics"])
         .filter(|row| needed.iter().any(|it| it.names(text(&row["name"]))))
         .map(metric)
         .collect();
-    told += &section("Their metrics", &columns(&metrics, 2, paint));
+    page += &section("Their metrics", &columns(&metrics, 2, paint));
     let events: Vec<_> = list(&status["events"])
         .filter(|event| event["workload"] == workload["workload"])
         .map(|event| event_row(status, event))
         .collect();
     let last = events.get(events.len().saturating_sub(EVENTS)..).unwrap_or_default();
-    told += &section("Its last events", &columns(last, 2, paint));
-    told
+    page += &section("Its last events", &columns(last, 2, paint));
+    if let Some((log, run)) = failed.and_then(|run| Some((failed_log(run)?, run))) {
+        let at = run.kept_at.to_rfc3339();
+        let name = printable(&log.name);
+        let ago = ago(status, &Value::String(at)).unwrap_or_default();
+        let title = format!("The last lines of {name} in its last failed run, until {ago} ago");
+        let cut = Cut { tail: Some(LINES), ..Cut::default() };
+        let lines: Vec<[Cell; 1]> =
+            of_kept(&log.log, cut).into_iter().map(|line| [line.into()]).collect();
+        page += &section(&title, &columns(&lines, 2, paint));
+    }
+    page
+}
+
+/// Returns the log of the container that failed, or of the first one if none says so.
+fn failed_log(run: &KeptRun) -> Option<&KeptLog> {
+    let has_failed = |log: &&KeptLog| log.exit_code.is_some_and(|code| code != 0);
+    run.containers.iter().find(has_failed).or_else(|| run.containers.first())
 }
 
 fn section(title: &str, body: &str) -> String {
@@ -50,28 +76,78 @@ fn facts(status: &Value, workload: &Value) -> Vec<[Cell; 2]> {
     let mut fact = |what: &str, value: Option<String>| {
         facts.extend(value.map(|value| [name(what), value.into()]));
     };
-    let told = |field: &str| workload[field].as_str().map(str::to_owned);
-    fact("why", told("reason"));
+    let known = |field: &str| workload[field].as_str().map(str::to_owned);
+    fact("why", known("reason"));
     fact("next", next_start(status, workload));
-    fact("waits for", told("waits_for").map(|it| format!("{it}, which does not run yet")));
-    fact("doing", told("command"));
-    fact("wanted", told("target"));
-    fact("pod", told("pod").or_else(|| Some("none".to_owned())));
+    fact("waits for", known("waits_for").map(|it| format!("{it}, which is not ready yet")));
+    fact("doing", known("command"));
+    fact("wanted", known("target"));
+    fact("pod", known("pod").or_else(|| Some("none".to_owned())));
+    fact("health", health(&workload["health"]));
+    for container in list(&workload["containers"]) {
+        fact("runs", Some(runs(container)));
+    }
+    fact("update", update(status, &workload["update"]));
     fact("started", ago(status, &workload["started_at"]).map(|it| format!("{it} ago")));
+    fact("last failure", last_failure(status, &workload["last_failure"]));
     fact("restarts", Some(workload["restarts"].to_string()));
-    fact("cron", told("cron"));
+    fact("cron", known("cron"));
     fact("limits", limits(&workload["limits"]));
-    fact("id", told("id"));
-    fact("runtime", told("executor").map(|it| runtime(status, &it)));
+    fact("id", known("id"));
+    fact("runtime", known("executor").map(|it| runtime(status, &it)));
     facts
+}
+
+/// Returns what a container runs. A name that ends in the digest says it already.
+fn runs(container: &Value) -> String {
+    let (name, image) = (text(&container["name"]), text(&container["image"]));
+    let digest = container["digest"].as_str().filter(|digest| !image.ends_with(digest));
+    let digest = digest.map(|digest| format!(", {digest}")).unwrap_or_default();
+    format!("{name}: {image}{digest}")
+}
+
+/// Returns when and how a run failed last, if one has.
+fn last_failure(status: &Value, failure: &Value) -> Option<String> {
+    let message = failure["message"].as_str()?;
+    let ago = ago(status, &failure["at"]).map(|it| format!("{it} ago: ")).unwrap_or_default();
+    Some(format!("{ago}{message}"))
+}
+
+/// Returns how the containers do that have probes, if there are any.
+fn health(health: &Value) -> Option<String> {
+    let told = list(health).map(|it| {
+        let reason = it["reason"].as_str().map(|reason| format!(" ({reason})"));
+        let (container, state) = (text(&it["container"]), text(&it["state"]));
+        format!("{container} {state}{}", reason.unwrap_or_default())
+    });
+    let told: Vec<String> = told.collect();
+    (!told.is_empty()).then(|| told.join(", "))
+}
+
+/// Returns how the update stands, while what was before may come back, or has.
+fn update(status: &Value, update: &Value) -> Option<String> {
+    let (id, previous) = (update["id"].as_str()?, text(&update["previous"]));
+    if update["state"] == "rolled_back" {
+        let wait = moment(&update["until"]).zip(moment(&status["time"]));
+        let wait = wait.map(|(until, now)| span((until - now).num_seconds().max(0)));
+        let again = wait.map(|it| format!(", tried again in {it}")).unwrap_or_default();
+        return Some(format!("{id} failed, rolled back to {previous}{again}"));
+    }
+    let progress = match (update["ready_seconds"].as_u64(), update["proving_seconds"].as_u64()) {
+        (Some(ready), Some(proving)) => format!(", {ready} s of {proving} s"),
+        (None, Some(_)) => ", not ready".to_owned(),
+        (_, None) => String::new(),
+    };
+    let run = update["run"].as_u64().map(|it| format!(", run {it}")).unwrap_or_default();
+    Some(format!("proving {id}{progress}{run}; {previous} comes back if it fails"))
 }
 
 /// Returns the limits in force, if there are any.
 fn limits(limits: &Value) -> Option<String> {
     let cpu = limits["cpu"].as_u64().map(|it| format!("cpu {} ms of each 100 ms", it as f64 / 1e3));
     let memory = limits["memory"].as_f64().map(|it| format!("memory {}", quantity(it, Some("B"))));
-    let told: Vec<String> = cpu.into_iter().chain(memory).collect();
-    (!told.is_empty()).then(|| told.join(", "))
+    let limits: Vec<String> = cpu.into_iter().chain(memory).collect();
+    (!limits.is_empty()).then(|| limits.join(", "))
 }
 
 fn runtime(status: &Value, executor: &str) -> String {

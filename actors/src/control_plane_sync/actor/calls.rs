@@ -28,7 +28,7 @@ impl ControlPlaneSync {
         match answer {
             Ok(configuration) => {
                 self.accepted(ctx);
-                self.note_problems();
+                self.note_diagnostics();
                 self.adopt(configuration, ctx);
             }
             Err(ControlPlaneError::Unauthorized { .. }) => {

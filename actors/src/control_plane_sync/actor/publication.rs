@@ -8,6 +8,7 @@ use tokio::time::error::Elapsed;
 use tracing::{info, warn};
 
 use super::{ControlPlaneSync, Keeping, PUBLICATION_PERIOD, TASK_DEADLINE};
+use crate::control_plane_sync::diagnostic::Diagnostic;
 use crate::control_plane_sync::identity::enrolment::Notice;
 use crate::control_plane_sync::server::advice::{MADE_BY_HAND, REGISTERED_BEFORE};
 use crate::control_plane_sync::server::error::Call;
@@ -16,10 +17,13 @@ use crate::control_plane_sync::state::desired::Desired;
 use crate::control_plane_sync::tasks::Task;
 use crate::error_chain::error_chain;
 use crate::messages::{ProfilesConfigured, WorkloadsConfigured, tell};
-use crate::workload::{Event, EventReason, Profile};
+use crate::workload::{Event, EventKind, EventReason, Profile};
 
 /// Time for writing a configuration; past it the agent works on without.
 const STORE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Events of what one configuration's author should know: more would push all others out.
+const MAX_DIAGNOSTICS: usize = 50;
 
 impl ControlPlaneSync {
     /// Reads the stored configuration, unless the actor has one from before its restart; then begins.
@@ -38,8 +42,7 @@ impl ControlPlaneSync {
 
     fn restored(&mut self, restored: Restored) {
         self.stored_at = restored.stored_at;
-        self.desired = Desired::restored(restored.configuration, restored.is_outdated)
-            .after(restored.former.map(|former| former.workloads).unwrap_or_default());
+        self.desired = Desired::restored(restored.configuration, restored.is_outdated);
         for problem in restored.problems {
             self.report(EventReason::StoredConfigurationDamaged, problem);
         }
@@ -119,7 +122,7 @@ impl ControlPlaneSync {
             workloads: configuration.workloads.clone(),
             rejected: configuration.rejected.clone(),
             profiles,
-            former: self.desired.former().to_vec(),
+            updates: configuration.updates.clone(),
             is_outdated: self.desired.is_outdated(),
         };
         for recipient in &self.workloads {
@@ -172,10 +175,10 @@ impl ControlPlaneSync {
     pub(super) fn note_missing(&mut self) {
         let now = self.clock.now().monotonic;
         for text in self.withheld.news(self.desired.period(), now) {
-            let is_told = |told: &String| {
-                told.split_once(": ").is_some_and(|(_, advice)| text.ends_with(advice))
+            let is_reported = |trouble: &String| {
+                trouble.split_once(": ").is_some_and(|(_, advice)| text.ends_with(advice))
             };
-            if !self.troubles.values().any(is_told) {
+            if !self.troubles.values().any(is_reported) {
                 self.report(EventReason::ControlPlaneWithholds, text);
             }
         }
@@ -191,13 +194,29 @@ impl ControlPlaneSync {
         }
     }
 
-    /// Reports what is wrong with the source, each problem once.
-    pub(super) fn note_problems(&mut self) {
-        let problems = self.source.configurations().problems();
-        let known = std::mem::replace(&mut self.problems, problems.clone());
-        for problem in problems.into_iter().filter(|problem| !known.contains(problem)) {
-            self.report(EventReason::ManifestRefused, problem);
+    /// Reports what the author of the configuration should know, each thing once.
+    pub(super) fn note_diagnostics(&mut self) {
+        let diagnostics = self.source.configurations().diagnostics();
+        let known = std::mem::replace(&mut self.diagnostics, diagnostics.clone());
+        let new = diagnostics.into_iter().filter(|it| !known.contains(it));
+        for Diagnostic { message, reason, workload } in new.take(MAX_DIAGNOSTICS) {
+            match reason.kind() {
+                EventKind::Warn => {
+                    warn!(reason = reason.as_str(), error = %message, "control plane trouble recorded");
+                }
+                EventKind::Normal => {
+                    info!(reason = reason.as_str(), detail = %message, "part of the configuration was not used");
+                }
+            }
+            self.status.record(Event::new(reason, workload, message, self.clock.now().wall));
         }
+    }
+
+    /// Returns what of that needs attention, in words.
+    pub(super) fn problems(&self) -> Vec<String> {
+        let diagnostics = self.diagnostics.iter();
+        let problems = diagnostics.filter(|it| it.reason.kind() == EventKind::Warn);
+        problems.map(|it| it.message.clone()).collect()
     }
 
     /// Reports what stands in the way of a task, once for each change.

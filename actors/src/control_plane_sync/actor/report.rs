@@ -31,7 +31,7 @@ impl Handler<GetControlPlane> for ControlPlaneSync {
             configuration_changed: self.call_stats.configuration_changed,
             last_error: self.call_stats.last_error.clone(),
             missing: self.withheld.missing(self.desired.period(), now.monotonic),
-            problems: self.problems.clone(),
+            problems: self.problems(),
             certificate_expires: enrolment.and_then(Enrolment::certificate_expires),
             calls: self.call_stats.calls.clone(),
             actors: self.status.actors().clone(),

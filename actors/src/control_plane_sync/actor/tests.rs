@@ -18,7 +18,7 @@ use crate::supervisor::Slot;
 use crate::testing::control_plane::FakeControlPlane;
 use crate::workload::{
     Configuration, DeviceId, Event, EventReason, ExecutorKind, JobReport, RejectedWorkload,
-    WorkloadName, WorkloadStatus,
+    Updates, WorkloadName, WorkloadStatus,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -95,6 +95,17 @@ struct Harness {
 }
 
 impl Harness {
+    /// Lets the control plane answer every call with 401.
+    fn refuse_all(&self) {
+        self.api.script(|it| {
+            it.configuration = Err(failure(Call::Configuration, 401));
+            it.heartbeat = Err(failure(Call::Heartbeat, 401));
+            it.control = Err(failure(Call::Control, 401));
+            it.registration = Err(failure(Call::Registration, 401));
+            it.enrolment = Err(failure(Call::Enrolment, 401));
+        });
+    }
+
     /// A control plane that approves at once and configures workload `web`; time is virtual.
     fn new() -> Self {
         tokio::time::pause();
@@ -175,6 +186,7 @@ fn configuration(workloads: &[&str]) -> Configuration {
             .iter()
             .map(|name| RejectedWorkload { name: WorkloadName::from(*name), reason: String::new() })
             .collect(),
+        updates: Updates::default(),
     }
 }
 
@@ -309,6 +321,23 @@ async fn an_undecodable_configuration_changes_nothing_and_is_one_event() {
 }
 
 #[actix::test]
+async fn what_the_author_of_a_configuration_should_know_is_one_event_each_while_it_is_in_force() {
+    let harness = Harness::new();
+    let unknown = Diagnostic::new(EventReason::FieldUnknown, "w.yaml", "spec.profle").about("web");
+    let ignored = Diagnostic::new(EventReason::ManifestIgnored, "w.yaml", "Service \"s\"");
+    harness.api.script(|it| it.diagnostics = vec![unknown.clone(), ignored]);
+    let _actor = harness.start();
+    after(600).await;
+    assert_eq!(harness.in_force(), Some(vec!["web".to_owned()]));
+    assert_eq!(harness.events(), ["FieldUnknown", "ManifestIgnored"]);
+    harness.api.script(|it| it.diagnostics.clear());
+    after(600).await;
+    harness.api.script(|it| it.diagnostics.push(unknown));
+    after(600).await;
+    assert_eq!(harness.events(), ["FieldUnknown", "ManifestIgnored", "FieldUnknown"]);
+}
+
+#[actix::test]
 async fn a_store_that_fails_is_an_event_and_not_a_stop() {
     let harness = Harness::new();
     harness.store.0.borrow_mut().is_broken = true;
@@ -411,7 +440,7 @@ async fn events_of_a_failed_heartbeat_go_with_the_next() {
 }
 
 #[actix::test]
-async fn a_changed_status_is_told_within_a_second_but_not_more_often() {
+async fn a_changed_status_is_reported_within_a_second_but_not_more_often() {
     let harness = Harness::new();
     let actor = harness.start();
     after(5).await;
@@ -443,7 +472,7 @@ async fn the_status_is_degraded_while_a_runtime_that_is_needed_is_silent() {
     after(5).await;
     for silent in [&[ExecutorKind::K8s][..], &[]] {
         actor.send(report(silent)).await.unwrap();
-        // Told early, not with the heartbeat of the next minute.
+        // Sent early, not with the heartbeat of the next minute.
         after(5).await;
     }
     let statuses: Vec<_> = harness.api.record().heartbeats.iter().map(|it| it.status).collect();
@@ -466,7 +495,7 @@ async fn the_status_is_degraded_while_an_actor_is_down() {
 }
 
 #[actix::test]
-async fn an_actor_that_is_up_again_is_told_the_configuration_at_once() {
+async fn an_actor_that_is_up_again_is_sent_the_configuration_at_once() {
     let harness = Harness::new();
     let actor = harness.start();
     after(5).await;
@@ -817,8 +846,8 @@ async fn a_device_whose_edgedevice_was_made_by_hand_asks_ever_more_slowly_and_sa
     after(3600).await;
     let asked = harness.count(Call::Enrolment) + harness.count(Call::Registration);
     assert!((20..=70).contains(&asked), "{asked} questions in an hour");
-    let told = missing(&actor).await;
-    assert!(told.len() == 1 && told[0].ends_with(advice::MADE_BY_HAND), "{told:?}");
+    let texts = missing(&actor).await;
+    assert!(texts.len() == 1 && texts[0].ends_with(advice::MADE_BY_HAND), "{texts:?}");
     harness.api.script(|it| it.registration = Ok(()));
     after(310).await;
     assert_eq!(harness.in_force(), Some(vec!["web".to_owned()]));
@@ -847,8 +876,8 @@ async fn a_configuration_that_does_not_come_for_three_periods_degrades_the_healt
     after(180).await;
     assert_eq!(missing(&actor).await, [""; 0]);
     after(600).await;
-    let told = missing(&actor).await;
-    assert!(told.len() == 1 && told[0].ends_with(advice::MISSING_OBJECT), "{told:?}");
+    let texts = missing(&actor).await;
+    assert!(texts.len() == 1 && texts[0].ends_with(advice::MISSING_OBJECT), "{texts:?}");
     let age = reported(&actor).await.configuration_age.unwrap();
     assert!(age > MINUTE * 11, "{age:?}");
     assert_eq!(harness.in_force(), Some(vec!["web".to_owned()]), "what is known stays in force");
@@ -877,8 +906,8 @@ async fn told_as(
     after(150).await;
     assert_eq!(missing(&actor).await, [""; 0], "{expected}");
     after(1800).await;
-    let told = missing(&actor).await;
-    assert!(told.len() == 1 && told[0].ends_with(expected), "{expected}: {told:?}");
+    let texts = missing(&actor).await;
+    assert!(texts.len() == 1 && texts[0].ends_with(expected), "{expected}: {texts:?}");
     harness.api.script(|it| {
         it.enrolment = Ok(EnrolmentAnswer::Approved);
         it.registration = Ok(());
@@ -912,20 +941,14 @@ async fn a_certificate_of_another_device_says_so() {
 }
 
 #[actix::test]
-async fn an_authority_that_was_rebuilt_is_told_although_the_device_was_registered() {
+async fn an_authority_that_was_rebuilt_is_reported_although_the_device_was_registered() {
     let harness = Harness::new();
     let actor = harness.start();
     after(5).await;
-    harness.api.script(|it| {
-        it.configuration = Err(failure(Call::Configuration, 401));
-        it.heartbeat = Err(failure(Call::Heartbeat, 401));
-        it.control = Err(failure(Call::Control, 401));
-        it.registration = Err(failure(Call::Registration, 401));
-        it.enrolment = Err(failure(Call::Enrolment, 401));
-    });
+    harness.refuse_all();
     after(1800).await;
-    let told = missing(&actor).await;
-    assert!(told.iter().any(|text| text.ends_with(advice::OTHER_AUTHORITY)), "{told:?}");
+    let texts = missing(&actor).await;
+    assert!(texts.iter().any(|text| text.ends_with(advice::OTHER_AUTHORITY)), "{texts:?}");
     let asked = harness.api.record().asked.len();
     assert!(asked < 150, "{asked} questions in half an hour");
 }
@@ -936,13 +959,7 @@ async fn a_device_that_was_refused_for_a_while_asks_for_all_again_whatever_it_wa
         let harness = Harness::new();
         let _actor = harness.start();
         after(5).await;
-        harness.api.script(|it| {
-            it.configuration = Err(failure(Call::Configuration, 401));
-            it.heartbeat = Err(failure(Call::Heartbeat, 401));
-            it.control = Err(failure(Call::Control, 401));
-            it.registration = Err(failure(Call::Registration, 401));
-            it.enrolment = Err(failure(Call::Enrolment, 401));
-        });
+        harness.refuse_all();
         after(seconds).await;
         harness.api.script(|it| {
             it.configuration = Ok(configuration(&["web", "door"]));
@@ -986,7 +1003,7 @@ async fn a_certificate_that_comes_while_the_disk_hangs_is_written_once_it_answer
 }
 
 #[actix::test]
-async fn an_identity_that_cannot_be_shown_is_told_once_whatever_asks() {
+async fn an_identity_that_cannot_be_shown_is_reported_once_whatever_asks() {
     let harness = Harness::new();
     let actor = harness.start();
     after(5).await;
@@ -995,13 +1012,13 @@ async fn an_identity_that_cannot_be_shown_is_told_once_whatever_asks() {
     std::fs::remove_file(&key).unwrap();
     actor.send(ConfigurationWanted).await.unwrap();
     after(1200).await;
-    let told = missing(&actor).await;
-    assert!(!told.is_empty(), "nothing is asked any more");
+    let texts = missing(&actor).await;
+    assert!(!texts.is_empty(), "nothing is asked any more");
     crate::private_file::write_new(&key, &kept).unwrap();
     after(400).await;
     assert_eq!(missing(&actor).await, [""; 0]);
-    let told = harness.events().into_iter().filter(|reason| *reason == "IdentityUnusable").count();
-    assert_eq!(told, 1, "{:?}", harness.events());
+    let count = harness.events().into_iter().filter(|reason| *reason == "IdentityUnusable").count();
+    assert_eq!(count, 1, "{:?}", harness.events());
 }
 
 #[actix::test]

@@ -1,6 +1,8 @@
 //! EdgeDevice and EdgeWorkload files, the very ones that `kubectl apply` takes, as a configuration.
 
 mod documents;
+mod kinds;
+mod plain;
 mod repair;
 mod resources;
 mod selector;
@@ -8,22 +10,18 @@ mod selector;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use grammar::shortened;
-use tracing::debug;
-
-use documents::Document;
+use documents::{Document, Remark, Wanted};
 use resources::{Device, EdgeWorkload};
 
+use crate::control_plane_sync::diagnostic::Diagnostic;
 use crate::control_plane_sync::server::api::Completeness;
 use crate::control_plane_sync::specification::{
     self, Contents, DEFAULT_NAMESPACE, Draft, Supply, UNNAMED,
 };
 use crate::workload::{
-    Confidential, ConfigMap, Configuration, DeviceId, RejectedWorkload, Secret, Workload,
+    Confidential, ConfigMap, Configuration, DeviceId, EventReason, RejectedWorkload, Secret,
+    Updates, Workload,
 };
-
-/// Longest reason that is reported for a file, in characters: it repeats words of the file.
-const MAX_REASON: usize = 1_024;
 
 /// The texts of a folder's files by file name, or why a file could not be read.
 pub(crate) type Files = BTreeMap<String, Result<Confidential<String>, String>>;
@@ -49,15 +47,6 @@ impl Accepted {
     }
 }
 
-/// Something about a file that its author should know.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct FileProblem {
-    /// The file's name within the folder.
-    pub(crate) file: String,
-    /// What is wrong, what follows from it and how to mend it, in plain words.
-    pub(crate) reason: String,
-}
-
 /// What the files come to.
 #[derive(Debug)]
 pub(crate) struct Reading {
@@ -65,8 +54,8 @@ pub(crate) struct Reading {
     pub(crate) configuration: Configuration,
     /// To be handed in at the next reading.
     pub(crate) accepted: Accepted,
-    /// In order of file.
-    pub(crate) problems: Vec<FileProblem>,
+    /// What their authors should know, in order of file.
+    pub(crate) diagnostics: Vec<Diagnostic>,
     /// The files that hold a Secret.
     pub(crate) with_secrets: BTreeSet<String>,
     /// Whether a file without a good version hides what it wants.
@@ -74,7 +63,8 @@ pub(crate) struct Reading {
 }
 
 /// Reads the files of a folder. A file that cannot be read, is empty or does not parse keeps its
-/// version in `previous` in force; one that is gone is gone.
+/// version in `previous` in force; one that is gone is gone. A document that cannot be read takes none of
+/// the others of its file with it.
 #[must_use]
 pub(crate) fn read(files: Files, previous: &Accepted, device_id: &DeviceId) -> Reading {
     let mut completeness = match files.is_empty() {
@@ -82,33 +72,36 @@ pub(crate) fn read(files: Files, previous: &Accepted, device_id: &DeviceId) -> R
         false => Completeness::Whole,
     };
     let mut accepted = Accepted { texts: BTreeMap::new(), is_present: true };
-    let (mut parsed, mut problems, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut parsed, mut diagnostics, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
     for (file, text) in files {
-        match text.and_then(|text| Ok((documents::parse(text.expose())?, text))) {
-            Ok((content, text)) => {
-                problems.extend(content.notices.into_iter().map(|reason| problem(&file, reason)));
-                parsed.push((file.clone(), content.documents));
-                accepted.texts.insert(file, Arc::new(text));
-            }
-            Err(reason) => {
+        let mut content = match &text {
+            Ok(text) => documents::parse(text.expose()),
+            Err(reason) => documents::File { broken: vec![reason.clone()], ..Default::default() },
+        };
+        for Remark { reason, workload, text } in &content.remarks {
+            diagnostics.push(Diagnostic::new(*reason, &file, text).about(workload));
+        }
+        match (text, content.broken.is_empty(), previous.texts.get(&file)) {
+            (Ok(text), true, _) => drop(accepted.texts.insert(file.clone(), Arc::new(text))),
+            (Ok(_) | Err(_), _, Some(before)) => {
                 accepted.is_present = false;
-                let before = previous.texts.get(&file);
-                let consequence = match before {
-                    Some(_) => "its last good version stays in force",
-                    None => {
-                        unknown.push(file.clone());
-                        "nothing of it is in force but what ran before the agent started"
-                    }
-                };
-                problems.push(problem(&file, format!("{reason}; {consequence}")));
-                if let Some(text) = before {
-                    // It parsed before.
-                    let content = documents::parse(text.expose()).map(|it| it.documents);
-                    parsed.push((file.clone(), content.unwrap_or_default()));
-                    accepted.texts.insert(file, Arc::clone(text));
-                }
+                accepted.texts.insert(file.clone(), Arc::clone(before));
+                complement(&mut content.documents, documents::parse(before.expose()).documents);
+            }
+            (Ok(_) | Err(_), _, None) => {
+                accepted.is_present = false;
+                unknown.push(file.clone());
             }
         }
+        let consequence = match previous.texts.contains_key(&file) {
+            true => "its last good version stays in force",
+            false => "nothing of it is in force but what ran before the agent started",
+        };
+        for reason in content.broken {
+            let text = format!("{reason}; {consequence}");
+            diagnostics.push(Diagnostic::new(EventReason::ManifestRefused, &file, &text));
+        }
+        parsed.push((file, content.documents));
     }
     if !unknown.is_empty() {
         completeness = Completeness::Partial { unread: unknown.join(", ") };
@@ -118,16 +111,22 @@ pub(crate) fn read(files: Files, previous: &Accepted, device_id: &DeviceId) -> R
     };
     let with_secrets = parsed.iter().filter(|(_, documents)| holds_secret(documents));
     let with_secrets = with_secrets.map(|(file, _)| file.clone()).collect();
-    let configuration = compose(parsed, device_id, &mut problems);
-    problems.sort();
-    Reading { configuration, accepted, problems, with_secrets, completeness }
+    let configuration = compose(parsed, device_id, &mut diagnostics);
+    diagnostics.sort();
+    Reading { configuration, accepted, diagnostics, with_secrets, completeness }
+}
+
+/// Adds what of `former` may be what cannot be read of its file now.
+fn complement(documents: &mut Vec<Document>, former: Vec<Document>) {
+    let present: Vec<_> = documents.iter().map(Document::identity).collect();
+    documents.extend(former.into_iter().filter(|it| !present.contains(&it.identity())));
 }
 
 /// Puts the documents of all files together.
 fn compose(
     files: Vec<(String, Vec<Document>)>,
     device_id: &DeviceId,
-    problems: &mut Vec<FileProblem>,
+    diagnostics: &mut Vec<Diagnostic>,
 ) -> Configuration {
     let mut devices = Vec::new();
     let mut workloads = Vec::new();
@@ -140,7 +139,7 @@ fn compose(
                     None
                 }
                 Document::Workload { name, content } => {
-                    workloads.push((name, content));
+                    workloads.push((file.clone(), name, content));
                     None
                 }
                 Document::ConfigMap { key: (namespace, name), content } => {
@@ -154,24 +153,28 @@ fn compose(
                     doubled.then_some(("secret", name))
                 }
             };
-            problems.extend(doubled.map(|(what, name)| {
+            diagnostics.extend(doubled.map(|(what, name)| {
                 let reason = format!("{what} {name:?} is there twice; this one is in force");
-                problem(&file, reason)
+                Diagnostic::new(EventReason::ManifestRefused, &file, &reason)
             }));
         }
     }
-    let device = this_device(&devices, device_id, problems);
+    let device = this_device(&devices, device_id, diagnostics);
     let mut ready = Vec::new();
     let mut rejected = Vec::new();
     let mut contents_left = specification::MAX_CONTENTS;
-    for (name, content) in workloads {
-        let built = content.and_then(|workload| build(&name, *workload, &device, &supplies));
-        match built.and_then(|workload| within(workload, &mut contents_left)) {
-            Ok(Some(workload)) => ready.push(workload),
-            Ok(None) => debug!(workload = name, "workload was for another device"),
+    for (file, name, content) in workloads {
+        let built = content.and_then(|wanted| build(&name, wanted, &device, &supplies));
+        match built.and_then(|built| within(built, &mut contents_left)) {
+            Ok(Built::Ready(workload)) => ready.push(*workload),
+            Ok(Built::Foreign(lacking)) => {
+                let text = format!("workload {name:?} is for other devices: {lacking}");
+                let diagnostic = Diagnostic::new(EventReason::ManifestIgnored, &file, &text);
+                diagnostics.push(diagnostic.about(&name));
+            }
             Err(reason) => {
                 let name = if name.is_empty() { UNNAMED } else { &name };
-                rejected.push(RejectedWorkload::new(name, &reason));
+                rejected.push(RejectedWorkload::new(name, &format!("{file}: {reason}")));
             }
         }
     }
@@ -187,6 +190,7 @@ fn compose(
         profiles: settings.profiles,
         workloads,
         rejected,
+        updates: Updates::default(),
     }
 }
 
@@ -203,7 +207,7 @@ enum ThisDevice<'a> {
 fn this_device<'a>(
     devices: &'a [(String, Device)],
     device_id: &'a DeviceId,
-    problems: &mut Vec<FileProblem>,
+    diagnostics: &mut Vec<Diagnostic>,
 ) -> ThisDevice<'a> {
     let named = |name: &str| {
         devices.iter().find(|(_, device)| device.name == name).map(|(_, device)| device)
@@ -218,7 +222,7 @@ fn this_device<'a>(
                  the EdgeDevice or set DEVICE_ID",
                 device.name
             );
-            problems.push(problem(file, reason));
+            diagnostics.push(Diagnostic::new(EventReason::ManifestRefused, file, &reason));
             ThisDevice::Foreign(device_id)
         }
     }
@@ -231,34 +235,58 @@ struct Supplies {
     secrets: Supply<Secret>,
 }
 
-/// Returns the workload, or `None` when it is for another device.
+/// What a workload's document comes to.
+enum Built {
+    Ready(Box<Workload>),
+    /// It is for other devices; what this one lacks.
+    Foreign(String),
+}
+
 fn build(
+    name: &str,
+    wanted: Wanted,
+    device: &ThisDevice<'_>,
+    supplies: &Supplies,
+) -> Result<Built, String> {
+    let contents = Contents { config_maps: &supplies.config_maps, secrets: &supplies.secrets };
+    match wanted {
+        Wanted::Edge(source) => build_edge(name, *source, device, contents),
+        // It has no deviceSelector: it is for every device that has the folder.
+        Wanted::Plain(draft) => {
+            Ok(Built::Ready(Box::new(specification::workload(*draft, contents)?)))
+        }
+    }
+}
+
+fn build_edge(
     name: &str,
     source: EdgeWorkload,
     device: &ThisDevice<'_>,
-    supplies: &Supplies,
-) -> Result<Option<Workload>, String> {
-    let wanted = match device {
-        ThisDevice::Undescribed => true,
-        ThisDevice::Described(device) => source.selects(&device.name, &device.labels)?,
-        ThisDevice::Foreign(device_id) => source.selects(device_id.as_str(), &BTreeMap::new())?,
+    contents: Contents<'_>,
+) -> Result<Built, String> {
+    let foreign = match device {
+        ThisDevice::Undescribed => None,
+        ThisDevice::Described(device) => source.foreign(&device.name, &device.labels)?,
+        ThisDevice::Foreign(device_id) => source.foreign(device_id.as_str(), &BTreeMap::new())?,
     };
-    if !wanted {
-        return Ok(None);
+    if let Some(lacking) = foreign {
+        return Ok(Built::Foreign(lacking));
     }
-    let namespace = source.metadata.namespace.clone();
-    let contents = Contents { config_maps: &supplies.config_maps, secrets: &supplies.secrets };
+    let namespace = source.metadata.as_ref().and_then(|metadata| metadata.namespace.clone());
     let seen_by = namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
     let registries = source.registries(seen_by, contents.secrets)?;
-    let draft = source.draft(name)?;
-    let mut workload = specification::workload(Draft { namespace, ..draft }, contents)?;
+    let draft = Draft { namespace, ..source.draft(name)? };
+    let mut workload = specification::workload(draft, contents)?;
     workload.registries.extend(registries);
-    Ok(Some(workload))
+    Ok(Built::Ready(Box::new(workload)))
 }
 
 /// Returns the workload if what it refers to is not too much beside that of those before it.
-fn within(workload: Option<Workload>, left: &mut usize) -> Result<Option<Workload>, String> {
-    let size = workload.as_ref().map_or(0, Workload::contents_size);
+fn within(built: Built, left: &mut usize) -> Result<Built, String> {
+    let size = match &built {
+        Built::Ready(workload) => workload.contents_size(),
+        Built::Foreign(_) => 0,
+    };
     *left = left.checked_sub(size).ok_or_else(|| {
         let limit = specification::MAX_CONTENTS;
         format!(
@@ -266,11 +294,7 @@ fn within(workload: Option<Workload>, left: &mut usize) -> Result<Option<Workloa
              {limit} bytes with this one"
         )
     })?;
-    Ok(workload)
-}
-
-fn problem(file: &str, reason: String) -> FileProblem {
-    FileProblem { file: file.to_owned(), reason: shortened(&reason, MAX_REASON).into_owned() }
+    Ok(built)
 }
 
 #[cfg(test)]

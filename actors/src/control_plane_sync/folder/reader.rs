@@ -30,8 +30,8 @@ const MAX_FILE: u64 = 4 * 1024 * 1024;
 /// Room for some dozens of events with long names.
 const EVENT_BUFFER: usize = 4096;
 
-/// Reads the manifests in `folder`: files named `*.yaml`, `*.yml` and `*.json`, hidden ones left
-/// out. Blocks on the disk: call it on a thread of its own, never in a handler.
+/// Reads the manifests in `folder`: files named `*.yaml`, `*.yml` and `*.json`, in any case, hidden
+/// ones left out. Blocks on the disk: call it on a thread of its own, never in a handler.
 ///
 /// # Errors
 /// The folder itself cannot be read; all that is known of it stays in force then.
@@ -56,6 +56,7 @@ pub(crate) fn read_folder(folder: &Path) -> io::Result<Files> {
 
 fn is_manifest(name: &str) -> bool {
     let hidden = name.starts_with('.');
+    let name = name.to_ascii_lowercase();
     !hidden && [".yaml", ".yml", ".json"].iter().any(|end| name.ends_with(end))
 }
 
@@ -74,12 +75,28 @@ fn read_file(path: &Path) -> io::Result<Option<Confidential<String>>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return gone_or_dangling(path),
         Err(error) => return Err(error),
     };
-    let text = std::str::from_utf8(&content.bytes);
-    let text = text.map_err(|error| {
-        let reason = format!("it is not UTF-8 from byte {}", error.valid_up_to());
-        io::Error::new(io::ErrorKind::InvalidData, reason)
-    })?;
-    Ok(Some(Confidential::new(text.to_owned())))
+    match decoded(&content.bytes) {
+        Ok(text) => Ok(Some(Confidential::new(text.to_owned()))),
+        Err(reason) => Err(io::Error::new(io::ErrorKind::InvalidData, reason)),
+    }
+}
+
+/// Returns the text of a file, or which encoding it seems to have.
+fn decoded(bytes: &[u8]) -> Result<&str, String> {
+    // With its mark, or as the first letter of any manifest looks.
+    if matches!(bytes, [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, _, ..] | [_, 0, ..]) {
+        return Err("it is UTF-16, which > of PowerShell writes; save it as UTF-8".to_owned());
+    }
+    std::str::from_utf8(bytes).map_err(|error| {
+        let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
+        let before = String::from_utf8_lossy(before);
+        let line = before.matches('\n').count().saturating_add(1);
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count();
+        format!(
+            "it is not UTF-8 at line {line} column {}, but Latin-1 perhaps; save it as UTF-8",
+            column.saturating_add(1)
+        )
+    })
 }
 
 /// A link whose target is away (a volume that is not mounted yet) is not a deletion.

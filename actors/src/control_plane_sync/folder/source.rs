@@ -13,14 +13,16 @@ use tokio::sync::Mutex;
 use tracing::warn;
 
 use crate::blocking::OneAtATime;
+use crate::control_plane_sync::diagnostic::Diagnostic;
 use crate::control_plane_sync::folder::exposure;
-use crate::control_plane_sync::folder::manifests::{self, Accepted, FileProblem, Files};
+use crate::control_plane_sync::folder::manifests::{self, Accepted, Files};
 use crate::control_plane_sync::folder::reader::{FolderWatch, read_folder};
 use crate::control_plane_sync::server::api::{Answer, Completeness, ConfigurationSource};
 use crate::control_plane_sync::server::error::ControlPlaneError;
 use crate::control_plane_sync::specification;
 use crate::error_chain::error_chain;
-use crate::workload::{Configuration, DeviceId, Workload};
+use crate::pod_manifest;
+use crate::workload::{Configuration, DeviceId, EventReason, Workload};
 
 /// Time for reading the folder; a disk that takes longer is taken for hung.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
@@ -45,13 +47,13 @@ pub fn manifests_in(folder: &Path, device: DeviceId) -> Rc<dyn ConfigurationSour
 pub struct Manifests {
     /// What they want of the device.
     pub configuration: Configuration,
-    /// What is wrong with them, by file.
-    pub problems: Vec<String>,
+    /// What their authors should know, by file.
+    pub diagnostics: Vec<Diagnostic>,
     /// Which of them others can change, or read secrets from, by file.
     pub warnings: Vec<String>,
 }
 
-/// Reads `folder` once, to find out what its manifests want of `device`.
+/// Reads `folder` once, to find out what its manifests want of `device`, and what a start would say.
 /// Blocks on the disk.
 ///
 /// # Errors
@@ -60,15 +62,32 @@ pub fn manifests_once(folder: &Path, device: &DeviceId) -> io::Result<Manifests>
     let files = read_folder(folder)?;
     let names: Vec<String> = files.keys().cloned().collect();
     let reading = manifests::read(files, &Accepted::default(), device);
+    let mut diagnostics = reading.diagnostics;
+    diagnostics.extend(rehearsed(&reading.configuration.workloads, device));
     Ok(Manifests {
         configuration: reading.configuration,
-        problems: reading.problems.iter().map(told).collect(),
+        diagnostics,
         warnings: exposure::warnings(folder, names, &reading.with_secrets),
     })
 }
 
-fn told(problem: &FileProblem) -> String {
-    format!("{}: {}", problem.file, problem.reason)
+/// Returns what podman would refuse or not be given of the workloads when they start.
+fn rehearsed(workloads: &[Arc<Workload>], device: &DeviceId) -> Vec<Diagnostic> {
+    let mut diagnostics = Vec::new();
+    for workload in workloads.iter().filter(|workload| !workload.executor.is_cluster()) {
+        let mut add = |reason, text: &str| {
+            let name = workload.name.as_str();
+            let place = format!("workload {name}");
+            diagnostics.push(Diagnostic::new(reason, &place, text).about(name));
+        };
+        match pod_manifest::rehearse(workload, device) {
+            Ok(warnings) => {
+                warnings.iter().for_each(|warning| add(EventReason::SpecificationAdjusted, warning))
+            }
+            Err(reason) => add(EventReason::WorkloadRejected, &reason),
+        }
+    }
+    diagnostics
 }
 
 struct ManifestSource {
@@ -86,7 +105,7 @@ struct ManifestSource {
 struct Known {
     accepted: Accepted,
     configuration: Configuration,
-    problems: Vec<String>,
+    diagnostics: Vec<Diagnostic>,
     with_secrets: BTreeSet<String>,
     completeness: Completeness,
 }
@@ -109,7 +128,7 @@ fn digest(
     Arc::new(Known {
         accepted: reading.accepted,
         configuration: reading.configuration,
-        problems: reading.problems.iter().map(told).collect(),
+        diagnostics: reading.diagnostics,
         with_secrets: reading.with_secrets,
         completeness: reading.completeness,
     })
@@ -153,8 +172,8 @@ impl ConfigurationSource for ManifestSource {
         Box::pin(async move { watch.lock().await.changed().await })
     }
 
-    fn problems(&self) -> Vec<String> {
-        self.known.borrow().as_ref().map(|known| known.problems.clone()).unwrap_or_default()
+    fn diagnostics(&self) -> Vec<Diagnostic> {
+        self.known.borrow().as_ref().map(|known| known.diagnostics.clone()).unwrap_or_default()
     }
 
     fn completeness(&self) -> Completeness {
@@ -235,7 +254,7 @@ mod tests {
         for (text, problems) in [(&*good, 0), ("kind: [", 1), ("kind: [", 1), (&good, 0)] {
             write(text);
             assert_eq!(source.configuration(&[]).await.unwrap().workloads.len(), 1);
-            assert_eq!(source.problems().len(), problems, "{text}");
+            assert_eq!(source.diagnostics().len(), problems, "{text}");
         }
         std::fs::remove_file(folder.path().join("a.yaml")).unwrap();
         for _ in 0..2 {

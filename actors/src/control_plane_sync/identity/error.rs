@@ -8,50 +8,28 @@ use crate::control_plane_sync::identity::certificate::CertificateError;
 use crate::error_chain::error_chain;
 
 /// Why an identity could not be read or kept.
+#[allow(missing_docs, reason = "the text of each variant says what its fields are")]
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     /// A file could not be read.
     #[error("failed to read {}", path.display())]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Read { path: PathBuf, source: io::Error },
     /// A file could not be written, renamed or removed.
     #[error("failed to write {}", path.display())]
-    Write {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Write { path: PathBuf, source: io::Error },
     /// A file does not hold what it should.
     #[error("failed to use {}", path.display())]
-    Content {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: CertificateError,
-    },
+    Content { path: PathBuf, source: CertificateError },
     /// The agent's own key could have been read by others.
     #[error(
-        "failed to use {}: others than its owner can read it; chmod 600 it if nobody has, else \
-         remove it and let the device register anew",
+        "failed to use {}: users other than its owner can read it; run chmod 600 on it if \
+         none of them has, otherwise remove it and let the device register anew",
         path.display()
     )]
-    Exposed {
-        /// Which.
-        path: PathBuf,
-    },
+    Exposed { path: PathBuf },
     /// A key and a certificate do not belong together.
     #[error("key {} does not belong to certificate {}", key.display(), certificate.display())]
-    Mismatch {
-        /// The certificate's file.
-        certificate: PathBuf,
-        /// The key's file.
-        key: PathBuf,
-    },
+    Mismatch { certificate: PathBuf, key: PathBuf },
     /// The control plane wants an RSA key, which the agent cannot make.
     #[error(
         "failed to make an RSA key: the agent makes ECDSA keys only; make one with \
@@ -64,19 +42,13 @@ pub enum IdentityError {
     },
     /// The request for a certificate could not be made.
     #[error("failed to make the request for a certificate")]
-    Request {
-        /// Why.
-        source: CertificateError,
-    },
+    Request { source: CertificateError },
     /// The disk does not answer.
     #[error(transparent)]
     Disk(#[from] BlockingError),
     /// The control plane's answer is no certificate for this device and key.
     #[error("failed to accept the certificate that the control plane sent: {reason}")]
-    Answer {
-        /// Why.
-        reason: String,
-    },
+    Answer { reason: String },
 }
 
 /// Returns what was read. An absent file is no finding, a damaged one is.

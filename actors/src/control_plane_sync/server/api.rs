@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::LocalBoxFuture;
 
+use crate::control_plane_sync::diagnostic::Diagnostic;
 use crate::control_plane_sync::identity::certificate::ClientIdentity;
 use crate::control_plane_sync::server::error::ControlPlaneError;
 use crate::control_plane_sync::server::wire::AgentStatus;
@@ -18,9 +19,8 @@ pub trait ConfigurationSource {
     /// very one, so that it is in memory once.
     fn configuration(&self, in_force: &[Arc<Workload>]) -> Answer<Configuration>;
 
-    /// Returns what was wrong with the sources of the last configuration, in plain words, while the
-    /// rest of it could be used.
-    fn problems(&self) -> Vec<String> {
+    /// Returns what the author of the last configuration should know, while the rest of it is used.
+    fn diagnostics(&self) -> Vec<Diagnostic> {
         Vec::new()
     }
 

@@ -14,6 +14,7 @@ use uuid::Builder;
 
 use crate::blocking::OneAtATime;
 use crate::clock::Clock;
+use crate::control_plane_sync::diagnostic::Diagnostic;
 use crate::control_plane_sync::identity::certificate::ClientIdentity;
 use crate::control_plane_sync::server::api::{
     Answer, ConfigurationSource, ControlAnswer, ControlPlaneApi, EnrolmentAnswer, Heartbeat,
@@ -47,7 +48,7 @@ pub struct ServerSettings {
     pub url: String,
     /// CA_ROOT: the file with the CA that signed the server's certificate.
     pub ca_root: PathBuf,
-    /// The device.
+    /// The id under which the device is known there.
     pub device: DeviceId,
     /// The namespace that the device wants to belong to.
     pub namespace: String,
@@ -196,6 +197,11 @@ impl ConfigurationSource for HttpsClient {
             inner.known.replace(Some(Arc::clone(&known)));
             Ok(known.configuration.clone())
         })
+    }
+
+    fn diagnostics(&self) -> Vec<Diagnostic> {
+        let known = self.inner.known.borrow();
+        known.as_ref().map(|known| known.diagnostics.clone()).unwrap_or_default()
     }
 }
 

@@ -31,132 +31,63 @@ impl fmt::Display for Call {
 }
 
 /// Why the control plane gave no usable answer.
+#[allow(missing_docs, reason = "the text of each variant says what its fields are")]
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ControlPlaneError {
     /// SERVER is not a URL that can be asked, or the CA certificate cannot be read.
     #[error("failed to prepare the connection to the control plane: {reason}")]
-    Misconfigured {
-        /// What is wrong and how to mend it.
-        reason: String,
-    },
+    Misconfigured { reason: String },
     /// The folder of manifests could not be read.
     #[error("failed to read the manifests in {folder}: {reason}")]
-    Manifests {
-        /// The folder.
-        folder: String,
-        /// Why.
-        reason: String,
-    },
+    Manifests { folder: String, reason: String },
     /// The host name does not resolve.
     #[error("failed to find host {host}: {reason}")]
-    NoSuchHost {
-        /// The name.
-        host: String,
-        /// What the resolver said.
-        reason: String,
-    },
+    NoSuchHost { host: String, reason: String },
     /// No connection, or it was cut before the answer was complete.
     #[error("failed to reach the control plane for {call}: {reason}")]
-    Unreachable {
-        /// What was asked.
-        call: Call,
-        /// What the network said.
-        reason: String,
-    },
+    Unreachable { call: Call, reason: String },
     /// The answer was not complete in time.
     #[error("failed to get an answer to {call} within {after:?}")]
-    TimedOut {
-        /// What was asked.
-        call: Call,
-        /// The time it was given.
-        after: Duration,
-    },
+    TimedOut { call: Call, after: Duration },
     /// The server's certificate does not hold against CA_ROOT.
     #[error("failed to trust the control plane's certificate: {reason}")]
-    ServerNotTrusted {
-        /// Why, and what to look at.
-        reason: String,
-    },
+    ServerNotTrusted { reason: String },
     /// The server ended the TLS handshake because of the device's certificate.
     #[error("the control plane refused the TLS handshake: {reason}")]
-    HandshakeRefused {
-        /// The alert in plain words.
-        reason: String,
-    },
+    HandshakeRefused { reason: String },
     /// 401: the device's certificate is not accepted for this call.
     #[error("the control plane does not accept the device's certificate for {call} (401)")]
-    Unauthorized {
-        /// What was asked.
-        call: Call,
-    },
+    Unauthorized { call: Call },
     /// 403: the certificate belongs to another device.
     #[error("the control plane forbids {call} with this certificate (403)")]
-    Forbidden {
-        /// What was asked.
-        call: Call,
-    },
+    Forbidden { call: Call },
     /// 404 without a body: the device is not known, or not yet approved.
     #[error("the control plane does not know the device, asked for {call} (404)")]
-    DeviceUnknown {
-        /// What was asked.
-        call: Call,
-    },
+    DeviceUnknown { call: Call },
     /// 404 with a body, or 405: this is not the API.
     #[error(
         "{call} met something else than the Flotta API ({status}{message}): check SERVER and proxies"
     )]
-    NotTheApi {
-        /// What was asked.
-        call: Call,
-        /// The status code.
-        status: u16,
-        /// What the body says.
-        message: Message,
-    },
+    NotTheApi { call: Call, status: u16, message: Message },
     /// The server finds fault with the request.
     #[error("the control plane rejected {call} ({status}{message})")]
-    Rejected {
-        /// What was asked.
-        call: Call,
-        /// The status code.
-        status: u16,
-        /// What the body says.
-        message: Message,
-    },
+    Rejected { call: Call, status: u16, message: Message },
     /// 5xx.
     #[error("the control plane failed at {call} ({status}{message})")]
-    ServerFailed {
-        /// What was asked.
-        call: Call,
-        /// The status code.
-        status: u16,
-        /// What the body says.
-        message: Message,
-    },
+    ServerFailed { call: Call, status: u16, message: Message },
     /// A status that the protocol does not know; a redirect, for instance.
     #[error("the control plane answered {call} with an unexpected status {status}")]
-    UnexpectedStatus {
-        /// What was asked.
-        call: Call,
-        /// The status code.
-        status: u16,
-    },
+    UnexpectedStatus { call: Call, status: u16 },
     /// The answer is larger than any sensible one.
     #[error("the answer to {call} is larger than {limit} bytes")]
     TooLarge {
-        /// What was asked.
         call: Call,
         /// The bound, in bytes.
         limit: usize,
     },
     /// The answer came whole but makes no sense.
     #[error("failed to understand the answer to {call}: {reason}")]
-    Undecodable {
-        /// What was asked.
-        call: Call,
-        /// Why.
-        reason: String,
-    },
+    Undecodable { call: Call, reason: String },
 }
 
 /// What an error body says, ready to stand behind a status code; often nothing.
@@ -216,7 +147,7 @@ impl ControlPlaneError {
         }
     }
 
-    /// Returns whether the same question may well be answered later without anybody's help.
+    /// Returns whether the same request may succeed later without intervention.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {

@@ -72,7 +72,7 @@ pub(crate) fn client_config(
         .map_err(|error| unusable(&error))?;
     // A few calls a minute gain nothing from HTTP/2, whose connections die unnoticed behind NAT.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    // A session that is resumed checks no certificate, and early data can be sent again by anybody.
+    // A session that is resumed checks no certificate, and early data can be replayed.
     config.resumption = Resumption::disabled();
     config.enable_early_data = false;
     Ok(config)

@@ -6,6 +6,7 @@ mod envelope;
 mod error;
 mod known;
 mod request;
+mod unread;
 
 pub(crate) use answer::{ControlCommand, control_command, registration_answer};
 pub(crate) use error::WireError;

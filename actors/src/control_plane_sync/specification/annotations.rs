@@ -1,14 +1,27 @@
 //! Annotations that are meant for the agent and not for the pod.
 //!
 //! Each has two spellings: the usual one, and one without a slash, which fits behind the operators'
-//! prefix `podman/`. They are no part of a pod's identity: another value restarts nothing.
+//! prefix `podman/`. They are no part of a pod's identity, so that another value restarts nothing; but probes
+//! become part of the pod.
+
+mod gates;
+mod probe;
+mod proving;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+pub(super) use gates::Gates;
+use gates::Given;
+use probe::AnnotatedProbe;
+pub(super) use probe::apply;
+pub(crate) use proving::UpdateDraft;
 
 use super::names;
 use super::retry::RetryDraft;
+use crate::pod_manifest::probes::ProbeKind;
 use crate::workload::{RetryPolicy, WorkloadName};
-use crate::yaml;
+use crate::yaml::{self, nearest};
 
 /// An annotation of ours in both spellings, the usual one first.
 type Keys = [&'static str; 2];
@@ -17,6 +30,25 @@ type Keys = [&'static str; 2];
 const AFTER: Keys = ["device-worker-ng/after", "device-worker-ng.after"];
 /// Holds a retry as the field of that name has it, as YAML or JSON: operators do not send the field.
 const RETRY: Keys = ["device-worker-ng/retry", "device-worker-ng.retry"];
+
+/// Holds the seconds for which a new specification is to prove itself.
+const PROVING: Keys = ["device-worker-ng/proving-seconds", "device-worker-ng.proving-seconds"];
+/// Hold the profiles as the field of that name has them, as YAML or JSON; a cron expression; and whether
+/// the user's podman runs the workload.
+const PROFILES: Keys = ["device-worker-ng/profiles", "device-worker-ng.profiles"];
+const CRON: Keys = ["device-worker-ng/cron", "device-worker-ng.cron"];
+const ROOTLESS: Keys = ["device-worker-ng/rootless", "device-worker-ng.rootless"];
+/// What begins so is meant for the agent.
+const OURS: [&str; 2] = ["device-worker-ng/", "device-worker-ng."];
+/// What may stand before one: operators send no others.
+const OPERATORS: &str = "podman/";
+
+/// Hold probes, each as one line of text: operators refuse pods that have some.
+const PROBES: [(Keys, ProbeKind); 3] = [
+    (["device-worker-ng/startup", "device-worker-ng.startup"], ProbeKind::Startup),
+    (["device-worker-ng/liveness", "device-worker-ng.liveness"], ProbeKind::Liveness),
+    (["device-worker-ng/readiness", "device-worker-ng.readiness"], ProbeKind::Readiness),
+];
 
 /// Most workloads that one may wait for.
 const MAX_AFTER: usize = 32;
@@ -29,21 +61,118 @@ pub(super) struct Ours {
     pub(super) after: Vec<WorkloadName>,
     /// The retry, where there is one.
     pub(super) retry: Option<RetryPolicy>,
+    /// Probes of the pod's containers.
+    pub(super) probes: Vec<AnnotatedProbe>,
+    /// For how long a new specification is to prove itself.
+    pub(super) proving: Duration,
+    /// What holds the workload back, its fields included.
+    pub(super) gates: Gates,
 }
 
 /// Returns whether `key` is an annotation for the agent, in either spelling.
-pub(crate) fn is_for_agent(key: &str) -> bool {
-    [AFTER, RETRY].iter().flatten().any(|ours| *ours == key)
+fn is_for_agent(key: &str) -> bool {
+    known().any(|known| known == key)
 }
 
-/// Takes what is meant for the agent out of `annotations`.
+/// Returns whether there is an annotation with a retry.
+pub(crate) fn has_retry(annotations: &BTreeMap<String, String>) -> bool {
+    RETRY.into_iter().any(|key| annotations.contains_key(key))
+}
+
+/// Returns every annotation for the agent, in both spellings.
+pub fn known() -> impl Iterator<Item = &'static str> {
+    let probes = PROBES.into_iter().map(|(keys, _)| keys);
+    [AFTER, RETRY, PROVING, PROFILES, CRON, ROOTLESS].into_iter().chain(probes).flatten()
+}
+
+/// Returns whether `key` begins as those for the agent do, be it one that is known or not.
+pub(super) fn is_ours(key: &str) -> bool {
+    let key = key.strip_prefix(OPERATORS).unwrap_or(key);
+    OURS.iter().any(|prefix| key.starts_with(prefix))
+}
+
+/// Returns the annotation for the agent that `key` is, with the operators' prefix or without; any other
+/// key as it is.
+fn without_prefix(key: String) -> String {
+    match key.strip_prefix(OPERATORS) {
+        Some(rest) if is_for_agent(rest) => rest.to_owned(),
+        Some(_) | None => key,
+    }
+}
+
+/// Puts the annotations of a pod together with those for the agent of `others`, which contain the pod.
+///
+/// # Errors
+/// One for the agent is there twice, and differs: either may be the gate that its author means.
+pub(crate) fn merged(
+    pod: BTreeMap<String, String>,
+    others: impl IntoIterator<Item = (String, String)>,
+) -> Result<BTreeMap<String, String>, String> {
+    let named = |(key, value): (String, String)| (without_prefix(key), value);
+    let others = others.into_iter().map(named).filter(|(key, _)| is_for_agent(key));
+    let mut merged = BTreeMap::new();
+    for (key, value) in pod.into_iter().map(named).chain(others) {
+        if is_for_agent(&key) && merged.get(&key).is_some_and(|other| *other != value) {
+            return Err(format!(
+                "its annotation {key:?} is there twice, of the pod and of what contains it or with and \
+                 without {OPERATORS}, and differs; leave one of them out"
+            ));
+        }
+        merged.insert(key, value);
+    }
+    Ok(merged)
+}
+
+/// Returns, for an annotation that seems to be meant for the agent and is none that it knows, which of
+/// those is nearest.
+pub(super) fn meant(key: &str) -> Option<Option<&'static str>> {
+    let key = key.strip_prefix(OPERATORS).unwrap_or(key);
+    let known: Vec<&'static str> = known().collect();
+    let near = nearest(key, &known);
+    (!known.contains(&key) && (is_ours(key) || near.is_some())).then_some(near)
+}
+
+/// Takes what is meant for the agent out of `annotations`. `update` and `gates` are the fields that may
+/// say the same as some of them.
 ///
 /// # Errors
 /// Says which annotation cannot be used, and why.
-pub(super) fn take(annotations: &mut BTreeMap<String, String>) -> Result<Ours, String> {
+pub(super) fn take(
+    annotations: &mut BTreeMap<String, String>,
+    update: Option<&UpdateDraft>,
+    gates: Gates,
+) -> Result<Ours, String> {
     let after = take_each(annotations, AFTER);
     let retry = take_each(annotations, RETRY);
-    Ok(Ours { after: read_after(&after)?, retry: read_retry(retry)? })
+    let proving = take_each(annotations, PROVING);
+    let probes = read_probes(annotations)?;
+    let proving = proving::only(update, &proving, PROVING[0])?;
+    let mut given = |keys: Keys| {
+        let text = only(take_each(annotations, keys), keys)?;
+        Ok::<_, String>(Given { key: keys[0], text })
+    };
+    let gates = gates.add(given(PROFILES)?, given(CRON)?, given(ROOTLESS)?)?;
+    Ok(Ours { after: read_after(&after)?, retry: read_retry(retry)?, probes, proving, gates })
+}
+
+/// Returns the one value of an annotation in both of its spellings.
+fn only(mut texts: Vec<String>, [one, other]: Keys) -> Result<Option<String>, String> {
+    texts.dedup();
+    match texts.len() {
+        0 | 1 => Ok(texts.pop()),
+        _ => Err(format!("its annotations {one:?} and {other:?} differ; leave one of them out")),
+    }
+}
+
+fn read_probes(annotations: &mut BTreeMap<String, String>) -> Result<Vec<AnnotatedProbe>, String> {
+    let mut probes = Vec::new();
+    for (keys, kind) in PROBES {
+        for text in take_each(annotations, keys) {
+            let probe = probe::read(kind, &text);
+            probes.push(probe.map_err(|reason| format!("its annotation {:?} {reason}", keys[0]))?);
+        }
+    }
+    Ok(probes)
 }
 
 /// Takes the annotation out in both of its spellings.
@@ -64,18 +193,8 @@ fn read_after(texts: &[String]) -> Result<Vec<WorkloadName>, String> {
     Ok(names.into_iter().map(WorkloadName::from).collect())
 }
 
-fn read_retry(mut texts: Vec<String>) -> Result<Option<RetryPolicy>, String> {
-    texts.dedup();
-    let text = match texts.as_slice() {
-        [] => return Ok(None),
-        [text] => text,
-        _ => {
-            let [one, other] = RETRY;
-            return Err(format!(
-                "its annotations {one:?} and {other:?} differ; leave one of them out"
-            ));
-        }
-    };
+fn read_retry(texts: Vec<String>) -> Result<Option<RetryPolicy>, String> {
+    let Some(text) = only(texts, RETRY)? else { return Ok(None) };
     let wrong = |reason: &str| {
         format!(
             "its annotation {:?} {reason}; write it as the field retry, such as \
@@ -86,8 +205,8 @@ fn read_retry(mut texts: Vec<String>) -> Result<Option<RetryPolicy>, String> {
     if text.len() > MAX_RETRY {
         return Err(wrong(&format!("is longer than {MAX_RETRY} bytes")));
     }
-    let draft = yaml::from_str::<RetryDraft>(text)
-        .map_err(|error| wrong(&format!("is no retry: {}", super::yaml_reason(&error))))?;
+    let draft = yaml::from_str::<RetryDraft>(&text)
+        .map_err(|error| wrong(&format!("is no retry: {error}")))?;
     match draft.policy() {
         Ok(Some(policy)) => Ok(Some(policy)),
         // Nobody writes an annotation to say nothing.

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::workload::{Confidential, ConfigMap, Secret};
 
 /// Standard base64; a padding that an author forgot is forgiven.
-pub(super) const BASE64: GeneralPurpose = GeneralPurpose::new(
+pub(crate) const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );

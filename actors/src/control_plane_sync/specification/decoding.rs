@@ -1,9 +1,7 @@
-//! Reading JSON and YAML into types, with complaints that quote no values.
+//! Reading JSON into types, with complaints that quote no values.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-
-use crate::yaml::YamlError;
 
 /// Reads `value` as a `T`.
 ///
@@ -11,11 +9,6 @@ use crate::yaml::YamlError;
 /// What was found where something else was expected.
 pub(crate) fn json<T: DeserializeOwned>(value: Value) -> Result<T, String> {
     serde_json::from_value(value).map_err(|error| without_values(&error.to_string()))
-}
-
-/// Says why a text is not the YAML that was expected, with line and column.
-pub(crate) fn yaml_reason(error: &YamlError) -> String {
-    without_values(&error.to_string())
 }
 
 /// Serde quotes the value that it could not use, and that may be a secret: `string "…"` becomes
@@ -41,17 +34,6 @@ fn without_values(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use k8s_openapi::api::core::v1::PodSpec;
-
-    #[test]
-    fn a_complaint_says_where_and_what_but_not_the_value() {
-        let text = "containers:\n- name: a\n  ports:\n  - containerPort: hunter2\n";
-        let error = crate::yaml::from_str::<PodSpec>(text).unwrap_err();
-        let reason = yaml_reason(&error);
-        assert!(!reason.contains("hunter2"), "{reason}");
-        assert!(reason.contains("invalid type: string, expected"), "{reason}");
-        assert!(reason.contains("line 4 column 20"), "{reason}");
-    }
 
     #[test]
     fn quotes_within_a_value_do_not_leak_its_rest() {

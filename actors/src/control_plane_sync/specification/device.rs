@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::workload::{ConditionName, Profile, ProfileCondition, ProfileName};
+use crate::yaml::{AsWritten, OrText};
 
 /// What holds when the server names no period.
 const DEFAULT_HEARTBEAT_PERIOD: Duration = Duration::from_secs(60);
@@ -18,9 +20,11 @@ const MAX_HEARTBEAT_PERIOD: Duration = Duration::from_secs(24 * 60 * 60);
 const MAX_CONDITIONS: usize = 2_000;
 const MAX_EXPRESSIONS: usize = 128 * 1024;
 
-/// Reads a period in seconds; absent, zero and senseless ones are the default.
+/// Reads a period in seconds, or with units (`90s`); absent, zero and senseless ones are the default.
 pub(crate) fn heartbeat_period(value: Option<&Value>) -> Duration {
-    match value.and_then(Value::as_f64) {
+    let with_unit = |text: &str| grammar::duration(text).map(|duration| duration.as_secs_f64());
+    let seconds = value.and_then(|value| value.as_f64().or_else(|| with_unit(value.as_str()?)));
+    match seconds {
         Some(seconds) if seconds > 0.0 => Duration::try_from_secs_f64(seconds)
             .unwrap_or(MAX_HEARTBEAT_PERIOD)
             .clamp(Duration::from_secs(1), MAX_HEARTBEAT_PERIOD),
@@ -28,23 +32,39 @@ pub(crate) fn heartbeat_period(value: Option<&Value>) -> Duration {
     }
 }
 
+/// A profile as the device's author wrote it.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct DeviceProfileDraft {
+    name: Option<AsWritten>,
+    conditions: Option<Vec<Option<OrText<DeviceConditionDraft>>>>,
+}
+
+/// A list of profiles; what is a text in it says nothing.
+pub(crate) type DeviceProfileDrafts = Vec<Option<OrText<DeviceProfileDraft>>>;
+
+#[derive(Clone, Debug, Deserialize)]
+struct DeviceConditionDraft {
+    name: Option<AsWritten>,
+    expression: Option<AsWritten>,
+}
+
 /// Reads device profiles into their canonical order; each name once in the device and each
 /// condition once in its profile. What has no name cannot be referred to and is left out.
 ///
 /// # Errors
-/// What should be a list is none, or there are too many conditions.
-pub(crate) fn device_profiles(value: Option<&Value>) -> Result<Vec<Profile>, String> {
-    let text = |value: &Value, field| value.get(field).and_then(Value::as_str).map(str::to_owned);
-    let named = |value: &Value| text(value, "name").filter(|name| !name.is_empty());
+/// There are too many conditions.
+pub(crate) fn device_profiles(drafts: Option<DeviceProfileDrafts>) -> Result<Vec<Profile>, String> {
+    let named = |name: Option<AsWritten>| name.map(|it| it.0).filter(|name| !name.is_empty());
     let mut profiles: BTreeMap<ProfileName, BTreeSet<(ConditionName, String)>> = BTreeMap::new();
-    for profile in elements(value, "the list of profiles")? {
-        let Some(name) = named(profile) else { continue };
+    for profile in drafts.into_iter().flatten().flatten() {
+        let OrText::Fields(profile) = profile else { continue };
+        let Some(name) = named(profile.name) else { continue };
         let conditions = profiles.entry(ProfileName::from(name)).or_default();
-        for condition in elements(profile.get("conditions"), "the list of conditions of a profile")?
-        {
+        for condition in profile.conditions.into_iter().flatten().flatten() {
+            let OrText::Fields(condition) = condition else { continue };
             // One without an expression is kept: its evaluation says what is wrong with it.
-            let expression = text(condition, "expression").unwrap_or_default();
-            conditions.extend(named(condition).map(|name| (name.into(), expression)));
+            let expression = condition.expression.map(|it| it.0).unwrap_or_default();
+            conditions.extend(named(condition.name).map(|name| (name.into(), expression)));
         }
     }
     let all = profiles.values().flatten();
@@ -69,16 +89,4 @@ pub(crate) fn device_profiles(value: Option<&Value>) -> Result<Vec<Profile>, Str
         .into_iter()
         .map(|(name, all)| Profile { name, conditions: conditions(all) })
         .collect())
-}
-
-/// Returns the elements of a list that may be absent or null, and may hold nulls.
-///
-/// # Errors
-/// The value is something else.
-pub(crate) fn elements<'a>(value: Option<&'a Value>, what: &str) -> Result<Vec<&'a Value>, String> {
-    match value {
-        None | Some(Value::Null) => Ok(Vec::new()),
-        Some(Value::Array(items)) => Ok(items.iter().filter(|item| !item.is_null()).collect()),
-        Some(_) => Err(format!("{what} is not a list")),
-    }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::core::v1::PodSpec;
 
 use super::{images, names};
-use crate::pod_manifest::quantities;
+use crate::pod_manifest::{probes, quantities};
 use crate::workload::{ExecutorKind, RestartPolicy};
 
 /// Checks that the pod has containers, each with an image and a name of its own, and amounts that can be
@@ -35,7 +35,8 @@ pub(super) fn check(pod: &PodSpec, executor: ExecutorKind) -> Result<(), String>
     if executor.is_cluster() {
         return Ok(());
     }
-    quantities::check(pod).map_err(|error| error.to_string())
+    quantities::check(pod).map_err(|error| error.to_string())?;
+    probes::pod_probes(pod, executor).map(drop).map_err(|error| error.to_string())
 }
 
 /// Gives back what the lists of the pod's containers were made too large: they are kept for as long

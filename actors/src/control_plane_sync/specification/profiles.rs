@@ -1,27 +1,40 @@
 //! The profiles and conditions that a workload names, with their limits.
 
 use serde::Deserialize;
-use serde_json::Value;
 
 use crate::quantity;
 use crate::workload::{ConditionName, ConditionRef, ProfileName, ProfileRef};
+use crate::yaml::{AsWritten, OrText};
 
+/// Microseconds of CPU time in 100 ms that a thousandth of a core is.
+const PART_OF_CORE: u64 = 100;
 /// So much of a wrong limit is shown.
 const MAX_SHOWN: usize = 60;
 
 /// A profile as a workload names it.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct ProfileDraft {
-    name: Option<Value>,
-    conditions: Option<Vec<Value>>,
+    name: Option<AsWritten>,
+    /// Each by its name alone, or with limits.
+    conditions: Option<Vec<Option<OrText<ConditionDraft>>>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 struct ConditionDraft {
-    name: Option<Value>,
+    name: Option<AsWritten>,
     /// A number of microseconds, or an object that holds one under `cpu`.
-    cpu: Option<Value>,
-    memory: Option<Value>,
+    cpu: Option<OrText<CpuDraft>>,
+    memory: Option<OrText<MemoryDraft>>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct CpuDraft {
+    cpu: Option<AsWritten>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct MemoryDraft {
+    memory: Option<AsWritten>,
 }
 
 /// Returns the profiles in order of name, each with its conditions in order of name.
@@ -33,90 +46,83 @@ pub(super) fn references(drafts: Vec<ProfileDraft>) -> Result<Vec<ProfileRef>, S
 }
 
 fn profile(draft: ProfileDraft) -> Result<ProfileRef, String> {
-    let name = text(draft.name.as_ref()).ok_or("one of its profiles has no name")?;
-    let mut conditions = draft
-        .conditions
-        .into_iter()
-        .flatten()
-        .filter(|condition| !condition.is_null())
-        .map(|draft| condition(&name, draft))
-        .collect::<Result<Vec<_>, _>>()?;
+    let name = named(draft.name).ok_or("one of its profiles has no name")?;
+    let conditions = draft.conditions.into_iter().flatten().flatten();
+    let mut conditions =
+        conditions.map(|draft| condition(&name, draft)).collect::<Result<Vec<_>, _>>()?;
     conditions.sort_by(|a, b| (&a.name, a.cpu, a.memory).cmp(&(&b.name, b.cpu, b.memory)));
     conditions.dedup();
     Ok(ProfileRef { name: ProfileName::from(name), conditions })
 }
 
-fn condition(profile: &str, draft: Value) -> Result<ConditionRef, String> {
+fn condition(profile: &str, draft: OrText<ConditionDraft>) -> Result<ConditionRef, String> {
     let unnamed = || format!("a condition of its profile {profile:?} has no name");
-    if !draft.is_object() {
-        let name = text(Some(&draft)).ok_or_else(unnamed)?;
-        return Ok(ConditionRef { name: ConditionName::from(name), cpu: None, memory: None });
-    }
-    let draft: ConditionDraft = super::decoding::json(draft)
-        .map_err(|reason| format!("a condition of its profile {profile:?}: {reason}"))?;
-    let name = text(draft.name.as_ref()).ok_or_else(unnamed)?;
-    let limit = |what: &str, value: Option<&Value>| {
-        limit(what, value).map_err(|reason| {
+    let draft = match draft {
+        OrText::Fields(draft) => draft,
+        OrText::Text(name) => {
+            let name = named(Some(AsWritten(name))).ok_or_else(unnamed)?;
+            return Ok(ConditionRef { name: ConditionName::from(name), cpu: None, memory: None });
+        }
+    };
+    let name = named(draft.name).ok_or_else(unnamed)?;
+    let limit = |what: &str, text: Option<String>| {
+        limit(what, text).map_err(|reason| {
             format!("the {what} limit of condition {name:?} of its profile {profile:?} {reason}")
         })
     };
-    let cpu = limit("cpu", draft.cpu.as_ref())?;
-    let memory = limit("memory", draft.memory.as_ref())?;
+    let cpu = limit("cpu", given(draft.cpu, |nested| nested.cpu))?;
+    let memory = limit("memory", given(draft.memory, |nested| nested.memory))?;
     Ok(ConditionRef { name: ConditionName::from(name), cpu, memory })
 }
 
-/// Names that look like numbers or booleans come unquoted out of YAML as such.
-fn text(value: Option<&Value>) -> Option<String> {
-    let text = match value? {
-        Value::String(text) => text.trim().to_owned(),
-        Value::Bool(value) => value.to_string(),
-        Value::Number(number) => number.to_string(),
-        Value::Null | Value::Array(_) | Value::Object(_) => return None,
-    };
-    Some(text).filter(|text| !text.is_empty())
+fn named(name: Option<AsWritten>) -> Option<String> {
+    name.map(|name| name.0.trim().to_owned()).filter(|name| !name.is_empty())
+}
+
+/// Returns what is given by itself or under its own name.
+fn given<T>(value: Option<OrText<T>>, nested: fn(T) -> Option<AsWritten>) -> Option<String> {
+    match value? {
+        OrText::Text(text) => Some(text),
+        OrText::Fields(fields) => nested(fields).map(|text| text.0),
+    }
 }
 
 /// Reads a limit; zero and absent are none.
-fn limit(what: &str, value: Option<&Value>) -> Result<Option<u64>, String> {
-    let value = match value {
-        Some(Value::Object(object)) => object.get(what),
-        other => other,
-    };
-    let text = match value {
-        None | Some(Value::Null) => return Ok(None),
-        Some(Value::Number(number)) => number.to_string(),
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Bool(_) | Value::Array(_) | Value::Object(_)) => {
-            return Err("must be a number that is not negative".to_owned());
-        }
-    };
+fn limit(what: &str, text: Option<String>) -> Result<Option<u64>, String> {
+    let Some(text) = text else { return Ok(None) };
     let shown: String = text.chars().take(MAX_SHOWN).collect();
-    // As cores or as bytes these are common; what they say here is next to nothing.
-    if quantity::is_fraction_of_bytes(&text) {
-        return Err(match what {
-            "cpu" => format!(
-                "is in microseconds of CPU time in 100 ms, of which {shown:?} is a fraction; write \
-                 50000 for half a core"
-            ),
-            _ => {
-                format!("is in bytes, of which {shown:?} is a fraction; write 512Mi for megabytes")
-            }
-        });
+    let is_memory = what == "memory";
+    // What they say here as bytes is next to nothing, and rarely what is meant.
+    if is_memory && quantity::is_fraction_of_bytes(&text) {
+        return Err(format!(
+            "is in bytes, of which {shown:?} is a fraction; write 512Mi for megabytes"
+        ));
     }
-    let limit = quantity::whole(&text).map_err(|fault| format!("{fault} ({shown:?})"))?;
-    if limit == quantity::MAX {
+    let read = match is_memory || !is_of_cores(&text) {
+        true => quantity::whole(&text),
+        false => quantity::millicores(&text).map(|parts| parts.saturating_mul(PART_OF_CORE)),
+    };
+    let limit = read.map_err(|fault| format!("{fault} ({shown:?})"))?;
+    if limit >= quantity::MAX {
         return Err(format!("is too large ({shown:?}); leave it out for no limit"));
     }
     Ok(Some(limit).filter(|limit| *limit > 0))
 }
 
+/// Whether a CPU limit is written as Kubernetes has it, in cores: `500m`, `0.5`. A whole number is one of
+/// microseconds, as the control plane sends it, and of those a part cannot be meant.
+fn is_of_cores(text: &str) -> bool {
+    let is_part = text.trim().ends_with(['m', 'u', 'n']) || text.contains('.');
+    is_part && quantity::millicores(text).is_ok_and(|parts| parts < 1_000 || !text.contains('.'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn read(value: Value) -> Result<Vec<ProfileRef>, String> {
-        references(serde_json::from_value(value).unwrap())
+        references(super::super::json(value)?)
     }
 
     fn only_condition(condition: Value) -> Result<(String, Option<u64>, Option<u64>), String> {
@@ -142,6 +148,11 @@ mod tests {
             (json!({"name": "a", "memory": "1.1Gi"}), ("a", None, Some(1_181_116_007))),
             (json!({"name": "a", "memory": "1e9"}), ("a", None, Some(1_000_000_000))),
             (json!({"name": "a", "cpu": 1000.5}), ("a", Some(1_001), None)),
+            (json!({"name": "a", "cpu": "500m"}), ("a", Some(50_000), None)),
+            (json!({"name": "a", "cpu": "1500m"}), ("a", Some(150_000), None)),
+            (json!({"name": "a", "cpu": "0.5"}), ("a", Some(50_000), None)),
+            (json!({"name": "a", "cpu": 0.25}), ("a", Some(25_000), None)),
+            (json!({"name": "a", "memory": "128974848000m"}), ("a", None, Some(128_974_848))),
         ];
         for (condition, (name, cpu, memory)) in cases {
             let expected = (name.to_owned(), cpu, memory);
@@ -162,7 +173,6 @@ mod tests {
             json!({"name": "a", "memory": "512MiB"}),
             json!({"name": "a", "memory": "512m"}),
             json!({"name": "a", "memory": "1u"}),
-            json!({"name": "a", "cpu": "500m"}),
             json!({"name": "a", "cpu": "-0.5"}),
             json!({"name": "a", "memory": "8Ei"}),
         ] {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::workload::RetryPolicy;
+use crate::yaml::AsWritten;
 
 /// A shorter delay would only heat the device.
 const MIN_DELAY: Duration = Duration::from_secs(1);
@@ -24,8 +25,8 @@ const MAX_MULTIPLIER: f64 = 100.0;
 #[serde(rename_all = "camelCase", expecting = "the fields of a retry")]
 pub(crate) struct RetryDraft {
     backoff: Option<String>,
-    period_seconds: Option<f64>,
-    initial_interval_seconds: Option<f64>,
+    period_seconds: Option<Seconds>,
+    initial_interval_seconds: Option<Seconds>,
     randomization_factor: Option<f64>,
     multiplier: Option<f64>,
     constant_backoff: Option<Constant>,
@@ -35,26 +36,48 @@ pub(crate) struct RetryDraft {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", expecting = "the fields of a back-off")]
 struct Constant {
-    period_seconds: Option<f64>,
+    period_seconds: Option<Seconds>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", expecting = "the fields of a back-off")]
 struct Exponential {
-    initial_interval_seconds: Option<f64>,
+    initial_interval_seconds: Option<Seconds>,
     randomization_factor: Option<f64>,
     multiplier: Option<f64>,
 }
 
+/// A number of seconds, or a duration with units: `90`, `90s`, `1h30m`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "AsWritten")]
+struct Seconds(f64);
+
+impl TryFrom<AsWritten> for Seconds {
+    type Error = &'static str;
+
+    fn try_from(AsWritten(text): AsWritten) -> Result<Self, Self::Error> {
+        let with_unit = || grammar::duration(text.trim()).map(|duration| duration.as_secs_f64());
+        let seconds = text.trim().parse().ok().or_else(with_unit);
+        seconds.map(Self).ok_or("it is no duration; write a number of seconds, 90s or 1h30m")
+    }
+}
+
 impl RetryDraft {
+    /// Returns one whose delays begin with `initial` seconds and double.
+    pub(crate) fn doubling(initial: f64) -> Self {
+        let backoff = Some("exponential".to_owned());
+        let initial_interval_seconds = Some(Seconds(initial));
+        Self { backoff, initial_interval_seconds, multiplier: Some(2.0), ..Self::default() }
+    }
+
     /// Returns the policy, or `None` where the draft says nothing: zeros and empty objects are
     /// what the resource's defaults look like.
     pub(super) fn policy(self) -> Result<Option<RetryPolicy>, String> {
         let nested = self.constant_backoff.unwrap_or_default();
-        let period = given(self.period_seconds).or(given(nested.period_seconds));
+        let period = seconds(self.period_seconds).or(seconds(nested.period_seconds));
         let nested = self.exponential_backoff.unwrap_or_default();
         let initial =
-            given(self.initial_interval_seconds).or(given(nested.initial_interval_seconds));
+            seconds(self.initial_interval_seconds).or(seconds(nested.initial_interval_seconds));
         let multiplier = given(self.multiplier).or(given(nested.multiplier));
         let randomization = self.randomization_factor.or(nested.randomization_factor);
         let exponential = initial.is_some() || multiplier.is_some();
@@ -89,6 +112,10 @@ pub(super) fn only(
         }
         (field, annotation) => Ok(field.or(annotation)),
     }
+}
+
+fn seconds(given_as: Option<Seconds>) -> Option<f64> {
+    given(given_as.map(|seconds| seconds.0))
 }
 
 fn given(number: Option<f64>) -> Option<f64> {
@@ -163,6 +190,9 @@ mod tests {
             (json!({"periodSeconds": 20}), Some(constant(20))),
             (json!({"backoff": "constant", "periodSeconds": 5}), Some(constant(5))),
             (json!({"constantBackoff": {"periodSeconds": 7}}), Some(constant(7))),
+            (json!({"periodSeconds": "90s"}), Some(constant(90))),
+            (json!({"periodSeconds": "1h30m"}), Some(constant(5_400))),
+            (json!({"periodSeconds": "30"}), Some(constant(30))),
             (json!({"periodSeconds": 1e300}), Some(constant(day))),
             (json!({"periodSeconds": 0.01}), Some(constant(1))),
             (json!({"backoff": "exponential"}), Some(exponential(1, 1.5, 0.5))),

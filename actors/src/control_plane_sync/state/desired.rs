@@ -1,12 +1,13 @@
 //! The configuration in force, and whether an answer replaces it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Monotonic;
 use crate::control_plane_sync::state::deletion_guard::DeletionGuard;
-use crate::control_plane_sync::state::store::{with_last_good, with_unnamed};
-use crate::workload::{Configuration, Workload};
+use crate::control_plane_sync::state::store::{with_last_good, with_missing};
+use crate::workload::{Configuration, Outcome, Updates, Workload, WorkloadId};
 
 /// Period of all calls until a configuration says otherwise.
 const DEFAULT_PERIOD: Duration = Duration::from_secs(60);
@@ -28,8 +29,6 @@ pub(crate) enum Adoption {
 #[derive(Debug, Default)]
 pub(crate) struct Desired {
     current: Option<Configuration>,
-    /// Workloads of the one before it, until another replaces it.
-    former: Vec<Arc<Workload>>,
     /// It is an older generation than the one that was in force; the source was not heard yet.
     is_outdated: bool,
     empty: DeletionGuard,
@@ -38,17 +37,20 @@ pub(crate) struct Desired {
 impl Desired {
     /// Starts with what was kept on the disk.
     pub(crate) fn restored(current: Option<Configuration>, is_outdated: bool) -> Self {
-        Self { current, former: Vec::new(), is_outdated, empty: DeletionGuard::default() }
+        let trusted = |mut current: Configuration| {
+            // What an older generation knows as open may have proved itself since, or may never have run:
+            // it is not taken back, and is nothing to come back to.
+            if is_outdated {
+                current.updates.forget_previous_of_open();
+            }
+            current
+        };
+        Self { current: current.map(trusted), is_outdated, empty: DeletionGuard::default() }
     }
 
-    /// Adds what was in force before that.
-    pub(crate) fn after(self, former: Vec<Arc<Workload>>) -> Self {
-        Self { former, ..self }
-    }
-
-    /// Returns the workloads of the configuration before, if an earlier life of the agent had it.
-    pub(crate) fn former(&self) -> &[Arc<Workload>] {
-        &self.former
+    /// Notes what has become of its specifications; returns whether that is to be kept.
+    pub(crate) fn note(&mut self, outcomes: &BTreeMap<WorkloadId, Outcome>) -> bool {
+        self.current.as_mut().is_some_and(|current| current.updates.note(outcomes))
     }
 
     /// Returns the configuration in force.
@@ -78,7 +80,7 @@ impl Desired {
 
     /// Takes an answer that does not know what `unread` wants.
     pub(crate) fn adopt_partial(&mut self, new: Configuration, unread: &str) -> Adoption {
-        let new = with_unnamed(self.current.as_ref(), new, unread);
+        let new = with_missing(self.current.as_ref(), new, unread);
         // It stays outdated: what is not read may be what the older generation does not know.
         self.replace(new)
     }
@@ -92,17 +94,18 @@ impl Desired {
 
     fn replace(&mut self, new: Configuration) -> Adoption {
         self.empty.clear();
-        let new = with_last_good(self.current.as_ref(), new);
+        let mut new = with_last_good(self.current.as_ref(), new);
         match &mut self.current {
             // What is in force stays: others hold it, too, and so it is in memory once.
             Some(current) if means_the_same(current, &new) => {
                 current.version = new.version;
                 Adoption::Unchanged
             }
-            Some(_) | None => {
-                // The scheduler has seen what this one replaces.
-                self.former.clear();
-                self.current = Some(new);
+            current => {
+                let old = current.as_ref().map_or(&[][..], |old| &old.workloads);
+                let updates = current.as_ref().map(|old| old.updates.clone()).unwrap_or_default();
+                new.updates = updates.after(old, &new.workloads);
+                *current = Some(new);
                 Adoption::Changed
             }
         }
@@ -118,6 +121,7 @@ impl Desired {
             profiles: Vec::new(),
             workloads: Vec::new(),
             rejected: Vec::new(),
+            updates: Updates::default(),
         });
     }
 }
@@ -126,7 +130,7 @@ fn is_empty(configuration: &Configuration) -> bool {
     configuration.workloads.is_empty() && configuration.rejected.is_empty()
 }
 
-/// Compares all but the version, which the server counts up with each heartbeat.
+/// Compares what a source says, but for the version, which the server counts up with each heartbeat.
 fn means_the_same(old: &Configuration, new: &Configuration) -> bool {
     old.heartbeat_period == new.heartbeat_period
         && old.hardware_in_heartbeat == new.hardware_in_heartbeat
@@ -161,6 +165,7 @@ mod tests {
                     reason: String::new(),
                 })
                 .collect(),
+            updates: Updates::default(),
         }
     }
 
@@ -190,15 +195,54 @@ mod tests {
         assert!(std::sync::Arc::ptr_eq(&current.workloads[0], &restored.workloads[0]));
     }
 
+    /// Returns a configuration of one workload.
+    fn web(image: &str) -> Configuration {
+        let workloads = vec![workload("web").image(image).build()];
+        Configuration { workloads, ..configuration("1", &[]) }
+    }
+
+    /// Returns what comes back if the workload fails that is in force.
+    fn previous(desired: &Desired) -> Option<WorkloadId> {
+        let updates = &desired.current().unwrap().updates;
+        updates.previous().next().map(|previous| previous.id.clone())
+    }
+
     #[test]
-    fn what_was_in_force_before_counts_until_the_source_replaces_it() {
-        let former = vec![workload("web").build()];
-        let current = Some(configuration("1", &["a"]));
-        let mut desired = Desired::restored(current, false).after(former.clone());
-        desired.adopt(configuration("2", &["a"]));
-        assert_eq!(desired.former(), former);
-        desired.adopt(configuration("2", &["b"]));
-        assert!(desired.former().is_empty());
+    fn an_update_is_open_until_it_has_proved_itself_or_is_taken_back() {
+        let mut desired = Desired::restored(Some(web("a:1")), false);
+        desired.adopt(web("a:2"));
+        let (old, new) = (web("a:1").workloads[0].id.clone(), web("a:2").workloads[0].id.clone());
+        assert_eq!(previous(&desired), Some(old.clone()));
+        assert_eq!(desired.adopt(web("a:2")), Adoption::Unchanged, "it is no part of an answer");
+        assert_eq!(previous(&desired), Some(old.clone()));
+        assert!(!desired.note(&[(old, Outcome::Proved)].into()));
+        assert!(desired.note(&[(new, Outcome::Proved)].into()));
+        assert_eq!(previous(&desired), None);
+        desired.adopt(web("a:3"));
+        desired.adopt(web("a:2"));
+        assert!(desired.current().unwrap().updates.is_empty(), "it had proved itself");
+    }
+
+    #[test]
+    fn an_older_generation_puts_nothing_in_doubt_and_tries_nothing_first_that_failed() {
+        for (failure, is_outdated, comes_back) in
+            [(None, false, true), (None, true, false), (Some("it ended".to_owned()), true, true)]
+        {
+            let mut kept = web("a:2");
+            kept.updates = Updates::default().after(&web("a:1").workloads, &kept.workloads);
+            kept.updates.0.values_mut().for_each(|update| update.failure.clone_from(&failure));
+            let desired = Desired::restored(Some(kept), is_outdated);
+            assert_eq!(previous(&desired).is_some(), comes_back, "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn what_an_older_generation_knows_as_open_is_nothing_to_come_back_to() {
+        let mut kept = web("a:2");
+        kept.updates = Updates::default().after(&[], &kept.workloads);
+        let mut desired = Desired::restored(Some(kept), true);
+        desired.adopt(web("a:3"));
+        assert_eq!(previous(&desired), None);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
-pub(crate) use last_good::{with_last_good, with_unnamed};
+pub(crate) use last_good::{with_last_good, with_missing};
 
 use chrono::{DateTime, Utc};
 use format::FormatError;
@@ -36,7 +36,7 @@ pub(crate) enum StoreError {
     /// The folder could not be made or guarded.
     #[error("failed to prepare the folder {}", folder.display())]
     PrepareFolder {
-        /// The folder.
+        /// The folder that holds the generations.
         folder: PathBuf,
         /// What the system said.
         #[source]
@@ -75,7 +75,7 @@ pub(crate) enum StoreError {
     /// The new generation could not be written. The older ones are as they were.
     #[error("failed to write the configuration to {}", file.display())]
     Write {
-        /// The file.
+        /// The file of the new generation.
         file: PathBuf,
         /// What the system said.
         #[source]
@@ -88,8 +88,6 @@ pub(crate) enum StoreError {
 pub(crate) struct Loaded {
     /// The newest generation that is good.
     pub(crate) configuration: Option<Configuration>,
-    /// The generation before it, if it is good.
-    pub(crate) former: Option<Configuration>,
     /// When the newest good one was written, by the wall clock of then.
     pub(crate) stored_at: Option<DateTime<Utc>>,
     /// What is wrong with the generations that are not; to be logged, no reason to stop.
@@ -132,7 +130,6 @@ impl Store {
                 Ok(Some(configuration)) => {
                     if name == GENERATIONS[0] {
                         *written = format::digest(&configuration).ok();
-                        loaded.former = self.read(GENERATIONS[1]).ok().flatten();
                     }
                     loaded.configuration = Some(configuration);
                     let modified =

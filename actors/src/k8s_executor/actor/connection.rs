@@ -81,7 +81,7 @@ impl K8sExecutor {
         self.api = None;
         self.outage = Some(message);
         self.report();
-        self.leave_alone(error.retry_after());
+        self.pause_for(error.retry_after());
         let delay = self.reconnect_delays.next_delay();
         ctx.run_later(delay.max(self.quiet_for()), Self::connect);
     }

@@ -9,7 +9,7 @@ use tokio::time::{pause, sleep};
 use super::*;
 use crate::clock::Monotonic;
 use crate::k8s_executor::Refusal;
-use crate::messages::{ActorHealthChanged, CommandId};
+use crate::messages::{ActorHealthChanged, CommandId, Evidence};
 use crate::supervisor::Slot;
 use crate::testing::fake_cluster::{FakeCluster, Mood};
 use crate::workload::CurrentState;
@@ -143,7 +143,7 @@ impl Scene {
         self.command(id, self.within(60), suspend);
     }
 
-    /// Returns whether the last observation had a workload that somebody else changed.
+    /// Returns whether the last observation had a workload that was modified outside the agent.
     fn is_changed(&self) -> bool {
         self.is_changed.get()
     }
@@ -153,6 +153,7 @@ impl Scene {
             id: "web-1".into(),
             workload: "web".into(),
             grace: Duration::from_secs(10),
+            evidence: Evidence::default(),
         };
         self.command(id, self.within(60), stop);
     }
@@ -220,7 +221,7 @@ async fn a_start_is_answered_when_a_watch_that_lags_shows_it() {
 }
 
 #[actix::test]
-async fn a_start_that_somebody_undid_before_a_watch_showed_it_is_answered() {
+async fn a_start_that_was_undone_before_a_watch_showed_it_is_answered() {
     let scene = Scene::on(FakeCluster::default());
     scene.hear(1).await;
     scene.cluster.lag(true);
@@ -263,7 +264,7 @@ async fn a_stop_is_answered_when_the_deployment_is_gone() {
 }
 
 #[actix::test]
-async fn a_stop_of_what_is_absent_is_a_success() {
+async fn a_stop_of_a_missing_deployment_is_a_success() {
     let scene = Scene::on(FakeCluster::default());
     scene.hear(1).await;
     scene.stop(1);
@@ -333,7 +334,7 @@ async fn a_silent_cluster_costs_a_command_its_time_and_the_executor_nothing() {
 }
 
 #[actix::test]
-async fn an_outage_is_told_at_once_once_and_its_end_too() {
+async fn an_outage_is_reported_at_once_once_and_its_end_too() {
     let scene = Scene::on(FakeCluster::default());
     scene.hear(1).await;
     scene.start(1);
@@ -358,7 +359,7 @@ async fn an_outage_is_told_at_once_once_and_its_end_too() {
 }
 
 #[actix::test]
-async fn a_cluster_that_is_absent_at_start_is_connected_when_it_appears() {
+async fn a_cluster_that_is_unreachable_at_start_is_connected_when_it_appears() {
     let cluster = FakeCluster::default();
     cluster.become_(Mood::Unreachable);
     let scene = Scene::on(cluster);
@@ -369,7 +370,7 @@ async fn a_cluster_that_is_absent_at_start_is_connected_when_it_appears() {
 }
 
 #[actix::test]
-async fn a_restart_policy_that_a_deployment_lacks_is_told_once() {
+async fn a_restart_policy_that_a_deployment_lacks_is_reported_once() {
     let scene = Scene::on(FakeCluster::default());
     scene.hear(1).await;
     for id in [1, 2] {
@@ -378,8 +379,8 @@ async fn a_restart_policy_that_a_deployment_lacks_is_told_once() {
         scene.command(id, scene.within(60), Action::Start { workload, limits });
     }
     let said = scene.hear(1).await;
-    let told = said.iter().filter(|said| **said == Said::Event("RestartPolicyIgnored"));
-    assert_eq!(told.count(), 1);
+    let reported = said.iter().filter(|said| **said == Said::Event("RestartPolicyIgnored"));
+    assert_eq!(reported.count(), 1);
 }
 
 #[actix::test]
@@ -422,7 +423,7 @@ async fn a_suspended_workload_is_kept_and_starts_again() {
 }
 
 #[actix::test]
-async fn a_suspension_of_what_is_absent_is_a_success() {
+async fn a_suspension_of_a_missing_deployment_is_a_success() {
     let scene = Scene::on(FakeCluster::default());
     scene.hear(1).await;
     scene.suspend(1);
@@ -430,7 +431,7 @@ async fn a_suspension_of_what_is_absent_is_a_success() {
 }
 
 #[actix::test]
-async fn a_change_by_somebody_else_is_observed_until_it_is_put_right() {
+async fn a_change_from_outside_is_observed_until_it_is_reverted() {
     let scene = Scene::on(FakeCluster::default());
     scene.hear(1).await;
     scene.start(1);
@@ -458,7 +459,7 @@ async fn a_cluster_that_is_asked_too_much_is_left_alone_for_as_long_as_it_says()
     scene.start(2);
     let said = scene.hear(span - 2).await;
     let second = said.iter().find_map(Said::unavailable).unwrap();
-    assert!(second.contains("left alone"), "{second}");
+    assert!(second.contains("wants no requests"), "{second}");
     assert!(scene.cluster.applied().is_empty());
     scene.hear(2).await;
     scene.start(3);
@@ -479,7 +480,7 @@ async fn a_start_that_waits_for_its_predecessor_survives_a_reconnection() {
     scene.hear(1).await;
     scene.cluster.become_(Mood::Unreachable);
     scene.hear(1).await;
-    // Nobody watches when the predecessor goes.
+    // No watch sees the predecessor go.
     scene.cluster.keep_deleting(false);
     assert_eq!(scene.cluster.applied().len(), 1);
     scene.cluster.become_(Mood::Well);
@@ -518,7 +519,7 @@ impl Handler<Remembered> for K8sExecutor {
     type Result = usize;
 
     fn handle(&mut self, _: Remembered, _: &mut Self::Context) -> usize {
-        self.told_of_policy.len()
+        self.reported_policies.len()
     }
 }
 
@@ -540,7 +541,7 @@ async fn what_is_remembered_of_specifications_goes_with_their_deployments() {
     let scene = Scene::on(FakeCluster::default());
     scene.hear(1).await;
     let forbidden = Mood::Refusing(Refusal::Forbidden("cannot patch".into()));
-    let (mut told, mut most) = (0, 0);
+    let (mut reported, mut most) = (0, 0);
     for version in 0..1_000_u64 {
         let id = format!("web-{version}");
         // Every other one never comes to be.
@@ -548,18 +549,20 @@ async fn what_is_remembered_of_specifications_goes_with_their_deployments() {
         scene.cluster.become_(if is_refused { forbidden.clone() } else { Mood::Well });
         scene.start_once(2 * version, &id);
         let said = scene.hear(1).await;
-        told += said.iter().filter(|said| **said == Said::Event("RestartPolicyIgnored")).count();
+        reported +=
+            said.iter().filter(|said| **said == Said::Event("RestartPolicyIgnored")).count();
         most = most.max(scene.remembered().await);
         let (id, workload) = (id.as_str().into(), "web".into());
-        let stop = Action::Stop { id, workload, grace: Duration::ZERO };
+        let stop =
+            Action::Stop { id, workload, grace: Duration::ZERO, evidence: Evidence::default() };
         scene.command(2 * version + 1, scene.within(60), stop);
         scene.hear(1).await;
     }
-    assert_eq!((told, most, scene.remembered().await), (500, 1, 0));
+    assert_eq!((reported, most, scene.remembered().await), (500, 1, 0));
 }
 
 #[actix::test]
-async fn a_restart_policy_is_not_told_again_after_an_outage_or_a_suspension() {
+async fn a_restart_policy_is_not_reported_again_after_an_outage_or_a_suspension() {
     let scene = Scene::on(FakeCluster::default());
     scene.hear(1).await;
     scene.start_once(1, "web-1");

@@ -41,7 +41,7 @@ impl KubeClient {
         let applied = self.apply_deployment(objects).await?;
         let new_owner = owner_of(&applied);
         if owner != new_owner {
-            // Somebody deleted it meanwhile, and what it owned went with it.
+            // It was deleted meanwhile, together with what it owned.
             self.apply_contents(objects, &new_owner).await?;
         }
         Ok(Written::from(&applied))
@@ -59,7 +59,7 @@ impl KubeClient {
         .await
     }
 
-    /// Scales every Deployment of a specification to nothing.
+    /// Scales every Deployment of a specification to zero.
     pub(super) async fn suspend_all(&self, id: &WorkloadId) -> Result<(), ClusterError> {
         for Found { namespace, name, .. } in self.deployments(id).await? {
             let suspended = self.write_signed(ours(), async |params, signature| {

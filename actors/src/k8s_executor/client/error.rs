@@ -14,7 +14,7 @@ use crate::error_chain::error_chain;
 
 type Source = Box<dyn Error + Send + Sync>;
 
-/// No cluster is left alone for longer, whatever it asks for.
+/// The longest pause that a cluster may ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 
 /// Why a call to a cluster failed.
@@ -157,7 +157,7 @@ impl ClusterError {
         Self::Refused { call: call.to_owned(), refusal: status.into(), retry_after }
     }
 
-    /// Returns for how long the cluster wants to be left alone.
+    /// Returns for how long the cluster wants no requests.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {

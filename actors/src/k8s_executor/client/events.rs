@@ -34,7 +34,7 @@ impl KubeClient {
             watcher::Config::default().labels(&device_selector(&self.device)).timeout(period);
         let retry_after = self.retry_after.clone();
         let events = watcher(Api::<K>::all(self.client.clone()), config)
-            // Nobody reads them, and they are the largest part of an object.
+            // They are never read, and are the largest part of an object.
             .modify(|object| object.managed_fields_mut().clear())
             .filter_map(move |event| ready(unless_expired(call, event)))
             .map_err(move |error| ClusterError::watch(call, error, retry_after.take()))

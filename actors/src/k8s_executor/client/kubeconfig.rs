@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -15,6 +16,9 @@ use super::error::ClusterError;
 use super::retry_after::RetryAfter;
 use super::sources::Sources;
 use super::timeouts::{CALL_TIMEOUT, CONNECT_TIMEOUT, READ_TIMEOUT};
+
+/// Time for the answer about a log, which may begin with its first line.
+const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Where the access to the cluster stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,11 +35,18 @@ pub(super) struct Reader {
     access: ClusterAccess,
     /// Held by a read until it ends, however long ago it was given up.
     turn: Arc<Semaphore>,
+    /// Silence after which a connection counts as dead; `None` is never.
+    silence: Option<Duration>,
 }
 
 impl Reader {
     pub(super) fn new(access: ClusterAccess) -> Self {
-        Self { access, turn: Arc::new(Semaphore::new(1)) }
+        Self { access, turn: Arc::new(Semaphore::new(1)), silence: Some(READ_TIMEOUT) }
+    }
+
+    /// Returns a reader whose connections may be silent for ever: a log may be.
+    pub(super) fn patient(access: ClusterAccess) -> Self {
+        Self { silence: None, ..Self::new(access) }
     }
 
     /// Opens the access.
@@ -48,10 +59,10 @@ impl Reader {
         let turn = Arc::clone(&self.turn).try_acquire_owned().map_err(|_| {
             ClusterError::unreachable(call, "an earlier read of it, or a program it names, hangs")
         })?;
-        let access = self.access.clone();
+        let (access, silence) = (self.access.clone(), self.silence);
         // Off the actors' thread: files are read, and a kubeconfig may name a program to run.
         let making = tokio::task::spawn_blocking(move || {
-            let made = open(&access);
+            let made = open(&access, silence);
             drop(turn);
             made
         });
@@ -81,14 +92,14 @@ pub(super) struct Access {
     pub(super) sources: Arc<Sources>,
 }
 
-fn open(access: &ClusterAccess) -> Result<Access, ClusterError> {
+fn open(access: &ClusterAccess, silence: Option<Duration>) -> Result<Access, ClusterError> {
     let mut sources = Sources::default();
     let mut config = match access {
         ClusterAccess::Kubeconfig(path) => read_kubeconfig(path, &mut sources)?,
         ClusterAccess::InCluster => Config::incluster().map_err(ClusterError::in_cluster)?,
     };
     config.connect_timeout = Some(CONNECT_TIMEOUT);
-    config.read_timeout = Some(READ_TIMEOUT);
+    config.read_timeout = silence;
     config.reset_reader_on_write = true;
     // The scheduler retries, and knows how often.
     config.default_retry = false;
@@ -101,7 +112,7 @@ fn open(access: &ClusterAccess) -> Result<Access, ClusterError> {
         answer
     });
     // A watch, too, is answered at once, if only with its first line.
-    let limit = TimeoutLayer::new(CALL_TIMEOUT);
+    let limit = TimeoutLayer::new(if silence.is_some() { CALL_TIMEOUT } else { FOR_EVER });
     let client = builder.with_layer(&note).with_layer(&limit).build();
     Ok(Access { client, retry_after, sources: Arc::new(sources) })
 }

@@ -1,4 +1,4 @@
-//! How long the cluster asks to be left alone, as its answers' headers say.
+//! How long the cluster wants no requests, as the header `Retry-After` of its answers says.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -7,8 +7,8 @@ use std::time::Duration;
 use http::header::RETRY_AFTER;
 use http::{Response, StatusCode};
 
-/// Remembers what the last answer that asked for it said, until it is taken. The client gives
-/// an answer's headers to nobody. Clones share it.
+/// Remembers the header of the last answer that had one, until it is taken. The client does not
+/// expose an answer's headers. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RetryAfter(Arc<AtomicU32>);
 

@@ -28,6 +28,24 @@ fn pod_of(objects: &Objects) -> Value {
 }
 
 #[test]
+fn hooks_sidecars_and_volumes_in_memory_are_the_clusters_affair() {
+    let lifecycle =
+        json!({"postStart": {"exec": {"command": ["a"]}}, "preStop": {"sleep": {"seconds": 3}}});
+    let volumes = json!([{"name": "v", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}]);
+    let workload = workload(json!({
+        "initContainers": [{"name": "side", "restartPolicy": "Always", "startupProbe": {"tcpSocket": {"port": 1}}}],
+        "containers": [{"name": "c", "lifecycle": lifecycle}],
+        "volumes": volumes,
+        "terminationGracePeriodSeconds": 7,
+    }));
+    let pod = pod_of(&made(&workload, Limits::default()));
+    assert_eq!(pod["containers"][0]["lifecycle"], lifecycle);
+    assert_eq!(pod["initContainers"][0]["restartPolicy"], "Always");
+    assert_eq!(pod["initContainers"][0]["startupProbe"]["tcpSocket"]["port"], 1);
+    assert_eq!((&pod["volumes"], &pod["terminationGracePeriodSeconds"]), (&volumes, &json!(7)));
+}
+
+#[test]
 fn a_workload_becomes_a_deployment_of_one_replica() {
     let workload = workload(json!({
         "restartPolicy": "Never",

@@ -177,14 +177,14 @@ fn a_deployment_that_was_scaled_to_nothing_is_suspended_once_its_pods_have_ended
 }
 
 #[test]
-fn another_specification_than_the_agent_wrote_is_a_change_by_somebody_else() {
+fn a_specification_that_the_agent_did_not_write_is_a_change_from_outside() {
     let labelled = |written: &str| {
         deployment(json!({"metadata": {"labels": {"device-worker-ng/written": written}}}))
     };
     let written = labelled("").spec.hash;
     let is_changed =
         |deployment: SeenDeployment| observed(&[Arc::new(deployment)], &[])[0].is_changed;
-    assert!(!is_changed(deployment(json!({}))), "nobody knows");
+    assert!(!is_changed(deployment(json!({}))), "without a hash it is not known");
     assert!(!is_changed(labelled(&written)));
     let mut annotated = labelled(&written);
     annotated.metadata.generation = Some(9);
@@ -219,7 +219,7 @@ fn pods_that_end_or_belong_to_others_do_not_count() {
 }
 
 #[test]
-fn the_start_of_the_youngest_container_is_told() {
+fn the_start_of_the_youngest_container_is_reported() {
     let mut status = container(json!({"running": {"startedAt": "2024-05-01T10:00:00Z"}}));
     let younger = container(json!({"running": {"startedAt": "2024-05-01T10:00:05Z"}}));
     let younger = younger["containerStatuses"][0].clone();
@@ -241,4 +241,23 @@ fn the_annotation_has_the_last_word_on_the_workloads_name() {
 fn a_deployment_without_our_id_is_not_ours() {
     let change = json!({"metadata": {"labels": null}});
     assert!(observed(&[Arc::new(deployment(change))], &[]).is_empty());
+}
+
+#[test]
+fn containers_that_run_are_told_with_their_images() {
+    let container = |name: &str, id: &str, state: &str| {
+        json!({"name": name, "image": "quay.io/team/web:1", "imageID": id, "ready": true,
+            "restartCount": 0, "state": {state: {}}})
+    };
+    let pod = pod(json!({"containerStatuses": [
+        container("side", "docker-pullable://quay.io/team/web@sha256:4567", "running"),
+        container("main", "quay.io/team/web@sha256:0123", "running"),
+        container("local", "sha256:89ab", "running"),
+        container("ended", "quay.io/team/web@sha256:0123", "terminated"),
+    ]}));
+    let seen = observed(&[Arc::new(deployment(json!({})))], &[Arc::new(pod)]);
+    let told = seen[0].containers.iter().map(|it| (it.name.as_str(), it.digest.as_deref()));
+    let expected = [("local", None), ("main", Some("sha256:0123")), ("side", Some("sha256:4567"))];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
+    assert_eq!(seen[0].containers[1].image, "quay.io/team/web:1");
 }

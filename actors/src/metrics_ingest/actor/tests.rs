@@ -100,6 +100,7 @@ fn listen_with(listen: Vec<Listen>, passed: PassedSockets) -> Listening {
     let peer = Peer { events }.start();
     let slot = Slot::<MetricsIngest>::new("metrics_ingest", clock.clone());
     let ingest = MetricsIngest::new(IngestDeps {
+        hosts: Vec::new(),
         listen,
         passed,
         evaluator: peer.clone().recipient(),
@@ -270,7 +271,7 @@ async fn a_socket_that_was_passed_is_served_and_stays_open_when_the_actor_ends()
         let mut passed = PassedSockets::default();
         passed.add(PassedSocket::Tcp(other.try_clone().unwrap())).unwrap();
         passed.add(PassedSocket::Unix(unix.try_clone().unwrap())).unwrap();
-        // One that nobody passed is opened beside them.
+        // One that was not passed is opened beside them.
         let places = vec![Listen::Tcp(address), Listen::Unix(path.clone()), any_port()];
         let mut listening = listen_with(places, passed);
         listening.opened(3).await;
@@ -312,7 +313,7 @@ async fn a_client_that_never_ends_its_body_is_cut_off() {
 }
 
 #[actix::test]
-async fn requests_as_a_browser_or_an_attacker_writes_them_are_told_from_a_program_s() {
+async fn requests_of_browsers_and_attackers_are_distinguished_from_those_of_programs() {
     let mut listening = listen(vec!["127.0.0.1:0".parse().unwrap()]);
     let bound = listening.opened(1).await;
     let Bound::Tcp(address) = bound[0] else { panic!("{bound:?}") };

@@ -4,10 +4,11 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
+use super::names::{MAX_NAME, NameError, Series, is_metric_name};
 use crate::workload::MetricName;
 
-/// Longest name of a metric, in bytes.
-const MAX_NAME: usize = 256;
+/// Longest name of a field that is taken for a slip, in bytes.
+const MAX_SLIP: usize = 24;
 
 /// The name of a field.
 pub(super) enum Field {
@@ -15,7 +16,12 @@ pub(super) enum Field {
     Value,
     Unit,
     TtlSeconds,
-    Unknown(String),
+    /// One of no meaning here.
+    Other,
+    /// One that is most likely meant for another, whose name is second.
+    Slip(String, &'static str),
+    /// That of an OTLP request.
+    Otlp,
 }
 
 impl Field {
@@ -26,9 +32,33 @@ impl Field {
             Self::Value => Some("value"),
             Self::Unit => Some("unit"),
             Self::TtlSeconds => Some("ttl_seconds"),
-            Self::Unknown(_) => None,
+            Self::Other | Self::Slip(_, _) | Self::Otlp => None,
         }
     }
+
+    fn unknown(name: &str) -> Self {
+        if name == "resourceMetrics" {
+            return Self::Otlp;
+        }
+        match meant(name) {
+            Some(meant) => Self::Slip(name.to_owned(), meant),
+            None => Self::Other,
+        }
+    }
+}
+
+/// Returns the optional field that `name` is a slip of: without it a sample would mean something else.
+fn meant(name: &str) -> Option<&'static str> {
+    if name.len() > MAX_SLIP {
+        return None;
+    }
+    let plain = name.to_ascii_lowercase().replace(['_', '-', ' '], "");
+    if plain.starts_with("ttl") || strsim::osa_distance(&plain, "ttlseconds") <= 2 {
+        return Some("ttl_seconds");
+    }
+    // Words of their own, which other programs send.
+    let is_other = ["init", "unix"].contains(&plain.as_str());
+    (!is_other && strsim::osa_distance(&plain, "unit") <= 1).then_some("unit")
 }
 
 impl<'de> Deserialize<'de> for Field {
@@ -47,7 +77,7 @@ impl<'de> Deserialize<'de> for Field {
                     "value" => Field::Value,
                     "unit" => Field::Unit,
                     "ttl_seconds" => Field::TtlSeconds,
-                    unknown => Field::Unknown(unknown.to_owned()),
+                    unknown => Field::unknown(unknown),
                 })
             }
         }
@@ -55,8 +85,13 @@ impl<'de> Deserialize<'de> for Field {
     }
 }
 
-/// A metric's name that a condition can refer to.
-pub(super) struct Name(pub(super) MetricName);
+/// A metric's name.
+pub(super) struct Name {
+    /// The name that conditions know it by.
+    pub(super) known: MetricName,
+    /// The name as it was written, if that is another.
+    pub(super) written: Option<String>,
+}
 
 impl<'de> Deserialize<'de> for Name {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -70,59 +105,20 @@ impl<'de> Deserialize<'de> for Name {
 
             fn visit_str<E: Error>(self, name: &str) -> Result<Name, E> {
                 if is_metric_name(name) {
-                    Ok(Name(MetricName::from(name)))
-                } else {
-                    Err(E::custom(format_args!(
-                        "{name:?} cannot stand in a condition: a name is a letter or _, then \
-                         letters, digits, _ and ., at most {MAX_NAME} bytes, and not nil"
-                    )))
+                    return Ok(Name { known: MetricName::from(name), written: None });
+                }
+                match Series::new(name, Vec::new()).known_as() {
+                    Ok(known) => Ok(Name { known, written: Some(name.to_owned()) }),
+                    Err(NameError::NothingLeft) => Err(E::custom(format_args!(
+                        "{name:?} cannot stand in a condition: it has no letter and no digit of \
+                         ASCII; a name is a letter or _, then letters, digits, _ and ."
+                    ))),
+                    Err(NameError::TooLong) => Err(E::custom(format_args!(
+                        "{name:?} cannot stand in a condition: a name has at most {MAX_NAME} bytes"
+                    ))),
                 }
             }
         }
         deserializer.deserialize_str(NameVisitor)
-    }
-}
-
-fn is_metric_name(name: &str) -> bool {
-    let mut bytes = name.bytes();
-    let starts_well = bytes.next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
-    starts_well
-        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'.')
-        && name.len() <= MAX_NAME
-        && name != "nil"
-}
-
-/// A finite number; the parser refuses what does not fit an `f64`.
-pub(super) struct Number(pub(super) f64);
-
-impl<'de> Deserialize<'de> for Number {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct NumberVisitor;
-        impl Visitor<'_> for NumberVisitor {
-            type Value = Number;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number")
-            }
-
-            fn visit_f64<E: Error>(self, value: f64) -> Result<Number, E> {
-                if value.is_finite() {
-                    Ok(Number(value))
-                } else {
-                    Err(E::custom("the number is not finite"))
-                }
-            }
-
-            #[allow(clippy::cast_precision_loss, reason = "metrics are f64")]
-            fn visit_u64<E: Error>(self, value: u64) -> Result<Number, E> {
-                Ok(Number(value as f64))
-            }
-
-            #[allow(clippy::cast_precision_loss, reason = "metrics are f64")]
-            fn visit_i64<E: Error>(self, value: i64) -> Result<Number, E> {
-                Ok(Number(value as f64))
-            }
-        }
-        deserializer.deserialize_f64(NumberVisitor)
     }
 }

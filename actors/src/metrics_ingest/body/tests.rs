@@ -1,117 +1,119 @@
-//! Bodies that are taken, and the words in which others are refused.
+//! What holds for every format.
+
+use proptest::prelude::*;
 
 use super::*;
+use crate::metrics_ingest::body::batch::MAX_SAMPLES;
 
-fn sample(name: &str, value: f64) -> Sample {
-    Sample { name: name.into(), value, unit: None, ttl: None }
-}
+const FORMATS: [Format; 6] = [
+    Format::Json,
+    Format::JsonLines,
+    Format::LineProtocol,
+    Format::Exposition,
+    Format::OtlpJson,
+    Format::OtlpProtobuf,
+];
 
-#[test]
-fn one_sample_and_arrays_are_taken() {
-    for (body, wanted) in [
-        (r#"{"value":20,"name":"cpu"}"#, vec![sample("cpu", 20.0)]),
-        (" {\"name\":\"cpu\",\n\"value\":-1.5e2} \n", vec![sample("cpu", -150.0)]),
-        (
-            r#"[{"name":"a.b_1","value":0},{"name":"_x","value":18446744073709551615}]"#,
-            vec![sample("a.b_1", 0.0), sample("_x", 18_446_744_073_709_551_615.0)],
-        ),
-        (r#"{"name":"a","value":99999999999999999999999}"#, vec![sample("a", 1e23)]),
-        (
-            r#"{"name":"\u0063pu","value":1,"unit":null,"ttl_seconds":null}"#,
-            vec![sample("cpu", 1.0)],
-        ),
-        (r#"{"name":"a","value":1,"unit":""}"#, vec![sample("a", 1.0)]),
-        (
-            r#"{"name":"a","value":1,"unit":"MiB","ttl_seconds":0.5}"#,
-            vec![Sample {
-                unit: Some("MiB".into()),
-                ttl: Some(Duration::from_millis(500)),
-                ..sample("a", 1.0)
-            }],
-        ),
-        (
-            r#"[{"name":"a","value":1},{"name":"a","value":2}]"#,
-            vec![sample("a", 1.0), sample("a", 2.0)],
-        ),
-    ] {
-        assert_eq!(parse(body.as_bytes()), Ok(wanted), "{body}");
-    }
-}
-
-#[test]
-fn a_refusal_says_what_is_wrong_and_where() {
-    for (body, words) in [
-        ("", vec!["empty"]),
-        (" \n", vec!["empty"]),
-        ("[]", vec!["empty", "nothing was posted"]),
-        ("20", vec!["expected", "line 1"]),
-        ("null", vec!["expected"]),
-        ("{}", vec!["missing field `name`"]),
-        (r#"{"name":"a"}"#, vec!["missing field `value`"]),
-        (r#"{"name":"a","value":1,"value":2}"#, vec!["field value", "given twice"]),
-        (r#"{"name":"a","value":null}"#, vec!["field value", "null", "a number"]),
-        (r#"{"name":"a","value":"20"}"#, vec!["field value", "string \"20\"", "a number"]),
-        (r#"{"name":"a","value":true}"#, vec!["boolean", "a number"]),
-        (r#"{"name":"a","value":NaN}"#, vec!["field value", "column 21"]),
-        (r#"{"name":"a","value":1e999}"#, vec!["field value", "out of range"]),
-        (r#"{"name":"a","value":-1e999}"#, vec!["field value", "out of range"]),
-        (r#"{"name":"a","value":{"x":1}}"#, vec!["field value", "map"]),
-        (r#"{"name":"a","value":[1]}"#, vec!["field value", "sequence"]),
-        (r#"{"name":7,"value":1}"#, vec!["field name", "integer `7`"]),
-        (r#"{"name":"","value":1}"#, vec!["field name", "condition"]),
-        (r#"{"name":"1a","value":1}"#, vec!["field name", "1a"]),
-        (r#"{"name":"a b","value":1}"#, vec!["field name"]),
-        (r#"{"name":"é","value":1}"#, vec!["field name"]),
-        (r#"{"name":"nil","value":1}"#, vec!["field name", "nil"]),
-        (r#"{"name":"a","value":1,"ttl":5}"#, vec!["unknown field \"ttl\"", "ttl_seconds"]),
-        (r#"{"name":"a","value":1,"ttl_seconds":0}"#, vec!["field ttl_seconds", "greater than 0"]),
-        (r#"{"name":"a","value":1,"ttl_seconds":-3}"#, vec!["greater than 0"]),
-        (r#"{"name":"a","value":1,"ttl_seconds":1e300}"#, vec!["ttl_seconds"]),
-        (r#"{"name":"a","value":1,"ttl_seconds":"5"}"#, vec!["ttl_seconds", "string"]),
-        (r#"{"name":"a","value":1,"unit":5}"#, vec!["field unit"]),
-        (r#"{"name":"a","value":1,"unit":"a\u0000"}"#, vec!["control"]),
-        (r#"[{"name":"a","value":1},{"name":"b","value":"x"}]"#, vec!["sample 1, field value"]),
-        (r#"[{"name":"a","value":1},7]"#, vec!["sample 1", "integer `7`"]),
-        (r#"[{"name":"a","value":1}] x"#, vec!["trailing", "column 26"]),
-        (r#"[{"name":"a","value":1}"#, vec!["EOF"]),
-        ("{\"name\":\"a\",\n\"value\":x}", vec!["line 2"]),
-        ("name=cpu&value=20", vec!["line 1"]),
-    ] {
-        let error = parse(body.as_bytes()).unwrap_err().to_string();
-        for word in words {
-            assert!(error.contains(word), "{body}: {error}");
+/// Parses a body in each format, and checks what comes out.
+fn check(body: &[u8]) {
+    for format in FORMATS {
+        match parse(format, body) {
+            Ok(batch) => {
+                assert!(batch.samples.len() <= MAX_SAMPLES.min(body.len()));
+                for sample in &batch.samples {
+                    assert!(names::is_metric_name(sample.name.as_str()), "{}", sample.name);
+                    assert!(sample.value.is_finite());
+                    assert!(sample.unit.as_ref().is_none_or(|unit| unit.len() <= 64));
+                }
+                let answer = batch.remarks.answer().map_or(0, |answer| answer.to_string().len());
+                assert!(answer < 128 * 1024, "{answer}");
+            }
+            Err(error) => {
+                let error = error.to_string();
+                assert!(!error.is_empty() && error.len() < 500, "{error}");
+            }
         }
     }
 }
 
-#[test]
-fn bytes_that_are_no_text_are_refused() {
-    let error = parse(b"{\"name\":\"\xff\xfe\",\"value\":1}").unwrap_err();
-    assert!(error.to_string().contains("field name"), "{error}");
-}
+proptest! {
+    #[test]
+    fn no_bytes_panic(body in prop::collection::vec(any::<u8>(), 0..256)) {
+        check(&body);
+    }
 
-#[test]
-fn deep_nesting_is_refused_and_breaks_nothing() {
-    for body in [
-        "[".repeat(500_000),
-        format!(r#"{{"name":"a","value":{}"#, "[".repeat(500_000)),
-        format!(r#"{{"x":{}"#, r#"{"x":"#.repeat(100_000)),
-    ] {
-        assert!(parse(body.as_bytes()).is_err());
+    #[test]
+    fn no_text_panics(body in "\\PC{0,200}") {
+        check(body.as_bytes());
+    }
+
+    #[test]
+    fn no_text_of_the_formats_own_parts_panics(
+        parts in prop::collection::vec(
+            prop::sample::select(vec![
+                "cpu", "a", "1", "1.5e3", "5i", "t", "NaN", "+Inf", "=", ",", " ", "\n", "\r", "\\",
+                "\"", "{", "}", "[", "]", ":", "#", "\\\"", "le", "é", "\"name\"", "\"value\"",
+                "\"resourceMetrics\"", "\"scopeMetrics\"", "\"metrics\"", "\"gauge\"", "\"asInt\"",
+                "\"dataPoints\"", "null", "{\"name\":\"a\",\"value\":1}",
+            ]),
+            0..40,
+        )
+    ) {
+        check(parts.concat().as_bytes());
     }
 }
 
 #[test]
-fn names_of_256_bytes_fit_and_longer_ones_do_not() {
-    let body = |length: usize| format!(r#"{{"name":"{}","value":1}}"#, "n".repeat(length));
-    assert!(parse(body(256).as_bytes()).is_ok());
-    let error = parse(body(257).as_bytes()).unwrap_err().to_string();
-    assert!(error.len() <= MAX_ERROR + 8 && error.contains("field name"), "{error}");
+fn a_body_of_countless_samples_is_refused() {
+    for (format, sample, end) in [
+        (Format::LineProtocol, "a b=1\n", ""),
+        (Format::LineProtocol, "b=1,", "b=1"),
+        (Format::Exposition, "a 1\n", ""),
+    ] {
+        let start = if end.is_empty() { "" } else { "a " };
+        let body = |count: usize| format!("{start}{}{end}", sample.repeat(count));
+        assert!(parse(format, body(MAX_SAMPLES - 1).as_bytes()).is_ok());
+        let refused = parse(format, body(MAX_SAMPLES + 1).as_bytes()).unwrap_err();
+        assert_eq!(refused, BodyError::TooManySamples(MAX_SAMPLES));
+    }
 }
 
 #[test]
-fn a_refusal_never_echoes_a_whole_body() {
-    let body = format!(r#"{{"name":"a","value":"{}"}}"#, "é".repeat(400_000));
-    let error = parse(body.as_bytes()).unwrap_err().to_string();
-    assert!(error.len() <= MAX_ERROR + 8 && error.contains("line 1"), "{error}");
+fn a_long_name_for_many_points_is_no_way_to_fill_the_memory() {
+    let points = |name: &str, count: usize| {
+        let label = |index: usize| {
+            format!(r#"{{"asInt":1,"attributes":[{{"key":"k","value":{{"intValue":{index}}}}}]}}"#)
+        };
+        let points: Vec<String> = (0..count).map(label).collect();
+        format!(
+            r#"{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[{{"name":"{name}","gauge":
+            {{"dataPoints":[{}]}}}}]}}]}}]}}"#,
+            points.join(",")
+        )
+    };
+    let long = "n".repeat(240);
+    assert!(parse(Format::OtlpJson, points(&long, 10_000).as_bytes()).is_ok());
+    let refused = parse(Format::OtlpJson, points(&long, 20_000).as_bytes()).unwrap_err();
+    assert_eq!(refused, BodyError::TooManySamples(MAX_SAMPLES));
+}
+
+#[test]
+fn a_body_without_a_sample_is_refused_but_an_empty_export_is_none() {
+    for format in [Format::JsonLines, Format::LineProtocol, Format::Exposition] {
+        for body in ["", "\n \n"] {
+            assert!(parse(format, body.as_bytes()).is_err(), "{format:?}");
+        }
+    }
+    assert!(parse(Format::LineProtocol, b"# only a comment").is_err());
+    assert!(parse(Format::OtlpJson, b"{}").is_ok_and(|batch| batch.samples.is_empty()));
+    assert!(parse(Format::OtlpProtobuf, b"").is_ok_and(|batch| batch.samples.is_empty()));
+    assert!(parse(Format::OtlpJson, b"").is_err());
+}
+
+#[test]
+fn text_is_utf_8() {
+    for format in [Format::JsonLines, Format::LineProtocol, Format::Exposition] {
+        let error = parse(format, b"cpu \xff=1").unwrap_err().to_string();
+        assert!(error.contains("not UTF-8 from byte 4"), "{error}");
+    }
 }

@@ -12,6 +12,7 @@ use std::net::IpAddr;
 use actix_http::Request;
 use actix_web::http::{Method, header};
 
+use crate::metrics_ingest::listen::OwnHosts;
 use crate::metrics_ingest::sockets::{Group, Peer};
 
 /// Which site makes a browser send a request.
@@ -22,12 +23,15 @@ const SITE: header::HeaderName = header::HeaderName::from_static("sec-fetch-site
 pub(super) enum AdmissionError {
     #[error("requests of web pages (with an Origin header) are not served")]
     WebPage,
-    #[error("the Host header names neither localhost nor an address of this listener")]
+    #[error(
+        "the Host header names neither localhost nor an address of this listener; METRICS_HOSTS allows \
+         other names"
+    )]
     Host,
 }
 
-/// Decides on a request from `peer`. `own` are the addresses of the listener.
-pub(super) fn admit(request: &Request, peer: Peer, own: &[IpAddr]) -> Result<(), AdmissionError> {
+/// Decides on a request from `peer`. `own` is what clients may call the listener.
+pub(super) fn admit(request: &Request, peer: Peer, own: &OwnHosts) -> Result<(), AdmissionError> {
     let headers = &request.head().headers;
     let values = |name: &header::HeaderName| Values::of(headers, name);
     // Clients of a unix socket put its path into Host, or anything else: no name resolves to it.
@@ -35,7 +39,7 @@ pub(super) fn admit(request: &Request, peer: Peer, own: &[IpAddr]) -> Result<(),
     let hosts = if has_name { values(&header::HOST) } else { Values::default() };
     let (origins, sites) = (values(&header::ORIGIN), values(&SITE));
     let source = Source {
-        reads_only: request.method() == Method::GET,
+        reads_only: matches!(*request.method(), Method::GET | Method::HEAD),
         hosts: hosts.as_slice(),
         authority: request.uri().authority().filter(|_| has_name).map(|it| it.as_str().as_bytes()),
         origins: origins.as_slice(),
@@ -69,7 +73,7 @@ impl<'a> Values<'a> {
 /// What a request says about where it comes from and which host it is meant for.
 #[derive(Clone, Copy, Debug, Default)]
 struct Source<'a> {
-    /// It is a `GET`, which changes nothing.
+    /// It is a `GET` or a `HEAD`, which change nothing.
     reads_only: bool,
     /// The values of `Host`. Only programs that speak HTTP/1.0 send none: every browser sends one.
     hosts: &'a [&'a [u8]],
@@ -81,7 +85,7 @@ struct Source<'a> {
     sites: &'a [&'a [u8]],
 }
 
-fn decide(source: Source<'_>, own: &[IpAddr]) -> Result<(), AdmissionError> {
+fn decide(source: Source<'_>, own: &OwnHosts) -> Result<(), AdmissionError> {
     let mut names = source.hosts.iter().chain(source.authority.as_slice());
     match source.sites {
         // `none`: the user typed the address.
@@ -105,7 +109,7 @@ fn is_origin_of(origin: &[u8], host: &[u8]) -> bool {
 }
 
 /// Returns whether `name[:port]` can mean nothing but this listener.
-fn means_listener(name: &[u8], own: &[IpAddr]) -> bool {
+fn means_listener(name: &[u8], own: &OwnHosts) -> bool {
     // What nearly every program sends, checked first: there may be a hundred thousand posts a second.
     let usual = name.strip_prefix(b"localhost").or_else(|| name.strip_prefix(b"127.0.0.1"));
     if usual.is_some_and(is_port) {
@@ -113,19 +117,16 @@ fn means_listener(name: &[u8], own: &[IpAddr]) -> bool {
     }
     match std::str::from_utf8(name).ok().and_then(host_name) {
         Some(Host::Localhost) => true,
-        Some(Host::Address(address)) => is_own(address, own),
+        Some(Host::Address(address)) => address.is_loopback() || own.has_address(address),
+        Some(Host::Name(name)) => own.has_name(name),
         None => false,
     }
 }
 
-fn is_own(address: IpAddr, own: &[IpAddr]) -> bool {
-    // A listener on the unspecified address has every address, and addresses cannot be rebound.
-    address.is_loopback() || own.iter().any(|own| own.is_unspecified() || *own == address)
-}
-
-enum Host {
+enum Host<'a> {
     Localhost,
     Address(IpAddr),
+    Name(&'a str),
 }
 
 /// Returns whether this is empty, or a colon and a port.
@@ -139,7 +140,7 @@ fn is_port(text: &[u8]) -> bool {
 }
 
 /// Parses the value of a Host header, `name[:port]`.
-fn host_name(host: &str) -> Option<Host> {
+fn host_name(host: &str) -> Option<Host<'_>> {
     let bracketed = host.strip_prefix('[');
     let (name, port) = match bracketed {
         Some(rest) => rest.split_once(']')?,
@@ -154,7 +155,7 @@ fn host_name(host: &str) -> Option<Host> {
     if name.eq_ignore_ascii_case("localhost") {
         return Some(Host::Localhost);
     }
-    name.parse().ok().map(IpAddr::V4).map(Host::Address)
+    Some(name.parse().map_or(Host::Name(name), |address| Host::Address(IpAddr::V4(address))))
 }
 
 #[cfg(test)]

@@ -14,12 +14,14 @@ use tokio::time::{sleep, timeout};
 use tracing::warn;
 
 use self::eviction::{Candidate, choose};
+pub(super) use self::read_ahead::ReadAhead;
 use self::state::State;
 pub(super) use self::state::{BusyGuard, KEEP_ALIVE, REQUEST_TIMEOUT, Resource};
 use crate::clock::{Clock, Monotonic};
 use crate::metrics_ingest::sockets::{Peer, PerGroup};
 
 mod eviction;
+mod read_ahead;
 mod state;
 
 /// Connections of one group of peers at one time.

@@ -1,6 +1,7 @@
-//! `POST /metrics`: receives a body within the limits on memory, and hands its samples to the evaluator.
+//! `POST /metrics` and `/v1/metrics`: receives a body within the limits on memory, and hands its samples to the evaluator.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,15 +12,19 @@ use actix_web::web::{Bytes, BytesMut};
 use actix_web::{HttpResponse, ResponseError as _};
 use futures_util::StreamExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::spawn_blocking;
+use tokio::task::{spawn_blocking, yield_now};
 use tokio::time::timeout;
+use tracing::info;
 
 use super::connections::{Connection, REQUEST_TIMEOUT, Resource};
+use super::inflate::{Inflating, PIECE, STATE};
 use super::refusal::Refusal;
 use crate::messages::MetricsReceived;
+use crate::metrics_ingest::body::batch::{Batch, Ignored, Remarks};
+use crate::metrics_ingest::body::content::{Format, Target};
+use crate::metrics_ingest::body::otlp::{self, Encoding};
 use crate::metrics_ingest::body::{self, MAX_BODY};
-use crate::metrics_ingest::status::PostCounts;
-use crate::workload::Sample;
+use crate::metrics_ingest::status::{PostCounts, to_json};
 
 /// Posts that the evaluator has, or is sent, at one time; more wait in order of arrival. The actors'
 /// other work gets its turn between posts on the same thread: of a thousand posts that wait, only
@@ -48,6 +53,8 @@ pub(super) struct Intake {
     pub(super) large_bytes: Arc<Semaphore>,
     taken: Cell<u64>,
     refused: Cell<u64>,
+    /// Why values were not taken that could be read: each reason is logged once.
+    ignored: RefCell<BTreeSet<Ignored>>,
 }
 
 /// The permits of a body.
@@ -72,6 +79,7 @@ impl Intake {
             large_bytes: Arc::new(Semaphore::new(MAX_LARGE_BYTES)),
             taken: Cell::default(),
             refused: Cell::default(),
+            ignored: RefCell::default(),
         }
     }
 
@@ -86,33 +94,44 @@ impl Intake {
     /// Answers a post, once the evaluator has stored its samples.
     pub(super) async fn post(
         &self,
+        target: Target,
         headers: &HeaderMap,
         payload: Payload,
         connection: &Connection,
     ) -> HttpResponse {
-        match self.take(headers, payload, connection).await {
-            Ok(()) => {
+        let encoding = Encoding::of(target, content_type(headers));
+        match self.take(target, headers, payload, connection).await {
+            Ok(remarks) => {
                 self.taken.update(|taken| taken + 1);
-                HttpResponse::NoContent().finish()
+                self.log_ignored(&remarks);
+                answer(encoding, &remarks)
             }
             Err(refusal) => {
                 self.refused.update(|refused| refused + 1);
-                refusal.error_response()
+                encoding.map_or_else(|| refusal.error_response(), |it| refusal.otlp_response(it))
+            }
+        }
+    }
+
+    fn log_ignored(&self, remarks: &Remarks) {
+        for (series, why) in remarks.reasons() {
+            if self.ignored.borrow_mut().insert(why) {
+                let detail = format!("{series}: {}", why.as_str());
+                info!(detail, "posted value was ignored");
             }
         }
     }
 
     async fn take(
         &self,
+        target: Target,
         headers: &HeaderMap,
         payload: Payload,
         connection: &Connection,
-    ) -> Result<(), Refusal> {
-        if headers.contains_key(header::CONTENT_ENCODING) {
-            return Err(Refusal::Encoded);
-        }
-        connection.state.begin_body();
-        let received = timeout(REQUEST_TIMEOUT, self.receive(payload, connection)).await;
+    ) -> Result<Remarks, Refusal> {
+        let is_gzip = is_gzip(headers)?;
+        connection.state.begin_body(length_of(headers));
+        let received = timeout(REQUEST_TIMEOUT, self.receive(payload, is_gzip, connection)).await;
         connection.state.end_body();
         let (body, share) = received.map_err(|_| Refusal::Slow)??;
         let turn = timeout(EVALUATOR_TIMEOUT, Arc::clone(&self.turns).acquire_owned()).await;
@@ -121,13 +140,19 @@ impl Intake {
         // on when the client leaves, and through the evaluator's mailbox. What they stand for is
         // there for exactly as long as they are.
         let permits = [share.post, turn].into_iter().chain(share.large).collect();
-        self.forward(parse(body, permits).await?).await
+        let format = Format::of(target, content_type(headers), &body)?;
+        let (message, remarks) = parse(format, body, permits).await?;
+        if !message.samples.is_empty() {
+            self.forward(message).await?;
+        }
+        Ok(remarks)
     }
 
     /// Receives a body, and takes its share of the memory for bodies as it grows.
     async fn receive(
         &self,
         mut payload: Payload,
+        is_gzip: bool,
         connection: &Connection,
     ) -> Result<(Bytes, Share), Refusal> {
         let post = Arc::clone(&self.posts).try_acquire_owned().map_err(|_| Refusal::Busy)?;
@@ -151,7 +176,37 @@ impl Intake {
                 joined.extend_from_slice(&chunk);
             }
         }
-        Ok((if joined.is_empty() { only } else { joined.freeze() }, share))
+        connection.state.end_body();
+        let body = if joined.is_empty() { only } else { joined.freeze() };
+        let body = match is_gzip {
+            true => self.inflate(body, &mut share, connection).await?,
+            false => body,
+        };
+        Ok((body, share))
+    }
+
+    /// Inflates a body, whose share grows to hold it in both forms.
+    async fn inflate(
+        &self,
+        body: Bytes,
+        share: &mut Share,
+        connection: &Connection,
+    ) -> Result<Bytes, Refusal> {
+        let compressed = body.len();
+        let mut inflating = Inflating::new(body);
+        let mut plain = BytesMut::new();
+        loop {
+            let length = compressed + STATE + plain.len() + PIECE;
+            if length > share.bytes() {
+                self.enlarge(share, length, connection).await?;
+            }
+            match inflating.append_to(&mut plain) {
+                Ok(true) if plain.len() > MAX_BODY => return Err(Refusal::Inflated),
+                Ok(true) => yield_now().await,
+                Ok(false) => return Ok(plain.freeze()),
+                Err(error) => return Err(Refusal::NotGzip(error.to_string())),
+            }
+        }
     }
 
     /// Enlarges a share to `length` bytes. If there are not enough, a connection whose body arrives
@@ -181,7 +236,7 @@ impl Intake {
     }
 
     /// Returns once the evaluator has stored the samples. After the timeout they are never stored: a
-    /// message whose answer nobody awaits is dropped unread, so a client may send them again.
+    /// message whose answer is no longer awaited is dropped unread, so a client may send them again.
     async fn forward(&self, message: MetricsReceived) -> Result<(), Refusal> {
         match timeout(EVALUATOR_TIMEOUT, self.evaluator.send(message)).await {
             Ok(Ok(stored)) => Ok(stored?),
@@ -190,17 +245,54 @@ impl Intake {
     }
 }
 
+/// Returns the length of the body; `None` where only its end says so.
+fn length_of(headers: &HeaderMap) -> Option<usize> {
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        return None;
+    }
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    // One that is no number was refused with the head.
+    Some(length.map_or(0, |length| length.parse().unwrap_or(usize::MAX)))
+}
+
 async fn parse(
+    format: Format,
     body: Bytes,
     permits: Vec<OwnedSemaphorePermit>,
-) -> Result<MetricsReceived, Refusal> {
+) -> Result<(MetricsReceived, Remarks), Refusal> {
     let length = body.len();
     let parse = move || -> Result<_, Refusal> {
-        let samples: Vec<Sample> = body::parse(&body)?;
-        Ok(MetricsReceived { samples, permits })
+        let Batch { samples, remarks, .. } = body::parse(format, &body)?;
+        Ok((MetricsReceived { samples, permits }, remarks))
     };
     if length <= MAX_PARSED_AT_ONCE {
         return parse();
     }
     spawn_blocking(parse).await.map_err(|_| Refusal::NoAnswer)?
+}
+
+fn content_type(headers: &HeaderMap) -> &str {
+    headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// Returns whether a body is compressed.
+fn is_gzip(headers: &HeaderMap) -> Result<bool, Refusal> {
+    let mut codings = headers.get_all(header::CONTENT_ENCODING).map(|value| value.as_bytes());
+    match (codings.next().map(<[u8]>::to_ascii_lowercase).as_deref(), codings.next()) {
+        (None | Some(b"identity"), None) => Ok(false),
+        (Some(b"gzip" | b"x-gzip"), None) => Ok(true),
+        (_, _) => Err(Refusal::Encoded),
+    }
+}
+
+/// Answers a post that was taken: with nothing, unless there is something to know.
+fn answer(encoding: Option<Encoding>, remarks: &Remarks) -> HttpResponse {
+    if let Some(encoding) = encoding {
+        let body = otlp::response(encoding, remarks);
+        return HttpResponse::Ok().content_type(encoding.content_type()).body(body);
+    }
+    match remarks.answer() {
+        Some(answer) => HttpResponse::Ok().content_type("application/json").body(to_json(&answer)),
+        None => HttpResponse::NoContent().finish(),
+    }
 }

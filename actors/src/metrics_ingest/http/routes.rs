@@ -1,7 +1,7 @@
 //! Which path is answered by what, and what each request passes before.
 
+use std::convert::Infallible;
 use std::error::Error;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{self, Poll};
@@ -14,7 +14,7 @@ use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{AppConfig, ServiceResponse};
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::web::Bytes;
-use actix_web::{App, HttpRequest, HttpResponse, ResponseError as _, web};
+use actix_web::{App, HttpRequest, HttpResponse, ResponseError as _, guard, web};
 use tokio::task::yield_now;
 
 use super::admission::admit;
@@ -25,6 +25,8 @@ use super::refusal::Refusal;
 use super::stream::Streams;
 use crate::clock::Clock;
 use crate::messages::MetricsReceived;
+use crate::metrics_ingest::body::content::Target;
+use crate::metrics_ingest::listen::OwnHosts;
 use crate::metrics_ingest::page;
 use crate::metrics_ingest::status::About;
 
@@ -33,22 +35,21 @@ pub(in crate::metrics_ingest) struct Service {
     pub(super) intake: Rc<Intake>,
     pub(super) answers: Rc<Answers>,
     streams: Rc<Streams>,
-    own_addresses: Vec<IpAddr>,
+    own_hosts: OwnHosts,
 }
 
 impl Service {
-    /// `own_addresses` are those by which clients may address the listener, besides the loopback ones.
     pub(in crate::metrics_ingest) fn new(
         evaluator: Recipient<MetricsReceived>,
         sources: StatusSources,
         about: About,
         clock: Clock,
-        own_addresses: Vec<IpAddr>,
+        own_hosts: OwnHosts,
     ) -> Rc<Self> {
         let intake = Rc::new(Intake::new(evaluator));
         let answers = Rc::new(Answers::new(sources, about, clock, Rc::clone(&intake)));
         let streams = Rc::new(Streams::new(Rc::clone(&answers)));
-        Rc::new(Self { intake, answers, streams, own_addresses })
+        Rc::new(Self { intake, answers, streams, own_hosts })
     }
 }
 
@@ -74,15 +75,18 @@ impl Routes {
     ) -> HttpResponse {
         let busy = connection.state.begin_request();
         let peer = connection.state.peer;
-        let mut answer = match admit(&request, peer, &self.service.own_addresses) {
-            Err(foreign) => Refusal::from(foreign).error_response(),
+        let is_head = request.method() == Method::HEAD;
+        let admitted = admit(&request, peer, &self.service.own_hosts);
+        let mut answer = match (admitted, post_target(&request)) {
+            (Err(foreign), _) => Refusal::from(foreign).error_response(),
             // Posts, of which there may be a hundred thousand a second, are taken before routing. The
             // router takes those that spell the path in another way.
-            Ok(()) if request.path() == "/metrics" && request.method() == Method::POST => {
+            (Ok(()), Some(target)) => {
                 let payload = request.take_payload();
-                self.service.intake.post(&request.head().headers, payload, connection).await
+                let headers = &request.head().headers;
+                self.service.intake.post(target, headers, payload, connection).await
             }
-            Ok(()) => {
+            (Ok(()), None) => {
                 let (service, connection) = (Rc::clone(&self.service), Rc::clone(connection));
                 request.extensions_mut().insert(Context { service, connection });
                 let answer = self.app.call(request).await;
@@ -100,10 +104,45 @@ impl Routes {
         if answer.body().size().is_eof() {
             return answer;
         }
+        if is_head {
+            // What it holds is given back at once: an answer of `/events` has no end.
+            answer = answer.map_body(|_, body| BoxBody::new(NoBody(body.size())));
+        }
         let nosniff = header::HeaderValue::from_static("nosniff");
         answer.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
         // The connection stays busy until it has the whole body.
         answer.map_body(|_, body| BoxBody::new(BusyBody { body, _busy: busy }))
+    }
+}
+
+/// Returns to what a request posts, if its path is spelt in the usual way.
+fn post_target(request: &Request) -> Option<Target> {
+    /// What the documented `curl -X -H "Content-Type: …" -d … URL` of device-worker-ng sends as its
+    /// method: the word behind `-X`.
+    const CURLED: &str = "-H";
+    let method = request.method();
+    match request.path() {
+        "/metrics" if method == Method::POST || method.as_str() == CURLED => Some(Target::Metrics),
+        "/v1/metrics" if method == Method::POST => Some(Target::Otlp),
+        _ => None,
+    }
+}
+
+/// The size of a body that is not sent.
+struct NoBody(BodySize);
+
+impl MessageBody for NoBody {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        self.0
+    }
+
+    fn poll_next(
+        self: Pin<&mut Self>,
+        _: &mut task::Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Infallible>>> {
+        Poll::Ready(None)
     }
 }
 
@@ -141,30 +180,35 @@ type With = web::ReqData<Context>;
 /// Adds every route.
 fn configure(config: &mut web::ServiceConfig) {
     let only = |allowed| web::to(move || async move { Err::<String, _>(Refusal::Method(allowed)) });
-    let post_metrics =
-        web::post().to(async |with: With, request: HttpRequest, body: web::Payload| {
-            with.service.intake.post(request.headers(), body.into_inner(), &with.connection).await
-        });
+    let read = || web::route().guard(guard::Any(guard::Get()).or(guard::Head()));
+    let post = |target| {
+        web::post().to(move |with: With, request: HttpRequest, body: web::Payload| async move {
+            let intake = &with.service.intake;
+            intake.post(target, request.headers(), body.into_inner(), &with.connection).await
+        })
+    };
     let get_metrics =
-        web::get().to(async |with: With| with.service.answers.metrics(&with.connection).await);
+        read().to(async |with: With| with.service.answers.metrics(&with.connection).await);
     let get_status =
-        web::get().to(async |with: With| with.service.answers.status(&with.connection).await);
-    let get_healthz = web::get().to(async |with: With| with.service.answers.health().await);
-    let get_events = web::get().to(async |with: With| with.service.streams.open(&with.connection));
+        read().to(async |with: With| with.service.answers.status(&with.connection).await);
+    let get_healthz = read().to(async |with: With| with.service.answers.health().await);
+    let get_events = read().to(async |with: With| with.service.streams.open(&with.connection));
 
-    let metrics = web::resource("/metrics").route(post_metrics).route(get_metrics);
+    let metrics = web::resource("/metrics").route(post(Target::Metrics)).route(get_metrics);
+    let otlp = web::resource("/v1/metrics").route(post(Target::Otlp));
     let status = web::resource("/status").route(get_status);
     let healthz = web::resource("/healthz").route(get_healthz);
     let events = web::resource("/events").route(get_events);
     let mut scope = web::scope("")
-        .service(metrics.default_service(only("GET, POST")))
-        .service(status.default_service(only("GET")))
-        .service(healthz.default_service(only("GET")))
-        .service(events.default_service(only("GET")));
+        .service(metrics.default_service(only("GET, HEAD, POST")))
+        .service(otlp.default_service(only("POST")))
+        .service(status.default_service(only("GET, HEAD")))
+        .service(healthz.default_service(only("GET, HEAD")))
+        .service(events.default_service(only("GET, HEAD")));
     for file in &page::FILES {
-        let answer = web::get().to(move || async { file.answer() });
+        let answer = read().to(move || async { file.answer() });
         let file = web::resource(file.path).route(answer);
-        scope = scope.service(file.default_service(only("GET")));
+        scope = scope.service(file.default_service(only("GET, HEAD")));
     }
     let unknown = web::to(async || Err::<String, _>(Refusal::UnknownPath));
     config.service(scope.default_service(unknown));

@@ -16,11 +16,13 @@ use crate::messages::{
     ControlPlaneReport, EvaluatorReport, GetControlPlane, GetJobs, GetProfiles, MetricReport,
     MetricsReceived, MetricsRefused, SchedulerReport,
 };
+use crate::metrics_ingest::listen::OwnHosts;
 use crate::metrics_ingest::sockets::Peer;
 use crate::metrics_ingest::status::About;
 use crate::workload::Sample;
 
 mod connections;
+mod formats;
 mod posts;
 mod routes;
 mod server;
@@ -112,7 +114,7 @@ fn service(evaluator: FakeEvaluator) -> Rc<Service> {
             actors: vec!["scheduler"],
         },
         Clock::system(),
-        Vec::new(),
+        OwnHosts::default(),
     )
 }
 

@@ -14,6 +14,8 @@ const MAX_METRICS = 200;
 const SAME_SAMPLE = 200;
 /** Time until a stream that was refused is asked for again, in milliseconds. */
 const ASK_AGAIN = 5_000;
+/** Characters of a digest that are shown: its method, and twelve digits as podman shows of an id. */
+const SHORT_DIGEST = "sha256:".length + 12;
 /** Size of a sparkline's drawing; it is stretched to its place. */
 const WIDTH = 200;
 const HEIGHT = 40;
@@ -108,10 +110,10 @@ function each(list, items, keyOf, build, update) {
 
 /** Fills a description list with pairs of a word and a text; those without a text are left out. */
 function facts(list, pairs) {
-  const told = pairs.filter(([, text]) => text !== null && text !== undefined && text !== "");
+  const known = pairs.filter(([, text]) => text !== null && text !== undefined && text !== "");
   each(
     list,
-    told,
+    known,
     ([word]) => word,
     ([word]) => make("div", "", make("dt", "", word), make("dd")),
     (node, [, text]) => write(node.lastChild, String(text)),
@@ -236,9 +238,32 @@ function updateWorkload(card, row) {
     ["Memory", bytes(row.limits.memory)],
     ["Waits for", row.waits_for],
     ["Pod", row.pod && row.pod !== row.status ? row.pod : null],
+    ["Update", update(row.update)],
+    ["Health", row.health.map(healthOf).join(", ") || null],
+    ["Runs", row.containers.map(imageOf).join(", ") || null],
+    ["Last failure", row.last_failure && `${since(row.last_failure.at)} ago: ${row.last_failure.message}`],
   ]);
   each(parts.needs, needs(row), (it) => JSON.stringify([it.profile, it.condition]), buildNeed, updateNeed);
   show(parts.needs, row.profiles.length > 0);
+}
+
+/** How a container that has probes does, and why. */
+function healthOf({ container, state, reason }) {
+  return reason === null ? `${container} ${state}` : `${container} ${state} (${reason})`;
+}
+
+/** What a container runs: enough of the digest to tell two images of one name apart. */
+function imageOf({ name, image, digest }) {
+  if (digest === null || image.includes("@")) return `${name}: ${image}`;
+  return `${name}: ${image} (${digest.slice(0, SHORT_DIGEST)})`;
+}
+
+/** How an update stands, while what was before may come back, or has. */
+function update(it) {
+  if (it === null) return null;
+  if (it.state === "rolled_back") return `${it.id} failed, tried again in ${until(it.until)}`;
+  const ready = it.ready_seconds === null ? "not ready" : `${it.ready_seconds} s of ${it.proving_seconds} s`;
+  return ["proving", it.proving_seconds === null ? null : ready, `run ${it.run}`].filter(Boolean).join(", ");
 }
 
 /** The conditions that a workload lists, or all of a profile of which it lists none. */

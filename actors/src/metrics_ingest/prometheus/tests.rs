@@ -209,6 +209,17 @@ fn the_scrape_stands_before_a_strict_reader() {
         ("device_worker_workloads", &[("status", "running")], 0.0),
         ("device_worker_restarts_total", &[("workload", "web")], 3.0),
         (
+            "device_worker_container_info",
+            &[
+                ("workload", "web"),
+                ("container", "main"),
+                ("image", "quay.io/team/web:1"),
+                ("digest", "sha256:0123"),
+            ],
+            1.0,
+        ),
+        ("device_worker_update", &[("workload", "web"), ("state", "rolled_back")], 1.0),
+        (
             "device_worker_commands_total",
             &[("executor", "podman_rootful"), ("action", "pull")],
             4.0,
@@ -287,9 +298,9 @@ fn each_family_is_documented_with_its_type_and_no_other() {
         .map(|(name, rest)| (name.to_owned(), rest.split(" |").next().unwrap().to_owned()))
         .collect();
     let families = read(&scrape()).unwrap();
-    let told: BTreeMap<String, String> =
+    let exported: BTreeMap<String, String> =
         families.into_iter().map(|(name, family)| (name, family.kind)).collect();
-    assert_eq!(documented, told);
+    assert_eq!(documented, exported);
 }
 
 #[test]

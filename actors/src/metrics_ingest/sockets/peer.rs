@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv6Addr};
 pub(in crate::metrics_ingest) enum Peer {
     /// A process at a unix socket.
     Process { user: u32, process: i32 },
-    /// A program on this device, over TCP. One cannot be told from another.
+    /// A program on this device, over TCP. One cannot be distinguished from another.
     Loopback,
     /// Another machine. An IPv6 address is cut to its first 64 bits: one machine may use all that
     /// begin so.

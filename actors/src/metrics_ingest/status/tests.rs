@@ -7,8 +7,9 @@ use crate::clock::Monotonic;
 use crate::messages::{CallError, ConditionReport, MetricReport};
 use crate::testing::status_table::{faults, missing};
 use crate::workload::{
-    Event, EventReason, ExecutorKind, JobReport, Limits, NeededProfile, NextStart, RuntimeReport,
-    TargetState, Verdict, WorkloadReport, WorkloadStatus,
+    ContainerHealth, Event, EventReason, ExecutorKind, Health, JobReport, LastFailure, Limits,
+    NeededProfile, NextStart, PodHealth, RunningContainer, RuntimeReport, TargetState,
+    UpdateReport, UpdateState, Verdict, WorkloadReport, WorkloadStatus,
 };
 
 pub(in crate::metrics_ingest) fn at(seconds: i64) -> DateTime<Utc> {
@@ -81,6 +82,16 @@ fn scheduler(state: RuntimeState, is_needed: bool) -> SchedulerReport {
             job,
             target: Some(TargetState::Running),
             pod: Some("exited"),
+            health: PodHealth(vec![ContainerHealth {
+                container: "main".to_owned(),
+                health: Health::NotReady { reason: Some("readinessProbe: HTTP 503".to_owned()) },
+            }]),
+            containers: vec![RunningContainer {
+                name: "main".to_owned(),
+                image: "quay.io/team/web:1".to_owned(),
+                digest: Some("sha256:0123".to_owned()),
+            }],
+            last_failure: Some(LastFailure { at: at(65), message: "it failed".to_owned() }),
             command: None,
             since: at(70),
             started_at: Some(at(60)),
@@ -89,6 +100,16 @@ fn scheduler(state: RuntimeState, is_needed: bool) -> SchedulerReport {
             limits: Limits { cpu: Some(50_000), memory: None },
             waits_for: None,
             profiles: vec![NeededProfile { name: "load".into(), conditions: vec!["calm".into()] }],
+            update: Some(UpdateReport {
+                state: UpdateState::RolledBack,
+                id: "web-2".into(),
+                previous: "web-1".into(),
+                run: None,
+                ready_seconds: None,
+                proving_seconds: Some(60),
+                until: Some(at(400)),
+                reason: Some("container main ended with code 1".to_owned()),
+            }),
         }],
         ..SchedulerReport::default()
     }
@@ -135,7 +156,7 @@ fn an_answer_that_has_everything_is_as_documented_to_the_last_row() {
 }
 
 #[test]
-fn an_actor_that_does_not_answer_is_shown_so_and_the_rest_is_told() {
+fn an_actor_that_does_not_answer_is_shown_so_and_the_rest_is_reported() {
     let reports = Reports { scheduler: None, ..whole() };
     let status = status(&about(), &reports, PostCounts::default(), now());
     assert_eq!(faults(&status), Vec::<String>::new());
@@ -148,7 +169,7 @@ fn an_actor_that_does_not_answer_is_shown_so_and_the_rest_is_told() {
 }
 
 #[test]
-fn without_the_one_who_is_told_of_health_that_of_the_others_is_unknown() {
+fn without_the_actor_that_keeps_health_that_of_the_others_is_unknown() {
     let reports = Reports { control_plane: None, ..whole() };
     let status = status(&about(), &reports, PostCounts::default(), now());
     let states: Vec<_> =
@@ -213,7 +234,7 @@ fn health_is_down_only_when_nothing_is_decided() {
 }
 
 #[test]
-fn time_alone_changes_nothing_that_is_told_again() {
+fn time_alone_changes_nothing_that_is_sent_again() {
     let asked = |reports: &Reports, posts, now| without_time(status(&about(), reports, posts, now));
     let before = asked(&whole(), PostCounts::default(), now());
     let mut later = whole();

@@ -33,12 +33,7 @@ impl fmt::Display for Place {
 pub(crate) enum HostPathError {
     /// It does not say by itself where it leads.
     #[error("volume {volume} names the host path {path}, which must be absolute and without ..")]
-    NotPlain {
-        /// The volume's name.
-        volume: String,
-        /// The path.
-        path: String,
-    },
+    NotPlain { volume: String, path: String },
     /// A container can put a link on the way to it.
     #[error(
         "{place}, which leads through {}, and {} can write there: it could put a link in the way \
@@ -47,7 +42,6 @@ pub(crate) enum HostPathError {
         folder.display(), written(writer.as_ref()), folder.display()
     )]
     Writable {
-        /// What is mounted.
         place: Place,
         /// The folder that a container can write.
         folder: PathBuf,
@@ -61,23 +55,17 @@ pub(crate) enum HostPathError {
         end.display()
     )]
     Link {
-        /// What is mounted.
         place: Place,
         /// Where the link leads.
         end: PathBuf,
     },
-    /// Nobody knows whether a link leads it away.
+    /// It is not known whether a link leads it elsewhere.
     #[error(
         "{place}, but the agent cannot see {} and whether a link leads out of it; mount {} as a \
          volume of its own",
         base.display(), place.path.display()
     )]
-    Unseen {
-        /// What is mounted.
-        place: Place,
-        /// The volume's path.
-        base: PathBuf,
-    },
+    Unseen { place: Place, base: PathBuf },
 }
 
 fn written(writer: Option<&WorkloadName>) -> String {

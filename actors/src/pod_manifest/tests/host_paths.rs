@@ -25,9 +25,11 @@ fn refused(workload: &Workload, view: HostView<'_>) -> Option<String> {
         device_id: &DeviceId::from("device-1"),
         boot_id: "boot-1",
         volumes_root: Path::new("/state/volumes"),
+        memory_root: None,
         limits: Limits::default(),
         support: FULL,
         host: view,
+        podman: PodmanFacts::default(),
     };
     podman_pod(workload, &context).err().map(|error| error.to_string())
 }

@@ -38,6 +38,25 @@ fn volumes_become_folders_of_the_workloads_own() {
 }
 
 #[test]
+fn a_mode_that_is_not_one_of_permissions_is_refused() {
+    let with = |default: i32, own: i32| {
+        let items = [json!({"key": "user", "path": "a", "mode": own})];
+        plan(&configured(workload(json!({
+            "containers": [main_with(json!({}))],
+            "volumes": [{"name": "v", "secret": {"secretName": "login", "defaultMode": default, "items": items}}],
+        }))))
+    };
+    for (default, own, wrong) in [(600, 256, 600), (256, 1_000, 1_000), (-1, 256, -1)] {
+        let error = with(default, own).unwrap_err();
+        let expected = ManifestError::Mode { volume: "v".to_owned(), mode: wrong };
+        assert_eq!(error, expected);
+        assert!(error.to_string().contains("0777 octal (511 decimal)"), "{error}");
+    }
+    let plan = with(511, 256).unwrap();
+    assert_eq!(plan.folders[0].files[0].mode, 0o400);
+}
+
+#[test]
 fn keys_that_lead_out_of_their_volume_are_refused() {
     for path in ["../x", "/etc/passwd", "a/../../x", "", "./../x"] {
         let workload = configured(workload(json!({
@@ -74,7 +93,9 @@ fn seen(plan: &PodPlan, n: usize) -> Vec<String> {
         let volume = named.next().expect("it is declared");
         assert!(named.next().is_none(), "{name} is declared once");
         let path = volume["hostPath"]["path"].as_str().unwrap().to_owned();
-        path.strip_prefix("/volumes/web-0123456789ab/").unwrap_or(&path).to_owned()
+        let below = |home: &str| path.strip_prefix(home).map(str::to_owned);
+        let scratch = below("/volumes/.scratch/web-0123456789ab/");
+        scratch.or_else(|| below("/volumes/web-0123456789ab/")).unwrap_or(path)
     };
     let mounts = spec["containers"][n]["volumeMounts"].as_array().unwrap();
     let shown = mounts.iter().map(|mount| {
@@ -127,9 +148,18 @@ fn a_part_is_a_folder_beside_the_volume_that_the_whole_shows() {
     assert_eq!(modes[..2], [0o755, 0o755], "{made:?}");
     assert!(modes[2..].iter().all(|mode| *mode == 0o777), "{made:?}");
     for mount_point in ["data/a", "data/c", &format!("{a}/b"), &format!("{c}/d")] {
-        let path = Path::new("/volumes/web-0123456789ab").join(mount_point);
+        let path = Path::new("/volumes/.scratch/web-0123456789ab").join(mount_point);
         assert!(made.contains(&path), "{mount_point}: {made:?}");
     }
+}
+
+#[test]
+fn what_containers_write_outlives_the_pod_but_for_that_of_a_cron_run() {
+    let mut workload = sharing(&[&[("", "/s", false)]]);
+    let whole = |workload: &Workload| plan(workload).unwrap().folders[0].path.clone();
+    assert_eq!(whole(&workload), Path::new("/volumes/.scratch/web-0123456789ab/data"));
+    workload.cron = Some("* * * * *".to_owned());
+    assert_eq!(whole(&workload), Path::new("/volumes/web-0123456789ab/data"));
 }
 
 #[test]
@@ -244,4 +274,48 @@ fn what_is_mounted_within_a_config_map_finds_room_there() {
     let conf = plan.folders.iter().find(|folder| folder.path == home.join("conf")).unwrap();
     let files: Vec<_> = conf.files.iter().map(|file| file.path.to_str().unwrap()).collect();
     assert_eq!(files, ["a", "b", "user", "socket"]);
+}
+
+#[test]
+fn an_empty_dir_lies_where_its_medium_says_and_what_it_lacks_is_told() {
+    let on_disk = "/volumes/.scratch/web-0123456789ab/v";
+    let in_memory = "/memory/.scratch/web-0123456789ab/v";
+    let kept = "volume v: emptyDir is kept on disk, without a limit";
+    for (source, memory_root, path, told) in [
+        (json!({}), true, on_disk, &[][..]),
+        (json!({"medium": ""}), true, on_disk, &[]),
+        (
+            json!({"sizeLimit": "1Mi"}),
+            true,
+            on_disk,
+            &["volume v: emptyDir.sizeLimit is not enforced: it is kept on disk"],
+        ),
+        (json!({"medium": "Memory"}), true, in_memory, &[]),
+        (
+            json!({"medium": "Memory", "sizeLimit": "1Mi"}),
+            true,
+            in_memory,
+            &[
+                "volume v: emptyDir.sizeLimit is not enforced: all volumes in memory share one tmpfs",
+            ],
+        ),
+        (json!({"medium": "Memory"}), false, on_disk, &[kept]),
+        (json!({"medium": "HugePages"}), true, on_disk, &[kept]),
+    ] {
+        let mount = json!({"volumeMounts": [{"name": "v", "mountPath": "/v"}]});
+        let mut workload = workload(json!({"containers": [main_with(mount)],
+            "volumes": [{"name": "v", "emptyDir": source}]}));
+        let root = memory_root.then_some(Path::new("/memory"));
+        let planned = plan_in(&workload, root).unwrap();
+        assert_eq!(planned.folders[0].path, Path::new(path), "{source}");
+        assert_eq!(spec(&planned)["volumes"][0]["hostPath"]["path"], path, "{source}");
+        assert_eq!(planned.warnings.len(), told.len(), "{:?}", planned.warnings);
+        for (warning, told) in planned.warnings.iter().zip(told) {
+            assert!(warning.starts_with(told), "{warning}");
+        }
+        // Each run of a cron workload begins with an empty one.
+        workload.cron = Some("@daily".to_owned());
+        let path = path.replace(".scratch/", "");
+        assert_eq!(plan_in(&workload, root).unwrap().folders[0].path, Path::new(&path), "{source}");
+    }
 }

@@ -14,6 +14,8 @@ pub struct VolumeFolder {
     pub path: PathBuf,
     /// Its mode.
     pub mode: u32,
+    /// Its group and that of what is in it, if not the agent's own.
+    pub group: Option<u32>,
     /// What is in it.
     pub files: Vec<VolumeFile>,
 }

@@ -11,13 +11,15 @@ use crate::workload::Confidential;
 /// Kubernetes' mode of a projected file.
 const DEFAULT_FILE_MODE: u32 = 0o644;
 
+/// Every permission for everybody.
+const MAX_MODE: u32 = 0o777;
+
 /// Where the files of a volume come from.
 pub(super) struct Origin<'a> {
     /// The volume's name.
     pub(super) volume: &'a str,
     /// `config map` or `secret`.
     pub(super) kind: &'static str,
-    /// Its name.
     pub(super) name: &'a str,
     /// Whether it and its keys may be missing.
     pub(super) optional: bool,
@@ -32,14 +34,12 @@ impl Origin<'_> {
         default_mode: Option<i32>,
     ) -> Result<Vec<VolumeFile>, ManifestError> {
         let data = data.unwrap_or_default();
-        let mode = |own: Option<i32>| {
-            let mode = own.or(default_mode).and_then(|mode| u32::try_from(mode).ok());
-            mode.unwrap_or(DEFAULT_FILE_MODE) & 0o777
-        };
+        // A wrong one is refused also where no file has it.
+        mode(self.volume, default_mode, None)?;
         let file = |path: &str, own, content: &[u8]| {
             Ok(VolumeFile {
                 path: within(self.volume, path)?,
-                mode: mode(own),
+                mode: mode(self.volume, own, default_mode)?,
                 content: Confidential::new(content.to_vec()),
             })
         };
@@ -63,4 +63,16 @@ impl Origin<'_> {
         }
         Ok(files)
     }
+}
+
+/// Returns the mode of a file: its own, or that of its volume, or Kubernetes'. Kubernetes takes the nine bits
+/// of permissions and no others.
+pub(super) fn mode(
+    volume: &str,
+    own: Option<i32>,
+    default: Option<i32>,
+) -> Result<u32, ManifestError> {
+    let Some(mode) = own.or(default) else { return Ok(DEFAULT_FILE_MODE) };
+    let permissions = u32::try_from(mode).ok().filter(|mode| *mode <= MAX_MODE);
+    permissions.ok_or_else(|| ManifestError::Mode { volume: volume.to_owned(), mode })
 }

@@ -63,7 +63,7 @@ impl Parts {
         });
         let all = self.folders.values().cloned().chain(mount_points);
         let all = above.chain(all.map(|path| (path, SCRATCH_MODE)));
-        all.map(|(path, mode)| VolumeFolder { path, mode, files: Vec::new() })
+        all.map(|(path, mode)| VolumeFolder { path, mode, group: None, files: Vec::new() })
     }
 }
 

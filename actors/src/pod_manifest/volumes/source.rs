@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::Volume;
 
+use super::files;
 use super::folder::{READ_MODE, VolumeFile, VolumeFolder};
-use super::origin::Origin;
+use super::home::Home;
 use super::parts::Parts;
 use crate::pod_manifest::ManifestError;
-use crate::pod_manifest::environment::{config_map, secret};
-use crate::workload::{Confidential, Workload};
+use crate::pod_manifest::environment::downward::Downward;
+use crate::workload::Confidential;
 
 /// The folder with the parts of volumes; no volume can be called so.
 const PARTS: &str = ".parts";
@@ -22,74 +23,53 @@ pub(super) enum Source {
     Files(VolumeFolder, Vec<VolumeFolder>),
     /// The host's own folder or file, and its type.
     Host(PathBuf, Option<String>),
-    /// podman's own volume.
-    Claim,
+    /// podman's own volume, and whether it may only be read.
+    Claim(bool),
 }
 
 impl Source {
-    /// Returns what `volume`, whose folder is to be `home/NAME`, is made of.
+    /// Returns what `volume`, whose folder is to lie in `home`, is made of.
     pub(super) fn of(
-        workload: &Workload,
-        home: &Path,
+        downward: Downward<'_>,
+        home: &Home,
         volume: &Volume,
         warnings: &mut Vec<String>,
     ) -> Result<Self, ManifestError> {
         let name = &volume.name;
-        let path = home.join(name);
-        let files = |files| {
-            Self::Files(VolumeFolder { path: path.clone(), mode: READ_MODE, files }, Vec::new())
-        };
         if let Some(scratch) = &volume.empty_dir {
-            if scratch.medium.is_some() || scratch.size_limit.is_some() {
-                warnings.push(format!("volume {name}: emptyDir is kept on disk, without a limit"));
-            }
-            Ok(Self::Scratch(Parts::new(path, home.join(PARTS).join(name))))
-        } else if let Some(source) = &volume.config_map {
-            let data = config_map(workload, &source.name, source.optional)?;
-            let origin = Origin {
-                volume: name,
-                kind: "config map",
-                name: &source.name,
-                optional: source.optional.unwrap_or(false),
-            };
-            origin.files(data, source.items.as_deref(), source.default_mode).map(files)
-        } else if let Some(source) = &volume.secret {
-            let secret_name = source.secret_name.as_deref().unwrap_or_default();
-            let data = secret(workload, secret_name, source.optional)?;
-            let origin = Origin {
-                volume: name,
-                kind: "secret",
-                name: secret_name,
-                optional: source.optional.unwrap_or(false),
-            };
-            origin.files(data, source.items.as_deref(), source.default_mode).map(files)
+            let home = home.of_scratch(name, scratch, warnings);
+            Ok(Self::Scratch(Parts::new(home.join(name), home.join(PARTS).join(name))))
+        } else if let Some(files) = files::of(volume, downward)? {
+            let path = home.of_pod.join(name);
+            Ok(Self::Files(VolumeFolder { path, mode: READ_MODE, group: None, files }, Vec::new()))
         } else if let Some(host) = &volume.host_path {
             Ok(Self::Host(PathBuf::from(&host.path), host.type_.clone()))
-        } else if volume.persistent_volume_claim.is_some() {
-            Ok(Self::Claim)
+        } else if let Some(claim) = &volume.persistent_volume_claim {
+            Ok(Self::Claim(claim.read_only.unwrap_or(false)))
         } else {
             let kind = kind_of(volume);
             Err(ManifestError::VolumeKind { volume: name.clone(), kind })
         }
     }
 
-    /// Whether it is a folder of the agent's own.
-    pub(super) fn is_own(&self) -> bool {
+    /// Returns the whole, if it is a folder of the agent's own.
+    pub(super) fn own_folder(&self) -> Option<&Path> {
         match self {
-            Self::Scratch(_) | Self::Files(..) => true,
-            Self::Host(..) | Self::Claim => false,
+            Self::Scratch(parts) => parts.folder(Path::new("")),
+            Self::Files(folder, _) => Some(&folder.path),
+            Self::Host(..) | Self::Claim(_) => None,
         }
     }
 
     /// Whether containers may only read it, whatever they ask for.
     pub(super) fn is_read_only(&self) -> bool {
-        matches!(self, Self::Files(..))
+        matches!(self, Self::Files(..) | Self::Claim(true))
     }
 
     /// Whether what lies at `inner` is a file, as far as the manifest says.
     pub(super) fn is_file(&self, inner: &Path) -> bool {
         match self {
-            Self::Scratch(_) | Self::Claim => false,
+            Self::Scratch(_) | Self::Claim(_) => false,
             Self::Files(folder, _) => folder.files.iter().any(|file| file.path == inner),
             Self::Host(_, kind) => {
                 let file = |kind: &str| !kind.is_empty() && !kind.starts_with("Directory");
@@ -108,7 +88,7 @@ impl Source {
                 is_there.then(|| (folder.path.join(inner), kind))
             }
             Self::Host(base, _) => Some((base.join(inner), "")),
-            Self::Claim => None,
+            Self::Claim(_) => None,
         }
     }
 
@@ -124,7 +104,7 @@ impl Source {
             folder.files.push(VolumeFile { path: inner, mode: READ_MODE, content });
         } else {
             let path = folder.path.join(inner);
-            within.push(VolumeFolder { path, mode: READ_MODE, files: Vec::new() });
+            within.push(VolumeFolder { path, mode: READ_MODE, group: None, files: Vec::new() });
         }
     }
 
@@ -133,7 +113,7 @@ impl Source {
         match self {
             Self::Scratch(parts) => parts.folders().collect(),
             Self::Files(folder, within) => std::iter::once(folder).chain(within).collect(),
-            Self::Host(..) | Self::Claim => Vec::new(),
+            Self::Host(..) | Self::Claim(_) => Vec::new(),
         }
     }
 }

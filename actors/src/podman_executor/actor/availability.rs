@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use tracing::{info, warn};
 
-use super::{Availability, LastWords, OBSERVATION_PERIOD, PodmanExecutor};
+use super::{Availability, LISTING_PERIOD, LastWords, PodmanExecutor};
 use crate::clock::Monotonic;
 use crate::messages::{RuntimeUnavailable, WorkloadsObserved, tell};
 use crate::podman_executor::libpod::api::{PodmanApi as _, PodmanError};
@@ -24,7 +24,7 @@ impl PodmanExecutor {
         let before = std::mem::replace(&mut self.availability, Availability::Available);
         match before {
             Availability::Available => {}
-            Availability::Untold => info!(executor = %self.deps.kind, "runtime answered"),
+            Availability::Unreported => info!(executor = %self.deps.kind, "runtime answered"),
             Availability::Unavailable { .. } => {
                 info!(executor = %self.deps.kind, "runtime answered again");
                 let message = format!("{} answers again", self.deps.kind);
@@ -54,7 +54,7 @@ impl PodmanExecutor {
         slow
     }
 
-    /// Tells that podman does not answer: at each change, and once a period. A reason that changes
+    /// Reports that podman does not answer: at each change, and once a period. A reason that changes
     /// with each attempt is logged once a period, podman's own word at once.
     pub(super) fn unavailable(&mut self, error: &PodmanError, ctx: &mut Context<Self>) {
         let now = self.deps.clock.now();
@@ -70,10 +70,12 @@ impl PodmanExecutor {
         };
         let message = in_plain_words(self.deps.kind, &error.chain(), said);
         let is_news = said.is_some() && std::mem::take(&mut self.last_words.is_news);
-        let fresh = |at: &Monotonic| now.monotonic.saturating_since(*at) < OBSERVATION_PERIOD;
+        let fresh = |at: &Monotonic| now.monotonic.saturating_since(*at) < LISTING_PERIOD;
         let logged_at = match &self.availability {
-            Availability::Unavailable { message: told, told_at, logged_at } if *told == message => {
-                if fresh(told_at) {
+            Availability::Unavailable { message: reported, reported_at, logged_at }
+                if *reported == message =>
+            {
+                if fresh(reported_at) {
                     return;
                 }
                 Some(*logged_at)
@@ -81,7 +83,7 @@ impl PodmanExecutor {
             Availability::Unavailable { logged_at, .. } => {
                 Some(*logged_at).filter(fresh).filter(|_| !is_news)
             }
-            Availability::Untold | Availability::Available => None,
+            Availability::Unreported | Availability::Available => None,
         };
         if logged_at.is_none() {
             warn!(executor = %self.deps.kind, error = message, "runtime did not answer");
@@ -89,7 +91,7 @@ impl PodmanExecutor {
         }
         self.availability = Availability::Unavailable {
             message: message.clone(),
-            told_at: now.monotonic,
+            reported_at: now.monotonic,
             logged_at: logged_at.unwrap_or(now.monotonic),
         };
         let observed = WorkloadsObserved {

@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::messages::{CommandFinished, EventRecorded, WorkloadsObserved};
 use crate::podman_executor::disk::PodmanDisk;
 use crate::podman_executor::libpod::api::PodmanApi;
+use crate::podman_executor::probing::network::ProbeNetwork;
 use crate::supervisor::Vitals;
 use crate::workload::{DeviceId, ExecutorKind};
 
@@ -20,6 +21,8 @@ pub struct PodmanDeps {
     pub kind: ExecutorKind,
     /// podman.
     pub api: Rc<dyn PodmanApi>,
+    /// The network in which its pods are reached.
+    pub network: Rc<dyn ProbeNetwork>,
     /// The device's id, given to each container.
     pub device_id: DeviceId,
     /// The kernel's id of this boot; see [`crate::podman_executor::boot_id`].

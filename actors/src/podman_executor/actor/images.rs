@@ -29,15 +29,21 @@ impl Handler<WorkloadsConfigured> for PodmanExecutor {
         if configured.is_outdated {
             return;
         }
-        let ours = configured.workloads.iter().filter(|w| w.executor == self.deps.kind);
-        let wanted: BTreeSet<_> = ours.flat_map(|workload| image_names(workload)).collect();
+        // What may come back must find its images.
+        let all = || configured.workloads.iter().chain(configured.updates.previous());
+        let kind = self.deps.kind;
+        let ours = || all().filter(|workload| workload.executor == kind);
+        let wanted: BTreeSet<_> = ours().flat_map(|workload| image_names(workload)).collect();
         if self.context.images.want(wanted) {
             self.prune(ctx);
         }
-        let workloads = configured.workloads.iter().map(AsRef::as_ref);
+        let workloads = all().map(AsRef::as_ref);
         self.context.writers.borrow_mut().configure(workloads, &self.deps.volumes_root);
-        let configured = configured.workloads.iter().map(|workload| workload.id.clone()).collect();
-        self.sweep_volumes(configured, ctx);
+        // Those that may come back keep what they wrote.
+        let ids: BTreeSet<_> = all().map(|workload| workload.id.clone()).collect();
+        self.learn_probes(ours(), &ids, ctx);
+        self.context.configured.replace(ids.clone());
+        self.sweep_volumes(ids, ctx);
     }
 }
 

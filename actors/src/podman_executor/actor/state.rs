@@ -1,4 +1,4 @@
-//! The state of an executor: the event stream, observations, and what was reported of podman.
+//! The state of an executor: the event stream, listings, and what was reported of podman.
 
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use actix::prelude::SpawnHandle;
 
 use crate::clock::Monotonic;
 
-/// Shortest time between two observations in a burst of events.
-pub(super) const MIN_OBSERVATION_GAP: Duration = Duration::from_millis(250);
+/// Shortest time between two listings in a burst of events.
+pub(super) const MIN_LISTING_GAP: Duration = Duration::from_millis(250);
 /// First wait before a connection is tried again.
 pub(super) const MIN_RECONNECT_DELAY: Duration = Duration::from_millis(100);
 /// Longest wait while podman answers wrongly or not at all.
@@ -26,24 +26,43 @@ pub(super) enum Link {
     },
 }
 
-/// Observations that follow each other.
+/// The executor's own listings, of which one is under way at a time. Those that belong to commands
+/// are apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Listing {
-    /// None is under way.
+pub(super) enum Listings {
+    /// None is under way or due.
     Idle,
-    /// One waits for the gap to the last one to pass.
-    Planned,
+    /// The next one waits for the gap after the last one to pass.
+    Scheduled,
     /// One is under way.
     Running,
-    /// One is under way, and something happened since it began.
-    Stale,
+    /// One is under way that may not show what happened since it began: another follows.
+    RunningAndWanted,
+}
+
+/// The digest of an image that containers run.
+#[derive(Debug)]
+pub(super) enum Digest {
+    /// podman has not answered yet.
+    Asked,
+    /// What it answered.
+    Known(Option<String>),
+}
+
+impl Digest {
+    pub(super) fn known(&self) -> Option<String> {
+        match self {
+            Self::Asked => None,
+            Self::Known(digest) => digest.clone(),
+        }
+    }
 }
 
 /// Whether podman answers, as it was last reported.
 #[derive(Debug)]
 pub(super) enum Availability {
     /// Nothing was reported yet.
-    Untold,
+    Unreported,
     /// It answers.
     Available,
     /// It does not.
@@ -51,13 +70,13 @@ pub(super) enum Availability {
         /// Why.
         message: String,
         /// When this was reported.
-        told_at: Monotonic,
+        reported_at: Monotonic,
         /// When it was last logged.
         logged_at: Monotonic,
     },
 }
 
-/// What podman says of why it does not start, while it does not answer.
+/// Why podman does not start, in its own words. Kept while it does not answer.
 #[derive(Debug, Default)]
 pub(super) struct LastWords {
     /// Since when it does not answer.

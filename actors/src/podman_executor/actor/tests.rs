@@ -1,5 +1,6 @@
 //! The actor over a podman in memory, in virtual time, under its supervisor.
 
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,11 +8,17 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::{pause, sleep};
 
-use crate::messages::{Action, ActorHealth, CommandError, WorkloadsObserved};
-use crate::podman_executor::{PodmanApi as _, UpdateBody, UpdateCpu};
+use crate::messages::{Action, ActorHealth, CommandError, Evidence, WorkloadsObserved};
+use crate::podman_executor::{
+    InMemory, KeptLog, PodmanApi as _, UpdateBody, UpdateCpu, kept_runs, on_disk_and_in_memory,
+};
 use crate::testing::fake_podman::{FakePodman, Fault};
 use crate::testing::podman_desk::{PodmanDesk, start_of, state_in, stop_of, workload};
 use crate::workload::{CurrentState, ExecutorKind, Limits, Workload};
+
+mod failed_starts;
+mod hooks;
+mod running;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -74,7 +81,7 @@ async fn command_after_its_deadline_is_refused_and_touches_nothing() {
 }
 
 #[actix::test]
-async fn new_state_is_told_before_the_command_is_answered() {
+async fn new_state_is_sent_before_the_command_is_answered() {
     let podman = FakePodman::new();
     let mut desk = desk(&podman);
     desk.run_start(&web()).await.unwrap();
@@ -95,12 +102,29 @@ async fn absent_podman_is_reported_once_and_found_within_a_second_of_its_return(
     let mut desk = desk(&podman);
     desk.observe(|seen| seen.pods.is_err()).await;
     sleep(Duration::from_secs(20)).await;
-    assert!(desk.observed.try_recv().is_err(), "the same failure is not told again so soon");
+    assert!(desk.observed.try_recv().is_err(), "the same failure is not reported again so soon");
     podman.mend();
     let back = desk.clock.now().monotonic;
     desk.observe(|seen| seen.pods.is_ok()).await;
     let took = desk.clock.now().monotonic.saturating_since(back);
     assert!(took <= Duration::from_millis(1_100), "{took:?}");
+}
+
+#[actix::test]
+async fn configuration_that_comes_while_podman_is_away_does_not_pass_for_its_answer() {
+    let podman = FakePodman::new();
+    let mut desk = desk(&podman);
+    desk.observe(|seen| seen.pods.is_ok()).await;
+    for method in ["events", "containers", "pods"] {
+        podman.fail(method, Fault::Absent);
+    }
+    podman.hang_up();
+    desk.observe(|seen| seen.pods.is_err()).await;
+    desk.configure(&[&web()]);
+    sleep(Duration::from_secs(5)).await;
+    let sent = std::iter::from_fn(|| desk.observed.try_recv().ok());
+    assert!(sent.into_iter().all(|seen| seen.pods.is_err()));
+    assert_eq!(desk.reasons(), ["RuntimeUnavailable"]);
 }
 
 #[actix::test]
@@ -138,7 +162,7 @@ async fn burst_of_events_costs_few_listings() {
 }
 
 #[actix::test]
-async fn look_that_began_before_a_pod_was_stopped_does_not_bring_it_back() {
+async fn listing_begun_before_a_pod_was_stopped_does_not_bring_it_back() {
     let podman = FakePodman::new();
     let mut desk = desk(&podman);
     desk.observe(|seen| seen.pods.is_ok()).await;
@@ -152,7 +176,7 @@ async fn look_that_began_before_a_pod_was_stopped_does_not_bring_it_back() {
     sleep(Duration::from_millis(500)).await;
     desk.run_stop(&web()).await.unwrap();
     desk.observe(|seen| state_in(seen, &web().id).is_none()).await;
-    // That look is still on its way, with the news of the other pod.
+    // That listing is still on its way, with the news of the other pod.
     let ended = |seen: &WorkloadsObserved| {
         assert_eq!(state_in(seen, &web().id), None);
         matches!(state_in(seen, &other.id), Some(CurrentState::Exited { .. }))
@@ -161,7 +185,7 @@ async fn look_that_began_before_a_pod_was_stopped_does_not_bring_it_back() {
 }
 
 #[actix::test]
-async fn many_starts_are_told_without_looking_at_all_pods_for_each() {
+async fn many_starts_are_reported_without_listing_all_pods_for_each() {
     let podman = FakePodman::new();
     let mut desk = desk(&podman);
     desk.observe(|seen| seen.pods.is_ok()).await;
@@ -175,7 +199,7 @@ async fn many_starts_are_told_without_looking_at_all_pods_for_each() {
             |seen: &WorkloadsObserved| state_in(seen, &started.id) == Some(&CurrentState::Running);
         desk.observe(runs).await;
     }
-    // Each start looks at its own pod twice, which this podman does by listing all.
+    // Each start lists its own pod twice, for which the fake lists all.
     let listings = podman.count("containers") - before;
     assert!(listings <= 2 * 20 + 3, "{listings}");
 }
@@ -189,7 +213,7 @@ async fn idle_executor_lists_once_a_period() {
     let before = podman.count("containers");
     sleep(MINUTE * 10).await;
     let listings = podman.count("containers") - before;
-    // The half-made pods are looked for each period, which brings a second look.
+    // Partial pods are looked for each period, which takes a second listing.
     assert!((20..=40).contains(&listings), "{listings}");
 }
 
@@ -232,7 +256,7 @@ async fn container_that_ends_while_its_pod_is_started_is_seen() {
 }
 
 #[actix::test]
-async fn start_looks_for_its_pod_only_where_the_last_look_may_be_wrong() {
+async fn start_asks_for_its_pod_only_where_the_last_listing_may_be_wrong() {
     let podman = FakePodman::new();
     let mut first = desk(&podman);
     let mut second = desk_in_paused_time(&podman);
@@ -240,12 +264,12 @@ async fn start_looks_for_its_pod_only_where_the_last_look_may_be_wrong() {
     second.observe(|seen| seen.pods.is_ok()).await;
     first.run_start(&web()).await.unwrap();
     assert_eq!(podman.count("containers_of"), 1, "only to see that it runs");
-    // The other has not looked since: podman must tell it.
+    // The other has not listed since: it learns of the pod when podman refuses.
     podman.fail_once("play", Fault::Refused("pod already exists"));
     second.run_start(&web()).await.unwrap();
     assert_eq!((podman.count("play"), podman.count("containers_of")), (2, 2));
     assert_eq!(podman.count("remove_pod"), 0, "what runs is adopted");
-    // Once it is seen, it is looked at before anything else.
+    // Once the pod is known, its containers are listed before anything else.
     second.run_start(&web()).await.unwrap();
     assert_eq!((podman.count("play"), podman.count("containers_of")), (2, 3));
 }
@@ -259,17 +283,17 @@ async fn stop_asks_for_the_containers_only_where_they_are_not_known() {
     desk.run_start(&web()).await.unwrap();
     desk.run_stop(&web()).await.unwrap();
     assert_eq!(asked(), (1, 1), "by the start only");
-    // It is gone, and is not known as what it was.
+    // It is gone, and its former containers are not taken for live ones.
     desk.run_stop(&web()).await.unwrap();
     assert_eq!(asked(), (2, 1));
-    // One that ended by itself needs no stop, and is not known as one that may run.
+    // A container that ended by itself is not taken for a live one, and is not stopped.
     desk.run_start(&web()).await.unwrap();
     podman.end_containers(web().id.as_str(), 3);
     let ended = |state: &CurrentState| matches!(state, CurrentState::Exited { .. });
     desk.observe_state(&web().id, ended).await;
     desk.run_stop(&web()).await.unwrap();
     assert_eq!(asked(), (4, 1));
-    // After a look that failed nothing is known.
+    // After a listing that failed nothing is known.
     desk.run_start(&web()).await.unwrap();
     podman.fail("containers", Fault::Refused("database is locked"));
     podman.tell("died");
@@ -279,7 +303,7 @@ async fn stop_asks_for_the_containers_only_where_they_are_not_known() {
 }
 
 #[actix::test]
-async fn late_look_at_an_ended_container_does_not_hide_the_one_that_runs_by_now() {
+async fn late_listing_of_an_ended_container_does_not_hide_the_one_that_runs_now() {
     let podman = FakePodman::new();
     let mut desk = desk(&podman);
     desk.run_start(&web()).await.unwrap();
@@ -357,7 +381,7 @@ async fn start_that_failed_says_why_although_its_remains_cannot_be_removed() {
 }
 
 #[actix::test]
-async fn executor_that_overslept_a_deadline_is_restarted_and_works_again() {
+async fn executor_that_missed_a_deadline_is_restarted_and_works_again() {
     let podman = FakePodman::new();
     let mut desk = desk(&podman);
     desk.observe(|seen| seen.pods.is_ok()).await;
@@ -379,7 +403,7 @@ async fn executor_that_overslept_a_deadline_is_restarted_and_works_again() {
 }
 
 #[actix::test]
-async fn every_sickness_is_told_once_and_is_over_within_a_period_of_its_end() {
+async fn every_fault_is_reported_once_and_its_end_within_a_period() {
     let second = Duration::from_secs(1);
     pause();
     for fault in [
@@ -398,9 +422,9 @@ async fn every_sickness_is_told_once_and_is_over_within_a_period_of_its_end() {
         }
         podman.hang_up();
         sleep(MINUTE * 10).await;
-        let told = std::iter::from_fn(|| desk.observed.try_recv().ok()).count();
-        // The whole fact is repeated each period; people hear of it once.
-        assert!((15..=25).contains(&told), "{fault:?}: {told}");
+        let sent = std::iter::from_fn(|| desk.observed.try_recv().ok()).count();
+        // The whole fact is sent each period; the event is recorded once.
+        assert!((15..=25).contains(&sent), "{fault:?}: {sent}");
         assert_eq!(desk.reasons(), ["RuntimeUnavailable"], "{fault:?}");
         podman.mend();
         let mended = desk.clock.now().monotonic;
@@ -434,12 +458,12 @@ async fn reason_that_changes_with_each_attempt_is_logged_once_a_period() {
         podman.hang_up();
         sleep(Duration::from_secs(1)).await;
     }
-    let told = desk.reasons().len();
-    assert!((1..=4).contains(&told), "{told}");
+    let events = desk.reasons().len();
+    assert!((1..=4).contains(&events), "{events}");
 }
 
 #[actix::test]
-async fn pod_that_somebody_removed_is_gone_and_not_half_made() {
+async fn pod_that_another_program_removed_is_gone_and_not_incomplete() {
     let podman = FakePodman::new();
     let mut desk = desk(&podman);
     desk.run_start(&web()).await.unwrap();
@@ -481,7 +505,7 @@ async fn limits_of_a_running_pod_change_without_a_restart() {
 }
 
 #[actix::test]
-async fn limits_make_no_pod_and_start_none_again() {
+async fn limit_command_neither_creates_nor_restarts_a_pod() {
     let podman = FakePodman::new();
     let mut desk = desk(&podman);
     desk.run(limit(Some(20_000))).await.unwrap();
@@ -494,7 +518,7 @@ async fn limits_make_no_pod_and_start_none_again() {
 }
 
 #[actix::test]
-async fn limit_that_podman_refuses_is_written_to_the_control_group_or_told_once() {
+async fn limit_that_podman_refuses_is_written_to_the_control_group_or_reported_once() {
     let podman = FakePodman::new();
     let mut desk = desk(&podman);
     desk.run(start_with(None)).await.unwrap();
@@ -512,7 +536,7 @@ async fn limit_that_podman_refuses_is_written_to_the_control_group_or_told_once(
 }
 
 #[actix::test]
-async fn limit_that_met_a_silent_podman_is_a_failed_command_to_be_tried_again() {
+async fn limit_command_fails_where_podman_does_not_answer() {
     let podman = FakePodman::new();
     let mut desk = desk(&podman);
     desk.run(start_with(None)).await.unwrap();
@@ -558,7 +582,7 @@ async fn a_limit_of_memory_alone_touches_no_cpu_limit() {
 }
 
 #[actix::test]
-async fn an_agent_that_starts_mends_what_an_older_one_left_and_asks_nothing_where_all_is_well() {
+async fn restarted_agent_repairs_lifted_limits_and_changes_nothing_where_all_is_well() {
     let podman = FakePodman::new();
     podman.limit_as_crun_does("systemd");
     let mut older = desk(&podman);
@@ -587,7 +611,7 @@ async fn an_agent_that_starts_mends_what_an_older_one_left_and_asks_nothing_wher
 }
 
 #[actix::test]
-async fn what_the_kernel_does_not_keep_is_told_once_with_the_place() {
+async fn limit_that_the_kernel_does_not_keep_is_reported_once_with_its_control_group() {
     let podman = FakePodman::new();
     podman.limit_as_crun_does("cgroupfs");
     podman.fail("limit_group", Fault::Refused("read-only file system"));
@@ -596,9 +620,9 @@ async fn what_the_kernel_does_not_keep_is_told_once_with_the_place() {
     desk.run(limit(Some(20_000))).await.unwrap();
     desk.run(limit(None)).await.unwrap();
     desk.run(limit(None)).await.unwrap();
-    let told: Vec<_> = std::iter::from_fn(|| desk.events.try_recv().ok()).collect();
-    assert_eq!(told.len(), 1, "{told:?}");
-    let (event, id) = (&told[0].event, &podman.containers().await.unwrap()[0].id);
+    let events: Vec<_> = std::iter::from_fn(|| desk.events.try_recv().ok()).collect();
+    assert_eq!(events.len(), 1, "{events:?}");
+    let (event, id) = (&events[0].event, &podman.containers().await.unwrap()[0].id);
     let expected = format!(
         "the CPU limit of container main: 1000 µs in 100 ms is in force, not none, in control group \
          /{id}.scope"
@@ -610,8 +634,7 @@ async fn what_the_kernel_does_not_keep_is_told_once_with_the_place() {
 }
 
 #[actix::test]
-async fn a_podman_that_does_not_start_is_told_by_its_own_words_once_and_they_are_forgotten_with_it()
-{
+async fn startup_error_of_podman_is_reported_once_and_forgotten_when_it_answers() {
     pause();
     let second = Duration::from_secs(1);
     for fault in [Fault::Absent, Fault::Cut, Fault::Hang(second * 5)] {
@@ -627,21 +650,21 @@ async fn a_podman_that_does_not_start_is_told_by_its_own_words_once_and_they_are
         podman.end_with(Some("beginning transaction: file is not a database"));
         podman.hang_up();
         let lost = desk.clock.now().monotonic;
-        let is_told = |seen: &WorkloadsObserved| {
+        let is_damage = |seen: &WorkloadsObserved| {
             message(seen)
-                .is_some_and(|told| told.starts_with("podman's database is damaged; by hand:"))
+                .is_some_and(|error| error.starts_with("podman's database is damaged; by hand:"))
         };
-        desk.observe(is_told).await;
+        desk.observe(is_damage).await;
         let took = desk.clock.now().monotonic.saturating_since(lost);
         assert!(took <= second * 45, "{fault:?}: {took:?}");
         sleep(MINUTE * 2).await;
-        let told = ["RuntimeUnavailable", "RuntimeUnavailable"];
-        assert_eq!(desk.reasons(), told, "{fault:?}: without the words, then with them");
+        let events = ["RuntimeUnavailable"; 2];
+        assert_eq!(desk.reasons(), events, "{fault:?}: without podman's error, then with it");
 
-        // What is mended and something else is wrong.
+        // The database is repaired, and something else is wrong.
         podman.end_with(Some("unknown event logger type: NOPE"));
         sleep(MINUTE * 3).await;
-        desk.observe(|seen| message(seen).is_some_and(|told| told.contains("NOPE"))).await;
+        desk.observe(|seen| message(seen).is_some_and(|error| error.contains("NOPE"))).await;
         assert_eq!(desk.reasons(), ["RuntimeUnavailable"], "{fault:?}");
 
         podman.end_with(None);
@@ -652,9 +675,80 @@ async fn a_podman_that_does_not_start_is_told_by_its_own_words_once_and_they_are
         desk.observe(|seen| seen.pods.is_err()).await;
         while let Ok(seen) = desk.observed.try_recv() {
             assert!(
-                message(&seen).is_none_or(|told| !told.contains("NOPE")),
+                message(&seen).is_none_or(|error| !error.contains("NOPE")),
                 "{fault:?}: {seen:?}"
             );
         }
+    }
+}
+
+/// Returns a desk whose logs of failed runs are kept in `kept` of `folder`.
+fn desk_that_keeps_logs(podman: &FakePodman, folder: &Path) -> PodmanDesk {
+    pause();
+    let (api, volumes) = (Rc::new(podman.clone()), folder.join("volumes"));
+    PodmanDesk::start_with(ExecutorKind::PodmanRootful, api, volumes, |deps| {
+        let memory = InMemory { kept_logs: Some(folder.join("kept")), ..InMemory::default() };
+        deps.disk = on_disk_and_in_memory(&deps.volumes_root, folder, deps.kind, &memory);
+    })
+}
+
+#[actix::test]
+async fn logs_of_a_failed_run_are_kept_before_its_pod_goes_and_hold_it_up_for_two_seconds_at_most()
+{
+    let folder = tempfile::tempdir().unwrap();
+    let kept = folder.path().join("kept");
+    let podman = FakePodman::new();
+    let mut desk = desk_that_keeps_logs(&podman, folder.path());
+    let web = web();
+    desk.run_start(&web).await.unwrap();
+    desk.observe_state(&web.id, is_running).await;
+    desk.run_stop(&web).await.unwrap();
+    assert_eq!(podman.count("log_end"), 0, "it has not failed");
+
+    for again in [true, false] {
+        desk.run_start(&web).await.unwrap();
+        podman.end_containers(web.id.as_str(), 3);
+        desk.observe_state(&web.id, |state| !is_running(state)).await;
+        match again {
+            true => desk.run_start(&web).await.unwrap(),
+            false => desk.run_stop(&web).await.unwrap(),
+        }
+    }
+    let runs = kept_runs(&kept).unwrap();
+    let told: Vec<_> = runs.iter().map(|run| (run.workload.as_str(), run.id.as_str())).collect();
+    assert_eq!(told, [("web", web.id.as_str()); 2]);
+    let KeptLog { name, exit_code, log } = &runs[0].containers[0];
+    assert_eq!((name.as_str(), *exit_code), ("main", Some(3)));
+    assert!(log.contains("last words of id-"), "{log}");
+
+    desk.run_start(&web).await.unwrap();
+    podman.end_containers(web.id.as_str(), 3);
+    desk.observe_state(&web.id, |state| !is_running(state)).await;
+    podman.fail("log_end", Fault::Stuck);
+    let begun = desk.clock.now().monotonic;
+    desk.run_stop(&web).await.unwrap();
+    let took = desk.clock.now().monotonic.saturating_since(begun);
+    assert!((2_000..2_500).contains(&took.as_millis()), "{took:?}");
+    assert_eq!(kept_runs(&kept).unwrap(), runs, "it went without evidence");
+}
+
+#[actix::test]
+async fn log_of_a_run_that_its_probes_gave_up_is_kept_and_reported_if_it_failed_its_proof() {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = folder.path().join("kept");
+    let podman = FakePodman::new();
+    let mut desk = desk_that_keeps_logs(&podman, folder.path());
+    let web = web();
+    for (evidence, kept_runs_then, reasons) in [
+        (Evidence::OfFailure, 0, vec![]),
+        (Evidence::Kept, 1, vec![]),
+        (Evidence::Reported, 2, vec!["RolledBack"]),
+    ] {
+        desk.run_start(&web).await.unwrap();
+        desk.observe_state(&web.id, is_running).await;
+        let (id, workload) = (web.id.clone(), web.name.clone());
+        desk.run(Action::Stop { id, workload, grace: MINUTE, evidence }).await.unwrap();
+        assert_eq!(kept_runs(&kept).unwrap().len(), kept_runs_then, "{evidence:?}");
+        assert_eq!(desk.reasons(), reasons, "{evidence:?}");
     }
 }

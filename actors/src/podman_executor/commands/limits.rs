@@ -195,8 +195,8 @@ async fn bring(
         return Ok(None);
     }
     // podman believes that it is done. What its runtime got wrong may still be written to the kernel.
-    let told = context.api.limit_group(&row.id, plain_update(resource, wanted, -1)).await;
-    if let Err(error) = told {
+    let written = context.api.limit_group(&row.id, plain_update(resource, wanted, -1)).await;
+    if let Err(error) = written {
         debug!(error = error.chain(), "limit was not written past podman");
     }
     Ok(still_wrong().await)

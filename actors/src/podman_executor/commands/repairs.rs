@@ -95,15 +95,15 @@ mod tests {
     fn each_step_is_done_once_from_the_mildest_on() {
         let (repairs, id) = (Repairs::default(), WorkloadId::from("web-1".to_owned()));
         assert_eq!(repairs.step(&id), Step::Leave);
-        for (step, told) in [
+        for (step, message) in [
             (Step::Pull, "the image is pulled again at the next try"),
             (Step::Replace, "the image is replaced at the next try"),
             (Step::Leave, "pulling and replacing the image did not help"),
             (Step::Leave, "pulling and replacing the image did not help"),
         ] {
-            assert_eq!(repairs.found(&id), told);
+            assert_eq!(repairs.found(&id), message);
             // Another failed start is no step.
-            assert_eq!((repairs.found(&id).as_str(), repairs.step(&id)), (told, step));
+            assert_eq!((repairs.found(&id).as_str(), repairs.step(&id)), (message, step));
             repairs.hindered(&id, "the registry does not answer".to_owned());
             assert_eq!(
                 repairs.found(&id),

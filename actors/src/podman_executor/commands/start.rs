@@ -7,15 +7,17 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::timeout;
-use tracing::{debug, warn};
+use tracing::debug;
 
+use super::evidence::keep_evidence;
+use super::failed_start::{ANSWER_MARGIN, clean_up, replace, start_error};
+use super::hooks::PostStart;
 use super::limits::{Unseen, apply_limits, limit_support, unsupported};
 use super::mending::{failed, mend_after};
-use super::stop::remove_gently;
 use crate::clock::Monotonic;
-use crate::messages::CommandError;
+use crate::messages::{CommandError, Evidence};
 use crate::pod_manifest::host_paths::HostView;
-use crate::pod_manifest::{PodContext, PodPlan, podman_pod};
+use crate::pod_manifest::{PodContext, PodPlan, PodmanFacts, podman_pod};
 use crate::podman_executor::context::{PodmanContext, unavailable};
 use crate::podman_executor::libpod::api::{PlayRequest, PodmanApi, PodmanError, REMOVE_TIMEOUT};
 use crate::podman_executor::libpod::error_text::taken;
@@ -26,22 +28,20 @@ use crate::workload::{CurrentState, Limits, Workload};
 
 /// Kept from the command's time for the removal of what failed.
 const REMOVAL_RESERVE: Duration = REMOVE_TIMEOUT.saturating_add(ANSWER_MARGIN);
-/// Left when a removal that does not end is given up, so that the answer is still why it failed.
-const ANSWER_MARGIN: Duration = Duration::from_secs(1);
+/// Longest time for the `postStart` hooks of a pod: a start with init containers has an hour.
+const MAX_POST_START: Duration = Duration::from_secs(5 * 60);
 /// Time for containers to leave `created` after `play/kube` has answered; a slow podman has more.
 const SETTLING_TIME: Duration = Duration::from_secs(2);
 /// Time to the second look at what is being waited for; doubled with each further one.
 const MIN_POLL_PERIOD: Duration = Duration::from_millis(10);
 /// Longest time between two looks.
 const MAX_POLL_PERIOD: Duration = Duration::from_millis(100);
-/// Grace for what still runs of a pod that is replaced.
-const REPLACEMENT_GRACE: Duration = Duration::from_secs(10);
 
 /// Creates and starts the pod of `workload`. Returns notes for the user, and its containers.
 /// With `is_absent`, there was none when last looked, and only a name that is taken says otherwise.
 ///
 /// # Errors
-/// The pod does not run; nothing of it is left, unless podman does not answer.
+/// The pod does not run, and no container of it, unless podman does not answer.
 pub(crate) async fn start(
     context: &PodmanContext,
     workload: &Workload,
@@ -56,9 +56,12 @@ pub(crate) async fn start(
         true => Vec::new(),
         false => context.containers_of(&workload.id).await.map_err(silent)?,
     };
-    if runs(context, &rows).await {
+    if runs(context, &rows).await || lacks_only_hooks(context, workload, &rows) {
+        let post_start = PostStart::begin(context, &workload.id);
         raise_oom_score(context, workload, &rows).await;
         let limited = apply_limits(context, workload, limits, &rows, Unseen::Write).await?;
+        // Whether an earlier command came to them is not known.
+        run_hooks(post_start, context, workload, &rows, deadline).await?;
         context.repairs.healed(&workload.id);
         return Ok((Notes { limited: Some(limited), ..Notes::default() }, rows));
     }
@@ -67,12 +70,13 @@ pub(crate) async fn start(
     let view = HostView { writable: &writable, trails: Some(&trails) };
     let plan = plan(context, workload, limits, &host, view)?;
     if !rows.is_empty() {
-        let removed = remove_gently(context, &workload.id, REPLACEMENT_GRACE).await;
-        removed.map_err(|error| start_error(&error))?;
+        keep_evidence(context, &workload.id, &rows, Evidence::OfFailure).await;
+        replace(context, workload).await?;
     }
     let written = context.write_volumes(&workload.id, plan.folders.clone()).await;
     written.map_err(|message| CommandError::Start { message })?;
 
+    let post_start = PostStart::begin(context, &workload.id);
     match play(context, workload, &plan, &host, deadline).await {
         Ok(rows) => {
             context.repairs.healed(&workload.id);
@@ -80,19 +84,41 @@ pub(crate) async fn start(
             // What podman made of them is looked at, and put right if need be: the pod runs anyway.
             let limited = apply_limits(context, workload, limits, &rows, Unseen::Leave).await;
             let limited = limited.unwrap_or_else(|_| unsupported(limits, limit_support(&host)));
-            Ok((Notes { adjusted: plan.warnings, limited: Some(limited) }, rows))
+            run_hooks(post_start, context, workload, &rows, deadline).await?;
+            Ok((Notes { limited: Some(limited), ..Notes::adjusted(plan.warnings) }, rows))
         }
         Err(error @ (CommandError::Start { .. } | CommandError::Damaged { .. })) => {
-            let left = context.left(deadline).saturating_sub(ANSWER_MARGIN);
-            if timeout(left, clean_up(context, workload)).await.is_err() {
-                warn!(job_id = workload.id.as_str(), "failed pod was not removed in time");
-            }
+            let evidence = Evidence::OfFailure;
+            let error =
+                clean_up(context, workload, deadline, Duration::ZERO, evidence, error).await;
             let left = context.left(deadline).saturating_sub(ANSWER_MARGIN);
             let _ = timeout(left, mend_after(context, workload, &error)).await;
             Err(error)
         }
         // Without podman nothing can be removed; the next start does.
         Err(error) => Err(error),
+    }
+}
+
+/// Runs the `postStart` hooks of a pod whose containers have started. When one fails, the pod is removed
+/// within its grace period.
+async fn run_hooks(
+    post_start: PostStart<'_>,
+    context: &PodmanContext,
+    workload: &Workload,
+    rows: &[ContainerRow],
+    deadline: Monotonic,
+) -> Result<(), CommandError> {
+    let grace = workload.grace_period();
+    let left = context.left(deadline);
+    // A grace period as long as the start's own time leaves the hook half of it.
+    let limit = left.saturating_sub(REMOVAL_RESERVE.saturating_add(grace)).max(left / 2);
+    let limit = limit.min(MAX_POST_START);
+    match post_start.run(rows, limit).await {
+        Err(error @ CommandError::Start { .. }) => {
+            Err(clean_up(context, workload, deadline, grace, Evidence::Kept, error).await)
+        }
+        ended @ (Ok(()) | Err(_)) => ended,
     }
 }
 
@@ -107,9 +133,15 @@ fn plan(
         device_id: &context.device_id,
         boot_id: &context.boot_id,
         volumes_root: &context.volumes_root,
+        memory_root: context.memory_root(),
         limits,
         support: limit_support(host),
         host: view,
+        podman: PodmanFacts {
+            version: host.podman_version,
+            cpus: host.cpus,
+            memory: host.mem_total,
+        },
     };
     podman_pod(workload, &context)
         .map_err(|error| CommandError::Unsupported { message: error.to_string() })
@@ -196,8 +228,7 @@ async fn remove_namesake(
     rows: &[ContainerRow],
 ) -> Result<(), CommandError> {
     if !rows.is_empty() {
-        let removed = remove_gently(context, &workload.id, REPLACEMENT_GRACE).await;
-        return removed.map_err(|error| start_error(&error));
+        return replace(context, workload).await;
     }
     let name = workload.id.as_str();
     let pod = context.pod(&workload.id).await.map_err(|error| unavailable(&error))?;
@@ -268,13 +299,7 @@ async fn raise_oom_score(context: &PodmanContext, workload: &Workload, rows: &[C
 
 /// Returns whether `rows` are a pod that runs as it should.
 async fn runs(context: &PodmanContext, rows: &[ContainerRow]) -> bool {
-    let known = Knowledge {
-        boot_id: &context.boot_id,
-        ends: &std::collections::BTreeMap::new(),
-        vanished: &BTreeSet::new(),
-    };
-    let rows: Vec<_> = rows.iter().collect();
-    if rows.is_empty() || pod_state(&rows, known) != CurrentState::Running {
+    if rows.is_empty() || state_of(context, rows) != CurrentState::Running {
         return false;
     }
     let pids: Vec<_> = rows.iter().map(|row| row.pid).filter(|pid| *pid > 0).collect();
@@ -283,21 +308,13 @@ async fn runs(context: &PodmanContext, rows: &[ContainerRow]) -> bool {
     context.api.living(pids).await.is_none_or(|living| living == all)
 }
 
-async fn clean_up(context: &PodmanContext, workload: &Workload) {
-    let pod = workload.id.as_str();
-    if let Err(error) = context.api.remove_pod(pod).await {
-        warn!(job_id = pod, error = error.chain(), "failed pod was not removed");
-    }
-    if let Err(error) = context.remove_volumes(&workload.id).await {
-        warn!(job_id = pod, error, "volumes of a failed pod were not removed");
-    }
+/// Returns whether `rows` are a pod all of whose containers have started, and of which only the hooks are in
+/// doubt. What has ended of it meanwhile is the scheduler's affair, and is no reason to run it twice.
+fn lacks_only_hooks(context: &PodmanContext, workload: &Workload, rows: &[ContainerRow]) -> bool {
+    context.hooks.borrow().is_start_given_up(&workload.id)
+        && matches!(state_of(context, rows), CurrentState::Degraded { .. })
 }
 
-fn start_error(error: &PodmanError) -> CommandError {
-    if error.is_refusal() {
-        let message = error.chain();
-        CommandError::Start { message }
-    } else {
-        unavailable(error)
-    }
+fn state_of(context: &PodmanContext, rows: &[ContainerRow]) -> CurrentState {
+    pod_state(&rows.iter().collect::<Vec<_>>(), Knowledge::of_rows_alone(&context.boot_id))
 }

@@ -7,12 +7,15 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tracing::debug;
 
+use super::evidence::keep_evidence;
+use super::hooks::Ending;
 use crate::clock::Monotonic;
-use crate::messages::CommandError;
+use crate::messages::{CommandError, Evidence};
 use crate::podman_executor::context::{PodmanContext, unavailable};
 use crate::podman_executor::libpod::api::{PodmanApi as _, PodmanError};
 use crate::podman_executor::libpod::error_text::stop_reason;
 use crate::podman_executor::libpod::types::ContainerRow;
+use crate::podman_executor::notices::Notes;
 use crate::podman_executor::pod_state::may_run;
 use crate::workload::WorkloadId;
 
@@ -27,8 +30,9 @@ const MIN_POLL_PERIOD: Duration = Duration::from_millis(10);
 /// Longest time between two looks.
 const MAX_POLL_PERIOD: Duration = Duration::from_millis(20);
 
-/// Stops and removes the pod `id` with its volumes. `known` are its containers that may run, where
-/// they are known: then podman is not asked for them first.
+/// Stops and removes the pod `id` with its volumes; returns the last lines of its log if `evidence` asks
+/// for them. `known` are its containers that may run, where they are known: if the run has not failed,
+/// podman is not asked for them first.
 ///
 /// # Errors
 /// podman did not answer, or did not remove the pod.
@@ -36,14 +40,24 @@ pub(crate) async fn stop(
     context: &PodmanContext,
     id: &WorkloadId,
     grace: Duration,
-    mut known: Option<Vec<String>>,
+    known: Option<Vec<ContainerRow>>,
+    evidence: Evidence,
     deadline: Monotonic,
-) -> Result<(), CommandError> {
+) -> Result<Notes, CommandError> {
+    // Of one that has failed, those that have ended are looked at, too.
+    let may_have_failed = evidence != Evidence::OfFailure || !context.table.borrow().runs(id);
+    let mut known = known.filter(|_| !may_have_failed);
+    let mut notes = Notes::default();
+    let ending = Ending::new(context, id, grace);
     let mut attempt = 1;
     loop {
         let removed = match known.take() {
-            Some(containers) => remove_known(context, id, &containers, grace).await,
-            None => remove_gently(context, id, grace).await,
+            Some(containers) => remove_known(context, id, &containers, &ending).await,
+            // Later ones find containers that the agent itself has killed.
+            None if attempt == 1 => {
+                remove_with_evidence(context, id, &ending, evidence, &mut notes).await
+            }
+            None => remove_listed(context, id, &ending).await,
         };
         let removed = match removed {
             // A start that was given up may make the pod once more, in the place of the one that went.
@@ -62,8 +76,10 @@ pub(crate) async fn stop(
         attempt += 1;
         tokio::time::sleep(RETRY_DELAY).await;
     }
+    context.hooks.borrow_mut().start_is_over(id);
     let removed = context.remove_volumes(id).await;
-    removed.map_err(|message| CommandError::Stop { message })
+    removed.map_err(|message| CommandError::Stop { message })?;
+    Ok(notes)
 }
 
 /// Ends the containers of the pod `id`, and leaves all else of it. `known` are those that may run, where
@@ -82,7 +98,8 @@ pub(crate) async fn halt(
         Some(rows) => rows,
         None => context.containers_of(id).await.map_err(|error| unavailable(&error))?,
     };
-    let ends = rows.iter().filter(|row| may_run(row)).map(|row| end(context, row, grace));
+    let ending = Ending::new(context, id, grace);
+    let ends = rows.iter().filter(|row| may_run(row)).map(|row| end(context, row, &ending));
     let ended: Result<Vec<()>, PodmanError> = join_all(ends).await.into_iter().collect();
     ended.map(drop).map_err(|error| command_error(&error))
 }
@@ -90,7 +107,7 @@ pub(crate) async fn halt(
 async fn end(
     context: &PodmanContext,
     row: &ContainerRow,
-    grace: Duration,
+    ending: &Ending<'_>,
 ) -> Result<(), PodmanError> {
     let is_gone = async || {
         let living = context.api.living(vec![row.pid]).await;
@@ -102,7 +119,7 @@ async fn end(
         }
     };
     tokio::select! {
-        stopped = context.api.stop_container(&row.id, grace) => stopped,
+        stopped = ending.stop(row) => stopped,
         () = gone => Ok(()),
     }
 }
@@ -116,10 +133,44 @@ pub(crate) async fn remove_gently(
     id: &WorkloadId,
     grace: Duration,
 ) -> Result<(), PodmanError> {
+    remove_listed(context, id, &Ending::new(context, id, grace)).await
+}
+
+async fn remove_listed(
+    context: &PodmanContext,
+    id: &WorkloadId,
+    ending: &Ending<'_>,
+) -> Result<(), PodmanError> {
     let rows = context.containers_of(id).await?;
+    remove_rows(context, id, rows, ending).await
+}
+
+/// As [`remove_listed`], of a pod that the agent has not begun to stop: if its run has failed, its logs
+/// are kept.
+async fn remove_with_evidence(
+    context: &PodmanContext,
+    id: &WorkloadId,
+    ending: &Ending<'_>,
+    evidence: Evidence,
+    notes: &mut Notes,
+) -> Result<(), PodmanError> {
+    let rows = context.containers_of(id).await?;
+    let last_lines = keep_evidence(context, id, &rows, evidence).await;
+    // One that was made in the place of the pod, which went, has nothing to say.
+    notes.last_lines = last_lines.or(notes.last_lines.take());
+    remove_rows(context, id, rows, ending).await
+}
+
+/// Stops those of `rows`, all containers of the pod `id`, that may run, then removes the pod.
+async fn remove_rows(
+    context: &PodmanContext,
+    id: &WorkloadId,
+    rows: Vec<ContainerRow>,
+    ending: &Ending<'_>,
+) -> Result<(), PodmanError> {
     if !rows.is_empty() {
-        let live = rows.into_iter().filter(may_run);
-        return remove_known(context, id, &live.map(|row| row.id).collect::<Vec<_>>(), grace).await;
+        let live: Vec<_> = rows.into_iter().filter(may_run).collect();
+        return remove_known(context, id, &live, ending).await;
     }
     // The removal kills, and names the pod only: it must be one of ours.
     if context.pod(id).await?.is_none() {
@@ -132,20 +183,19 @@ pub(crate) async fn remove_gently(
 async fn remove_known(
     context: &PodmanContext,
     id: &WorkloadId,
-    containers: &[String],
-    grace: Duration,
+    containers: &[ContainerRow],
+    ending: &Ending<'_>,
 ) -> Result<(), PodmanError> {
-    stop_containers(context, containers, grace).await?;
+    stop_containers(containers, ending).await?;
     wait_for_end(context, id).await?;
     context.api.remove_pod(id.as_str()).await
 }
 
 async fn stop_containers(
-    context: &PodmanContext,
-    containers: &[String],
-    grace: Duration,
+    containers: &[ContainerRow],
+    ending: &Ending<'_>,
 ) -> Result<(), PodmanError> {
-    let stops = containers.iter().map(|id| context.api.stop_container(id, grace));
+    let stops = containers.iter().map(|row| ending.stop(row));
     for stopped in join_all(stops).await {
         match stopped {
             // One whose conmon is dead refuses; the removal of the pod takes it along.

@@ -57,7 +57,7 @@ impl ImageLedger {
                     self.images.insert(before.to_owned(), left);
                 }
             }
-            // Somebody else brought it: the name is theirs.
+            // Another user or program pulled it: the name is theirs.
             (Some(_), _) => return,
         }
         self.images.remove(now);
@@ -148,9 +148,9 @@ mod tests {
                 &[("web", "1", None), ("web", "2", Some("1")), ("web", "1", Some("2"))],
                 &["2", "web"],
             ),
-            // Somebody replaced ours.
+            // Another program replaced ours.
             (&[("web", "1", None), ("web", "3", Some("2"))], &[]),
-            // Somebody removed ours.
+            // Another program removed ours.
             (&[("web", "1", None), ("web", "2", None)], &["web"]),
         ] {
             let mut ledger = ImageLedger::default();

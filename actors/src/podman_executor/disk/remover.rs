@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_hangs_is_noticed_at_the_second_look_and_nobody_waits_any_longer() {
+    fn a_disk_that_hangs_is_noticed_at_the_second_look_and_not_waited_for_any_longer() {
         let dir = tempfile::tempdir().unwrap();
         let remover = Remover::hanging(dir.path().to_owned(), ".left-0-web-1");
         remover.0.steps.store(1, Ordering::Relaxed);
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_removed_is_waited_for_by_nobody_and_tried_again() {
+    fn what_could_not_be_removed_is_not_waited_for_and_tried_again() {
         if !rustix::process::geteuid().is_root() {
             return;
         }

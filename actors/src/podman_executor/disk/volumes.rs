@@ -1,6 +1,7 @@
 //! The agent's own volume folders on disk.
 //!
-//! The folder with the volumes of all pods is the agent's own. Those of one pod may be another
+//! What ends with a pod lies in a folder of the pod's name, what outlives it in one of that name below
+//! [`SCRATCH`]. The folder with the volumes of all pods is the agent's own. Those of one pod may be another
 //! user's, who may do there what he likes at any moment: the agent makes them out of his sight, and
 //! later does no more than rename them as a whole, and remove them step by step ([`removal`]).
 
@@ -14,11 +15,12 @@ use std::sync::atomic::AtomicU64;
 
 use rustix::fs::{
     AtFlags, Dir, Gid, Mode, OFlags, RenameFlags, Uid, chmodat, chownat, fchmod, fchown, fstat,
-    mkdirat, open, openat, renameat, renameat_with,
+    mkdirat, open, openat, renameat, renameat_with, unlinkat,
 };
 use rustix::io::Errno;
 
 use crate::pod_manifest::VolumeFolder;
+use crate::pod_manifest::volumes::SCRATCH;
 use crate::podman_executor::disk::removal;
 use crate::workload::WorkloadId;
 
@@ -28,6 +30,8 @@ const PRIVATE: u32 = 0o700;
 const TRAVERSE_ONLY: u32 = 0o711;
 /// Begins the name of what was set aside to be removed: `.left-N-ID`.
 const LEFT: &str = ".left-";
+/// Begins the name of a folder below [`SCRATCH`] that is not whole yet.
+const UNFINISHED: &str = ".new-";
 /// How a folder is opened: never by a link.
 const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
@@ -41,8 +45,8 @@ pub(in crate::podman_executor) struct VolumeError {
     source: io::Error,
 }
 
-/// Writes the volumes of the pod `id`, handed to `owner` if there is one. There are none yet: see
-/// [`set_aside`].
+/// Writes the volumes of the pod `id`, handed to `owner` if there is one. Of those that end with the pod
+/// there are none yet: see [`set_aside`]. Those that outlive it stay as they are.
 ///
 /// # Errors
 /// A folder or file cannot be written; what was written is left for [`set_aside`].
@@ -70,9 +74,55 @@ pub(in crate::podman_executor) fn write(
     }
     let opened = open_root(root)?;
     let opened = refused("open", root, opened.ok_or(Errno::NOENT))?;
-    refused("create", &path, mkdirat(&opened, id.as_str(), mode_of(PRIVATE)))?;
-    let folder = refused("open", &path, openat(&opened, id.as_str(), FOLDER, Mode::empty()))?;
-    let mut home = Home { path: &path, folder, made: Vec::new() };
+    let outlive_it = root.join(SCRATCH).join(id.as_str());
+    let (kept, ending): (Vec<_>, Vec<_>) =
+        folders.iter().partition(|folder| folder.path.starts_with(&outlive_it));
+    if !kept.is_empty() {
+        write_scratch(&opened, &outlive_it, id, &kept, (owner, mode))?;
+    }
+    fill(&opened, id.as_str(), &path, &ending, owner)
+}
+
+/// Writes the folders that outlive the pod `id`, unless they are there. They become visible as a whole: what
+/// is there was written to its end.
+fn write_scratch(
+    root: &OwnedFd,
+    path: &Path,
+    id: &WorkloadId,
+    folders: &[&VolumeFolder],
+    (owner, mode): (Option<(u32, u32)>, u32),
+) -> Result<(), VolumeError> {
+    match mkdirat(root, SCRATCH, mode_of(mode)) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(error) => return refused("create", path, Err(error)),
+    }
+    let scratch = refused("open", path, openat(root, SCRATCH, FOLDER, Mode::empty()))?;
+    refused("set the mode of", path, fchmod(&scratch, mode_of(mode)))?;
+    match openat(&scratch, id.as_str(), FOLDER, Mode::empty()) {
+        Ok(_) => return Ok(()),
+        Err(Errno::NOENT) => {}
+        Err(error) => return refused("open", path, Err(error)),
+    }
+    let unfinished = format!("{UNFINISHED}{id}");
+    match removal::remove_tree(scratch.as_fd(), &unfinished, &AtomicU64::new(0)) {
+        Ok(()) => {}
+        removed @ Err(_) => failing("remove", path, removed.map_err(io::Error::other))?,
+    }
+    fill(&scratch, &unfinished, path, folders, owner)?;
+    refused("create", path, renameat(&scratch, &unfinished, &scratch, id.as_str()))
+}
+
+/// Makes the folder `name` in `parent`, with `folders` in it, whose paths lie below `path`.
+fn fill(
+    parent: &OwnedFd,
+    name: &str,
+    path: &Path,
+    folders: &[&VolumeFolder],
+    owner: Option<(u32, u32)>,
+) -> Result<(), VolumeError> {
+    refused("create", path, mkdirat(parent, name, mode_of(PRIVATE)))?;
+    let folder = refused("open", path, openat(parent, name, FOLDER, Mode::empty()))?;
+    let mut home = Home { path, folder, made: Vec::new() };
     for folder in folders {
         home.fill(folder)?;
     }
@@ -92,11 +142,12 @@ impl Home<'_> {
     fn fill(&mut self, folder: &VolumeFolder) -> Result<(), VolumeError> {
         let inner = folder.path.strip_prefix(self.path).map_err(|_| io::ErrorKind::InvalidInput);
         let inner = failing("create", &folder.path, inner.map_err(io::Error::from))?;
-        self.make_folders(inner, folder.mode)?;
+        let group = folder.group.map(Gid::from_raw);
+        self.make_folders(inner, folder.mode, group)?;
         for file in &folder.files {
             let inner = inner.join(&file.path);
             if let Some(parent) = inner.parent() {
-                self.make_folders(parent, folder.mode)?;
+                self.make_folders(parent, folder.mode, group)?;
             }
             let path = self.path.join(&inner);
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
@@ -104,13 +155,19 @@ impl Home<'_> {
             let mut open = File::from(refused("create", &path, made)?);
             self.made.push(inner);
             failing("write", &path, open.write_all(file.content.expose()))?;
+            refused("set the group of", &path, fchown(&open, None, group))?;
             refused("set the mode of", &path, fchmod(&open, mode_of(file.mode)))?;
         }
         Ok(())
     }
 
     /// Makes `inner` and every folder above it. The umask has no say in their mode.
-    fn make_folders(&mut self, inner: &Path, mode: u32) -> Result<(), VolumeError> {
+    fn make_folders(
+        &mut self,
+        inner: &Path,
+        mode: u32,
+        group: Option<Gid>,
+    ) -> Result<(), VolumeError> {
         let mut folder = PathBuf::new();
         for part in inner.components() {
             folder.push(part);
@@ -119,6 +176,8 @@ impl Home<'_> {
                 Err(Errno::EXIST) => continue,
                 made @ (Ok(()) | Err(_)) => refused("create", &path, made)?,
             }
+            let given = chownat(&self.folder, &folder, None, group, AtFlags::SYMLINK_NOFOLLOW);
+            refused("set the group of", &path, given)?;
             let set = chmodat(&self.folder, &folder, mode_of(mode), AtFlags::empty());
             refused("set the mode of", &path, set)?;
             self.made.push(folder.clone());
@@ -137,6 +196,12 @@ impl Home<'_> {
     }
 }
 
+/// Returns whether anything is there in the name of the pod `id`, whose-ever it is.
+pub(in crate::podman_executor) fn has_any(root: &Path, id: &WorkloadId) -> bool {
+    let places = [root.join(id.as_str()), root.join(SCRATCH).join(id.as_str())];
+    places.iter().any(|place| fs::symlink_metadata(place).is_ok())
+}
+
 /// Sets the volumes of the pod `id` aside, so that they are out of the way at once. Returns the
 /// name under which [`remove_aside`] finds them; there are none without one.
 ///
@@ -146,10 +211,38 @@ pub(in crate::podman_executor) fn set_aside(
     root: &Path,
     id: &WorkloadId,
 ) -> Result<Option<String>, VolumeError> {
-    let path = home(root, id)?;
+    home(root, id)?;
+    set_aside_from(root, id.as_str(), id)
+}
+
+/// Sets aside what outlived the pods of the specification `id`.
+///
+/// # Errors
+/// It can neither be renamed nor removed.
+pub(in crate::podman_executor) fn set_scratch_aside(
+    root: &Path,
+    id: &WorkloadId,
+) -> Result<Option<String>, VolumeError> {
+    home(root, id)?;
+    let moved = set_aside_from(root, &format!("{SCRATCH}/{id}"), id)?;
+    remove_if_empty(root);
+    Ok(moved)
+}
+
+/// Removes the folder for what outlives pods when there is nothing in it: it is made again when needed.
+fn remove_if_empty(root: &Path) {
+    if let Ok(Some(folder)) = open_root(root) {
+        // Mostly there is.
+        let _ = unlinkat(&folder, SCRATCH, AtFlags::REMOVEDIR);
+    }
+}
+
+/// Sets aside what lies at `from` in the root and was the pod's of that `id`.
+fn set_aside_from(root: &Path, from: &str, id: &WorkloadId) -> Result<Option<String>, VolumeError> {
+    let path = root.join(from);
     let Some(folder) = open_root(root)? else { return Ok(None) };
     let mut names = (0_u32..).map(|n| format!("{LEFT}{n}-{id}"));
-    let moved = names.find_map(|name| match rename_to_free(folder.as_fd(), id.as_str(), &name) {
+    let moved = names.find_map(|name| match rename_to_free(folder.as_fd(), from, &name) {
         Ok(()) => Some(Ok(Some(name))),
         Err(Errno::EXIST | Errno::NOTEMPTY | Errno::NOTDIR | Errno::ISDIR) => None,
         Err(Errno::NOENT) => Some(Ok(None)),
@@ -158,7 +251,7 @@ pub(in crate::podman_executor) fn set_aside(
     match moved.unwrap_or(Err(Errno::EXIST)) {
         // A full disk may have no room for another name.
         Err(error @ (Errno::NOSPC | Errno::DQUOT)) => {
-            let removed = removal::remove_tree(folder.as_fd(), id.as_str(), &AtomicU64::new(0));
+            let removed = removal::remove_tree(folder.as_fd(), from, &AtomicU64::new(0));
             refused("remove", &path, removed.map(|()| None).map_err(|_| error))
         }
         moved @ (Ok(_) | Err(_)) => refused("remove", &path, moved),
@@ -184,14 +277,13 @@ pub(in crate::podman_executor) fn sweep(
     aside: &mut Vec<String>,
 ) -> Result<(), VolumeError> {
     let Some(folder) = open_root(root)? else { return Ok(()) };
-    let entries = Dir::new(folder).and_then(|folder| folder.collect::<Result<Vec<_>, _>>());
-    let entries = refused("read", root, entries)?;
     let mut swept = Ok(());
-    // Names of ours are plain text.
-    for name in entries.iter().filter_map(|entry| entry.file_name().to_str().ok()) {
+    for name in names_in(folder, root)? {
         if name.starts_with(LEFT) {
-            aside.push(name.to_owned());
-        } else if !kept.contains(name) && name != "." && name != ".." {
+            aside.push(name);
+        } else if name == SCRATCH {
+            swept = swept.and(sweep_scratch(root, kept, aside));
+        } else if !kept.contains(&name) {
             match set_aside(root, &WorkloadId::from(name)) {
                 Ok(name) => aside.extend(name),
                 Err(error) => swept = swept.and(Err(error)),
@@ -199,6 +291,35 @@ pub(in crate::podman_executor) fn sweep(
         }
     }
     swept
+}
+
+/// Sets aside what outlived the pods of specifications that are not `kept`.
+fn sweep_scratch(
+    root: &Path,
+    kept: &BTreeSet<String>,
+    aside: &mut Vec<String>,
+) -> Result<(), VolumeError> {
+    let path = root.join(SCRATCH);
+    let folder = refused("open", &path, open(&path, FOLDER, Mode::empty()))?;
+    let mut swept = Ok(());
+    for name in names_in(folder, &path)?.into_iter().filter(|name| !kept.contains(name)) {
+        let id = WorkloadId::from(name.strip_prefix(UNFINISHED).unwrap_or(&name));
+        match set_aside_from(root, &format!("{SCRATCH}/{name}"), &id) {
+            Ok(name) => aside.extend(name),
+            Err(error) => swept = swept.and(Err(error)),
+        }
+    }
+    remove_if_empty(root);
+    swept
+}
+
+/// Returns the names of what is in `folder`, which lies at `path`. Those of ours are plain text; others
+/// are left out.
+fn names_in(folder: OwnedFd, path: &Path) -> Result<Vec<String>, VolumeError> {
+    let entries = Dir::new(folder).and_then(|folder| folder.collect::<Result<Vec<_>, _>>());
+    let entries = refused("read", path, entries)?;
+    let names = entries.iter().filter_map(|entry| entry.file_name().to_str().ok());
+    Ok(names.filter(|name| *name != "." && *name != "..").map(str::to_owned).collect())
 }
 
 /// Removes what was set aside as `name`, and counts the steps. This may take long.
@@ -271,153 +392,4 @@ fn refused<T>(
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::symlink;
-
-    use super::*;
-    use crate::pod_manifest::volumes::VolumeFile;
-    use crate::workload::Confidential;
-
-    fn folder(root: &Path, id: &WorkloadId) -> VolumeFolder {
-        VolumeFolder {
-            path: root.join(id.as_str()).join("settings"),
-            mode: 0o755,
-            files: vec![VolumeFile {
-                path: "deep/er/key".into(),
-                mode: 0o640,
-                content: Confidential::new(b"value".to_vec()),
-            }],
-        }
-    }
-
-    fn mode(path: &Path) -> u32 {
-        fs::metadata(path).unwrap().permissions().mode() & 0o777
-    }
-
-    #[test]
-    fn files_stand_with_their_modes_behind_a_private_root() {
-        let dir = tempfile::tempdir().unwrap();
-        let (root, id) = (dir.path().join("volumes"), WorkloadId::from("web-1"));
-        write(&root, &id, &[folder(&root, &id)], None).unwrap();
-        let file = root.join("web-1/settings/deep/er/key");
-        assert_eq!(fs::read(&file).unwrap(), b"value");
-        assert_eq!(mode(&file), 0o640);
-        assert_eq!(mode(&root), 0o700);
-        assert_eq!(mode(&root.join("web-1/settings/deep")), 0o755);
-    }
-
-    #[test]
-    fn another_owner_gets_his_own_volumes_and_cannot_write_beside_them() {
-        if !rustix::process::geteuid().is_root() {
-            return;
-        }
-        let dir = tempfile::tempdir().unwrap();
-        let (root, id) = (dir.path().join("rootless/volumes"), WorkloadId::from("web-1"));
-        for _ in 0..2 {
-            set_aside(&root, &id).unwrap();
-            write(&root, &id, &[folder(&root, &id)], Some((1234, 1235))).unwrap();
-            for (path, owner, expected) in [
-                ("rootless", 0, 0o711),
-                ("rootless/volumes", 0, 0o711),
-                ("rootless/volumes/web-1", 1234, 0o700),
-                ("rootless/volumes/web-1/settings", 1234, 0o755),
-                ("rootless/volumes/web-1/settings/deep/er/key", 1234, 0o640),
-            ] {
-                let path = dir.path().join(path);
-                let found = fs::symlink_metadata(&path).unwrap();
-                assert_eq!((found.uid(), mode(&path)), (owner, expected), "{}", path.display());
-            }
-        }
-    }
-
-    #[test]
-    fn a_root_that_is_a_link_or_anothers_is_not_used() {
-        let dir = tempfile::tempdir().unwrap();
-        let (root, id) = (dir.path().join("volumes"), WorkloadId::from("web-1"));
-        let other = dir.path().join("other");
-        fs::create_dir_all(other.join("web-1")).unwrap();
-        fs::create_dir(other.join(".left-0-web-1")).unwrap();
-        let before = mode(&other);
-        symlink(&other, &root).unwrap();
-        let is_refused = || {
-            write(&root, &id, &[folder(&root, &id)], None).is_err()
-                && set_aside(&root, &id).is_err()
-                && sweep(&root, &BTreeSet::new(), &mut Vec::new()).is_err()
-                && remove_aside(&root, ".left-0-web-1", &AtomicU64::new(0)).is_err()
-        };
-        assert!(is_refused());
-        if rustix::process::geteuid().is_root() {
-            fs::remove_file(&root).unwrap();
-            fs::rename(&other, &root).unwrap();
-            std::os::unix::fs::chown(&root, Some(1234), None).unwrap();
-            assert!(is_refused());
-            fs::rename(&root, &other).unwrap();
-        }
-        assert_eq!(mode(&other), before);
-        assert!(other.join("web-1").exists() && other.join(".left-0-web-1").exists());
-    }
-
-    #[test]
-    fn what_was_set_aside_is_out_of_the_way_and_made_anew() {
-        let dir = tempfile::tempdir().unwrap();
-        let (root, id) = (dir.path(), WorkloadId::from("web-1"));
-        assert_eq!(set_aside(root, &id).unwrap(), None);
-        for n in 0..3 {
-            write(root, &id, &[folder(root, &id)], None).unwrap();
-            assert!(write(root, &id, &[folder(root, &id)], None).is_err(), "nothing is mixed");
-            let name = set_aside(root, &id).unwrap().unwrap();
-            assert_eq!(name, format!(".left-{n}-web-1"));
-            assert_eq!(set_aside_for(&name), Some("web-1"));
-            assert!(root.join(&name).join("settings/deep/er/key").exists());
-            assert!(!root.join("web-1").exists());
-        }
-        remove_aside(root, ".left-1-web-1", &AtomicU64::new(0)).unwrap();
-        fs::create_dir(root.join("web-1")).unwrap();
-        assert_eq!(set_aside(root, &id).unwrap().unwrap(), ".left-1-web-1");
-        for (name, id) in [
-            (".left-0-a", Some("a")),
-            (".left-12-web-1", Some("web-1")),
-            (".left-x-web-1", None),
-            ("web-1", None),
-        ] {
-            assert_eq!(set_aside_for(name), id, "{name}");
-        }
-    }
-
-    #[test]
-    fn sweeping_sets_aside_what_is_not_kept_and_names_all_that_was() {
-        let dir = tempfile::tempdir().unwrap();
-        let root = dir.path().join("volumes");
-        let mut aside = Vec::new();
-        sweep(&root, &BTreeSet::new(), &mut aside).unwrap();
-        for id in ["web-1", "db-2"].map(WorkloadId::from) {
-            write(&root, &id, &[folder(&root, &id)], None).unwrap();
-        }
-        fs::create_dir(root.join(".left-0-web-0")).unwrap();
-        sweep(&root, &["web-1".to_owned()].into(), &mut aside).unwrap();
-        aside.sort();
-        assert_eq!(aside, [".left-0-db-2", ".left-0-web-0"]);
-        for name in aside {
-            remove_aside(&root, &name, &AtomicU64::new(0)).unwrap();
-        }
-        let left = fs::read_dir(&root).unwrap();
-        let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(left, ["web-1"]);
-    }
-
-    #[test]
-    fn a_name_that_leads_elsewhere_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let (root, other) = (dir.path().join("volumes"), dir.path().join("other"));
-        fs::create_dir_all(root.join("web-1")).unwrap();
-        fs::create_dir(&other).unwrap();
-        for id in ["../other", "..", ".", "", "/", "web-1/..", "web-1/", "./web-1"] {
-            let id = WorkloadId::from(id);
-            assert!(set_aside(&root, &id).is_err(), "{id}");
-            assert!(write(&root, &id, &[], None).is_err(), "{id}");
-        }
-        let absolute = WorkloadId::from(other.to_str().unwrap());
-        assert!(set_aside(&root, &absolute).is_err());
-        assert!(other.exists() && root.join("web-1").exists());
-    }
-}
+mod tests;

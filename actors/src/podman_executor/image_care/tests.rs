@@ -12,7 +12,9 @@ use tempfile::TempDir;
 use tokio::time::{pause, sleep};
 
 use crate::messages::{Action, CommandError, WorkloadsConfigured};
-use crate::podman_executor::{DiskFuture, PodmanDisk, Trails, Turn, Turns, VolumeFolder, on_disk};
+use crate::podman_executor::{
+    DiskFuture, Ended, PodmanDisk, Trails, Turn, Turns, VolumeFolder, on_disk,
+};
 use crate::testing::fake_podman::{FakePodman, Fault};
 use crate::testing::podman_desk::{PodmanDesk, workload};
 use crate::workload::{ExecutorKind, Workload, WorkloadId};
@@ -65,9 +67,9 @@ async fn pull_policies_decide_what_an_unreachable_registry_means() {
         let case = format!("{image} {policy:?} {on_device}: {answer:?}");
         assert_eq!(answer.is_ok(), works, "{case}");
         assert_eq!(podman.count("pull"), pulls, "{case}");
-        // Running on an old copy that nobody asked for is told.
-        let told = desk.reasons();
-        assert_eq!(told.len(), usize::from(works && pulls > 0), "{case}: {told:?}");
+        // Running an old copy that was not asked for is reported.
+        let events = desk.reasons();
+        assert_eq!(events.len(), usize::from(works && pulls > 0), "{case}: {events:?}");
     }
 }
 
@@ -194,7 +196,7 @@ async fn image_that_is_in_use_is_tried_again_later() {
 }
 
 #[actix::test]
-async fn image_that_somebody_replaced_is_no_longer_the_agents_to_remove() {
+async fn image_that_another_program_replaced_is_not_removed() {
     pause();
     let (podman, state) = (FakePodman::new(), tempfile::tempdir().unwrap());
     let mut desk = desk(&podman, &state);
@@ -272,7 +274,7 @@ impl PodmanDisk for HungDisk {
         Box::pin(pending())
     }
 
-    fn remove_volumes(&self, _: Turn, _: WorkloadId) -> DiskFuture<()> {
+    fn remove_volumes(&self, _: Turn, _: WorkloadId, _: Ended) -> DiskFuture<()> {
         Box::pin(pending())
     }
 
@@ -323,5 +325,5 @@ async fn image_that_a_workload_names_in_another_way_stays() {
     assert!(podman.images().contains(&"nginx:1".to_owned()));
     desk.configure(&[]);
     sleep(HOUR * 48).await;
-    assert!(!podman.images().contains(&"nginx:1".to_owned()), "nobody wants it any more");
+    assert!(!podman.images().contains(&"nginx:1".to_owned()), "no workload uses it any more");
 }

@@ -14,7 +14,7 @@ use crate::error_chain::error_chain;
 use crate::podman_executor::libpod::events::PodmanEvent;
 use crate::podman_executor::libpod::in_force::{Level, Resource};
 use crate::podman_executor::libpod::types::{
-    ContainerDetail, ContainerRow, HostInfo, PlayReport, PodRow, UpdateBody,
+    ContainerDetail, ContainerRow, Healthcheck, HostInfo, PlayReport, PodRow, UpdateBody,
 };
 use crate::workload::RegistryCredentials;
 
@@ -29,7 +29,7 @@ pub type EventStream = LocalBoxStream<'static, Result<PodmanEvent, PodmanError>>
 /// Why podman did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum PodmanError {
-    /// Nobody listens on the socket.
+    /// Nothing listens on the socket.
     #[error("failed to connect to podman at {} (is podman.socket enabled?)", socket.display())]
     Connect {
         /// The socket.
@@ -38,7 +38,7 @@ pub enum PodmanError {
         #[source]
         source: Box<dyn Error>,
     },
-    /// Somebody else's podman listens on the socket, or may.
+    /// Another user's podman listens on the socket, or may.
     #[error("podman at {} is not used: {reason}", socket.display())]
     Foreign {
         /// The socket.
@@ -141,6 +141,40 @@ pub struct PullRequest {
     pub timeout: Duration,
 }
 
+/// What `containers/{id}/exec` is given.
+#[derive(Clone)]
+pub struct ExecRequest {
+    /// The container's id.
+    pub container: String,
+    /// The command and its arguments, which may hold secrets: `Debug` does not show them.
+    pub command: Vec<String>,
+    /// How long it may run.
+    pub limit: Duration,
+}
+
+impl fmt::Debug for ExecRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExecRequest")
+            .field("container", &self.container)
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What became of a command in a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExecResult {
+    /// It ended by itself.
+    Ended {
+        /// Its exit code.
+        exit_code: i32,
+        /// The beginning of what it wrote, on one line.
+        output: String,
+    },
+    /// It ran for too long. It was killed where the agent may.
+    TimedOut,
+}
+
 /// What the executor asks of one podman service. Every call ends by a deadline of its own; how long
 /// its caller waits is the executor's affair, by podman's pace.
 pub trait PodmanApi {
@@ -165,6 +199,18 @@ pub trait PodmanApi {
     fn pod<'a>(&'a self, name: &'a str) -> Answer<'a, Option<PodRow>>;
     /// Reads one container.
     fn inspect<'a>(&'a self, container: &'a str) -> Answer<'a, ContainerDetail>;
+    /// Runs a command in a container.
+    fn exec(&self, request: ExecRequest) -> Answer<'_, ExecResult>;
+    /// Returns the `HEALTHCHECK` of an image, if it has one.
+    fn healthcheck<'a>(&'a self, image: &'a str) -> Answer<'a, Option<Healthcheck>>;
+    /// Returns the digest of an image, as far as podman knows it.
+    fn image_digest<'a>(&'a self, _image: &'a str) -> Answer<'a, Option<String>> {
+        Box::pin(async { Ok(None) })
+    }
+    /// Reads the last lines of a container's log, of at most `most` bytes, each with its time.
+    fn log_end<'a>(&'a self, _container: &'a str, _most: usize) -> Answer<'a, Vec<u8>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
     /// Creates and starts a pod. May leave half of it behind, whatever it answers.
     fn play(&self, request: PlayRequest) -> Answer<'_, PlayReport>;
     /// Stops a container. One that does not run or exist is a success.

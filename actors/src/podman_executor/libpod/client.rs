@@ -1,10 +1,14 @@
 //! The libpod calls, as [`PodmanApi`] names them.
 
 mod control_group;
+mod exec;
 mod image_layers;
 mod kernel_limits;
+mod log_frames;
+mod logs;
 mod oom_score;
 mod procfs;
+mod survey;
 mod wording;
 
 use std::collections::BTreeSet;
@@ -15,12 +19,13 @@ use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{StreamExt as _, iter, unfold};
 use http::Method;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::time::sleep;
 
 use crate::pod_manifest::{AGENT, ID, MANAGED_BY};
 use crate::podman_executor::libpod::api::{
-    Answer, EventStream, PlayRequest, PodmanApi, PodmanError, PullRequest,
+    Answer, EventStream, ExecRequest, ExecResult, PlayRequest, PodmanApi, PodmanError, PullRequest,
 };
 use crate::podman_executor::libpod::bounds::{MAX_ROWS, MAX_ROWS_OF_ONE};
 use crate::podman_executor::libpod::events::{Lines, pause_after};
@@ -28,14 +33,16 @@ use crate::podman_executor::libpod::http::{Call, LIST_TIMEOUT, LibpodClient, Siz
 use crate::podman_executor::libpod::image_rows::{ImageRow, unnamed_twins};
 use crate::podman_executor::libpod::in_force::{Level, Resource};
 use crate::podman_executor::libpod::types::{
-    ContainerDetail, ContainerRow, HostInfo, ImageDetail, ImageLayers, Info, PlayReport, PodRow,
-    UpdateBody,
+    ContainerDetail, ContainerRow, Healthcheck, HostInfo, ImageConfig, ImageDetail, ImageDigest,
+    ImageLayers, Info, PlayReport, PodRow, UpdateBody,
 };
 pub use procfs::boot_id;
+pub use survey::Survey;
 pub(in crate::podman_executor) use wording::pulled;
 use wording::{auth_header, read_lines};
 
-/// How long podman is heard out about a call that reads or changes one thing, see [`super::pace`].
+/// How long the answer to a call that reads or changes one thing is awaited, even if it was given up, see
+/// [`super::pace`].
 const SINGLE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// Time for what the kernel knows of processes.
 const PROCESSES_TIMEOUT: Duration = Duration::from_secs(2);
@@ -52,6 +59,17 @@ fn ours() -> String {
 /// The pattern for what is called so, or begins so: podman reads names as regular expressions.
 fn beginning(name: &str) -> String {
     format!("^{}", name.replace('.', "\\."))
+}
+
+impl LibpodClient {
+    /// Returns what podman says of an image, as far as `T` reads it.
+    async fn look_at_image<T: DeserializeOwned + Send + 'static>(
+        &self,
+        image: &str,
+    ) -> Result<T, PodmanError> {
+        let call = Call::of("look at the image", Method::GET, ["images", image, "json"]);
+        self.read(call.size(Size::One), SINGLE_TIMEOUT).await
+    }
 }
 
 impl PodmanApi for LibpodClient {
@@ -129,6 +147,31 @@ impl PodmanApi for LibpodClient {
         })
     }
 
+    fn exec(&self, request: ExecRequest) -> Answer<'_, ExecResult> {
+        Box::pin(async move {
+            let ExecRequest { container, command, limit } = request;
+            self.run_in(&container, &command, limit, SINGLE_TIMEOUT).await
+        })
+    }
+
+    fn healthcheck<'a>(&'a self, image: &'a str) -> Answer<'a, Option<Healthcheck>> {
+        Box::pin(async move {
+            let image: ImageConfig = self.look_at_image(image).await?;
+            Ok(image.healthcheck)
+        })
+    }
+
+    fn image_digest<'a>(&'a self, image: &'a str) -> Answer<'a, Option<String>> {
+        Box::pin(async move {
+            let image: ImageDigest = self.look_at_image(image).await?;
+            Ok(Some(image.digest).filter(|digest| !digest.is_empty()))
+        })
+    }
+
+    fn log_end<'a>(&'a self, container: &'a str, most: usize) -> Answer<'a, Vec<u8>> {
+        Box::pin(self.read_log_end(container, most))
+    }
+
     fn play(&self, request: PlayRequest) -> Answer<'_, PlayReport> {
         Box::pin(async move {
             let what = "create the pod";
@@ -152,8 +195,8 @@ impl PodmanApi for LibpodClient {
 
     fn stop_container<'a>(&'a self, container: &'a str, grace: Duration) -> Answer<'a, ()> {
         Box::pin(async move {
-            // Zero would mean podman's default of 10 s.
-            let seconds = grace.as_secs().max(1).to_string();
+            // Zero is SIGKILL at once; less than a second must not become that.
+            let seconds = if grace.is_zero() { 0 } else { grace.as_secs().max(1) }.to_string();
             let query = [("t", seconds.as_str()), ("timeout", seconds.as_str())];
             let path = ["containers", container, "stop"];
             let call = Call::of("stop the container", Method::POST, path).query(&query);
@@ -220,8 +263,7 @@ impl PodmanApi for LibpodClient {
 
     fn image_fault<'a>(&'a self, image: &'a str) -> Answer<'a, Option<String>> {
         Box::pin(async move {
-            let call = Call::of("look at the image", Method::GET, ["images", image, "json"]);
-            let image: ImageLayers = self.read(call.size(Size::One), SINGLE_TIMEOUT).await?;
+            let image: ImageLayers = self.look_at_image(image).await?;
             // Paths that another user's podman names are not looked at.
             if self.owner().is_some() {
                 return Ok(None);

@@ -131,14 +131,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_has_a_name_already_is_told_with_the_way_out() {
-        let told = taken("web-1", Some("titi"));
-        assert!(told.contains("it belongs to device titi;"), "{told}");
-        assert!(told.ends_with("--filter label=device-worker-ng/device=titi)"), "{told}");
+    fn the_owner_of_a_taken_name_is_reported_with_the_remedy() {
+        let message = taken("web-1", Some("titi"));
+        assert!(message.contains("it belongs to device titi;"), "{message}");
+        assert!(message.ends_with("--filter label=device-worker-ng/device=titi)"), "{message}");
         // Nothing that a shell would run.
         for owner in [None, Some(""), Some("titi); reboot #"), Some("a b")] {
-            let told = taken("web-1", owner);
-            assert!(told.contains("podman pod rm -f web-1") && !told.contains("$("), "{told}");
+            let message = taken("web-1", owner);
+            assert!(
+                message.contains("podman pod rm -f web-1") && !message.contains("$("),
+                "{message}"
+            );
         }
     }
 
@@ -187,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn reasons_of_failed_pulls_are_told_apart() {
+    fn reasons_of_failed_pulls_are_distinguished() {
         let wrong = "reading manifest 1 in 127.0.0.1:5000/x: unauthorized: authentication required";
         assert_eq!(pull_reason(wrong), "the registry wants other credentials");
         assert!(!is_unreachable(wrong));

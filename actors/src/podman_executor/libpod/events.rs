@@ -14,7 +14,7 @@ const MAX_LINE: usize = 256 * 1024;
 const BYTES_PER_SECOND: u32 = 1024 * 1024;
 /// The least time from one piece of the stream to the next: that many small ones cost no more.
 const MIN_PAUSE: Duration = Duration::from_millis(1);
-/// Happenings that leave every container's state as it was.
+/// Events that leave every container's state as it was.
 const IDLE: [&str; 8] = [
     "attach",
     "exec",
@@ -26,7 +26,7 @@ const IDLE: [&str; 8] = [
     "unmount",
 ];
 
-/// What a start makes happen to the containers of its pod.
+/// Events of the containers of a pod that is being started.
 const STARTING: [&str; 3] = ["create", "init", "start"];
 
 /// Something that happened to a container.
@@ -93,8 +93,8 @@ impl PodmanEvent {
         rest.is_some_and(|rest| rest.starts_with('-'))
     }
 
-    /// Returns whether `change` makes it happen, so that the command's end tells more.
-    pub(in crate::podman_executor) fn comes_of(&self, change: Change) -> bool {
+    /// Returns whether it follows from `change`, so that the command's end says more.
+    pub(in crate::podman_executor) fn follows_from(&self, change: Change) -> bool {
         match change {
             Change::Start => STARTING.contains(&self.action.as_str()),
             Change::Stop => true,
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_in_the_stream_is_told_from_an_event() {
+    fn an_error_in_the_stream_is_distinguished_from_an_event() {
         let seen = Lines::default()
             .push(b"{\"cause\":\"zzz is an invalid filter\",\"message\":\"x\",\"response\":500}\n");
         assert_eq!(seen, [Line::Error("zzz is an invalid filter".to_owned())]);
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_command_does_to_its_own_pod_is_no_news() {
+    fn events_that_follow_from_a_command_are_expected() {
         let died = PodmanEvent::of("web-0123-main", "died", 0);
         assert!(died.is_of("web-0123") && !died.is_of("web-012") && !died.is_of("web-0123-main"));
         assert!(
@@ -258,8 +258,8 @@ mod tests {
             ("unheard-of", false, true),
         ] {
             let event = PodmanEvent::of("web-0123-main", action, 0);
-            assert_eq!(event.comes_of(Change::Start), start, "{action}");
-            assert_eq!(event.comes_of(Change::Stop), stop, "{action}");
+            assert_eq!(event.follows_from(Change::Start), start, "{action}");
+            assert_eq!(event.follows_from(Change::Stop), stop, "{action}");
         }
     }
 }

@@ -37,7 +37,7 @@ use peer::{Allowed, PeerError};
 pub use peer::{ExpectedPeer, runtime_dir_owner};
 use reply::{Body, Reply, SMALL};
 
-/// How long podman is heard out about a listing that was given up, see [`super::pace`].
+/// How long the answer to a listing that was given up is still awaited, see [`super::pace`].
 pub(in crate::podman_executor) const LIST_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// Time for the file system to find the socket.
 const SOCKET_TIMEOUT: Duration = Duration::from_secs(5);
@@ -275,7 +275,7 @@ mod tests {
     use super::*;
 
     #[actix::test]
-    async fn a_name_that_makes_no_address_is_refused_and_not_podmans_absence() {
+    async fn a_name_that_makes_no_address_is_refused_and_not_taken_for_an_absent_podman() {
         let client = LibpodClient::new("/nowhere/podman.sock", ExpectedPeer::RootOrOwn);
         for image in ["", "..", &"a".repeat(70_000)] {
             let answer = client.image_id(image).await;

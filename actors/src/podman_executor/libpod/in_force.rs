@@ -303,17 +303,17 @@ mod tests {
             (vec![pod(Some(50_000)), scope(Some(9_000)), inner(None)], Some(9_000), None),
             (vec![], Some(9_000), None),
         ] {
-            let told = fault(Resource::Cpu, &levels, wanted);
+            let found = fault(Resource::Cpu, &levels, wanted);
             let expected = culprit.map(|group| format!("in control group {group}"));
-            match (told, expected) {
-                (Some(told), Some(expected)) => assert!(told.ends_with(&expected), "{told}"),
-                (told, expected) => assert_eq!(told, expected, "{levels:?} {wanted:?}"),
+            match (found, expected) {
+                (Some(found), Some(expected)) => assert!(found.ends_with(&expected), "{found}"),
+                (found, expected) => assert_eq!(found, expected, "{levels:?} {wanted:?}"),
             }
         }
     }
 
     #[test]
-    fn a_limit_that_was_lifted_wrongly_is_told_from_one_that_was_wanted() {
+    fn a_limit_that_was_lifted_wrongly_is_distinguished_from_one_that_was_wanted() {
         let levels = |limits: &[Option<u64>]| -> Vec<_> {
             limits.iter().map(|limit| level("/own", true, *limit)).collect()
         };
@@ -330,7 +330,7 @@ mod tests {
         }
         let mut around = levels(&[None, None]);
         around.insert(0, level("/pod", false, Some(1_000)));
-        assert!(!was_lifted_wrongly(&around), "the pod's limit is somebody's wish");
+        assert!(!was_lifted_wrongly(&around), "the pod's limit was asked for");
     }
 
     #[test]

@@ -58,17 +58,17 @@ pub(in crate::podman_executor) fn of_journal(newest_first: &[u8]) -> Option<Stri
         lines.map_while(|line| serde_json::from_slice::<Entry>(line).ok()).collect();
     let runs = entries.chunk_by(|a, b| a.stream == b.stream);
     let mut runs = runs.take(MAX_RUNS).map(|run| {
-        let mut told = Told::default();
-        run.iter().rev().for_each(|entry| told.add(&entry.line()));
-        told
+        let mut log = StartupLog::default();
+        run.iter().rev().for_each(|entry| log.add(&entry.line()));
+        log
     });
     // systemd starts it again and again: the last run may not have come to its end.
-    runs.find(|told| told.serves || told.has_words())?.words()
+    runs.find(|log| log.serves || log.has_words())?.words()
 }
 
 /// What one run of podman has said so far.
 #[derive(Default)]
-struct Told {
+struct StartupLog {
     serves: bool,
     /// What it ended with.
     last: Vec<String>,
@@ -83,7 +83,7 @@ struct Crash {
     place: Option<String>,
 }
 
-impl Told {
+impl StartupLog {
     fn add(&mut self, line: &str) {
         let line = line.trim_end();
         if let Some(crash) = &mut self.crash {
@@ -282,13 +282,13 @@ mod tests {
     const BOLT: &str = "opening database /s/libpod/bolt_state.db: invalid database";
 
     fn words(lines: &[&str]) -> Option<String> {
-        let mut told = Told::default();
-        lines.iter().for_each(|line| told.add(line));
-        told.words()
+        let mut log = StartupLog::default();
+        lines.iter().for_each(|line| log.add(line));
+        log.words()
     }
 
     #[test]
-    fn what_podman_ended_with_is_told_without_its_chatter() {
+    fn what_podman_ended_with_is_reported_without_other_log_lines() {
         let error = format!("Error: {BOLT}");
         for lines in [&[STARTS, &error][..], &[GROUPS, &error, ""], &[STARTS, &error, &error]] {
             assert_eq!(words(lines).as_deref(), Some(BOLT), "{lines:?}");
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crash_is_told_with_the_function_that_failed() {
+    fn a_crash_is_reported_with_the_function_that_failed() {
         let stack = [
             STARTS,
             "unexpected fault address 0x7f5d8e866000",
@@ -343,8 +343,8 @@ mod tests {
             said,
             "unexpected fault address 0x7f5d8e866000, in go.etcd.io/bbolt.(*node).read"
         );
-        let told = in_plain_words(ExecutorKind::PodmanRootful, "cut", Some(&said));
-        assert!(told.starts_with("podman's database is damaged; by hand: "), "{told}");
+        let message = in_plain_words(ExecutorKind::PodmanRootful, "cut", Some(&said));
+        assert!(message.starts_with("podman's database is damaged; by hand: "), "{message}");
         assert_eq!(words(&["panic: at once"]).as_deref(), Some("panic: at once"));
     }
 
@@ -374,18 +374,21 @@ mod tests {
     }
 
     #[test]
-    fn words_without_end_are_cut_and_the_way_out_stays_whole() {
+    fn endless_messages_are_cut_and_the_remedy_stays_whole() {
         let endless = format!("Error: bolt_state.db: invalid database {}", "x ".repeat(5_000));
         let said = words(&[&endless]).unwrap();
         assert_eq!(said.chars().count(), MAX_WORDS);
         for kind in [ExecutorKind::PodmanRootful, ExecutorKind::PodmanRootless] {
-            let told = in_plain_words(kind, "refused", Some(&said));
-            assert!(told.contains("--external --quiet) (podman says: bolt_state.db"), "{told}");
+            let message = in_plain_words(kind, "refused", Some(&said));
+            assert!(
+                message.contains("--external --quiet) (podman says: bolt_state.db"),
+                "{message}"
+            );
         }
     }
 
     #[test]
-    fn what_keeps_podman_from_starting_is_told_with_the_way_out() {
+    fn what_keeps_podman_from_starting_is_reported_with_the_remedy() {
         let rootful = ExecutorKind::PodmanRootful;
         for (said, what, way_out) in [
             (BOLT, "podman's database is damaged", "libpod/bolt_state.db{,.damaged}"),
@@ -450,15 +453,15 @@ mod tests {
                 "mend the file",
             ),
         ] {
-            let told = in_plain_words(rootful, "connection refused", Some(said));
-            assert!(told.starts_with(what), "{told}");
-            assert!(told.contains(way_out), "{told}");
+            let message = in_plain_words(rootful, "connection refused", Some(said));
+            assert!(message.starts_with(what), "{message}");
+            assert!(message.contains(way_out), "{message}");
             let is_database = what.contains("database");
             let last = match is_database {
                 true => "podman rm --force $(podman ps --all --external --quiet)",
                 false => "systemctl start podman.socket",
             };
-            assert!(told.ends_with(&format!(", {last} (podman says: {said})")), "{told}");
+            assert!(message.ends_with(&format!(", {last} (podman says: {said})")), "{message}");
         }
         let unknown =
             in_plain_words(rootful, "connection refused", Some("unknown event logger type: NOPE"));
@@ -472,7 +475,7 @@ mod tests {
     }
 
     #[test]
-    fn a_podman_that_answers_with_damage_is_told_as_damaged_and_another_error_is_left_as_it_is() {
+    fn an_answer_that_shows_damage_is_reported_as_damage_and_another_error_stays_as_it_is() {
         let rootful = ExecutorKind::PodmanRootful;
         let listing = "failed to list containers: database disk image is malformed";
         assert!(in_plain_words(rootful, listing, None).starts_with("podman's database is damaged"));

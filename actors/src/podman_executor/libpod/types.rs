@@ -1,6 +1,7 @@
 //! The shapes of libpod's JSON, as far as the agent reads or writes them.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -29,6 +30,12 @@ pub struct ContainerRow {
     pub started_at: i64,
     /// Its process as the podman service sees it; zero when there is none.
     pub pid: i64,
+    /// The id of its image.
+    #[serde(rename = "ImageID", deserialize_with = "text")]
+    pub image_id: String,
+    /// The name of that.
+    #[serde(deserialize_with = "text")]
+    pub image: String,
     /// The name of its pod.
     #[serde(deserialize_with = "text")]
     pub pod_name: String,
@@ -60,6 +67,24 @@ pub struct ContainerDetail {
     pub state: DetailState,
     /// The settings at creation.
     pub host_config: DetailHostConfig,
+    /// Where it is reached.
+    pub network_settings: DetailNetwork,
+}
+
+impl ContainerDetail {
+    /// Returns the address that its pod has in podman's network, if it has one.
+    pub(in crate::podman_executor) fn address(&self) -> Option<IpAddr> {
+        self.network_settings.ip_address.parse().ok()
+    }
+}
+
+/// The network within [`ContainerDetail`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct DetailNetwork {
+    /// The address that its pod has in podman's network; empty when it has none.
+    #[serde(rename = "IPAddress", deserialize_with = "text")]
+    pub ip_address: String,
 }
 
 /// The state within [`ContainerDetail`].
@@ -94,6 +119,61 @@ pub(in crate::podman_executor) struct ImageDetail {
     /// The image's id.
     #[serde(deserialize_with = "text")]
     pub(in crate::podman_executor) id: String,
+}
+
+/// What the same says of what a registry calls it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(in crate::podman_executor) struct ImageDigest {
+    /// The digest of its manifest, `sha256:…`.
+    #[serde(deserialize_with = "text")]
+    pub(in crate::podman_executor) digest: String,
+}
+
+/// What the same says of how it is run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(in crate::podman_executor) struct ImageConfig {
+    /// Its `HEALTHCHECK`.
+    pub(in crate::podman_executor) healthcheck: Option<Healthcheck>,
+}
+
+/// The `HEALTHCHECK` of an image.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Healthcheck {
+    /// `CMD` and a command, `CMD-SHELL` and a line for the shell, or `NONE`.
+    #[serde(deserialize_with = "texts")]
+    pub test: Vec<String>,
+    /// Time between two attempts, in nanoseconds; 0 is the default of 30 s.
+    pub interval: i64,
+    /// Longest time of an attempt, in nanoseconds; 0 is the default of 30 s.
+    pub timeout: i64,
+    /// Time in which failures do not count, in nanoseconds.
+    pub start_period: i64,
+    /// Failures in a row that count; 0 is the default of 3.
+    pub retries: u32,
+}
+
+/// The answer of `containers/{id}/exec`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(in crate::podman_executor) struct ExecCreated {
+    /// The id of what is to be run.
+    #[serde(deserialize_with = "text")]
+    pub(in crate::podman_executor) id: String,
+}
+
+/// The answer of `exec/{id}/json`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(in crate::podman_executor) struct ExecDetail {
+    /// Whether it has not ended.
+    pub(in crate::podman_executor) running: bool,
+    /// Its exit code, once it ended.
+    pub(in crate::podman_executor) exit_code: i32,
+    /// Its process as the podman service sees it; zero when there is none.
+    pub(in crate::podman_executor) pid: i64,
 }
 
 /// What the same says of its layers. Apart: every start asks for the id, and what a storage driver says of
@@ -156,7 +236,12 @@ impl Info {
         let is_plain = !version.is_empty()
             && version.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-+".contains(&byte));
         let pause = is_plain.then(|| format!("localhost/podman-pause:{version}-{built}"));
-        HostInfo { pause_image: pause, ..self.host }
+        let mut parts = version.split(['.', '-', '+']).map(str::parse);
+        let podman_version = match (parts.next(), parts.next()) {
+            (Some(Ok(major)), Some(Ok(minor))) => Some((major, minor)),
+            _ => None,
+        };
+        HostInfo { pause_image: pause, podman_version, ..self.host }
     }
 }
 
@@ -178,6 +263,13 @@ pub struct HostInfo {
     pub slirp4netns: Program,
     /// A newer program for rootless networks.
     pub pasta: Program,
+    /// Processors.
+    pub cpus: u64,
+    /// Bytes of memory.
+    pub mem_total: u64,
+    /// Major and minor version of podman; absent where it does not say.
+    #[serde(skip)]
+    pub podman_version: Option<(u32, u32)>,
     /// The image of podman's own that keeps the namespaces of pods.
     #[serde(skip)]
     pub pause_image: Option<String>,

@@ -76,9 +76,9 @@ impl Scene {
         settle().await;
     }
 
-    /// Returns the verdicts told since the last time, as `condition Verdict`.
-    fn told(&self) -> Vec<Vec<String>> {
-        self.verdicts.take().iter().map(|told| words(&told.verdicts)).collect()
+    /// Returns the verdicts sent since the last call, as `condition Verdict`.
+    fn sent(&self) -> Vec<Vec<String>> {
+        self.verdicts.take().iter().map(|sent| words(&sent.verdicts)).collect()
     }
 }
 
@@ -112,18 +112,18 @@ fn words(verdicts: &Verdicts) -> Vec<String> {
 }
 
 #[test]
-fn a_verdict_is_told_when_it_changes_and_not_else() {
+fn a_verdict_is_sent_when_it_changes_and_not_otherwise() {
     in_virtual_time(async {
         let scene = Scene::new();
         scene.configure(&[("c", "x > 3"), ("d", "y > 3")]).await;
-        assert_eq!(scene.told(), [["c Unknown", "d Unknown"]]);
+        assert_eq!(scene.sent(), [["c Unknown", "d Unknown"]]);
         scene.post("x", 5.0).await;
-        assert_eq!(scene.told(), [["c True", "d Unknown"]]);
+        assert_eq!(scene.sent(), [["c True", "d Unknown"]]);
         scene.post("x", 6.0).await;
         scene.post("z", 6.0).await;
-        assert!(scene.told().is_empty());
+        assert!(scene.sent().is_empty());
         scene.post("x", 2.0).await;
-        assert_eq!(scene.told(), [["c False", "d Unknown"]]);
+        assert_eq!(scene.sent(), [["c False", "d Unknown"]]);
     });
 }
 
@@ -133,22 +133,22 @@ fn each_configuration_is_answered_by_all_verdicts() {
         let scene = Scene::new();
         for _ in 0..3 {
             scene.configure(&[("c", "x == nil")]).await;
-            assert_eq!(scene.told(), [["c True"]]);
+            assert_eq!(scene.sent(), [["c True"]]);
         }
         scene.evaluator.send(ProfilesConfigured { profiles: Arc::default() }).await.expect("alive");
         settle().await;
-        assert_eq!(scene.told(), [Vec::<String>::new()]);
+        assert_eq!(scene.sent(), [Vec::<String>::new()]);
     });
 }
 
 #[test]
-fn nothing_is_told_before_profiles_are_configured() {
+fn nothing_is_sent_before_profiles_are_configured() {
     in_virtual_time(async {
         let scene = Scene::new();
         scene.post("x", 5.0).await;
-        assert!(scene.told().is_empty());
+        assert!(scene.sent().is_empty());
         scene.configure(&[("c", "x > 3")]).await;
-        assert_eq!(scene.told(), [["c True"]]);
+        assert_eq!(scene.sent(), [["c True"]]);
     });
 }
 
@@ -158,11 +158,11 @@ fn a_hold_becomes_true_by_itself() {
         let scene = Scene::new();
         scene.configure(&[("c", "x > 3 for 30s")]).await;
         scene.post("x", 5.0).await;
-        scene.told();
+        scene.sent();
         wait(Duration::from_secs(29)).await;
-        assert!(scene.told().is_empty());
+        assert!(scene.sent().is_empty());
         wait(Duration::from_secs(2)).await;
-        assert_eq!(scene.told(), [["c True"]]);
+        assert_eq!(scene.sent(), [["c True"]]);
     });
 }
 
@@ -175,9 +175,9 @@ fn a_metric_without_news_becomes_nil_by_the_default_time_to_live() {
             scene.post("x", 5.0).await;
             wait(Duration::from_secs(50)).await;
         }
-        assert_eq!(scene.told(), [["c Unknown"], ["c True"]]);
+        assert_eq!(scene.sent(), [["c Unknown"], ["c True"]]);
         wait(Duration::from_secs(11)).await;
-        assert_eq!(scene.told(), [["c Unknown"]]);
+        assert_eq!(scene.sent(), [["c Unknown"]]);
     });
 }
 
@@ -191,7 +191,7 @@ fn a_time_to_live_of_its_own_beats_the_default() {
         let taken = scene.evaluator.send(message).await;
         taken.expect("alive").expect("taken");
         wait(Duration::from_secs(11)).await;
-        assert_eq!(scene.told(), [["c Unknown"], ["c True"], ["c Unknown"]]);
+        assert_eq!(scene.sent(), [["c Unknown"], ["c True"], ["c Unknown"]]);
     });
 }
 
@@ -202,11 +202,11 @@ fn an_earlier_moment_replaces_a_later_one() {
         scene.configure(&[("slow", "x > 3 for 1h"), ("fast", "y > 3 for 1s")]).await;
         scene.post("x", 5.0).await;
         scene.post("y", 5.0).await;
-        scene.told();
+        scene.sent();
         wait(Duration::from_secs(2)).await;
-        assert_eq!(scene.told(), [["fast True", "slow False"]]);
+        assert_eq!(scene.sent(), [["fast True", "slow False"]]);
         wait(Duration::from_secs(3_600)).await;
-        assert_eq!(scene.told(), [["fast True", "slow True"]]);
+        assert_eq!(scene.sent(), [["fast True", "slow True"]]);
     });
 }
 
@@ -217,7 +217,7 @@ fn a_window_falls_silent_by_itself() {
         scene.configure(&[("c", "max(x, 10s) > 3")]).await;
         scene.post("x", 5.0).await;
         wait(Duration::from_secs(11)).await;
-        assert_eq!(scene.told(), [["c Unknown"], ["c True"], ["c Unknown"]]);
+        assert_eq!(scene.sent(), [["c Unknown"], ["c True"], ["c Unknown"]]);
     });
 }
 
@@ -271,7 +271,7 @@ fn each_change_of_a_verdict_is_logged_once_with_its_explanation() {
             scene.configure(&[("c", "x > 3%")]).await;
         }
     });
-    let told = log.0.lock().unwrap();
+    let logged = log.0.lock().unwrap();
     let lines = |verdict: &str, why: &str| {
         format!(
             "message=verdict changed profile=p condition=c verdict=\"{verdict}\" \
@@ -280,10 +280,14 @@ fn each_change_of_a_verdict_is_logged_once_with_its_explanation() {
     };
     let expected = [
         lines("unknown", "never posted"),
-        lines("true", "x = 5, posted 0 ms ago"),
-        lines("false", "x = 2, posted 0 ms ago"),
+        // Once, however many more there are.
+        "message=sample has no unit profile=p condition=c \
+         detail=\"x = 5 without a unit, compared with 3\""
+            .to_owned(),
+        lines("true", "x = 5 without a unit, compared with 3, posted 0 ms ago"),
+        lines("false", "x = 2 without a unit, compared with 3, posted 0 ms ago"),
     ];
-    assert_eq!(told[..], expected);
+    assert_eq!(logged[..], expected);
 }
 
 #[test]
@@ -291,7 +295,7 @@ fn a_refused_body_changes_nothing() {
     in_virtual_time(async {
         let scene = Scene::new();
         scene.configure(&[("c", "x > 3")]).await;
-        scene.told();
+        scene.sent();
         let names = (0..=10_000).map(|index| posted(&format!("m{index}"), 1.0));
         let mut samples: Vec<Sample> = names.flat_map(|message| message.samples).collect();
         samples.insert(0, posted("x", 5.0).samples.remove(0));
@@ -302,7 +306,7 @@ fn a_refused_body_changes_nothing() {
             .expect("alive");
         assert!(refused.is_err());
         settle().await;
-        assert!(scene.told().is_empty());
+        assert!(scene.sent().is_empty());
     });
 }
 
@@ -338,7 +342,7 @@ impl Handler<Die> for ProfileEvaluator {
 }
 
 #[test]
-fn a_restart_keeps_metrics_windows_and_holds_and_tells_all_verdicts() {
+fn a_restart_keeps_metrics_windows_and_holds_and_sends_all_verdicts() {
     in_virtual_time(async {
         let Neighbours { deps, verdicts, .. } = neighbours(None);
         let (_health, health) = Probe::<ActorHealthChanged>::start();
@@ -356,13 +360,83 @@ fn a_restart_keeps_metrics_windows_and_holds_and_tells_all_verdicts() {
             verdicts.take();
             tell(&die, Die);
             wait(Duration::from_secs(10)).await;
-            let told: Vec<_> = verdicts.take().iter().map(|told| words(&told.verdicts)).collect();
-            assert_eq!(told, [["held False", "mean True", "now True"]]);
+            let sent: Vec<_> = verdicts.take().iter().map(|sent| words(&sent.verdicts)).collect();
+            assert_eq!(sent, [["held False", "mean True", "now True"]]);
             wait(Duration::from_secs(11)).await;
-            let told: Vec<_> = verdicts.take().iter().map(|told| words(&told.verdicts)).collect();
-            assert_eq!(told, [["held True", "mean True", "now True"]]);
+            let sent: Vec<_> = verdicts.take().iter().map(|sent| words(&sent.verdicts)).collect();
+            assert_eq!(sent, [["held True", "mean True", "now True"]]);
         };
         let first = futures_util::future::select(Box::pin(life), Box::pin(story)).await;
         assert!(matches!(first, Either::Right(_)), "the story ends, the actor does not");
+    });
+}
+
+/// A Monday, and a clock that reads so at first.
+const MONDAY: &str = "2026-11-23T12:00:00Z";
+const NOT_ON_MONDAY: &str = "on tue-sun";
+
+fn clocked(wall: &str) -> (Scene, Clock) {
+    let Neighbours { mut deps, verdicts, events } = neighbours(None);
+    let clock = Clock::simulated(wall.parse().expect("a time"));
+    deps.clock = clock.clone();
+    (Scene { evaluator: ProfileEvaluator::new(deps).start(), verdicts, events }, clock)
+}
+
+#[test]
+fn days_are_unknown_until_the_clock_is_trusted() {
+    in_virtual_time(async {
+        let (scene, _) = clocked(MONDAY);
+        scene.configure(&[("c", "on mon-sun"), ("d", "x > 3")]).await;
+        assert_eq!(scene.sent(), [["c Unknown", "d Unknown"]]);
+        scene.evaluator.send(ClockTrusted).await.expect("alive");
+        settle().await;
+        assert_eq!(scene.sent(), [["c True", "d Unknown"]]);
+        scene.evaluator.send(ClockTrusted).await.expect("alive");
+        settle().await;
+        assert!(scene.sent().is_empty());
+    });
+}
+
+#[test]
+fn a_clock_that_is_set_is_noticed_within_a_minute() {
+    in_virtual_time(async {
+        let (scene, clock) = clocked("1970-01-01T00:00:00Z");
+        scene.evaluator.send(ClockTrusted).await.expect("alive");
+        scene.configure(&[("c", NOT_ON_MONDAY)]).await;
+        assert_eq!(scene.sent(), [["c Unknown"]]);
+        let jump = MONDAY.parse::<DateTime<chrono::Utc>>().expect("a time") - DateTime::UNIX_EPOCH;
+        clock.step(jump);
+        wait(Duration::from_secs(60)).await;
+        assert_eq!(scene.sent(), [["c False"]]);
+        clock.step(chrono::TimeDelta::days(1));
+        wait(Duration::from_secs(60)).await;
+        assert_eq!(scene.sent(), [["c True"]]);
+        clock.step(chrono::TimeDelta::days(-1));
+        wait(Duration::from_secs(60)).await;
+        assert_eq!(scene.sent(), [["c False"]]);
+    });
+}
+
+/// Whatever zone the machine is in, that night is over 36 hours later.
+#[test]
+fn midnight_comes_by_itself() {
+    in_virtual_time(async {
+        let (scene, _) = clocked(MONDAY);
+        scene.evaluator.send(ClockTrusted).await.expect("alive");
+        scene.configure(&[("c", NOT_ON_MONDAY)]).await;
+        assert_eq!(scene.sent(), [["c False"]]);
+        let mut hours = 0;
+        let sent = loop {
+            wait(Duration::from_secs(3_600)).await;
+            hours += 1;
+            let sent = scene.sent();
+            if !sent.is_empty() || hours > 36 {
+                break sent;
+            }
+        };
+        assert_eq!(sent, [["c True"]]);
+        // Where no clock is changed, days change at full minutes.
+        wait(Duration::from_secs(3_600 * 24 * 5)).await;
+        assert!(scene.sent().is_empty());
     });
 }

@@ -36,7 +36,7 @@ fn sample(name: &str, value: f64) -> Sample {
 }
 
 /// What changed, as `profile/condition verdict`.
-fn told(changes: &[Change]) -> Vec<String> {
+fn verdicts(changes: &[Change]) -> Vec<String> {
     changes
         .iter()
         .map(|change| format!("{}/{} {:?}", change.profile, change.condition, change.verdict))
@@ -54,18 +54,18 @@ impl Device {
         let (next, changes) =
             self.profiles.reconfigured(profiles, &mut self.metrics, second(self.second));
         self.profiles = next;
-        told(&changes)
+        verdicts(&changes)
     }
 
     fn post(&mut self, samples: Vec<Sample>) -> Vec<String> {
         let now = second(self.second);
         let slots = self.metrics.post(samples, None, now).expect("taken");
-        told(&self.profiles.metrics_posted(&slots, &mut self.metrics, now))
+        verdicts(&self.profiles.metrics_posted(&slots, &mut self.metrics, now))
     }
 
     fn wait_until(&mut self, until: u64) -> Vec<String> {
         self.second = until;
-        told(&self.profiles.time_passed(&mut self.metrics, second(until)))
+        verdicts(&self.profiles.time_passed(&mut self.metrics, second(until)))
     }
 
     fn next_due(&self) -> Option<u64> {
@@ -328,7 +328,10 @@ fn a_report_explains_each_condition() {
     let report = device.profiles.report(&mut device.metrics, second(4));
     assert_eq!(report[0].expression, "cpu > 23%");
     assert_eq!(report[0].verdict, Verdict::False);
-    assert_eq!(report[0].explanation, "cpu > 23% is false: cpu = 20, posted 4 s ago");
+    assert_eq!(
+        report[0].explanation,
+        "cpu > 23% is false: cpu = 20 without a unit, compared with 23, posted 4 s ago"
+    );
     assert!(report[1].explanation.starts_with("column 6: found the end"));
 }
 

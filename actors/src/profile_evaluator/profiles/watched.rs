@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use grammar::{Condition, Truth, Watch};
+use grammar::{Condition, Lookup as _, Truth, Watch};
 
 use crate::clock::Monotonic;
+use crate::profile_evaluator::local_clock::LOOK_PERIOD;
 use crate::profile_evaluator::metrics::MetricTable;
 use crate::workload::{ConditionName, ProfileName, Verdict};
 
@@ -18,6 +19,8 @@ pub(super) struct Watched {
     pub(super) condition: Result<Condition, Arc<str>>,
     watch: Watch,
     is_new: bool,
+    /// It was reported that a sample without a unit is compared with a number that has one.
+    is_unit_missing: bool,
     /// What it last came to.
     pub(super) verdict: Verdict,
     /// When it is looked at though nothing was posted.
@@ -34,6 +37,7 @@ impl Watched {
             condition: Condition::parse(expression).map_err(|error| error.to_string().into()),
             watch: Watch::default(),
             is_new: true,
+            is_unit_missing: false,
             verdict: Verdict::Unknown,
             due: None,
         }
@@ -65,12 +69,34 @@ impl Watched {
         has_changed
     }
 
+    /// Returns which sample without a unit is compared with a number that has one, as
+    /// [`Condition::unit_missing`] says it; once.
+    pub(super) fn report_unit_missing(
+        &mut self,
+        metrics: &MetricTable,
+        now: Monotonic,
+    ) -> Option<String> {
+        if self.is_unit_missing {
+            return None;
+        }
+        let detail = self.condition.as_ref().ok()?.unit_missing(&metrics.at(now))?;
+        self.is_unit_missing = true;
+        Some(detail)
+    }
+
     /// Returns the earliest moment at which the verdict can change with nothing posted.
     pub(super) fn next_change(&self, metrics: &MetricTable, now: Monotonic) -> Option<Monotonic> {
         let condition = self.condition.as_ref().ok()?;
-        self.watch
-            .next_change(condition, &metrics.at(now), now.since_start())
-            .map(Monotonic::from_start)
+        let lookup = metrics.at(now);
+        let next = self.watch.next_change(condition, &lookup, now.since_start());
+        let waits_for_clock = self.names_calendar() && lookup.local_time().is_none();
+        let look_again = waits_for_clock.then(|| now + LOOK_PERIOD);
+        next.map(Monotonic::from_start).into_iter().chain(look_again).min()
+    }
+
+    /// Returns whether its verdict depends on the local clock.
+    pub(super) fn names_calendar(&self) -> bool {
+        self.condition.as_ref().is_ok_and(|condition| !condition.calendars().is_empty())
     }
 
     /// Explains the verdict, in plain words.

@@ -1,7 +1,7 @@
-//! Whether cron may follow the wall clock, by what speaks for it. Pure.
+//! Whether cron may follow the wall clock, by the evidence that it is right. Pure.
 //!
-//! A device without a battery for its clock starts with some time of before: 1970, or what systemd sets
-//! instead, the time of its own build. Such a clock runs, and may be months late.
+//! A device without a battery for its clock boots with a time in the past: 1970, or the time at which its
+//! systemd was built. Such a clock runs, but may be months late.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -9,9 +9,9 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, Utc};
 use futures_util::future::LocalBoxFuture;
 
-use super::is_set;
+use crate::clock::is_set;
 
-/// What is waited for while the wall clock reads a year before 2020.
+/// What is waited for while the wall clock shows a year before 2020.
 const NEVER_SET: &str = "waits until the device's clock is set";
 
 /// When cron follows the wall clock.
@@ -25,7 +25,7 @@ pub enum CronClock {
         /// Time since the device was started.
         grace: Duration,
     },
-    /// Whenever it reads a year from 2020 on.
+    /// Whenever it shows the year 2020 or later.
     Any,
 }
 
@@ -43,13 +43,13 @@ pub struct ClockEvidence {
 /// Something on the disk, and when it was written by the clock of then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
-    /// The time.
+    /// When it was last changed.
     pub at: DateTime<Utc>,
-    /// Its path.
+    /// The path of the file.
     pub what: String,
 }
 
-/// Looks for what speaks for the wall clock.
+/// Finds out what is known of the wall clock.
 pub trait ClockWitness {
     /// Returns what is known now; `None` when that cannot be found out. Ends by a deadline of its own.
     fn look(&self) -> LocalBoxFuture<'static, Option<ClockEvidence>>;

@@ -1,16 +1,13 @@
 //! When a cron job runs next: five fields in local time, as in crontab(5).
 //!
 //! `expression` reads the text, the crate `cron` finds the next local time that its fields name,
-//! `local_time` says when that time is, and `ticks` follows a wall clock that may jump.
+//! `crate::local_time` says when that time is, and `ticks` follows a wall clock that may jump.
 
 pub(super) mod clock_trust;
 mod error;
 mod expression;
-mod local_time;
 mod ticks;
 
-#[cfg(test)]
-mod test_zone;
 #[cfg(test)]
 mod tests;
 
@@ -19,11 +16,10 @@ use chrono::{DateTime, Datelike, NaiveDateTime, TimeDelta, TimeZone, Utc};
 
 pub use self::error::CronError;
 use self::expression::Expression;
-use self::local_time::Occurrence;
-pub(crate) use self::ticks::is_set;
 pub use self::ticks::{CronTicks, Tick};
 use super::report::events::EventBuffer;
 use crate::clock::Moment;
+use crate::local_time::{self, Occurrence};
 use crate::workload::{EventReason, Workload};
 
 /// The crate `cron` knows the years 1970 to 2100.

@@ -3,8 +3,8 @@
 use chrono::{Local, Timelike};
 use proptest::prelude::*;
 
-use super::test_zone::{TestZone, utc};
 use super::*;
+use crate::test_zone::{TestZone, utc};
 
 /// Made with the five-field parser of robfig/cron.
 const TABLE: &str = include_str!("../../../tests/data/cron.tsv");

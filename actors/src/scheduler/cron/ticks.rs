@@ -5,10 +5,8 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 
 use super::CronSchedule;
-use crate::clock::Moment;
+use crate::clock::{Moment, is_set};
 
-/// 2020-01-01: a wall clock that reads less was never set. Unix time in seconds.
-const EARLIEST_BELIEVED: i64 = 1_577_836_800;
 /// A wall clock that jumps further was wrong before, or is wrong now: nothing that it passed over
 /// was meant to run.
 const MAX_CREDIBLE_JUMP: TimeDelta = TimeDelta::days(1);
@@ -115,11 +113,6 @@ impl CronTicks {
         let left = put_back.map(|run| (run.monotonic + MIN_GAP).saturating_since(now.monotonic));
         left.and_then(|left| TimeDelta::from_std(left).ok()).unwrap_or_default()
     }
-}
-
-/// Returns whether a wall clock that reads `wall` was ever set.
-pub(crate) const fn is_set(wall: DateTime<Utc>) -> bool {
-    wall.timestamp() >= EARLIEST_BELIEVED
 }
 
 /// Returns how much further the wall clock moved than time did; negative when it was put back.

@@ -41,8 +41,9 @@ fn workload_that_is_not_configured_is_not_waited_for() {
     assert!(found.of(&"a".into()).is_empty());
     let unknown = |text| {
         let found = dependencies(text);
-        let told: Vec<_> = found.unknown().map(|(name, what)| format!("{name}: {what}")).collect();
-        told
+        let unknown: Vec<_> =
+            found.unknown().map(|(name, what)| format!("{name}: {what}")).collect();
+        unknown
     };
     assert_eq!(unknown("a:nobody"), ["a: nobody, which is not configured"]);
     let many = "a:nobody,noone,b b:";

@@ -7,7 +7,7 @@ use super::Job;
 use super::in_flight::InFlight;
 use super::run::RunEvent;
 use crate::clock::Moment;
-use crate::messages::{ActionKind, CommandError, CommandId};
+use crate::messages::{CommandError, CommandId, Effect};
 use crate::workload::{EventReason, ExecutorKind};
 
 /// Consecutive unknown outcomes before an event is emitted: one may be the restart of a service.
@@ -37,8 +37,11 @@ impl Job {
             result => result.err(),
         };
         self.run.backoff.answered();
-        // The answer says nothing of a specification that came meanwhile.
+        // The answer says nothing of a specification that came meanwhile, but that a pod is in its way.
         if self.is_outlived(&flight) {
+            if error.is_none() && flight.kind.effect() == Effect::Started {
+                self.observed.may_exist(&flight.pod, &self.name);
+            }
             return;
         }
         match error {
@@ -49,12 +52,7 @@ impl Job {
 
     /// Returns whether a command was meant for a pod that is no longer wanted, not to stop it.
     fn is_outlived(&self, flight: &InFlight) -> bool {
-        match flight.kind {
-            ActionKind::Pull | ActionKind::Start | ActionKind::Limit => {
-                self.spec.wanted().as_ref() != Some(&flight.pod)
-            }
-            ActionKind::Stop | ActionKind::Suspend | ActionKind::Halt => false,
-        }
+        flight.kind.is_for_wanted_pod() && self.spec.wanted().as_ref() != Some(&flight.pod)
     }
 
     fn succeeded(
@@ -64,20 +62,23 @@ impl Job {
         now: Moment,
         events: &mut EventBuffer,
     ) {
-        match flight.kind {
-            ActionKind::Pull => self.run.images.came(&flight.pod),
-            ActionKind::Start => self.pod_started(flight, now, events),
-            ActionKind::Limit => self.limited(flight, None, events),
-            // `Shutdown` takes its answers.
-            ActionKind::Halt => {}
-            ActionKind::Stop => {
+        match flight.kind.effect() {
+            Effect::ImagesPresent => self.run.images.came(&flight.pod),
+            Effect::Started => {
+                // A podman that did not list in time has not shown it.
+                self.observed.may_exist(&flight.pod, &self.name);
+                self.pod_started(flight, now, events);
+            }
+            Effect::Updated => self.limited(flight, None, events),
+            Effect::Removed => {
                 self.observed.removed(&flight.pod);
                 self.pod_stopped(flight, target, now, events);
             }
-            ActionKind::Suspend => {
+            Effect::Suspended => {
                 self.observed.suspended(&flight.pod);
                 self.pod_stopped(flight, target, now, events);
             }
+            Effect::None => {}
         }
     }
 
@@ -88,26 +89,26 @@ impl Job {
         now: Moment,
         events: &mut EventBuffer,
     ) {
-        if matches!(flight.kind, ActionKind::Pull | ActionKind::Start) {
+        if flight.kind.is_step_of_start() {
             self.run.is_damaged = matches!(error, CommandError::Damaged { .. });
         }
-        match flight.kind {
-            ActionKind::Pull => {
+        match flight.kind.effect() {
+            Effect::ImagesPresent => {
                 self.run.images.failed(&flight.pod);
                 self.run_failed(error.to_string(), now, events);
             }
-            ActionKind::Start => {
+            Effect::Started => {
                 // Perhaps for want of an image that something else removed.
                 self.run.images.ask_again(&flight.pod);
-                self.run_failed(error.to_string(), now, events);
-                if self.spec.rollback.start_failed(now.monotonic) {
-                    self.roll_back(events);
+                let message = error.to_string();
+                self.run_failed(message.clone(), now, events);
+                if self.spec.rollback.failed(&message, now.monotonic) {
+                    self.roll_back(&message, events);
                 }
             }
-            ActionKind::Limit => self.limited(flight, Some(error), events),
-            ActionKind::Stop | ActionKind::Suspend => self.stop_failed(error, now, events),
-            // `Shutdown` takes its answers.
-            ActionKind::Halt => {}
+            Effect::Updated => self.limited(flight, Some(error), events),
+            Effect::Removed | Effect::Suspended => self.stop_failed(error, now, events),
+            Effect::None => {}
         }
     }
 
@@ -125,9 +126,11 @@ impl Job {
     fn pod_started(&mut self, flight: &InFlight, now: Moment, events: &mut EventBuffer) {
         self.run.apply(RunEvent::StartSucceeded { at: now.monotonic });
         self.run.ever_ran = true;
+        // Where a probe says when it is ready, the next observation does; of a cluster's pod the cluster.
+        self.run.was_ready |= self.spec.effective().is_some_and(|it| it.is_ready_once_started());
         self.run.is_damaged = false;
         self.run.drift.started(flight.limits);
-        self.spec.rollback.started();
+        self.note_start();
         let gap = self.run.gap_since.take().map_or_else(String::new, |since| {
             let gap = now.monotonic.saturating_since(since);
             format!(", {} ms after its predecessor ended", gap.as_millis())
@@ -207,8 +210,8 @@ impl Job {
             events.add(EventReason::RuntimeFailed, &self.name, error.to_string());
         }
         self.run.failure = Some(error.to_string());
-        self.run.drift.not_written(flight.kind);
-        if flight.kind == ActionKind::Start {
+        self.run.drift.not_written(flight.kind.effect());
+        if flight.kind.effect() == Effect::Started {
             self.observed.may_exist(&flight.pod, &self.name);
         }
     }

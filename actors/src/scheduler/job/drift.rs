@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::clock::Monotonic;
-use crate::messages::{ActionKind, CommandError};
+use crate::messages::{CommandError, Effect};
 use crate::workload::{Limits, Workload};
 
 /// Shortest time between two writes of a Deployment: each may restart its pod, and a condition that
@@ -27,7 +27,7 @@ enum Applied {
 #[derive(Debug, Default)]
 pub(crate) struct Drift {
     applied: Applied,
-    /// Something else changed the Deployment, and that is not put right yet.
+    /// The Deployment was modified outside the agent, and is not restored yet.
     is_changed: bool,
     /// The registry credentials changed, which are no part of what identifies the pod.
     is_unwritten: bool,
@@ -47,23 +47,23 @@ impl Drift {
     }
 
     /// Notes that a command is on its way, with the credentials as they are now.
-    pub(crate) fn sent(&mut self, kind: ActionKind, now: Monotonic) {
+    pub(crate) fn sent(&mut self, effect: Effect, now: Monotonic) {
         let next = now + WRITE_PERIOD;
-        match kind {
-            ActionKind::Start => self.is_unwritten = false,
-            ActionKind::Limit => (self.is_unwritten, self.next_write) = (false, next),
-            ActionKind::Suspend => self.next_suspension = next,
-            ActionKind::Pull | ActionKind::Stop | ActionKind::Halt => {}
+        match effect {
+            Effect::Started => self.is_unwritten = false,
+            Effect::Updated => (self.is_unwritten, self.next_write) = (false, next),
+            Effect::Suspended => self.next_suspension = next,
+            Effect::ImagesPresent | Effect::Removed | Effect::None => {}
         }
     }
 
     /// Notes that a command failed, or may have.
-    pub(crate) fn not_written(&mut self, kind: ActionKind) {
-        match kind {
-            ActionKind::Start | ActionKind::Limit => {
+    pub(crate) fn not_written(&mut self, effect: Effect) {
+        match effect {
+            Effect::Started | Effect::Updated => {
                 (self.is_unwritten, self.applied) = (true, Applied::Unknown);
             }
-            ActionKind::Pull | ActionKind::Stop | ActionKind::Suspend | ActionKind::Halt => {}
+            Effect::ImagesPresent | Effect::Removed | Effect::Suspended | Effect::None => {}
         }
     }
 
@@ -76,7 +76,7 @@ impl Drift {
         error: Option<&CommandError>,
     ) -> Option<String> {
         if error.is_some() && is_cluster {
-            self.not_written(ActionKind::Limit);
+            self.not_written(Effect::Updated);
         } else {
             // After a failure, too: the pod runs well but for them, so they are not tried again
             // before they change.
@@ -91,6 +91,14 @@ impl Drift {
     /// Notes that the workload has other registry credentials than before.
     pub(crate) fn credentials_changed(&mut self) {
         self.is_unwritten = true;
+    }
+
+    /// Notes that the configuration has other profiles or limits than `old` for the same pod: limits that
+    /// only `old` brings may still be applied, from before the agent was restarted.
+    pub(crate) fn conditions_changed(&mut self, old: &Workload) {
+        if matches!(self.applied, Applied::Inherited) && brings_limits(old) {
+            self.forget();
+        }
     }
 
     /// Notes whether something else changed the Deployment; returns whether that is news.

@@ -4,10 +4,12 @@ mod answers;
 mod drift;
 mod images;
 mod in_flight;
+mod proof;
 mod retry;
 mod rollback;
 mod run;
 mod spec;
+mod succession;
 mod update;
 
 use std::sync::Arc;
@@ -15,12 +17,15 @@ use std::sync::Arc;
 use super::cron::Cron;
 use super::observed::{Observed, PodKey};
 use crate::clock::Moment;
-use crate::messages::ActionKind;
-use crate::workload::{CurrentState, ObservedPod, RetryPolicy, Workload, WorkloadName};
+use crate::messages::{ActionKind, Evidence};
+use crate::workload::{
+    ContainerHealth, CurrentState, ObservedPod, RetryPolicy, Update, Workload, WorkloadName,
+};
 
 pub(crate) use self::in_flight::{InFlight, given_up_at};
+pub(crate) use self::proof::Criterion;
 use self::retry::Retry;
-pub(crate) use self::rollback::Rollback;
+pub(crate) use self::rollback::{Rollback, State};
 pub(crate) use self::run::{Run, RunEvent, RunState};
 pub(crate) use self::spec::Spec;
 
@@ -50,18 +55,21 @@ impl Job {
         self.observed = job.observed;
         self.run.in_flight = job.run.in_flight;
         self.run.images = job.run.images;
+        self.run.drift = job.run.drift;
+        self.run.last_failure = job.run.last_failure;
     }
 
-    /// Takes over the specification that the configuration now has for this workload.
+    /// Takes over the specification that the configuration now has for this workload. `update` is what is known
+    /// of it if it has not proved itself.
     pub(crate) fn configure(
         &mut self,
         workload: &Arc<Workload>,
+        update: Option<&Update>,
         cron: Cron,
         default_retry: RetryPolicy,
         seed: u64,
         now: Moment,
     ) {
-        let healthy = self.spec.effective().filter(|_| self.runs_well(now)).cloned();
         let old = self.spec.replace(workload, &self.observed);
         let same_pod = old.as_ref().is_some_and(|old| old.id == workload.id);
         // A cluster ignores it.
@@ -89,33 +97,34 @@ impl Job {
         if new_credentials {
             self.run.drift.credentials_changed();
         }
+        if let Some(old) = old.as_ref().filter(|old| same_pod && old.profiles != workload.profiles)
+        {
+            self.run.drift.conditions_changed(old);
+        }
         if !same_pod {
-            self.replace_pod(workload, healthy);
+            self.replace_pod(workload, update, now);
             // The first specification since the agent's start leaves an adopted pod as it is.
             if old.is_some() {
                 self.run.drift.forget();
             }
         }
+        self.spec.rollback.keep_kind(self.run.cron.is_some());
     }
 
     /// Another pod is wanted than before: nothing that is known of the runs of the old one holds
-    /// for it. `healthy` is the old specification, if it ran well.
-    fn replace_pod(&mut self, workload: &Workload, healthy: Option<Arc<Workload>>) {
-        self.spec.rollback.replaced(&workload.id, healthy);
+    /// for it.
+    fn replace_pod(&mut self, workload: &Workload, update: Option<&Update>, now: Moment) {
+        self.spec.rollback.replaced(&workload.id, update, now.monotonic);
         self.run.apply(RunEvent::Renewed);
         let matter = self.spec.desired.iter().chain(self.spec.rollback.previous());
         let matter: Vec<_> = matter.map(|it| PodKey::of(it)).collect();
         self.run.images.keep_only(&matter);
         self.run.ever_ran = false;
+        self.run.was_ready = false;
         self.run.failure = None;
         self.run.backoff.end();
         self.run.is_requested = false;
         self.run.give_up_pull();
-    }
-
-    /// Notes what was configured for this workload before the agent was restarted.
-    pub(crate) fn set_former(&mut self, former: &Arc<Workload>) {
-        self.spec.rollback.set_former(former);
     }
 
     /// Notes that the configuration no longer has this workload.
@@ -128,7 +137,7 @@ impl Job {
 
     /// Notes that a command was sent.
     pub(crate) fn sent(&mut self, flight: InFlight, now: Moment) {
-        self.run.drift.sent(flight.kind, now.monotonic);
+        self.run.drift.sent(flight.kind.effect(), now.monotonic);
         if flight.kind == ActionKind::Start {
             if self.run.ever_ran {
                 self.run.restarts = self.run.restarts.saturating_add(1);
@@ -140,12 +149,6 @@ impl Job {
         self.run.in_flight = Some(flight);
     }
 
-    /// Returns whether its pod has run for as long as a run must to count as healthy.
-    fn runs_well(&self, now: Moment) -> bool {
-        let lasted = self.run.state.lasted(now.monotonic);
-        lasted.is_some_and(|lasted| self.is_alive() && lasted >= self.run.retry.healthy_after())
-    }
-
     /// Returns the pod of the specification in force.
     pub(crate) fn current_pod(&self) -> Option<&ObservedPod> {
         self.spec.wanted().and_then(|key| self.observed.get(&key))
@@ -154,6 +157,30 @@ impl Job {
     /// Returns the state of the pod of the specification in force.
     pub(crate) fn current(&self) -> Option<&CurrentState> {
         self.current_pod().map(|pod| &pod.state)
+    }
+
+    /// Returns the container that the probes of the pod in force have given up.
+    pub(crate) fn failing(&self) -> Option<&ContainerHealth> {
+        let pod = self.current_pod().filter(|pod| pod.state == CurrentState::Running)?;
+        pod.health.failing()
+    }
+
+    /// Returns whether `pod` is a Deployment that comes back if the new specification does not prove itself.
+    pub(crate) fn may_come_back(&self, pod: &PodKey) -> bool {
+        let previous = self.spec.rollback.previous();
+        pod.executor.is_cluster() && previous.is_some_and(|previous| PodKey::of(previous) == *pod)
+    }
+
+    /// Returns what becomes of the end of the log of `pod` if that is stopped now.
+    pub(crate) fn evidence(&self, pod: &PodKey) -> Evidence {
+        let is_configured = self.spec.desired.as_ref().is_some_and(|it| PodKey::of(it) == *pod);
+        if is_configured && self.spec.rollback.is_disproved() {
+            Evidence::Reported
+        } else if self.failing().is_some() && self.spec.wanted().as_ref() == Some(pod) {
+            Evidence::Kept
+        } else {
+            Evidence::OfFailure
+        }
     }
 
     /// Returns whether its cron, if it has one, asks for a run that has not ended.

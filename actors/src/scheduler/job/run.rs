@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use super::super::cron::Cron;
 use super::super::observed::PodKey;
 use super::drift::Drift;
@@ -10,7 +12,7 @@ use super::in_flight::InFlight;
 use super::retry::Retry;
 use crate::clock::Monotonic;
 use crate::messages::ActionKind;
-use crate::workload::RetryPolicy;
+use crate::workload::{LastFailure, RetryPolicy};
 
 /// Wait after a command that failed for no fault of the workload, doubled after each in a row.
 const RUNTIME_RETRY_DELAY: Duration = Duration::from_secs(1);
@@ -112,8 +114,12 @@ pub(crate) struct Run {
     pub(crate) is_requested: bool,
     /// Whether a pod of the specification in force ever ran.
     pub(crate) ever_ran: bool,
+    /// Whether one was ever ready, or ended as it should: those that wait for it may start.
+    pub(crate) was_ready: bool,
     /// Why the last run or command failed.
     pub(crate) failure: Option<String>,
+    /// How a run failed last, whatever came after it.
+    pub(crate) last_failure: Option<LastFailure>,
     /// Whether that is for damage in what the runtime has stored.
     pub(crate) is_damaged: bool,
     /// Starts since the first, by the agent.
@@ -134,7 +140,9 @@ impl Run {
             cron: Cron::None,
             is_requested: false,
             ever_ran: false,
+            was_ready: false,
             failure: None,
+            last_failure: None,
             is_damaged: false,
             restarts: 0,
             retry: Retry::new(retry, 0),
@@ -146,6 +154,11 @@ impl Run {
 
     pub(crate) fn apply(&mut self, event: RunEvent) {
         self.state = self.state.apply(event);
+    }
+
+    /// Notes that a run failed, or did not come about.
+    pub(crate) fn note_failure(&mut self, message: &str, at: DateTime<Utc>) {
+        self.last_failure = Some(LastFailure { at, message: message.to_owned() });
     }
 
     /// Gives up a pull in flight. It changes no pod, so nothing has to wait for one that is no

@@ -5,23 +5,10 @@ use std::time::Duration;
 
 use super::super::observed::{Observed, PodKey};
 use super::rollback::Rollback;
-use crate::messages::{Action, ActionKind};
-use crate::workload::{Limits, ProfileRef, RestartPolicy, Workload, WorkloadId, WorkloadName};
-
-/// Time between SIGTERM and SIGKILL for a pod that does not say: podman's default.
-const DEFAULT_GRACE: Duration = Duration::from_secs(10);
-/// Time for the images of one workload to arrive.
-const PULL_DEADLINE: Duration = Duration::from_secs(15 * 60);
-/// Time for a pod to be created and started.
-const START_DEADLINE: Duration = Duration::from_secs(5 * 60);
-/// The same where init containers run in it, which may migrate a database.
-const INIT_DEADLINE: Duration = Duration::from_secs(60 * 60);
-/// Time for limits to be applied to a running pod.
-const LIMIT_DEADLINE: Duration = Duration::from_secs(60);
-/// Time for a pod to be stopped and removed, beyond its grace period.
-const STOP_MARGIN: Duration = Duration::from_secs(40);
-/// Time for the containers of a pod to end while the machine goes down, beyond its grace period.
-const HALT_MARGIN: Duration = Duration::from_secs(10);
+use crate::messages::{Action, ActionKind, Subject};
+use crate::workload::{
+    DEFAULT_GRACE, Limits, ProfileRef, RestartPolicy, Workload, WorkloadId, WorkloadName,
+};
 
 /// What is wanted of a workload.
 #[derive(Debug, Default)]
@@ -50,7 +37,7 @@ impl Spec {
     ) -> Option<Arc<Workload>> {
         let has_pod = |id: &WorkloadId| observed.keys().any(|pod| pod.id == *id);
         self.graces.retain(|(id, _)| *id != workload.id && has_pod(id));
-        self.graces.push((workload.id.clone(), grace_of(workload)));
+        self.graces.push((workload.id.clone(), workload.grace_period()));
         self.desired.replace(Arc::clone(workload))
     }
 
@@ -92,30 +79,20 @@ impl Spec {
         pod: &PodKey,
         limits: Limits,
     ) -> Option<Action> {
-        let workload = || self.effective().map(Arc::clone);
-        let (id, name, grace) = (pod.id.clone(), name.clone(), self.grace(&pod.id));
-        Some(match kind {
-            ActionKind::Pull => Action::Pull { workload: workload()? },
-            ActionKind::Start => Action::Start { workload: workload()?, limits },
-            ActionKind::Limit => Action::Limit { workload: workload()?, limits },
-            ActionKind::Stop => Action::Stop { id, workload: name, grace },
-            ActionKind::Suspend => Action::Suspend { id, workload: name, grace },
-            ActionKind::Halt => Action::Halt { id, workload: name, grace },
-        })
+        let subject = Subject {
+            specification: self.effective(),
+            limits,
+            id: pod.id.clone(),
+            workload: name.clone(),
+            grace: self.grace(&pod.id),
+        };
+        Action::new(kind, subject)
     }
 
     /// Returns the time that a command to `pod` may take.
     pub(crate) fn time_for(&self, kind: ActionKind, pod: &PodKey) -> Duration {
-        match kind {
-            ActionKind::Pull => PULL_DEADLINE,
-            ActionKind::Start if self.effective().is_some_and(|it| it.has_init_containers()) => {
-                INIT_DEADLINE
-            }
-            ActionKind::Start => START_DEADLINE,
-            ActionKind::Limit => LIMIT_DEADLINE,
-            ActionKind::Stop | ActionKind::Suspend => self.grace(&pod.id) + STOP_MARGIN,
-            ActionKind::Halt => self.grace(&pod.id) + HALT_MARGIN,
-        }
+        let has_init_containers = self.effective().is_some_and(|it| it.has_init_containers());
+        kind.time_limit(self.grace(&pod.id), has_init_containers)
     }
 
     /// Returns the time between SIGTERM and SIGKILL for one of its pods; for one of unknown
@@ -128,12 +105,4 @@ impl Spec {
         let of_successor = || known(&self.desired.as_ref()?.id);
         known(pod).or_else(of_successor).unwrap_or(DEFAULT_GRACE)
     }
-}
-
-/// Returns the pod's `terminationGracePeriodSeconds`.
-fn grace_of(workload: &Workload) -> Duration {
-    let seconds = workload.pod.termination_grace_period_seconds;
-    seconds
-        .and_then(|seconds| u64::try_from(seconds).ok())
-        .map_or(DEFAULT_GRACE, Duration::from_secs)
 }

@@ -7,14 +7,11 @@ use chrono::{DateTime, TimeZone, Utc};
 use super::super::cron::clock_trust::ClockTrust;
 use super::super::decision::{Decision, Demand, Inputs, Permission};
 use super::super::eligibility::permission;
-use super::super::observed::PodKey;
 use super::super::report::events::EventBuffer;
 use super::Job;
 use super::in_flight::InFlight;
-use super::rollback::Rollback;
 use super::run::{RunEvent, RunState};
 use crate::clock::Moment;
-use crate::messages::ActionKind;
 use crate::workload::{ContainerEnd, CurrentState, EventReason, RestartPolicy, TargetState};
 
 impl Job {
@@ -29,7 +26,6 @@ impl Job {
     ) -> Demand {
         let now = inputs.now;
         self.expire(now, events);
-        self.spec.rollback.recall_former(self.spec.desired.as_ref(), &self.observed);
         self.end_rollback(now);
         // After the rollback has ended: a tick asks for a run of the specification in force.
         let (next_tick, awaited_clock) = self.pass_ticks(last, inputs, zone, events);
@@ -52,6 +48,7 @@ impl Job {
         if self.spec.wanted().is_some_and(|key| inputs.runtimes.is_available(key.executor)) {
             self.update_run(is_wanted, now, events);
         }
+        self.prove(is_wanted, inputs, events);
         // Asked once more: a cron run that has just ended leaves nothing to run for.
         if is_denied || !self.is_requested() {
             self.run.gap_since = None;
@@ -74,8 +71,7 @@ impl Job {
         let is_trusted = *inputs.clock == ClockTrust::Trusted;
         let tick = self.run.cron.advance(inputs.now, is_trusted, zone);
         if tick.due.is_some() {
-            let starts =
-                |flight: &InFlight| matches!(flight.kind, ActionKind::Pull | ActionKind::Start);
+            let starts = |flight: &InFlight| flight.kind.is_step_of_start();
             if self.is_alive() || self.run.in_flight.as_ref().is_some_and(starts) {
                 let message = "the previous run has not ended".to_owned();
                 events.add(EventReason::CronSkipped, &self.name, message);
@@ -102,7 +98,15 @@ impl Job {
         // flapped: as long as it runs, its end matters.
         self.run.is_requested |= is_wanted && self.run.cron.is_some() && self.is_alive();
         match self.current().cloned() {
-            Some(CurrentState::Running | CurrentState::Starting) => {
+            Some(CurrentState::Running) if self.failing().is_some() => {
+                self.end_unhealthy(is_wanted, now, events);
+            }
+            Some(CurrentState::Running) => {
+                self.note_ready();
+                self.note_running(now);
+                self.note_change(events);
+            }
+            Some(CurrentState::Starting) => {
                 self.note_running(now);
                 self.note_change(events);
             }
@@ -111,11 +115,13 @@ impl Job {
                 self.note_change(events);
                 if self.run.failure.as_ref() != Some(&message) {
                     events.add(EventReason::WorkloadCrashing, &self.name, message.clone());
+                    self.run.note_failure(&message, now.wall);
                     self.run.failure = Some(message);
                 }
             }
             Some(CurrentState::Degraded { ended }) => {
                 if !self.repeats(&ended) {
+                    self.note_ready();
                     self.note_running(now);
                 } else if is_wanted && self.may_end() {
                     self.run_ended(&ended, now, events);
@@ -132,12 +138,29 @@ impl Job {
                 self.run_gone(&message, is_wanted, now, events);
             }
             Some(CurrentState::Suspended) => {
-                let message = "the Deployment was scaled to nothing by somebody else";
+                let message = "the Deployment was scaled to zero by another user or program";
                 self.run_gone(message, is_wanted, now, events);
             }
-            None => self.run_gone("the pod was removed by somebody else", is_wanted, now, events),
+            None => self.run_gone(
+                "the pod was removed by another user or program",
+                is_wanted,
+                now,
+                events,
+            ),
             Some(CurrentState::Unknown) => {}
         }
+    }
+
+    /// Ends the run of a pod whose probes have given a container up, as if that had ended with a failure.
+    fn end_unhealthy(&mut self, is_wanted: bool, now: Moment, events: &mut EventBuffer) {
+        let Some(message) = self.failing().map(ToString::to_string) else { return };
+        if !is_wanted || !self.may_end() {
+            return;
+        }
+        self.run.ever_ran = true;
+        let is_repeated = self.spec.restart_policy() != RestartPolicy::Never;
+        self.run_broke(&message, is_repeated, now, events);
+        self.disprove(&message, now, events);
     }
 
     /// Returns whether a run is under way, or the pod is one that ended before the agent knew of it.
@@ -145,9 +168,13 @@ impl Job {
         matches!(self.run.state, RunState::Started { .. } | RunState::Idle)
     }
 
+    fn note_ready(&mut self) {
+        self.run.was_ready |= self.current_pod().is_some_and(|pod| pod.health.is_ready());
+    }
+
     fn note_running(&mut self, now: Moment) {
         self.run.ever_ran = true;
-        self.spec.rollback.started();
+        self.note_start();
         let lasted = self.run.state.lasted(now.monotonic);
         if lasted.is_some_and(|lasted| lasted >= self.run.retry.healthy_after()) {
             self.run.failure = None;
@@ -159,7 +186,7 @@ impl Job {
     fn note_change(&mut self, events: &mut EventBuffer) {
         let is_changed = self.current_pod().is_some_and(|pod| pod.is_changed);
         if self.run.drift.note_change(is_changed) {
-            let message = "somebody else changed the Deployment: it is put right";
+            let message = "another user or program changed the Deployment: it is restored";
             events.add(EventReason::WorkloadChanged, &self.name, message.to_owned());
         }
     }
@@ -176,17 +203,16 @@ impl Job {
     fn run_ended(&mut self, ended: &[ContainerEnd], now: Moment, events: &mut EventBuffer) {
         let message = ended.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         self.run.ever_ran = true;
-        if self.repeats(ended) {
-            self.run_failed(message, now, events);
-            return;
-        }
-        let failed = ended.iter().any(ContainerEnd::is_failure);
-        if failed {
-            events.add(EventReason::WorkloadFailed, &self.name, message.clone());
+        self.run.was_ready = true;
+        let is_repeated = self.repeats(ended);
+        if is_repeated || ended.iter().any(ContainerEnd::is_failure) {
+            self.run_broke(&message, is_repeated, now, events);
+            self.disprove(&message, now, events);
         } else {
-            events.add(EventReason::WorkloadFinished, &self.name, message.clone());
+            events.add(EventReason::WorkloadFinished, &self.name, message);
+            self.finish(None);
+            self.proved(events);
         }
-        self.finish(failed.then_some(message));
     }
 
     /// The pod is missing or unusable. If it should be running, something other than this agent
@@ -199,10 +225,24 @@ impl Job {
         if !self.run.state.is_started() {
             return;
         }
-        if self.repeats(&[]) || self.spec.restart_policy() == RestartPolicy::OnFailure {
+        let is_repeated =
+            self.repeats(&[]) || self.spec.restart_policy() == RestartPolicy::OnFailure;
+        self.run_broke(message, is_repeated, now, events);
+    }
+
+    /// A run ended otherwise than it should; `is_repeated` says whether another follows.
+    fn run_broke(
+        &mut self,
+        message: &str,
+        is_repeated: bool,
+        now: Moment,
+        events: &mut EventBuffer,
+    ) {
+        if is_repeated {
             self.run_failed(message.to_owned(), now, events);
         } else {
             events.add(EventReason::WorkloadFailed, &self.name, message.to_owned());
+            self.run.note_failure(message, now.wall);
             self.finish(Some(message.to_owned()));
         }
     }
@@ -216,6 +256,7 @@ impl Job {
 
     /// A run ended that is to be repeated, or did not come about.
     pub(crate) fn run_failed(&mut self, message: String, now: Moment, events: &mut EventBuffer) {
+        self.run.note_failure(&message, now.wall);
         if self.run.cron.is_some() && self.spec.restart_policy() != RestartPolicy::OnFailure {
             events.add(EventReason::WorkloadFailed, &self.name, message.clone());
             self.finish(Some(message));
@@ -236,59 +277,5 @@ impl Job {
             );
             self.run.failure = Some(message);
         }
-    }
-
-    /// Lets the previous specification run while the images of the new one do not come: their pull
-    /// takes too long, or failed and waits for its retry.
-    fn fall_back(&mut self, now: Moment, events: &mut EventBuffer) {
-        let now = now.monotonic;
-        if !self.spec.rollback.may_begin(&self.observed, self.run.state) {
-            return;
-        }
-        let lacks = |wanted: PodKey| self.run.images.are_missing(&wanted);
-        let next_pull = match (&self.run.in_flight, self.run.state) {
-            // The pull runs on. If it ends during the rollback, so does that; else it is waited for
-            // again after it.
-            (Some(pull), _) if pull.kind == ActionKind::Pull => {
-                if Rollback::patience_ends(pull.sent_at) > now {
-                    return;
-                }
-                pull.until
-            }
-            (Some(_), _) => return,
-            (None, _) if !self.spec.wanted().is_some_and(lacks) => return,
-            (None, RunState::Waiting { until }) => until,
-            (None, RunState::Idle | RunState::Started { .. } | RunState::Finished) => now,
-        };
-        self.run.give_up_pull();
-        let why = || "the images of the new one have not come yet".to_owned();
-        self.run.failure.get_or_insert_with(why);
-        self.spec.rollback.begin(next_pull, now);
-        self.roll_back(events);
-    }
-
-    /// Lets the previous specification run again, at once: its images are on the device.
-    pub(crate) fn roll_back(&mut self, events: &mut EventBuffer) {
-        self.run.apply(RunEvent::Renewed);
-        if let Some(previous) = self.spec.wanted() {
-            self.run.images.came(&previous);
-        }
-        let cause = self.run.failure.clone().unwrap_or_default();
-        let message = format!("the previous specification is started again: {cause}");
-        events.add(EventReason::RolledBack, &self.name, message);
-    }
-
-    /// Gives the new specification another attempt when the time for it has come: not during a
-    /// command, whose answer would be taken for one about the new specification.
-    fn end_rollback(&mut self, now: Moment) {
-        let over_at = self.spec.rollback.over_at(self.run.state);
-        if self.run.in_flight.is_some() || over_at.is_none_or(|at| at > now.monotonic) {
-            return;
-        }
-        self.spec.rollback.end();
-        self.run.apply(RunEvent::Renewed);
-        self.run.drift.forget();
-        // They are asked for before the job falls back for want of them again.
-        self.run.images.may_come();
     }
 }

@@ -8,7 +8,7 @@ use crate::messages::WorkloadsConfigured;
 use crate::scheduler::cron::Cron;
 use crate::scheduler::dependencies::Dependencies;
 use crate::scheduler::table::JobTable;
-use crate::workload::{EventReason, Profile, Workload, WorkloadName};
+use crate::workload::{EventReason, Profile, Update, Workload};
 
 impl JobTable {
     /// Takes in a configuration: new jobs, changed jobs, jobs to be removed.
@@ -18,9 +18,8 @@ impl JobTable {
         let was_outdated = std::mem::replace(&mut self.outdated, configured.is_outdated);
         self.adopt_profiles(&configured.profiles);
         let names: BTreeSet<_> = configured.workloads.iter().map(|w| w.name.clone()).collect();
-        let former = configured.former.iter().map(|former| (&former.name, former)).collect();
         for workload in &configured.workloads {
-            self.adopt(workload, &former, now);
+            self.adopt(workload, configured.updates.of(workload), now);
         }
         self.order(configured);
         self.adopt_orphans();
@@ -36,12 +35,7 @@ impl JobTable {
         self.reject(configured);
     }
 
-    fn adopt(
-        &mut self,
-        workload: &Arc<Workload>,
-        former: &BTreeMap<&WorkloadName, &Arc<Workload>>,
-        now: Moment,
-    ) {
+    fn adopt(&mut self, workload: &Arc<Workload>, update: Option<&Update>, now: Moment) {
         let name = &workload.name;
         if self.jobs.get(name).is_some_and(|it| it.job.spec.desired.as_ref() == Some(workload)) {
             return;
@@ -52,11 +46,7 @@ impl JobTable {
         let cron = Cron::of(workload, now, &mut self.events);
         let (retry, seed) = (self.settings.retry, self.random.u64(..));
         let job = self.job(name);
-        let is_new = job.spec.desired.is_none();
-        job.configure(workload, cron, retry, seed, now);
-        if let Some(former) = former.get(name).filter(|_| is_new) {
-            job.set_former(former);
-        }
+        job.configure(workload, update, cron, retry, seed, now);
         self.queue.make_due(name);
     }
 

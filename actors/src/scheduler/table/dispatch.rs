@@ -3,7 +3,7 @@
 use chrono::TimeZone;
 
 use crate::clock::{Moment, Monotonic};
-use crate::messages::{ActionKind, CommandId, ExecutorCommand};
+use crate::messages::{Action, ActionKind, CommandId, ExecutorCommand};
 use crate::scheduler::decision::{Inputs, Step};
 use crate::scheduler::halt::Halt;
 use crate::scheduler::job::{InFlight, given_up_at};
@@ -27,7 +27,7 @@ impl JobTable {
         self.queue.ring(now.monotonic);
         let mut commands = Vec::new();
         // This ends: alarms that are set meanwhile ring at the next call. So a job comes up again only
-        // when one that it waits for has run for the first time, or when its turn in the budget has
+        // when one that it waits for is ready for the first time, or when its turn in the budget has
         // come, and then it takes its place or gives it up.
         while let Some(name) = self.next_due(now) {
             commands.extend(self.decide(&name, now, zone));
@@ -69,7 +69,7 @@ impl JobTable {
         };
         let demand = job.update(last, &inputs, zone, &mut self.events);
         let decision = plan(job, &demand, &inputs);
-        if decision.ever_ran && !last.ever_ran {
+        if decision.was_ready && !last.was_ready {
             for waiting in self.dependencies.waiting_for(name) {
                 self.queue.make_due(waiting);
             }
@@ -123,8 +123,16 @@ impl JobTable {
     ) -> Option<(ExecutorKind, ExecutorCommand)> {
         let entry = self.jobs.get_mut(name)?;
         let (job, limits) = (&mut entry.job, entry.decision.limits);
-        let action = job.spec.action(kind, name, &pod, limits)?;
-        let deadline = now.monotonic + job.spec.time_for(kind, &pod);
+        let mut action = job.spec.action(kind, name, &pod, limits)?;
+        let mut deadline = now.monotonic + job.spec.time_for(kind, &pod);
+        if let Action::Stop { grace, evidence, .. } = &mut action {
+            *evidence = job.evidence(&pod);
+            // A probe that ends a run may have a grace period of its own.
+            if let Some(own) = job.observed.get(&pod).and_then(|pod| pod.health.grace()) {
+                deadline = deadline + own.saturating_sub(*grace);
+                *grace = own;
+            }
+        }
         let until = given_up_at(deadline);
         let id = CommandId(self.next_command);
         self.next_command += 1;
@@ -135,11 +143,11 @@ impl JobTable {
         Some((executor, ExecutorCommand { id, deadline, action }))
     }
 
-    /// Returns the first of those that must have run before `name` and have not.
+    /// Returns the first of those that must have been ready before `name` starts, and have not.
     fn first_missing(&self, name: &WorkloadName) -> Option<WorkloadName> {
-        let ran =
-            |other: &&WorkloadName| self.jobs.get(*other).is_some_and(|it| it.job.run.ever_ran);
-        self.dependencies.of(name).iter().find(|other| !ran(other)).cloned()
+        let was_ready =
+            |other: &&WorkloadName| self.jobs.get(*other).is_some_and(|it| it.job.run.was_ready);
+        self.dependencies.of(name).iter().find(|other| !was_ready(other)).cloned()
     }
 
     /// Makes no more commands; returns how many are in flight.

@@ -17,7 +17,7 @@ fn limited() -> Arc<Workload> {
 }
 
 impl World {
-    /// Changes the only pod, which is on the cluster, as somebody else would.
+    /// Changes the only pod, which is on the cluster, as another client of the cluster would.
     fn meddle(&mut self, state: CurrentState) {
         for pod in self.pods.values_mut() {
             pod.state = state.clone();
@@ -53,7 +53,7 @@ fn profile_suspends_the_deployment_and_starts_it_again() {
     assert_eq!(
         world.events(),
         ["WorkloadStarted", "WorkloadStopped", "WorkloadStarted"],
-        "nobody is taken for somebody else"
+        "no pod is taken for another"
     );
 }
 
@@ -118,7 +118,7 @@ fn a_suspension_whose_answer_was_lost_is_no_failure() {
 }
 
 #[test]
-fn deployment_that_somebody_scales_to_nothing_comes_back_after_the_delay() {
+fn deployment_scaled_to_zero_from_outside_comes_back_after_the_delay() {
     let mut world = World::with_cluster();
     world.configure(&[workload("web").on(K8S).restarts(RestartPolicy::Never).build()]);
     world.log();
@@ -126,14 +126,14 @@ fn deployment_that_somebody_scales_to_nothing_comes_back_after_the_delay() {
     world.meddle(CurrentState::Suspended);
     assert_eq!(world.events(), ["WorkloadFailed"]);
     let reason = world.report("web").reason.unwrap();
-    assert_eq!(reason, "the Deployment was scaled to nothing by somebody else");
+    assert_eq!(reason, "the Deployment was scaled to zero by another user or program");
     world.pass(RETRY);
     assert_eq!(world.log(), ["20s start web"], "whatever its restart policy");
     assert_eq!(world.running(), ["web"]);
 }
 
 #[test]
-fn deployment_that_somebody_changes_is_put_right_once_and_told_once() {
+fn deployment_modified_from_outside_is_restored_once_and_reported_once() {
     let mut world = World::with_cluster();
     world.configure(&[workload("web").on(K8S).build()]);
     world.log();
@@ -161,7 +161,7 @@ fn another_controller_that_changes_it_again_is_answered_once_a_minute() {
 }
 
 #[test]
-fn change_that_cannot_be_put_right_is_tried_each_minute_and_told_once() {
+fn change_that_cannot_be_undone_is_tried_each_minute_and_reported_once() {
     let mut world = World::with_cluster();
     world.configure(&[workload("web").on(K8S).build()]);
     world.log();
@@ -192,7 +192,7 @@ fn limits_of_a_running_deployment_change_once_a_minute_at_most() {
 
 #[test]
 fn limits_of_an_adopted_deployment_wait_for_their_metrics() {
-    for (told, expected) in [
+    for (verdict, expected) in [
         (None, vec!["119s limit web"]),
         (Some(Verdict::True), vec!["0s limit web"]),
         (Some(Verdict::False), vec!["0s limit web"]),
@@ -205,7 +205,7 @@ fn limits_of_an_adopted_deployment_wait_for_their_metrics() {
         world.configure(&[limited()]);
         world.low(Verdict::Unknown);
         assert!(world.log().is_empty(), "to take them away would restart the pod");
-        if let Some(verdict) = told {
+        if let Some(verdict) = verdict {
             world.low(verdict);
         }
         world.pass(ADOPTION_GRACE);
@@ -289,4 +289,115 @@ fn restarts_by_the_cluster_are_reported() {
     world.run();
     assert_eq!(world.report("web").restarts, 3);
     assert_eq!(world.status("web"), WorkloadStatus::Crashed);
+}
+
+fn version(version: u8) -> Arc<Workload> {
+    workload("web").on(K8S).image(&format!("localhost/app:{version}")).build()
+}
+
+impl World {
+    /// Changes the pod of one specification, as the cluster does.
+    fn become_(&mut self, of: &Workload, state: CurrentState) {
+        self.pods.entry(PodKey::of(of)).and_modify(|pod| pod.state = state);
+        self.observe(K8S);
+        self.run();
+    }
+}
+
+/// A world whose workload proved itself and was given another specification.
+fn world_with_an_update() -> World {
+    let mut world = World::with_cluster();
+    world.configure(&[version(1)]);
+    world.pass(MINUTE);
+    world.log();
+    world.configure(&[version(2)]);
+    assert_eq!(world.log(), ["60s pull web", "60s suspend web", "60s start web"]);
+    world.events();
+    world
+}
+
+#[test]
+fn previous_deployment_stays_at_zero_until_the_new_one_has_proved_itself() {
+    let mut world = world_with_an_update();
+    world.become_(&version(2), CurrentState::Starting);
+    world.pass(5 * MINUTE);
+    assert!(world.log().is_empty());
+    world.become_(&version(2), CurrentState::Running);
+    world.pass(59 * SECOND);
+    assert_eq!((world.log(), world.events()), (vec![], vec![]));
+    world.pass(SECOND);
+    assert_eq!(world.log(), ["420s stop web"]);
+    assert_eq!(world.events(), ["UpdateProved", "WorkloadStopped"]);
+    assert_eq!(world.pods.keys().collect::<Vec<_>>(), [&PodKey::of(&version(2))]);
+    assert!(world.updates.is_empty());
+}
+
+#[test]
+fn previous_deployment_is_scaled_up_again_if_the_new_one_is_not_ready_in_time() {
+    let mut world = world_with_an_update();
+    world.become_(&version(2), CurrentState::Starting);
+    world.pass(11 * MINUTE - SECOND);
+    assert!(world.log().is_empty());
+    world.pass(SECOND);
+    assert_eq!(world.log(), ["720s stop web", "720s start web"]);
+    assert_eq!(world.pods.keys().collect::<Vec<_>>(), [&PodKey::of(&version(1))]);
+    assert!(world.events().contains(&"RolledBack"));
+    // Tried again after five minutes, and the previous one kept for it.
+    world.pass(5 * MINUTE);
+    assert_eq!(world.log(), ["1020s suspend web", "1020s start web"]);
+}
+
+#[test]
+fn previous_deployment_does_not_wait_for_one_that_crashes() {
+    let mut world = world_with_an_update();
+    world.become_(&version(2), CurrentState::Starting);
+    world.pass(20 * SECOND);
+    let crashing = CurrentState::Crashing { message: "ImagePullBackOff".to_owned() };
+    world.become_(&version(2), crashing);
+    world.pass(40 * SECOND - SECOND);
+    assert!(world.log().is_empty());
+    world.pass(SECOND);
+    assert_eq!(world.log(), ["120s stop web", "120s start web"]);
+}
+
+#[test]
+fn previous_deployment_that_waits_goes_with_its_workload() {
+    let mut world = world_with_an_update();
+    world.configure(&[]);
+    assert_eq!(world.log(), ["60s stop web", "60s stop web"]);
+    assert!(world.pods.is_empty());
+}
+
+#[test]
+fn previous_deployment_that_waits_stays_when_the_profile_stops_the_new_one() {
+    let gated = |version: u8| {
+        let image = format!("localhost/app:{version}");
+        workload("web").on(K8S).image(&image).profile("p", &["low"]).build()
+    };
+    let mut world = World::with_cluster();
+    world.configure(&[gated(1)]);
+    world.verdict("low", Verdict::True);
+    world.pass(MINUTE);
+    world.configure(&[gated(2)]);
+    world.log();
+    world.verdict("low", Verdict::False);
+    assert_eq!(world.log(), ["60s suspend web"]);
+    world.pass(MINUTE);
+    world.verdict("low", Verdict::True);
+    assert_eq!(world.log(), ["120s start web"]);
+    world.pass(MINUTE);
+    assert_eq!(world.log(), ["180s stop web"]);
+}
+
+#[test]
+fn deployment_whose_container_ends_again_and_again_gives_way_though_it_runs_in_between() {
+    let mut world = world_with_an_update();
+    for _ in 0..30 {
+        world.become_(&version(2), CurrentState::Running);
+        world.pass(10 * SECOND);
+        let crashing = CurrentState::Crashing { message: "CrashLoopBackOff".to_owned() };
+        world.become_(&version(2), crashing);
+        world.pass(30 * SECOND);
+    }
+    assert!(world.events().contains(&"RolledBack"));
 }

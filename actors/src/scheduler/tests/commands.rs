@@ -177,7 +177,7 @@ fn those_that_wait_for_a_place_are_served_in_order_of_arrival() {
         world.plan();
     }
     world.log();
-    // A place falls free in the very moment in which somebody else wants one.
+    // A place falls free in the very moment in which another workload wants one.
     let (executor, command) = world.open.pop_front().unwrap();
     world.finish(executor, &command, Err(pull_error()));
     world.jobs.configure(&configured(&["a", "p", "q", "r", "s", "z"]), world.now);
@@ -199,16 +199,16 @@ fn place_that_is_no_longer_wanted_goes_to_the_next() {
 }
 
 #[test]
-fn damage_is_told_for_as_long_as_it_keeps_a_wanted_workload_from_running() {
+fn damage_is_reported_for_as_long_as_it_keeps_a_wanted_workload_from_running() {
     let mut world = World::new();
     let damaged = || CommandError::Damaged { message: "a layer is damaged".to_owned() };
     world.fail("start web", &[damaged()]);
     world.fail("pull far", &[damaged()]);
     world.fail("start other", &[CommandError::Start { message: "no".to_owned() }]);
     world.configure(&[workload("web").build(), workload("far").build(), workload("other").build()]);
-    let told = |world: &World| world.jobs.details(&mut Stats::default(), world.now).damages;
+    let damages = |world: &World| world.jobs.details(&mut Stats::default(), world.now).damages;
     assert_eq!(
-        told(&world),
+        damages(&world),
         [
             "workload far: the pod does not start: a layer is damaged",
             "workload web: the pod does not start: a layer is damaged",
@@ -216,5 +216,5 @@ fn damage_is_told_for_as_long_as_it_keeps_a_wanted_workload_from_running() {
     );
     world.pass(RETRY);
     assert_eq!(world.running(), ["far", "other", "web"]);
-    assert_eq!(told(&world), Vec::<String>::new());
+    assert_eq!(damages(&world), Vec::<String>::new());
 }

@@ -203,7 +203,7 @@ fn cron_waits_for_a_clock_that_is_trusted_and_says_why_once() {
     world.events();
     world.jobs.trust_clock(ClockTrust::Unknown);
     world.pass(5 * MINUTE);
-    assert_eq!(world.events(), [""; 0], "nobody has looked yet");
+    assert_eq!(world.events(), [""; 0], "it was not decided about yet");
     for why in ["waits for a time service", "waits for a time service", "waits for another"] {
         world.jobs.trust_clock(ClockTrust::Doubted(why.into()));
         world.pass(5 * MINUTE);

@@ -43,6 +43,23 @@ fn restart_does_not_wait_for_others_again() {
 }
 
 #[test]
+fn pod_that_runs_on_without_some_of_its_containers_is_ready_for_others() {
+    let mut world = World::new();
+    let once = workload("z").restarts(RestartPolicy::Never).build();
+    let all = [after("a", &["z"]), once];
+    world.fail("start a", &[CommandError::Abandoned]);
+    world.configure(&all);
+    world.end("a", 0);
+    world.change("z", CurrentState::Degraded { ended: vec![ended(0)] });
+    world.pods.retain(|_, pod| pod.workload.as_str() == "z");
+    world.jobs = World::deaf_jobs();
+    world.observe(ROOTFUL);
+    world.observe(ExecutorKind::PodmanRootless);
+    world.configure(&all);
+    assert!(world.running().contains(&"a"));
+}
+
+#[test]
 fn circle_is_reported_once_and_runs_unordered() {
     let mut world = World::new();
     let circle = [after("a", &["b"]), after("b", &["a"])];

@@ -57,7 +57,7 @@ fn a_pod_that_does_not_end_holds_up_the_machine_no_longer_than_it_may() {
     let mut world = device();
     world.halt();
     world.open.clear();
-    world.now = world.now.after(Duration::from_secs(19));
+    world.now = world.now.after(Duration::from_secs(29));
     assert_eq!(world.halt(), (5, vec![]));
     // Its grace period and the margin are over.
     world.now = world.now.after(Duration::from_secs(1));
@@ -82,4 +82,13 @@ fn pods_of_a_cluster_stay() {
     let k8s = workload("far").with(|workload| workload.executor = ExecutorKind::K8s).build();
     world.configure(&[k8s, after("near", &[])]);
     assert_eq!(world.halt(), (1, vec!["near".into()]));
+}
+
+#[test]
+fn a_pod_that_was_not_started_to_its_end_may_run_and_is_ended_too() {
+    let mut world = device();
+    let half = CurrentState::Incomplete { message: "some containers never started".to_owned() };
+    world.pods.values_mut().for_each(|pod| pod.state = half.clone());
+    world.observe(ROOTFUL);
+    assert_eq!(world.halt(), (5, vec!["alone".into(), "cache".into(), "web".into()]));
 }

@@ -3,6 +3,11 @@
 use super::*;
 use crate::workload::{Profile, ProfileCondition};
 
+/// Lets the first condition of a workload's first profile limit its CPU time.
+fn limited(workload: &mut Workload) {
+    workload.profiles[0].conditions[0].cpu = Some(20_000);
+}
+
 #[test]
 fn false_condition_stops_the_pod_and_true_starts_it() {
     let mut world = World::new();
@@ -74,9 +79,6 @@ fn verdict_that_names_another_profile_plans_nothing() {
 #[test]
 fn limit_comes_with_its_condition_and_goes_with_it() {
     let mut world = World::new();
-    let limited = |workload: &mut Workload| {
-        workload.profiles[0].conditions[0].cpu = Some(20_000);
-    };
     let web = workload("web").profile("p", &["low", "any"]).with(limited).build();
     world.configure(&[web]);
     let verdicts = |low: Verdict| -> Verdicts {
@@ -98,11 +100,43 @@ fn limit_comes_with_its_condition_and_goes_with_it() {
 }
 
 #[test]
+fn limit_of_an_adopted_pod_is_lifted_when_the_configuration_drops_it_while_the_runtime_is_away() {
+    let mut world = World::new();
+    let web = workload("web").profile("p", &["low"]).with(limited).build();
+    world.put(ROOTFUL, &web, CurrentState::Running);
+    world.observe(ROOTFUL);
+    world.lose(ROOTFUL);
+    world.configure(&[web]);
+    world.verdict("low", Verdict::True);
+    world.configure(&[workload("web").build()]);
+    assert!(world.log().is_empty(), "podman does not answer");
+    world.observe(ROOTFUL);
+    world.run();
+    assert_eq!(world.log(), ["0s limit web"]);
+    assert!(world.limits.values().all(|limits| *limits == Limits::default()));
+    world.pass(10 * MINUTE);
+    assert!(world.log().is_empty());
+}
+
+#[test]
+fn limit_is_lifted_when_the_configuration_drops_it_and_the_scheduler_is_restarted_meanwhile() {
+    let mut world = World::new();
+    world.configure(&[workload("web").profile("p", &["low"]).with(limited).build()]);
+    world.verdict("low", Verdict::True);
+    assert_eq!(world.log(), ["0s pull web", "0s start web"]);
+    world.lose(ROOTFUL);
+    world.configure(&[]);
+    world.jobs.reset();
+    world.configure(&[workload("web").build()]);
+    world.observe(ROOTFUL);
+    world.run();
+    assert_eq!(world.log(), ["0s limit web"]);
+    assert!(world.limits.values().all(|limits| *limits == Limits::default()));
+}
+
+#[test]
 fn limit_that_cannot_be_applied_is_said_once_and_harms_nobody() {
     let mut world = World::new();
-    let limited = |workload: &mut Workload| {
-        workload.profiles[0].conditions[0].cpu = Some(20_000);
-    };
     let web = workload("web").profile("p", &["low"]).with(limited).build();
     world.put(ROOTFUL, &web, CurrentState::Running);
     world.observe(ROOTFUL);
@@ -116,7 +150,7 @@ fn limit_that_cannot_be_applied_is_said_once_and_harms_nobody() {
 }
 
 #[test]
-fn profile_that_the_device_does_not_define_is_told_once() {
+fn profile_that_the_device_does_not_define_is_reported_once() {
     let mut world = World::new();
     world.configure(&[workload("web").profile("q", &["low"]).build()]);
     world.verdict("low", Verdict::True);
@@ -206,8 +240,7 @@ fn pod_that_ends_while_its_profile_is_not_judged_is_neither_removed_nor_started(
 #[test]
 fn limit_of_an_older_definition_is_not_lifted_before_the_new_one_is_judged() {
     let (old, new) = (profile("low", "load < 1"), profile("low", "load < 2"));
-    let limit = |workload: &mut Workload| workload.profiles[0].conditions[0].cpu = Some(20_000);
-    let web = workload("web").profile("p", &["low"]).with(limit).build();
+    let web = workload("web").profile("p", &["low"]).with(limited).build();
     let mut world = World::new();
     world.configure_with(&web, &old);
     world.verdict_on(&old, Verdict::True);
@@ -277,7 +310,7 @@ fn older_pod_is_kept_too_while_the_metrics_have_not_come_again() {
 }
 
 /// Returns a workload that `any` of profile `p` lets run and `low` limits.
-fn limited() -> Arc<Workload> {
+fn limited_by_low() -> Arc<Workload> {
     let limit = |workload: &mut Workload| workload.profiles[0].conditions[1].cpu = Some(20_000);
     workload("web").profile("p", &["any", "low"]).with(limit).build()
 }
@@ -298,7 +331,7 @@ fn limit_whose_outcome_is_unknown_is_written_again() {
         (CommandError::Unavailable { message: "hangs".to_owned() }, Verdict::False, Verdict::True),
     ] {
         let mut world = World::new();
-        world.configure(&[limited()]);
+        world.configure(&[limited_by_low()]);
         world.load(second.clone());
         world.log();
         world.fail("limit web", &[error]);
@@ -312,7 +345,7 @@ fn limit_whose_outcome_is_unknown_is_written_again() {
 #[test]
 fn limits_of_a_start_whose_outcome_is_unknown_are_written_again() {
     let mut world = World::new();
-    world.configure(&[limited()]);
+    world.configure(&[limited_by_low()]);
     world.load(Verdict::False);
     world.end("web", 1);
     world.load(Verdict::True);
@@ -320,7 +353,7 @@ fn limits_of_a_start_whose_outcome_is_unknown_are_written_again() {
     world.pass(RETRY);
     world.log();
     // It was done all the same, with a limit that holds no longer.
-    world.put(ROOTFUL, &limited(), CurrentState::Running);
+    world.put(ROOTFUL, &limited_by_low(), CurrentState::Running);
     world.observe(ROOTFUL);
     world.load(Verdict::False);
     world.pass(MINUTE);
@@ -329,7 +362,7 @@ fn limits_of_a_start_whose_outcome_is_unknown_are_written_again() {
 
 #[test]
 fn limits_of_an_adopted_pod_wait_for_their_metrics() {
-    for (told, expected) in [
+    for (verdict, expected) in [
         (None, vec!["119s limit web"]),
         (Some(Verdict::True), vec!["0s limit web"]),
         (Some(Verdict::False), vec!["0s limit web"]),
@@ -337,12 +370,12 @@ fn limits_of_an_adopted_pod_wait_for_their_metrics() {
         let mut world = World::new();
         world.now.monotonic = Monotonic::from_start(SECOND);
         world.started_at = world.now;
-        world.put(ROOTFUL, &limited(), CurrentState::Running);
+        world.put(ROOTFUL, &limited_by_low(), CurrentState::Running);
         world.observe(ROOTFUL);
-        world.configure(&[limited()]);
+        world.configure(&[limited_by_low()]);
         world.load(Verdict::Unknown);
         assert!(world.log().is_empty(), "the one of the agent's previous life holds meanwhile");
-        if let Some(verdict) = told {
+        if let Some(verdict) = verdict {
             world.load(verdict);
         }
         world.pass(3 * MINUTE);
@@ -378,10 +411,10 @@ fn image_that_moves_is_asked_for_before_each_start() {
 #[test]
 fn limit_that_a_start_may_have_brought_is_lifted_though_no_condition_brings_one_any_more() {
     let mut world = World::new();
-    world.configure(&[limited()]);
+    world.configure(&[limited_by_low()]);
     world.fail("start web", &[CommandError::Abandoned]);
     world.load(Verdict::True);
-    world.put(ROOTFUL, &limited(), CurrentState::Running);
+    world.put(ROOTFUL, &limited_by_low(), CurrentState::Running);
     world.observe(ROOTFUL);
     world.log();
     world.configure(&[workload("web").build()]);

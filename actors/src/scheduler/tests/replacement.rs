@@ -1,7 +1,7 @@
 //! A changed specification that does not start gives way to the one before it.
 
 use super::*;
-use crate::workload::{EventReason, WorkloadId};
+use crate::workload::EventReason;
 
 /// A world whose workload ran well and was given a specification that cannot start.
 fn world_with_a_bad_successor(failures: usize) -> World {
@@ -21,24 +21,22 @@ fn image_running(world: &World) -> Option<WorkloadId> {
 }
 
 #[test]
-fn gap_between_the_old_pod_and_the_new_one_is_measured_and_told() {
+fn gap_between_the_old_pod_and_the_new_one_is_measured_and_reported() {
     let mut world = World::new();
     world.configure(&[workload("web").build()]);
     world.jobs.take_events();
     let new = workload("web").image("localhost/app:2").build();
-    let workloads = vec![Arc::clone(&new)];
-    let configured = WorkloadsConfigured { workloads, ..WorkloadsConfigured::default() };
-    world.jobs.configure(&configured, world.now);
+    world.tell(std::slice::from_ref(&new));
     // The pull and the stop take their time; what counts is from the old pod's end.
     for milliseconds in [9_000, 500, 1_234] {
         world.plan();
         world.now = world.now.after(Duration::from_millis(milliseconds));
         world.answer();
     }
-    let told = world.jobs.take_events().pop().unwrap();
-    assert_eq!(told.reason, EventReason::WorkloadStarted);
+    let event = world.jobs.take_events().pop().unwrap();
+    assert_eq!(event.reason, EventReason::WorkloadStarted);
     let expected = format!("pod {} started, 1234 ms after its predecessor ended", new.id);
-    assert_eq!(told.message, expected);
+    assert_eq!(event.message, expected);
 }
 
 #[test]
@@ -53,8 +51,9 @@ fn time_in_which_nothing_should_run_is_no_gap() {
     world.pass(60 * MINUTE);
     world.jobs.take_events();
     world.verdict("low", Verdict::True);
-    let told: Vec<_> = world.jobs.take_events().into_iter().map(|event| event.message).collect();
-    assert_eq!(told, [format!("pod {} started", of("localhost/app:2").id)]);
+    let messages: Vec<_> =
+        world.jobs.take_events().into_iter().map(|event| event.message).collect();
+    assert_eq!(messages, [format!("pod {} started", of("localhost/app:2").id)]);
 }
 
 #[test]
@@ -112,7 +111,7 @@ fn rollback_that_ends_during_a_command_waits_for_it() {
     let mut world = world_with_a_bad_successor(3);
     world.pass(2 * RETRY);
     assert!(world.report("web").reason.unwrap().starts_with("rolled back"));
-    // The rollback lasts 5 min; 4 s before its end a retry sends a command that nobody answers yet.
+    // The rollback lasts 5 min; 4 s before its end a retry sends a command that is not answered yet.
     world.pass(5 * MINUTE - RETRY - 5 * SECOND);
     world.end("web", 1);
     world.log();
@@ -205,9 +204,7 @@ fn older_pod_is_given_the_time_that_its_own_specification_grants() {
     };
     let mut world = World::new();
     world.configure(&[of("localhost/app:1", 60)]);
-    let workloads = vec![of("localhost/app:2", 1)];
-    let configured = WorkloadsConfigured { workloads, ..WorkloadsConfigured::default() };
-    world.jobs.configure(&configured, world.now);
+    world.tell(&[of("localhost/app:2", 1)]);
     world.plan();
     world.answer();
     world.plan();
@@ -223,16 +220,14 @@ fn pod_that_ends_during_a_pull_that_hangs_is_started_again() {
     world.pass(MINUTE);
     world.log();
     let new = workload("web").image("localhost/app:2").build();
-    let workloads = vec![Arc::clone(&new)];
-    let configured = WorkloadsConfigured { workloads, ..WorkloadsConfigured::default() };
-    world.jobs.configure(&configured, world.now);
+    world.tell(std::slice::from_ref(&new));
     world.plan();
     let pull = world.open.pop_front().unwrap();
     world.end("web", 1);
     world.pass(MINUTE);
     assert_eq!(image_running(&world), Some(workload("web").build().id.clone()));
     world.events();
-    // The image came in the end: nobody has to wait for the next attempt.
+    // The image came in the end: the next attempt is not waited for.
     world.open.push_back(pull);
     world.run();
     assert_eq!(image_running(&world), Some(new.id.clone()));
@@ -257,62 +252,14 @@ fn answer_to_a_start_says_nothing_of_the_specification_that_came_meanwhile() {
     for failures in [vec![], vec![error()]] {
         let mut world = World::new();
         let of = |image| workload("web").image(image).restarts(RestartPolicy::Never).build();
-        let configured = |image| WorkloadsConfigured {
-            workloads: vec![of(image)],
-            ..WorkloadsConfigured::default()
-        };
         world.fail("start web", &failures);
-        world.jobs.configure(&configured("localhost/app:1"), world.now);
+        world.tell(&[of("localhost/app:1")]);
         world.plan();
         world.answer();
         world.plan();
-        world.jobs.configure(&configured("localhost/app:2"), world.now);
+        world.tell(&[of("localhost/app:2")]);
         world.run();
         assert_eq!(image_running(&world), Some(of("localhost/app:2").id.clone()), "at once");
-    }
-}
-
-/// Restarts the agent, which finds the pods that are there, and on its disk two generations.
-fn restart_agent(world: &mut World, workload: &Arc<Workload>, former: &Arc<Workload>) {
-    world.jobs = World::deaf_jobs();
-    world.observe(ROOTFUL);
-    world.observe(ExecutorKind::PodmanRootless);
-    let configured = WorkloadsConfigured {
-        workloads: vec![Arc::clone(workload)],
-        former: vec![Arc::clone(former)],
-        ..WorkloadsConfigured::default()
-    };
-    world.jobs.configure(&configured, world.now);
-    world.run();
-}
-
-#[test]
-fn agent_that_restarts_during_a_rollback_knows_its_way_back() {
-    let mut world = world_with_a_bad_successor(3);
-    world.pass(2 * RETRY);
-    let (old, new) = (workload("web").build(), workload("web").image("localhost/app:2").build());
-    world.fail("start web", &vec![CommandError::Start { message: "no".to_owned() }; 3]);
-    world.events();
-    restart_agent(&mut world, &new, &old);
-    world.pass(2 * RETRY);
-    assert_eq!(image_running(&world), Some(old.id.clone()));
-    assert!(world.events().contains(&"RolledBack"));
-}
-
-#[test]
-fn specification_of_an_earlier_life_is_no_way_back_once_its_pod_is_gone() {
-    let (old, new) = (workload("web").build(), workload("web").image("localhost/app:2").build());
-    for new_ran in [false, true] {
-        let mut world = World::new();
-        if new_ran {
-            world.put(ROOTFUL, &new, CurrentState::Running);
-        }
-        world.fail("start web", &vec![CommandError::Start { message: "no".to_owned() }; 5]);
-        restart_agent(&mut world, &new, &old);
-        world.end("web", 1);
-        world.pass(10 * MINUTE);
-        assert!(!world.events().contains(&"RolledBack"));
-        assert_eq!(image_running(&world), Some(new.id.clone()));
     }
 }
 
@@ -346,4 +293,56 @@ fn pod_that_ends_again_and_again_does_not_keep_its_successor_from_coming() {
     }
     world.pass(MINUTE);
     assert_eq!(image_running(&world), Some(second().id.clone()));
+}
+
+/// A world whose podman started a pod and answered, and has not listed since.
+fn world_with_an_unlisted_pod() -> World {
+    let mut world = World::new();
+    world.tell(&[workload("web").image("localhost/app:1").build()]);
+    world.plan();
+    assert!(world.answer());
+    world.plan();
+    let (executor, start) = world.open.pop_front().unwrap();
+    world.carry_out(executor, &start.action);
+    world.finish(executor, &start, Ok(()));
+    world.plan();
+    world
+}
+
+#[test]
+fn pod_that_no_listing_has_shown_since_its_start_was_not_removed_by_others() {
+    let mut world = world_with_an_unlisted_pod();
+    world.pass(MINUTE);
+    assert_eq!(world.events(), ["WorkloadStarted"]);
+    world.observe(ExecutorKind::PodmanRootful);
+    world.pass(MINUTE);
+    assert_eq!(world.status("web"), WorkloadStatus::Running);
+    assert_eq!(world.log(), ["0s pull web", "0s start web"]);
+}
+
+#[test]
+fn pod_that_no_listing_has_shown_since_its_start_is_stopped_before_its_successor_comes() {
+    let mut world = world_with_an_unlisted_pod();
+    world.configure(&[workload("web").image("localhost/app:2").build()]);
+    let expected = ["pull", "start", "pull", "stop", "start"].map(|step| format!("0s {step} web"));
+    assert_eq!(world.log(), expected);
+    assert_eq!(world.pods.len(), 1);
+}
+
+#[test]
+fn pod_that_was_started_for_an_older_specification_is_stopped_though_no_listing_has_shown_it() {
+    let of = |image| workload("web").image(image).build();
+    let mut world = World::new();
+    world.tell(&[of("localhost/app:1")]);
+    world.plan();
+    assert!(world.answer());
+    world.plan();
+    let (executor, start) = world.open.pop_front().unwrap();
+    world.carry_out(executor, &start.action);
+    world.tell(&[of("localhost/app:2")]);
+    world.finish(executor, &start, Ok(()));
+    world.log();
+    world.run();
+    assert_eq!(world.log(), ["0s pull web", "0s stop web", "0s start web"]);
+    assert_eq!(world.pods.len(), 1);
 }

@@ -1,6 +1,7 @@
 //! Pods that end, vanish or do not start, and what comes after.
 
 use super::*;
+use crate::scheduler::report::stats::Stats;
 
 #[test]
 fn ended_pod_restarts_after_the_retry_delay() {
@@ -17,6 +18,45 @@ fn ended_pod_restarts_after_the_retry_delay() {
     world.pass(SECOND);
     assert_eq!(world.log(), ["20s start web"], "the image is known to be there");
     assert_eq!(world.report("web").restarts, 1);
+}
+
+#[test]
+fn the_last_failure_is_known_when_the_workload_runs_again_and_after_a_restart_of_the_scheduler() {
+    let mut world = World::new();
+    let last_failure = |world: &World| {
+        let report = world.jobs.details(&mut Stats::default(), world.now).workloads.remove(0);
+        report.last_failure.map(|it| (it.at, it.message))
+    };
+    world.configure(&[workload("web").build()]);
+    assert_eq!(last_failure(&world), None);
+    let at = world.now.wall;
+    world.end("web", 3);
+    world.pass(MINUTE);
+    assert_eq!(world.status("web"), WorkloadStatus::Running);
+    let expected = Some((at, "container main ended with code 3".to_owned()));
+    assert_eq!(last_failure(&world), expected);
+    world.jobs.reset();
+    world.tell_again();
+    world.run();
+    assert_eq!(last_failure(&world), expected);
+}
+
+#[test]
+fn a_pod_whose_start_was_not_seen_to_end_is_started_again_and_not_replaced() {
+    let mut world = World::new();
+    let web = workload("web").build();
+    world.fail("start web", &[CommandError::Unavailable { message: "cut".to_owned() }]);
+    world.configure(std::slice::from_ref(&web));
+    let message = "its lifecycle.postStart was not seen to end".to_owned();
+    world.put(ROOTFUL, &web, CurrentState::Incomplete { message });
+    world.observe(ROOTFUL);
+    assert_eq!(world.status("web"), WorkloadStatus::Deploying);
+    world.log();
+    world.events();
+    world.pass(MINUTE);
+    assert_eq!(world.log(), ["1s start web"]);
+    assert_eq!(world.events(), ["WorkloadStarted"]);
+    assert_eq!(world.status("web"), WorkloadStatus::Running);
 }
 
 #[test]
@@ -148,7 +188,7 @@ fn exponential_retry_grows_and_resets_after_health() {
 }
 
 #[test]
-fn failure_that_repeats_itself_is_told_once() {
+fn failure_that_repeats_itself_is_reported_once() {
     let mut world = World::new();
     world.configure(&[workload("web").build()]);
     let mut fails = |code| {
@@ -169,11 +209,7 @@ fn failed_start_counts_as_a_failed_run() {
     assert!(world.report("web").reason.unwrap().contains("/nope"));
     world.log();
     world.pass(RETRY);
-    assert_eq!(
-        world.log(),
-        ["20s pull web", "20s start web"],
-        "somebody may have removed the image"
-    );
+    assert_eq!(world.log(), ["20s pull web", "20s start web"], "the image may have been removed");
     assert_eq!(world.running(), ["web"]);
 }
 
@@ -190,7 +226,7 @@ fn runtime_failure_is_not_the_workloads_fault() {
 }
 
 #[test]
-fn start_that_was_given_up_is_not_told_as_running() {
+fn start_that_was_given_up_is_not_reported_as_running() {
     for error in
         [CommandError::Abandoned, CommandError::Unavailable { message: "timed out".to_owned() }]
     {

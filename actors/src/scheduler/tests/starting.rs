@@ -1,4 +1,4 @@
-//! Configured workloads start, strangers go, what runs is adopted.
+//! Configured workloads start, unconfigured ones go, what runs is adopted.
 
 use super::*;
 use crate::workload::RejectedWorkload;
@@ -67,7 +67,7 @@ fn slow_runtime_is_used_and_says_that_it_is_slow() {
 }
 
 #[test]
-fn runtime_without_executor_tells_the_way_out() {
+fn runtime_without_executor_is_reported_with_the_way_out() {
     let mut world = World::new();
     world.configure(&[workload("web").on(ExecutorKind::K8s).build()]);
     assert_eq!(world.report("web").reason.unwrap(), "set KUBECONFIG");
@@ -87,7 +87,7 @@ fn removed_workload_is_stopped_and_forgotten() {
 }
 
 #[test]
-fn stranger_is_removed_only_once_a_configuration_is_known() {
+fn unconfigured_pod_is_removed_only_once_a_configuration_is_known() {
     let mut world = World::new();
     world.put(ROOTFUL, &workload("old").build(), CurrentState::Running);
     world.observe(ROOTFUL);
@@ -177,9 +177,9 @@ fn pod_on_a_podman_that_was_not_heard_yet_is_not_doubled() {
 fn older_generation_of_the_configuration_removes_nothing() {
     let mut world = World::new();
     let newer = workload("web").image("localhost/app:2").build();
-    let (older, stranger) = (workload("web").build(), workload("stranger").build());
+    let (older, unconfigured) = (workload("web").build(), workload("orphan").build());
     world.put(ROOTFUL, &newer, CurrentState::Running);
-    world.put(ROOTFUL, &stranger, CurrentState::Running);
+    world.put(ROOTFUL, &unconfigured, CurrentState::Running);
     world.observe(ROOTFUL);
     let other = workload("other").build();
     let outdated = WorkloadsConfigured {
@@ -192,7 +192,7 @@ fn older_generation_of_the_configuration_removes_nothing() {
     world.pass(60 * MINUTE);
     assert_eq!(world.log(), ["0s pull other", "0s start other"], "what it knows runs");
     world.configure(&[older, other]);
-    assert_eq!(world.log().len(), 4, "the source was heard: web is replaced, the stranger goes");
+    assert_eq!(world.log().len(), 4, "the source was heard: web is replaced, the orphan goes");
     assert_eq!(world.running(), ["other", "web"]);
 }
 

@@ -140,7 +140,7 @@ impl Devices {
                 nullify(&mut configuration);
                 content.insert("secrets".to_owned(), Value::Null);
             }
-            Some(Fault::ForeignDevice) => device_id = "somebody-else".to_owned(),
+            Some(Fault::ForeignDevice) => device_id = "another-device".to_owned(),
             _ => {}
         }
         content.insert("configuration".to_owned(), configuration);
@@ -302,7 +302,7 @@ impl Devices {
     }
 }
 
-/// Returns which call a request is, as far as it can be told.
+/// Returns which call a request is, as far as it can be seen.
 pub(crate) fn call_of(method: &str, path: &str, body: &Value) -> Option<Call> {
     let rest = path.strip_prefix(BASE_PATH)?;
     let segments: Vec<&str> = rest.split('/').collect();

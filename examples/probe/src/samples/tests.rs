@@ -123,6 +123,6 @@ fn a_disk_is_full_when_users_have_no_room() {
 }
 
 #[test]
-fn of_nothing_nothing_is_told() {
+fn what_the_host_does_not_have_is_not_reported() {
     assert_eq!(of(&Facts::default(), CpuTimes::parse("cpu  1 0 1 7\n")), []);
 }

@@ -1,11 +1,6 @@
-//! Two slips that everybody makes in YAML, and that can be read in one way only.
+//! Slips that everybody makes in YAML, and that can be read in one way only.
 
-use std::fmt;
-
-use serde_json::Value;
-
-use crate::control_plane_sync::specification::yaml_reason;
-use crate::yaml::{self, YamlError};
+use crate::yaml::{self, Document, YamlError};
 
 /// A TAB in an indentation is tried as this many blanks, up to.
 const MAX_TAB: usize = 8;
@@ -13,93 +8,123 @@ const MAX_TAB: usize = 8;
 /// three hundred.
 const MAX_READ_AGAIN: usize = 32 * 1024 * 1024;
 
-/// A text that parses, with its documents and what had to be mended. `Debug` shows the latter only:
-/// documents may be secrets.
+/// Keys whose values are text, and how such a value may begin that to YAML is something else.
+const QUOTED: &[(&str, &str)] = &[("cron", "*@"), ("expression", "!%@*&`")];
+
+/// The documents of a text, each or why it cannot be read, and what had to be mended.
 pub(super) struct Parsed {
-    pub(super) text: String,
-    pub(super) documents: Vec<Value>,
+    pub(super) documents: Vec<Result<Document, String>>,
     pub(super) notices: Vec<String>,
 }
 
-impl fmt::Debug for Parsed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Parsed").field("notices", &self.notices).finish_non_exhaustive()
+/// A text with the mistakes mended that can be.
+struct Mended {
+    text: String,
+    documents: Vec<Result<Document, YamlError>>,
+    notices: Vec<String>,
+}
+
+impl Mended {
+    /// Returns the first thing that is still wrong.
+    fn error(&self) -> Option<&YamlError> {
+        self.documents.iter().find_map(|document| document.as_ref().err())
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        let roots = |it: &Self| -> Vec<Document> {
+            it.documents.iter().filter_map(|document| document.clone().ok()).collect()
+        };
+        let (ours, others) = (roots(self), roots(other));
+        ours.len() == others.len()
+            && ours.iter().zip(&others).all(|(ours, other)| ours.root() == other.root())
     }
 }
 
-/// Parses a YAML stream. When it does not parse as it stands, then a `cron` that starts with an
-/// unquoted `*` (to YAML an alias, which can't be meant) is quoted, and a TAB in an indentation is
-/// read as blanks if exactly one reading is valid.
-///
-/// # Errors
-/// What is wrong and how to mend it.
-pub(super) fn parse(text: &str) -> Result<Parsed, String> {
+/// Parses a YAML stream. When it does not parse as it stands, then a `cron` or an `expression`
+/// that starts with an unquoted `*`, `@`, `!` or `%` (to YAML an alias, a tag or nothing, which can't
+/// be meant) is quoted, and a TAB in an indentation is read as blanks if exactly one reading is valid.
+pub(super) fn parse(text: &str) -> Parsed {
     let mut left = MAX_READ_AGAIN;
-    let error = match with_cron_quoted(text, &mut left) {
-        Ok(parsed) => return Ok(parsed),
-        Err(error) => error,
-    };
+    let mended = with_quotes(text, &mut left);
+    let Some(error) = mended.error() else { return told(mended, None) };
     let Some(tab) = text.lines().position(is_indented_with_tab) else {
-        return Err(explained(text, &error));
+        return told(mended, None);
     };
     let line = tab.saturating_add(1);
-    let mut readings = (1..=MAX_TAB)
-        .filter_map(|width| with_cron_quoted(&with_tabs_as_blanks(text, width), &mut left).ok());
     let forbidden = format!("line {line} is indented with a TAB, which YAML forbids; use blanks");
+    let mut readings = (1..=MAX_TAB)
+        .map(|width| with_quotes(&with_tabs_as_blanks(text, width), &mut left))
+        .filter(|reading| reading.error().is_none());
     let Some(mut first) = readings.next() else {
-        return Err(format!("{forbidden} ({})", yaml_reason(&error)));
+        let why = format!("{forbidden} ({error})");
+        return told(mended, Some(why));
     };
-    if readings.any(|other| other.documents != first.documents) {
-        return Err(format!("{forbidden}: it can be read in more than one way"));
+    if readings.any(|other| !other.is_same(&first)) {
+        return told(mended, Some(format!("{forbidden}: it can be read in more than one way")));
     }
     let notice = format!("line {line} is indented with a TAB, read as blanks; use blanks");
     first.notices.push(notice);
-    Ok(first)
+    told(first, None)
 }
 
-fn with_cron_quoted(text: &str, left: &mut usize) -> Result<Parsed, YamlError> {
-    let mut text = text.to_owned();
-    let mut notices = Vec::new();
+/// Puts errors into words; `why` is said of the first one instead of its own.
+fn told(mended: Mended, mut why: Option<String>) -> Parsed {
+    let Mended { text, documents, notices } = mended;
+    let explained = |error: YamlError| why.take().unwrap_or_else(|| explained(&text, &error));
+    let mut explained = explained;
+    let documents =
+        documents.into_iter().map(|document| document.map_err(&mut explained)).collect();
+    Parsed { documents, notices }
+}
+
+fn with_quotes(text: &str, left: &mut usize) -> Mended {
+    let mut mended =
+        Mended { text: text.to_owned(), documents: yaml::documents(text), notices: Vec::new() };
     loop {
-        let error = match yaml::documents(&text) {
-            Ok(documents) => {
-                return Ok(Parsed { text, documents, notices });
-            }
-            Err(error) => error,
-        };
         // Only the very line that stops the parser is touched: the same words within a block of
         // text are none of our business. A quoted line is never quoted again, so this ends.
-        let quoted = error.line().and_then(|line| quote_cron(&text, line));
-        match quoted.zip(left.checked_sub(text.len())) {
-            Some((quoted, still_left)) => {
+        let lines = mended.documents.iter().filter_map(wrong_line);
+        let quoted = lines.filter_map(|line| Some((line, quote(&mended.text, line)?))).next();
+        match quoted.zip(left.checked_sub(mended.text.len())) {
+            Some(((line, (key, first, quoted)), still_left)) => {
                 *left = still_left;
-                notices.extend(error.line().map(|line| {
-                    format!("the cron in line {line} starts with *, read as text; quote it")
-                }));
-                text = quoted;
+                mended.notices.push(format!(
+                    "the {key} in line {line} starts with {first}, read as text; quote it"
+                ));
+                mended.documents = yaml::documents(&quoted);
+                mended.text = quoted;
             }
-            None => return Err(error),
+            None => return mended,
         }
     }
 }
 
-/// Quotes the value of `cron:` in this line (from 1) if it starts with `*`.
-fn quote_cron(text: &str, line: usize) -> Option<String> {
+/// Returns where a document stops to be YAML, or has a value that YAML takes for a tag.
+fn wrong_line(document: &Result<Document, YamlError>) -> Option<usize> {
+    match document {
+        Ok(document) => document.root().first_tagged().map(|at| at.line),
+        Err(error) => error.line(),
+    }
+}
+
+/// Quotes the value in this line (from 1) if its key is one of [`QUOTED`] and it begins so that it
+/// can be nothing but text. Returns the key, the value's first character, and the text.
+fn quote(text: &str, line: usize) -> Option<(&'static str, char, String)> {
     let index = line.checked_sub(1)?;
     let found = text.lines().nth(index)?;
-    let at = found.find("cron:")?.checked_add("cron:".len())?;
-    let (key, value) = found.split_at_checked(at)?;
-    let before = key.strip_suffix("cron:")?.trim_start().trim_start_matches("- ");
+    let begin = found.trim_start_matches([' ', '-']);
+    let (key, starts) = QUOTED
+        .iter()
+        .find(|(key, _)| begin.strip_prefix(key).is_some_and(|rest| rest.starts_with(": ")))?;
+    let (before, value) = found.split_once(": ")?;
     let value = value.trim();
-    if !before.trim().is_empty() || !value.starts_with('*') {
-        return None;
-    }
+    let first = value.chars().next().filter(|first| starts.contains(*first))?;
     let (value, comment) = value.split_once(" #").unwrap_or((value, ""));
     let comment = if comment.is_empty() { String::new() } else { format!(" #{comment}") };
-    let quoted = format!("{key} '{}'{comment}", value.trim().replace('\'', "''"));
+    let quoted = format!("{before}: '{}'{comment}", value.trim().replace('\'', "''"));
     let mut lines: Vec<_> = text.lines().collect();
     *lines.get_mut(index)? = &quoted;
-    Some(lines.join("\n") + "\n")
+    Some((key, first, lines.join("\n") + "\n"))
 }
 
 fn indentation(line: &str) -> (&str, &str) {
@@ -126,22 +151,26 @@ fn with_tabs_as_blanks(text: &str, width: usize) -> String {
 fn explained(text: &str, error: &YamlError) -> String {
     let line = error.line().and_then(|line| text.lines().nth(line.checked_sub(1)?));
     let value = line.and_then(|line| line.split_once(": ")).map(|(_, value)| value.trim_start());
-    let hint = match value {
-        Some(value) if value.starts_with('*') => {
-            ": to YAML a value that starts with * is an alias; quote it"
-        }
-        Some(_) | None => "",
+    let first = value.and_then(|value| value.chars().next());
+    let hint = match first.filter(|first| "*&!%@`".contains(*first)) {
+        Some(first) => format!(": to YAML a value that starts with {first} is no text; quote it"),
+        None => String::new(),
     };
-    format!("it is not YAML: {}{hint}", yaml_reason(error))
+    format!("it is not YAML: {error}{hint}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn documents(text: &str) -> Result<Vec<Value>, String> {
-        parse(text).map(|parsed| parsed.documents)
+        values(parse(text))
+    }
+
+    fn values(parsed: Parsed) -> Result<Vec<Value>, String> {
+        let read = |document: Document| document.read().map(|(value, _)| value).unwrap();
+        parsed.documents.into_iter().map(|document| document.map(read)).collect()
     }
 
     #[test]
@@ -159,6 +188,33 @@ mod tests {
             let expected = json!({"a": 1, "spec": {"cron": expected, "b": 2}});
             assert_eq!(documents(&text), Ok(vec![expected]), "{cron}");
         }
+    }
+
+    #[test]
+    fn values_that_yaml_takes_for_something_else_are_read_as_text() {
+        for (line, expected) in [
+            ("cron: @daily", json!({"cron": "@daily"})),
+            ("cron: @daily # at night", json!({"cron": "@daily"})),
+            ("expression: !(door == 1)", json!({"expression": "!(door == 1)"})),
+            (
+                "expression: !(spindle_rpm > 0) && door == 0",
+                json!({"expression": "!(spindle_rpm > 0) && door == 0"}),
+            ),
+            ("expression: %cpu > 3", json!({"expression": "%cpu > 3"})),
+        ] {
+            for (before, after) in [("", ""), ("kind: a\n", "other: b\n"), ("- x: 1\n  ", "")] {
+                let parsed = parse(&format!("{before}{line}\n{after}"));
+                assert_eq!(parsed.notices.len(), 1, "{line}");
+                assert!(parsed.notices[0].contains("read as text; quote it"));
+                let read = values(parsed).unwrap().remove(0);
+                let read = read.get(0).unwrap_or(&read);
+                for (key, value) in expected.as_object().unwrap() {
+                    assert_eq!(read.get(key), Some(value), "{line}");
+                }
+            }
+        }
+        let reason = documents("name: @daily\n").unwrap_err();
+        assert!(reason.contains("starts with @ is no text; quote it"), "{reason}");
     }
 
     #[test]
@@ -195,9 +251,9 @@ mod tests {
             ),
         ];
         for (text, expected) in cases {
-            let parsed = parse(text).unwrap();
-            assert_eq!(parsed.documents, [expected], "{text}");
+            let parsed = parse(text);
             assert_eq!(parsed.notices.len(), 1);
+            assert_eq!(values(parsed), Ok(vec![expected]), "{text}");
         }
     }
 
@@ -215,6 +271,6 @@ mod tests {
     fn a_tab_within_a_block_of_text_is_kept() {
         let text = "makefile: |\n  all:\n  \techo\n";
         assert_eq!(documents(text), Ok(vec![json!({"makefile": "all:\n\techo\n"})]));
-        assert!(parse(text).unwrap().notices.is_empty());
+        assert!(parse(text).notices.is_empty());
     }
 }

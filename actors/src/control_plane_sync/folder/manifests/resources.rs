@@ -5,12 +5,17 @@ use std::fmt;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::PodSpec;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::selector::LabelSelector;
-use crate::control_plane_sync::specification::{self, Draft, ProfileDraft, RetryDraft, Supply};
+use crate::control_plane_sync::specification::{
+    self, DeviceProfileDrafts, Draft, ProfileDraft, RetryDraft, Supply, UpdateDraft,
+};
 use crate::workload::{Profile, RegistryCredentials, Secret};
+use crate::yaml::OrText;
 
 /// Keys of labels and annotations that begin so are meant for the pod, without it.
 const POD_PREFIX: &str = "podman/";
@@ -38,20 +43,65 @@ impl Default for Device {
     }
 }
 
-#[derive(Clone, Default, Deserialize)]
-pub(super) struct Metadata {
-    pub(super) name: Option<String>,
-    pub(super) namespace: Option<String>,
-    labels: Option<BTreeMap<String, String>>,
-    annotations: Option<BTreeMap<String, String>>,
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(dead_code, reason = "what is known but not used must be listed to be known")]
+pub(super) struct EdgeDevice {
+    api_version: Option<IgnoredAny>,
+    kind: Option<IgnoredAny>,
+    metadata: Option<ObjectMeta>,
+    spec: Option<DeviceSpec>,
+    status: Option<IgnoredAny>,
 }
 
-#[derive(Deserialize)]
-pub(super) struct EdgeDevice {
-    #[serde(default)]
-    metadata: Metadata,
-    #[serde(default)]
-    spec: Value,
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(dead_code, reason = "what is known but not used must be listed to be known")]
+struct DeviceSpec {
+    heartbeat: Option<HeartbeatSpec>,
+    profiles: Option<DeviceProfileDrafts>,
+    log_collection: Option<IgnoredAny>,
+    metrics: Option<IgnoredAny>,
+    mounts: Option<IgnoredAny>,
+    os_information: Option<IgnoredAny>,
+    request_time: Option<IgnoredAny>,
+    storage: Option<IgnoredAny>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct HeartbeatSpec {
+    period_seconds: Option<Value>,
+    hardware_profile: Option<HardwareSpec>,
+    profiles: Option<DeviceProfileDrafts>,
+}
+
+#[derive(Default, Deserialize)]
+#[allow(dead_code, reason = "what is known but not used must be listed to be known")]
+struct HardwareSpec {
+    include: Option<bool>,
+    scope: Option<IgnoredAny>,
+}
+
+impl EdgeDevice {
+    /// Returns whether its name is where it does not belong, and read all the same.
+    pub(super) fn has_misplaced_name(&self) -> bool {
+        let Some(metadata) = &self.metadata else { return false };
+        let labels = metadata.labels.as_ref();
+        metadata.name.is_none() && labels.is_some_and(|labels| labels.contains_key("name"))
+    }
+
+    /// Names what is given and concerns other agents.
+    pub(super) fn unused(&self) -> Vec<&'static str> {
+        let Some(spec) = &self.spec else { return Vec::new() };
+        present(&[
+            ("spec.logCollection", spec.log_collection),
+            ("spec.metrics", spec.metrics),
+            ("spec.mounts", spec.mounts),
+            ("spec.osInformation", spec.os_information),
+            ("spec.storage", spec.storage),
+        ])
+    }
 }
 
 impl TryFrom<EdgeDevice> for Device {
@@ -60,36 +110,39 @@ impl TryFrom<EdgeDevice> for Device {
     /// Profiles are accepted under `spec` and, as the README has them, under `spec.heartbeat`.
     /// A name that slipped under the labels is accepted, too.
     fn try_from(source: EdgeDevice) -> Result<Self, String> {
-        let labels = source.metadata.labels.unwrap_or_default();
-        let heartbeat = |field: &str| source.spec.get("heartbeat").and_then(|h| h.get(field));
-        let profiles = source.spec.get("profiles").filter(|list| !list.is_null());
+        let metadata = source.metadata.unwrap_or_default();
+        let labels = metadata.labels.unwrap_or_default();
+        let spec = source.spec.unwrap_or_default();
+        let heartbeat = spec.heartbeat.unwrap_or_default();
+        let hardware = heartbeat.hardware_profile.unwrap_or_default();
         Ok(Self {
-            name: source.metadata.name.or_else(|| labels.get("name").cloned()).unwrap_or_default(),
+            name: metadata.name.or_else(|| labels.get("name").cloned()).unwrap_or_default(),
             labels,
-            heartbeat_period: specification::heartbeat_period(heartbeat("periodSeconds")),
-            hardware_in_heartbeat: heartbeat("hardwareProfile")
-                .and_then(|profile| profile.get("include"))
-                .and_then(Value::as_bool)
-                .unwrap_or_default(),
-            profiles: specification::device_profiles(profiles.or_else(|| heartbeat("profiles")))?,
+            heartbeat_period: specification::heartbeat_period(heartbeat.period_seconds.as_ref()),
+            hardware_in_heartbeat: hardware.include.unwrap_or_default(),
+            profiles: specification::device_profiles(spec.profiles.or(heartbeat.profiles))?,
         })
     }
 }
 
-/// An EdgeWorkload. Fields that concern other agents (`data`, `metrics`, …) are ignored.
-/// `Debug` shows no more than its name: a variable of the pod may be a password.
+/// An EdgeWorkload. `Debug` shows no more than its name: a variable of the pod may be a password.
 #[derive(Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(dead_code, reason = "what is known but not used must be listed to be known")]
 pub(super) struct EdgeWorkload {
+    api_version: Option<IgnoredAny>,
+    kind: Option<IgnoredAny>,
     #[serde(default)]
-    pub(super) metadata: Metadata,
+    pub(super) metadata: Option<ObjectMeta>,
     spec: WorkloadSpec,
+    status: Option<IgnoredAny>,
 }
 
 #[derive(Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct WorkloadSpec {
     /// A label selector, or a device's name.
-    device_selector: Option<Value>,
+    device_selector: Option<OrText<LabelSelector>>,
     /// A device's name.
     device: Option<String>,
     #[serde(rename = "type", alias = "kind")]
@@ -97,14 +150,24 @@ struct WorkloadSpec {
     cron: Option<String>,
     rootless: Option<bool>,
     retry: Option<RetryDraft>,
+    update: Option<UpdateDraft>,
     pod: Option<Pod>,
     profiles: Option<Vec<Option<ProfileDraft>>>,
     image_registries: Option<ImageRegistries>,
+    data: Option<IgnoredAny>,
+    log_collection: Option<IgnoredAny>,
+    metrics: Option<IgnoredAny>,
 }
 
 #[derive(Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(dead_code, reason = "what is known but not used must be listed to be known")]
 struct Pod {
+    api_version: Option<IgnoredAny>,
+    kind: Option<IgnoredAny>,
+    metadata: Option<Box<ObjectMeta>>,
     spec: Option<PodSpec>,
+    status: Option<IgnoredAny>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -118,79 +181,91 @@ struct NameRef {
     name: String,
 }
 
-/// The README puts profiles beside the labels.
-#[derive(Default, Deserialize)]
-struct MisplacedProfiles {
-    profiles: Option<Vec<Option<ProfileDraft>>>,
-}
-
 impl fmt::Debug for EdgeWorkload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EdgeWorkload").field("name", &self.metadata.name).finish_non_exhaustive()
+        let name = self.metadata.as_ref().and_then(|metadata| metadata.name.as_ref());
+        f.debug_struct("EdgeWorkload").field("name", &name).finish_non_exhaustive()
     }
 }
 
 impl EdgeWorkload {
-    /// Returns whether the workload is meant for the device of this name and these labels.
+    /// Names what is given and concerns other agents.
+    pub(super) fn unused(&self) -> Vec<&'static str> {
+        let spec = &self.spec;
+        let pod = spec.pod.as_ref().and_then(|pod| pod.metadata.as_deref());
+        present(&[
+            ("spec.data", spec.data),
+            ("spec.logCollection", spec.log_collection),
+            ("spec.metrics", spec.metrics),
+            ("spec.pod.metadata", pod.filter(|it| says_more(it)).map(|_| IgnoredAny)),
+        ])
+    }
+
+    /// Returns why the workload is not meant for the device of this name and these labels; none when
+    /// it is.
     ///
     /// # Errors
     /// Its selector cannot be understood.
-    pub(super) fn selects(
+    pub(super) fn foreign(
         &self,
         name: &str,
         labels: &BTreeMap<String, String>,
-    ) -> Result<bool, String> {
+    ) -> Result<Option<String>, String> {
+        let other = |device: &str| {
+            (device != name)
+                .then(|| format!("it names device {device:?}, and this one is {name:?}"))
+        };
         let device = self.spec.device.as_deref().unwrap_or_default();
         if !device.is_empty() {
-            return Ok(device == name);
+            return Ok(other(device));
         }
         match &self.spec.device_selector {
-            None | Some(Value::Null) => Ok(true),
-            Some(Value::String(device)) => Ok(device == name),
-            Some(selector) => specification::json::<LabelSelector>(selector.clone())
-                .map_err(|reason| format!("its deviceSelector: {reason}"))?
-                .matches(labels),
+            None => Ok(None),
+            Some(OrText::Text(device)) => Ok(other(device)),
+            Some(OrText::Fields(selector)) => selector.lacking(labels),
         }
+    }
+
+    /// Returns whether its profiles are where they do not belong, and read all the same.
+    pub(super) const fn has_misplaced_profiles(&self) -> bool {
+        matches!(
+            (&self.spec.profiles, &self.spec.device_selector),
+            (None, Some(OrText::Fields(LabelSelector { profiles: Some(_), .. })))
+        )
     }
 
     /// Returns the workload as given, but for its namespace.
     ///
     /// # Errors
-    /// A part of it has the wrong shape.
+    /// An annotation for the agent is there with and without the operators' prefix, and differs.
     pub(super) fn draft(self, name: &str) -> Result<Draft, String> {
-        let misplaced = match &self.spec.profiles {
-            Some(_) => None,
-            None => self.misplaced_profiles()?,
-        };
         let spec = self.spec;
+        let misplaced = match spec.device_selector {
+            Some(OrText::Fields(selector)) => selector.profiles,
+            Some(OrText::Text(_)) | None => None,
+        };
         let profiles = spec.profiles.or(misplaced);
-        let mut annotations = for_pod(self.metadata.annotations.as_ref());
-        let ours = self.metadata.annotations.into_iter().flatten();
-        annotations.extend(ours.filter(|(key, _)| specification::is_for_agent(key)));
+        let metadata = self.metadata.unwrap_or_default();
+        let pod_own = for_pod(metadata.annotations.as_ref());
+        let all = metadata.annotations.unwrap_or_default();
+        let (of_pod, pod) = spec.pod.map(|pod| (pod.metadata, pod.spec)).unwrap_or_default();
+        let of_pod = of_pod.and_then(|metadata| metadata.annotations).unwrap_or_default();
+        let annotations =
+            specification::merged_annotations(pod_own, all.into_iter().chain(of_pod))?;
         Ok(Draft {
             name: name.to_owned(),
             namespace: None,
             kind: spec.kind,
             rootless: spec.rootless.unwrap_or_default(),
-            pod: spec.pod.and_then(|pod| pod.spec).unwrap_or_default(),
-            labels: for_pod(self.metadata.labels.as_ref()),
+            pod: pod.unwrap_or_default(),
+            labels: for_pod(metadata.labels.as_ref()),
             annotations,
             profiles: profiles.into_iter().flatten().flatten().collect(),
             cron: spec.cron,
             retry: spec.retry,
+            update: spec.update,
             auth_file: None,
         })
-    }
-
-    fn misplaced_profiles(&self) -> Result<Option<Vec<Option<ProfileDraft>>>, String> {
-        match &self.spec.device_selector {
-            Some(selector @ Value::Object(_)) => {
-                let found: MisplacedProfiles = specification::json(selector.clone())
-                    .map_err(|reason| format!("its profiles: {reason}"))?;
-                Ok(found.profiles)
-            }
-            Some(_) | None => Ok(None),
-        }
     }
 
     /// Returns the registry credentials that the workload refers to.
@@ -215,6 +290,21 @@ impl EdgeWorkload {
             )),
         }
     }
+}
+
+fn present(fields: &[(&'static str, Option<IgnoredAny>)]) -> Vec<&'static str> {
+    fields.iter().filter(|(_, value)| value.is_some()).map(|(name, _)| *name).collect()
+}
+
+/// Whether there is more in the metadata of an EdgeWorkload's pod than annotations for the agent.
+fn says_more(metadata: &ObjectMeta) -> bool {
+    let is_ours = |key: &str| {
+        let key = key.strip_prefix(POD_PREFIX).unwrap_or(key);
+        specification::known_annotations().any(|known| known == key)
+    };
+    let mut annotations = metadata.annotations.iter().flatten();
+    let rest = ObjectMeta { annotations: None, ..metadata.clone() };
+    annotations.any(|(key, _)| !is_ours(key)) || rest != ObjectMeta::default()
 }
 
 fn for_pod(all: Option<&BTreeMap<String, String>>) -> BTreeMap<String, String> {

@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::control_plane_sync::specification::ProfileDraft;
+
 /// A Kubernetes label selector. An empty one selects everything.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct LabelSelector {
     match_labels: Option<BTreeMap<String, String>>,
     match_expressions: Option<Vec<Requirement>>,
+    /// Misplaced: the README of device-worker-ng has them here.
+    pub(super) profiles: Option<Vec<Option<ProfileDraft>>>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -20,17 +24,39 @@ struct Requirement {
 }
 
 impl LabelSelector {
-    /// Returns whether `labels` satisfy the selector.
+    /// Returns what `labels` lack to satisfy the selector, in words; none when they do.
     ///
     /// # Errors
     /// The selector uses an unknown operator.
-    pub(super) fn matches(&self, labels: &BTreeMap<String, String>) -> Result<bool, String> {
+    pub(super) fn lacking(
+        &self,
+        labels: &BTreeMap<String, String>,
+    ) -> Result<Option<String>, String> {
         let wanted = self.match_labels.iter().flatten();
-        let mut all = wanted.into_iter().all(|(key, value)| labels.get(key) == Some(value));
-        for requirement in self.match_expressions.iter().flatten() {
-            all &= requirement.holds(labels)?;
+        let mut lacking = None;
+        for (key, value) in wanted {
+            if lacking.is_none() && labels.get(key) != Some(value) {
+                lacking = Some(format!("{}, and {value:?} is wanted", present(key, labels)));
+            }
         }
-        Ok(all)
+        for requirement in self.match_expressions.iter().flatten() {
+            if !requirement.holds(labels)? && lacking.is_none() {
+                let Requirement { key, operator, values } = requirement;
+                let values = values.as_ref().map(|values| values.join(", "));
+                let values = values.map(|values| format!(" {values}")).unwrap_or_default();
+                lacking =
+                    Some(format!("{}, and {operator}{values} is wanted", present(key, labels)));
+            }
+        }
+        Ok(lacking)
+    }
+}
+
+/// Says what a device has for a label.
+fn present(key: &str, labels: &BTreeMap<String, String>) -> String {
+    match labels.get(key) {
+        Some(value) => format!("the device's label {key} is {value:?}"),
+        None => format!("the device has no label {key}"),
     }
 }
 
@@ -56,10 +82,10 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn matches(selector: Value) -> Result<bool, String> {
+    fn lacking(selector: Value) -> Result<Option<String>, String> {
         let labels = [("app".to_owned(), "camera".to_owned())].into();
         let selector: LabelSelector = serde_json::from_value(selector).unwrap();
-        selector.matches(&labels)
+        selector.lacking(&labels)
     }
 
     #[test]
@@ -79,8 +105,26 @@ mod tests {
             (expression("x", "DoesNotExist", json!(null)), true),
         ];
         for (selector, expected) in cases {
-            assert_eq!(matches(selector.clone()), Ok(expected), "{selector}");
+            assert_eq!(lacking(selector.clone()).unwrap().is_none(), expected, "{selector}");
         }
-        assert!(matches(expression("app", "Like", json!(null))).is_err());
+        assert!(lacking(expression("app", "Like", json!(null))).is_err());
+    }
+
+    #[test]
+    fn the_label_that_fails_is_named_with_what_is_there() {
+        let expression = json!({"matchExpressions": [{"key": "app", "operator": "In", "values": ["door", "gate"]}]});
+        for (selector, expected) in [
+            (
+                json!({"matchLabels": {"app": "door"}}),
+                "the device's label app is \"camera\", and \"door\" is wanted",
+            ),
+            (
+                json!({"matchLabels": {"app": "camera", "site": "north"}}),
+                "the device has no label site, and \"north\" is wanted",
+            ),
+            (expression, "the device's label app is \"camera\", and In door, gate is wanted"),
+        ] {
+            assert_eq!(lacking(selector).unwrap().as_deref(), Some(expected));
+        }
     }
 }

@@ -92,7 +92,7 @@ fn workload(name: &str, extra: &str) -> String {
 
 fn only(extra: &str) -> Result<Workload, String> {
     let reading = first(&[("w.yaml", &workload("w", extra))]);
-    assert_eq!(reading.problems, []);
+    assert!(reading.diagnostics.iter().all(|it| !it.is_problem()), "{:?}", reading.diagnostics);
     match reading.configuration.workloads.first() {
         Some(workload) => Ok(Workload::clone(workload)),
         None => Err(reading.configuration.rejected[0].reason.clone()),
@@ -110,8 +110,15 @@ fn the_files_of_the_readme_work_unchanged() {
     assert_eq!(nginx.executor, ExecutorKind::K8s);
     assert_eq!(nginx.profiles[0].name.as_str(), "test");
     assert_eq!(nginx.profiles[0].conditions[0].name.as_str(), "off");
-    assert_eq!(reading.problems.len(), 1, "{:?}", reading.problems);
-    assert!(reading.problems[0].reason.contains("TAB"));
+    let told: Vec<_> = reading.diagnostics.iter().map(|it| it.message.as_str()).collect();
+    assert_eq!(
+        told,
+        [
+            "device.yaml: metadata.labels.name is read as metadata.name; write it so",
+            "nginx.yaml: line 10 is indented with a TAB, read as blanks; use blanks",
+            "nginx.yaml: spec.deviceSelector.profiles is read as spec.profiles; write it so",
+        ]
+    );
 }
 
 #[test]
@@ -119,7 +126,7 @@ fn the_cron_of_the_readme_works_unquoted() {
     let reading = first(&[("cron.yaml", CRON)]);
     let cron = reading.configuration.workloads[0].cron.as_deref();
     assert_eq!(cron, Some(r"*\1 * * * *"));
-    assert!(reading.problems[0].reason.contains("quote it"), "{:?}", reading.problems);
+    assert!(reading.diagnostics[0].message.contains("quote it"), "{:?}", reading.diagnostics);
 }
 
 #[test]
@@ -151,7 +158,7 @@ fn a_folder_that_describes_another_device_says_so() {
     ]);
     assert!(reading.configuration.workloads.is_empty());
     assert!(reading.configuration.profiles.is_empty());
-    assert!(reading.problems[0].reason.contains("DEVICE_ID"), "{:?}", reading.problems);
+    assert!(reading.diagnostics[0].message.contains("DEVICE_ID"), "{:?}", reading.diagnostics);
 }
 
 #[test]
@@ -161,7 +168,12 @@ fn several_documents_and_lists_may_share_a_file() {
     let text = format!("---\n{}---\n---\n{}---\n{list}", workload("b", ""), workload("a", ""));
     let reading = first(&[("all.yaml", &text)]);
     assert_eq!(names(&reading.configuration), ["a", "b", "c"]);
-    assert_eq!(reading.problems, []);
+    let told: Vec<_> = reading.diagnostics.iter().map(|it| it.message.as_str()).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(
+        told[0].starts_with("all.yaml: Namespace \"\" at line 19 column 3 is ignored"),
+        "{told:?}"
+    );
 }
 
 #[test]
@@ -221,6 +233,21 @@ fn a_retry_may_be_an_annotation_with_and_without_the_operators_prefix() {
         let workload = &reading.configuration.workloads[0];
         let period = Duration::from_secs(90);
         assert_eq!(workload.retry, Some(RetryPolicy::Constant { period }), "{key}");
+        assert!(workload.annotations.is_empty(), "{key}");
+    }
+}
+
+#[test]
+fn the_time_of_a_proof_is_a_field_or_an_annotation() {
+    let field = |text: &str| only(&format!("  update: {text}\n")).map(|it| it.proving);
+    assert_eq!(field("{provingSeconds: 5}"), Ok(Duration::from_secs(5)));
+    assert_eq!(field("{}"), Ok(Duration::from_secs(60)));
+    assert!(field("{provingSeconds: -1}").unwrap_err().contains("update.provingSeconds"));
+    for key in ["device-worker-ng/proving-seconds", "podman/device-worker-ng.proving-seconds"] {
+        let metadata = format!("{{name: w, annotations: {{{key}: '90'}}}}");
+        let reading = first(&[("w.yaml", &workload("w", "").replace("{name: w}", &metadata))]);
+        let workload = &reading.configuration.workloads[0];
+        assert_eq!(workload.proving, Duration::from_secs(90), "{key}");
         assert!(workload.annotations.is_empty(), "{key}");
     }
 }
@@ -287,7 +314,7 @@ fn a_workload_that_is_not_well_formed_spoils_no_other() {
         workload("w", "  rootless: perhaps\n"),
         workload("w", "  retry: [1]\n"),
         workload("w", "  type: vm\n"),
-        workload("w", "  deviceSelector: 5\n"),
+        workload("w", "  deviceSelector: [5]\n"),
         workload("w", "  imageRegistries: {secretRef: {name: absent}}\n"),
         "kind: EdgeWorkload\nmetadata: {name: w}\n".to_owned(),
         "kind: EdgeWorkload\nspec: {}\n".to_owned(),
@@ -317,8 +344,8 @@ fn a_file_that_does_not_parse_keeps_its_last_good_version() {
         now.insert("a.yaml".into(), Ok(Confidential::new(broken.to_owned())));
         let after = read(now.clone(), &before.accepted, &toto());
         assert_eq!(after.configuration, before.configuration, "{broken:?}");
-        assert_eq!(after.problems.len(), 1);
-        assert!(after.problems[0].reason.contains("stays in force"));
+        assert_eq!(after.diagnostics.len(), 1);
+        assert!(after.diagnostics[0].message.contains("stays in force"));
         let again = read(now.clone(), &after.accepted, &toto());
         assert_eq!(again.configuration, before.configuration, "{broken:?}");
     }
@@ -332,7 +359,7 @@ fn an_unreadable_file_keeps_its_last_good_version_and_a_deleted_one_does_not() {
     now.remove("b.yaml");
     let after = read(now.clone(), &before.accepted, &toto());
     assert_eq!(names(&after.configuration), ["a"]);
-    assert!(after.problems[0].reason.starts_with("permission denied"));
+    assert!(after.diagnostics[0].message.contains(": permission denied"));
 }
 
 #[test]
@@ -341,7 +368,7 @@ fn a_file_of_comments_withdraws_its_workloads() {
     let now = files(&[("a.yaml", "# nothing for now\n")]);
     let after = read(now.clone(), &before.accepted, &toto());
     assert!(after.configuration.workloads.is_empty());
-    assert_eq!(after.problems, []);
+    assert_eq!(after.diagnostics, []);
 }
 
 #[test]
@@ -350,7 +377,7 @@ fn a_broken_device_file_keeps_the_profiles_in_force() {
     let broken = DEVICE.replace("profiles:\n", "profiles: 5\n    x:\n");
     let after = read(files(&[("d.yaml", &broken)]), &before.accepted, &toto());
     assert_eq!(after.configuration, before.configuration);
-    assert_eq!(after.problems.len(), 1);
+    assert_eq!(after.diagnostics.len(), 1);
 }
 
 proptest::proptest! {
@@ -397,7 +424,59 @@ spec:
 ";
     let reading = first(&[("a.yaml", text)]);
     assert_eq!(names(&reading.configuration), ["w"]);
-    let parsed = repair::parse(text).unwrap();
-    let shown = format!("{reading:?} {parsed:?}");
+    let shown = format!("{reading:?} {:?}", documents::parse(text));
     assert!(!shown.contains("planted-hunter2"), "{shown}");
+}
+
+#[test]
+fn a_document_that_cannot_be_read_takes_no_other_of_its_file_with_it() {
+    let file = |b: &str| format!("{}---\n{b}---\n{}", workload("a", ""), workload("c", ""));
+    for broken in ["kind: [\n", "x: 1\n", "- 1\n", "kind: EdgeWorkload\nkey: *nowhere\n"] {
+        let now = [("w.yaml", file(broken))].map(|(name, text)| (name, text));
+        let now: Vec<_> = now.iter().map(|(name, text)| (*name, text.as_str())).collect();
+        let alone = first(&now);
+        assert_eq!(names(&alone.configuration), ["a", "c"], "{broken}");
+        assert_eq!(alone.completeness, Completeness::Partial { unread: "w.yaml".to_owned() });
+        assert!(alone.diagnostics.iter().any(|it| it.message.contains("line ")), "{broken}");
+        // What it was before may be what it should be now.
+        let before = first(&[("w.yaml", &file(&workload("b", "")))]);
+        let after = read(files(&now), &before.accepted, &toto());
+        assert_eq!(names(&after.configuration), ["a", "b", "c"], "{broken}");
+        assert_eq!(after.completeness, Completeness::Whole);
+    }
+}
+
+#[test]
+fn names_that_are_numbers_or_booleans_are_names_on_both_sides() {
+    let device = "\
+kind: EdgeDevice
+metadata: {name: toto}
+spec:
+  profiles:
+  - name: 1
+    conditions: [{name: on, expression: cpu < 50%}]
+  - name: 1.20
+    conditions: [{name: 2, expression: lux < 10}, {name: true, expression: lux == nil}]
+";
+    let needs = "  profiles:\n  - {name: 1, conditions: [{name: on}]}\n  - {name: 1.20, conditions: [2, true]}\n";
+    let reading = first(&[("d.yaml", device), ("w.yaml", &workload("w", needs))]);
+    let configuration = reading.configuration;
+    let defined: Vec<_> = configuration.profiles.iter().map(|it| it.name.as_str()).collect();
+    let needed: Vec<_> =
+        configuration.workloads[0].profiles.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!((defined.as_slice(), needed.as_slice()), (&["1", "1.20"][..], &["1", "1.20"][..]));
+    let conditions: Vec<_> =
+        configuration.profiles[1].conditions.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(conditions, ["2", "true"]);
+}
+
+#[test]
+fn a_workload_for_other_devices_is_told_with_the_label_that_fails() {
+    let other = workload("w", "  deviceSelector: {matchLabels: {app: door}}\n");
+    let reading = first(&[("d.yaml", DEVICE), ("w.yaml", &other)]);
+    let told: Vec<_> = reading.diagnostics.iter().map(ToString::to_string).collect();
+    let expected = "w.yaml: workload \"w\" is for other devices: the device's label app is \"camera\", \
+                    and \"door\" is wanted";
+    assert_eq!(told[1..], [expected]);
+    assert!(reading.diagnostics.iter().all(|it| !it.is_problem()));
 }

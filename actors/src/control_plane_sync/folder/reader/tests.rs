@@ -26,31 +26,47 @@ fn text(folder: &Path, name: &str) -> String {
 #[test]
 fn only_manifests_are_read() {
     let folder = folder();
-    let names_of_files =
-        ["a.yaml", "b.yml", "c.json", ".hidden.yaml", "d.yaml~", "e.yaml.swp", "f.txt", "#g.yaml#"];
+    let names_of_files = [
+        "a.yaml",
+        "b.yml",
+        "c.json",
+        ".hidden.yaml",
+        "d.yaml~",
+        "e.yaml.swp",
+        "f.txt",
+        "#g.yaml#",
+        "h.YAML",
+    ];
     for name in names_of_files {
         fs::write(folder.path().join(name), name).unwrap();
     }
     fs::create_dir(folder.path().join("folder.yaml")).unwrap();
-    assert_eq!(names(folder.path()), ["a.yaml", "b.yml", "c.json"]);
+    assert_eq!(names(folder.path()), ["a.yaml", "b.yml", "c.json", "h.YAML"]);
     assert_eq!(text(folder.path(), "a.yaml"), "a.yaml");
 }
 
 #[test]
 fn files_that_cannot_be_read_are_named() {
     let folder = folder();
-    fs::write(folder.path().join("latin.yaml"), b"\xe4").unwrap();
+    fs::write(folder.path().join("latin.yaml"), b"a: 1\nb: \xe4").unwrap();
+    fs::write(folder.path().join("marked.yaml"), b"\xff\xfek\0i\0n\0d\0").unwrap();
+    fs::write(folder.path().join("wide.yaml"), b"k\0i\0n\0d\0:\0").unwrap();
     symlink("/nowhere/at/all", folder.path().join("dangling.yaml")).unwrap();
     let large = File::create(folder.path().join("large.yaml")).unwrap();
     large.set_len(MAX_FILE + 1).unwrap();
     let files = read_folder(folder.path()).unwrap();
     let reasons: Vec<String> = files.into_values().map(Result::unwrap_err).collect();
-    for (reason, part) in
-        reasons.iter().zip(["leads nowhere", "larger than 4194304 bytes", "not UTF-8 from byte 0"])
-    {
+    let parts = [
+        "leads nowhere",
+        "larger than 4194304 bytes",
+        "not UTF-8 at line 2 column 4, but Latin-1 perhaps",
+        "it is UTF-16",
+        "it is UTF-16",
+    ];
+    for (reason, part) in reasons.iter().zip(parts) {
         assert!(reason.contains(part), "{reason}");
     }
-    assert_eq!(reasons.len(), 3);
+    assert_eq!(reasons.len(), parts.len());
 }
 
 #[test]

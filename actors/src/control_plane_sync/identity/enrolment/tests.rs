@@ -133,7 +133,7 @@ fn a_registration_that_is_not_approved_yet_enrols_again() {
 }
 
 #[test]
-fn a_device_that_is_enrolled_but_never_known_asks_ever_more_slowly_and_is_told() {
+fn a_device_that_is_enrolled_but_never_known_asks_ever_more_slowly_and_is_reported() {
     let mut enrolment = Enrolment::new(None, false, 0.0);
     let (mut waits, mut notices) = (Vec::new(), Vec::new());
     for round in 0..11 {

@@ -358,7 +358,10 @@ fn the_device_s_own_key_is_refused_when_others_can_read_it() {
         assert!(identities.device.is_none(), "{mode:o}");
         assert!(identities.registration.is_ok(), "{mode:o}");
         let findings = identities.findings.join("\n");
-        assert!(findings.contains("device.key: others than its owner can read it"), "{findings}");
+        assert!(
+            findings.contains("device.key: users other than its owner can read it"),
+            "{findings}"
+        );
         fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
         assert!(harness.files.load().device.is_some());
     }

@@ -141,7 +141,7 @@ async fn an_expired_certificate_reads_nothing_but_renews_itself() {
 }
 
 #[actix::test]
-async fn a_deleted_device_is_unknown_and_told_to_disconnect() {
+async fn a_deleted_device_is_unknown_and_asked_to_disconnect() {
     let harness = Harness::registered().await;
     harness.edge.delete_device("cam-01");
     let call = Call::Configuration;
@@ -151,7 +151,7 @@ async fn a_deleted_device_is_unknown_and_told_to_disconnect() {
 }
 
 #[actix::test]
-async fn each_fault_is_told_from_the_others() {
+async fn each_fault_is_distinguished_from_the_others() {
     let harness = Harness::registered().await;
     let table = [
         (Fault::Status(503), "the control plane failed at configuration (503)"),
@@ -331,13 +331,13 @@ async fn http_2_is_never_spoken_whatever_the_server_offers() {
     let authority = Authority::new();
     std::fs::write(harness.folder.path().join("ca.pem"), authority.ca_pem()).unwrap();
     let no_agreement = "it does not speak HTTP/1.1";
-    for (alpn, refused, told) in [(&["h2"][..], true, no_agreement), (&[], false, "")] {
+    for (alpn, refused, message) in [(&["h2"][..], true, no_agreement), (&[], false, "")] {
         let (port, server) = speak_http_2(&authority, alpn);
         let url = format!("https://127.0.0.1:{port}");
         let client = HttpsClient::new(settings(&url, &harness.folder), Clock::system()).unwrap();
         client.present(harness.files.load().registration.unwrap()).await.unwrap();
         let error = client.enrol().await.unwrap_err().to_string();
-        assert!(error.contains(told), "{alpn:?}: {error}");
+        assert!(error.contains(message), "{alpn:?}: {error}");
         drop(client);
         let handshake = server.join().unwrap();
         assert_eq!(handshake.is_err(), refused, "{alpn:?}: {handshake:?}");

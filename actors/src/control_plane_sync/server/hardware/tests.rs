@@ -39,7 +39,7 @@ fn the_processors_of_several_architectures_are_read() {
 }
 
 #[test]
-fn memory_is_told_in_bytes() {
+fn memory_is_reported_in_bytes() {
     let cases = [
         ("MemTotal:       24684084 kB\nMemFree: 1 kB\n", 24_684_084 * 1024),
         ("MemFree: 1 kB\n", 0),
@@ -67,7 +67,7 @@ fn interface_flags_are_named() {
 }
 
 #[test]
-fn disks_are_told_from_what_only_looks_like_one() {
+fn disks_are_distinguished_from_what_only_looks_like_one() {
     for name in ["sda", "vda", "nvme0n1", "mmcblk0", "xvda"] {
         assert!(parse::is_physical_disk(name), "{name}");
     }

@@ -52,7 +52,7 @@ fn serve(
     let config = Arc::new(config);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
-    let (told, heard) = mpsc::channel();
+    let (sender, heard) = mpsc::channel();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
@@ -68,7 +68,7 @@ fn serve(
                 handshake: connection.handshake_kind(),
                 early: connection.early_data().is_some(),
             };
-            if told.send(heard).is_err() {
+            if sender.send(heard).is_err() {
                 return;
             }
         }
@@ -96,7 +96,7 @@ async fn device(authority: &Authority, url: String) -> (HttpsClient, TempDir) {
 }
 
 /// Neither a request nor the device's certificate.
-fn assert_told_nothing(heard: &mpsc::Receiver<Heard>) {
+fn assert_sent_nothing(heard: &mpsc::Receiver<Heard>) {
     let heard = heard.recv_timeout(LIMIT).unwrap();
     assert!(!heard.request && !heard.certificate && !heard.early, "{heard:?}");
 }
@@ -107,7 +107,7 @@ async fn refused(pair: Pair, authority: &Authority) -> String {
     let (client, _folder) = device(authority, url).await;
     let error = client.enrol().await.unwrap_err();
     assert!(matches!(error, ControlPlaneError::ServerNotTrusted { .. }), "{error:?}");
-    assert_told_nothing(&heard);
+    assert_sent_nothing(&heard);
     error.to_string()
 }
 
@@ -116,23 +116,23 @@ fn at(offset: chrono::Duration) -> Clock {
 }
 
 #[actix::test]
-async fn a_server_that_does_not_speak_tls_1_3_is_told_nothing() {
+async fn a_server_that_does_not_speak_tls_1_3_is_sent_nothing() {
     let authority = Authority::new();
     let (url, heard) = serve(authority.server_pair(), &authority, &TLS12);
     let (client, _folder) = device(&authority, url).await;
     let error = client.enrol().await.unwrap_err().to_string();
     assert!(error.contains("it does not speak TLS 1.3"), "{error}");
-    assert_told_nothing(&heard);
+    assert_sent_nothing(&heard);
 }
 
 #[actix::test]
-async fn a_server_of_any_other_root_is_told_nothing() {
+async fn a_server_of_any_other_root_is_sent_nothing() {
     let error = refused(Authority::new().server_pair(), &Authority::new()).await;
     assert!(error.contains("not signed by the CA in CA_ROOT"), "{error}");
 }
 
 #[actix::test]
-async fn an_expired_and_a_future_server_certificate_are_told_nothing() {
+async fn an_expired_and_a_future_server_certificate_are_sent_nothing() {
     let authority = Authority::new();
     let years = |count| chrono::Duration::from_std(YEAR).unwrap() * count;
     let expired = authority.server_pair_for(&["127.0.0.1"], &at(-years(2)));
@@ -144,7 +144,7 @@ async fn an_expired_and_a_future_server_certificate_are_told_nothing() {
 }
 
 #[actix::test]
-async fn a_server_of_another_name_is_told_nothing() {
+async fn a_server_of_another_name_is_sent_nothing() {
     let authority = Authority::new();
     for names in [&["other.example"][..], &["127.0.0.2"], &["localhost", "::1"], &[]] {
         let pair = authority.server_pair_for(names, &Clock::system());

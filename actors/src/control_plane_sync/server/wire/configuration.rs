@@ -3,18 +3,21 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1;
+use k8s_openapi::api::core::v1::{self, PodSpec};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::error::{WireError, shape, shown};
+use crate::control_plane_sync::diagnostic::Diagnostic;
 use crate::control_plane_sync::specification::{
-    self, Contents, Draft, Pool, ProfileDraft, RetryDraft, Supply, UNNAMED,
+    self, Contents, DeviceProfileDrafts, Draft, GatesAs, Pool, ProfileDraft, RetryDraft, Supply,
+    UNNAMED,
 };
 use crate::workload::{
-    Confidential, ConfigMap, Configuration, DeviceId, RejectedWorkload, Secret, Workload,
+    Confidential, ConfigMap, Configuration, DeviceId, Profile, RejectedWorkload, Secret, Updates,
+    Workload,
 };
-use crate::yaml::{self, Budget};
+use crate::yaml::{self, Budget, YamlError};
 
 /// Most workloads of an answer; a device that runs a thousand is a large one.
 const MAX_WORKLOADS: usize = 5_000;
@@ -54,7 +57,7 @@ pub(super) fn configuration(
     version: Option<String>,
     device_id: &DeviceId,
     in_force: &[Arc<Workload>],
-) -> Result<Configuration, WireError> {
+) -> Result<(Configuration, Vec<Diagnostic>), WireError> {
     let found = content.get("device_id").and_then(Value::as_str);
     if found != Some(device_id.as_str()) {
         return Err(WireError::OtherDevice {
@@ -84,7 +87,7 @@ pub(super) fn configuration(
     let (mut workloads, rejected) = specification::each_name_once(accepted, rejected);
     specification::share(&mut workloads, in_force);
     let settings = content.get("configuration").unwrap_or(&Value::Null);
-    Ok(Configuration {
+    let configuration = Configuration {
         version,
         heartbeat_period: specification::heartbeat_period(
             settings.pointer("/heartbeat/period_seconds"),
@@ -93,10 +96,19 @@ pub(super) fn configuration(
             .pointer("/heartbeat/hardware_profile/include")
             .and_then(Value::as_bool)
             .unwrap_or_default(),
-        profiles: specification::device_profiles(settings.get("profiles")).map_err(shape)?,
+        profiles: device_profiles(settings.get("profiles")).map_err(shape)?,
         workloads,
         rejected,
-    })
+        updates: Updates::default(),
+    };
+    Ok((configuration, reader.diagnostics))
+}
+
+fn device_profiles(value: Option<&Value>) -> Result<Vec<Profile>, String> {
+    let drafts =
+        specification::json::<Option<DeviceProfileDrafts>>(value.cloned().unwrap_or_default())
+            .map_err(|reason| format!("the list of profiles: {reason}"))?;
+    specification::device_profiles(drafts)
 }
 
 /// Returns the elements of a list that may be absent or null, and may hold nulls.
@@ -116,6 +128,8 @@ struct Reader {
     budget: Budget,
     /// Bytes of config maps and secrets that may still come.
     contents_left: Option<usize>,
+    /// What the author should know.
+    diagnostics: Vec<Diagnostic>,
 }
 
 impl Reader {
@@ -126,6 +140,7 @@ impl Reader {
             known_secrets: Pool::of(in_force.iter().flat_map(|workload| &workload.secrets)),
             budget: Budget::of_answer(),
             contents_left: Some(specification::MAX_CONTENTS),
+            diagnostics: Vec::new(),
         }
     }
 
@@ -141,10 +156,9 @@ impl Reader {
     fn workload(&mut self, value: Value) -> Result<Workload, String> {
         let wire: WireWorkload = specification::json(value)?;
         let text = wire.specification.as_deref().unwrap_or_default();
-        let pod = yaml::from_str_within(text, &mut self.budget).map_err(|error| {
+        let pod = self.pod(text, wire.name.as_deref().unwrap_or_default()).map_err(|error| {
             format!(
-                "its specification is not a PodSpec: {}; correct spec.pod.spec of the EdgeWorkload",
-                specification::yaml_reason(&error)
+                "its specification is not a PodSpec: {error}; correct spec.pod.spec of the EdgeWorkload"
             )
         })?;
         let config_maps = self.config_maps(wire.configmaps)?;
@@ -160,12 +174,27 @@ impl Reader {
             profiles: wire.profiles.into_iter().flatten().flatten().collect(),
             cron: wire.cron,
             retry: wire.retry,
+            update: None,
             auth_file: wire.image_registries.and_then(|registries| registries.auth_file),
         };
         let workload = specification::workload(draft, contents)?;
         let size = workload.contents_size();
         self.contents_left = self.contents_left.and_then(|left| left.checked_sub(size));
         Ok(workload)
+    }
+
+    /// Reads a pod's specification. Unknown keys in it are reported but reject nothing: the server
+    /// prunes and validates what it accepts.
+    fn pod(&mut self, text: &str, workload: &str) -> Result<PodSpec, YamlError> {
+        let document = yaml::only(text, &mut self.budget)?;
+        let (pod, mut unread) = document.read()?;
+        unread.extend(specification::unknown_resources(document.root(), ""));
+        for key in &unread {
+            let (reason, text) = specification::told(key, GatesAs::Fields);
+            let place = format!("workload {workload}: spec.pod.spec");
+            self.diagnostics.push(Diagnostic::new(reason, &place, &text).about(workload));
+        }
+        Ok(pod)
     }
 
     fn config_maps(
@@ -175,11 +204,11 @@ impl Reader {
         let mut config_maps = Supply::default();
         for (index, document) in documents.into_iter().flatten().flatten().enumerate() {
             let number = index.saturating_add(1);
-            let config_map: v1::ConfigMap = yaml::from_str_within(&document, &mut self.budget)
-                .map_err(|error| {
-                    let reason = specification::yaml_reason(&error);
-                    format!("its config map number {number} is not a ConfigMap: {reason}")
-                })?;
+            let config_map = yaml::only(&document, &mut self.budget);
+            let config_map = config_map.and_then(|document| document.read::<v1::ConfigMap>());
+            let (config_map, _) = config_map.map_err(|error| {
+                format!("its config map number {number} is not a ConfigMap: {error}")
+            })?;
             let config_map = specification::config_map(config_map)
                 .ok_or_else(|| format!("its config map number {number} has no name"))?;
             let name = config_map.name.clone();
@@ -192,7 +221,7 @@ impl Reader {
     /// Checks what the workloads come to together: none of them is to blame.
     fn check_total(&self) -> Result<(), WireError> {
         if self.budget.is_overdrawn() {
-            let what = "values, aliases or white space in the YAML texts of all workloads";
+            let what = "values or aliases in the YAML texts of all workloads";
             return Err(WireError::TooMuch { what });
         }
         if self.contents_left.is_none() {

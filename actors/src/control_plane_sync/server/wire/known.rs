@@ -9,6 +9,8 @@ use serde_json::Value;
 use super::configuration::configuration;
 use super::envelope::{envelope, expect_word};
 use super::error::{WireError, shape};
+use super::unread;
+use crate::control_plane_sync::diagnostic::Diagnostic;
 use crate::digest::{self, Digest};
 use crate::workload::{Configuration, DeviceId, Workload};
 
@@ -18,8 +20,12 @@ pub(crate) struct Known {
     body: Digest,
     /// All but the version.
     content: Digest,
+    /// What is to be told of the content.
+    of_content: Vec<Diagnostic>,
     /// What was read.
     pub(crate) configuration: Configuration,
+    /// What its author should know.
+    pub(crate) diagnostics: Vec<Diagnostic>,
 }
 
 impl Known {
@@ -43,13 +49,31 @@ impl Known {
         let Some(Value::Object(mut content)) = envelope.remove("content") else {
             return Err(shape("content is not an object"));
         };
+        let mut diagnostics = unread::of_envelope(&envelope);
         let version = version(content.remove("version"));
         let digest_of_content = digest::of_json(&content).map_err(WireError::Json)?;
-        let configuration = match last.filter(|last| last.content == digest_of_content) {
-            Some(last) => Configuration { version, ..last.configuration.clone() },
-            None => configuration(content, version, device_id, in_force)?,
+        let (configuration, of_content) = match last
+            .filter(|last| last.content == digest_of_content)
+        {
+            Some(last) => {
+                let configuration = last.configuration.clone();
+                (Configuration { version, ..configuration }, last.of_content.clone())
+            }
+            None => {
+                let mut told = unread::of_content(&content);
+                let (configuration, more) = configuration(content, version, device_id, in_force)?;
+                told.extend(more);
+                (configuration, told)
+            }
         };
-        Ok(Self { body: digest_of_body, content: digest_of_content, configuration })
+        diagnostics.extend(of_content.iter().cloned());
+        Ok(Self {
+            body: digest_of_body,
+            content: digest_of_content,
+            of_content,
+            configuration,
+            diagnostics,
+        })
     }
 }
 

@@ -395,6 +395,44 @@ fn an_empty_heartbeat_has_empty_lists_null_hardware_and_no_upgrade() {
     );
 }
 
+/// As the operator's types have them (models/heartbeat.go, workload_status.go and event_info.go): what else
+/// there is would be dropped, and other words would be refused by who validates.
+#[test]
+fn a_heartbeat_has_the_fields_and_the_words_of_the_operators_types() {
+    let statuses = [
+        WorkloadStatus::Deploying,
+        WorkloadStatus::Running,
+        WorkloadStatus::Crashed,
+        WorkloadStatus::Stopped,
+    ];
+    let jobs = statuses.map(|status| job(status.as_str(), status));
+    let events = [EventReason::WorkloadStarted, EventReason::WorkloadFailed];
+    let events = events.map(|reason| happened(reason, "it did"));
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let words = |list: &Value, field: &str| {
+        let list = list.as_array().unwrap().iter();
+        list.map(|it| it[field].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    for (status, word) in [(AgentStatus::Up, "up"), (AgentStatus::Degraded, "degraded")] {
+        let heartbeat =
+            Heartbeat { status, version: Some("7"), jobs: &jobs, events: &events, hardware: None };
+        let stamp = Stamp { message_id: "1", sent: moment() };
+        let content = &parsed(&super::heartbeat(stamp, &heartbeat))["content"];
+        assert_eq!(keys(content), ["events", "hardware", "status", "version", "workloads"]);
+        assert_eq!(content["status"], word);
+        assert_eq!(content["version"], "7");
+        let (workloads, events) = (&content["workloads"], &content["events"]);
+        assert_eq!(keys(&workloads[0]), ["name", "status"]);
+        let known = ["deploying", "running", "crashed", "stopped"];
+        assert_eq!(
+            (words(workloads, "name"), words(workloads, "status")),
+            (known.map(String::from).into(), known.map(String::from).into())
+        );
+        assert_eq!(keys(&events[0]), ["message", "reason", "type"]);
+        assert_eq!(words(events, "type"), ["info", "warn"]);
+    }
+}
+
 #[test]
 fn an_event_names_its_workload_and_is_cut_where_the_server_would() {
     let long = Event {
@@ -608,6 +646,41 @@ fn a_specification_that_is_a_bomb_rejects_its_workload_and_no_other() {
             assert!(rejected.reason.len() < 400, "{}", rejected.reason);
         }
     }
+}
+
+#[test]
+fn what_is_not_known_in_a_specification_is_told_and_rejects_nothing() {
+    let specification = "containers:\n- name: a\n  image: i\n  securityContex: {runAsUser: 1}\n  \
+                         resources: {limits: {memroy: 1Mi}}\nhostnetwork: true\n";
+    let body =
+        answer(json!([with(simple("a"), "specification", json!(specification))]), json!(null));
+    let known =
+        Known::read(body.to_string().as_bytes(), &DeviceId::from("cam"), None, &[]).unwrap();
+    assert_eq!(known.configuration.rejected, []);
+    assert_eq!(known.configuration.workloads[0].pod.host_network, Some(true));
+    let told: Vec<_> =
+        known.diagnostics.iter().map(|it| (it.reason, it.message.as_str())).collect();
+    let place = "workload a: spec.pod.spec";
+    let expected = [
+        (
+            EventReason::FieldUnknown,
+            format!(
+                "{place}: containers[0].securityContex at line 4 column 3 is not known; did you mean securityContext?"
+            ),
+        ),
+        (
+            EventReason::ManifestAdjusted,
+            format!("{place}: hostnetwork at line 6 column 1 is read as hostNetwork; write it so"),
+        ),
+        (
+            EventReason::FieldUnknown,
+            format!(
+                "{place}: containers[0].resources.limits.memroy at line 5 column 24 is not known; did you mean memory?"
+            ),
+        ),
+    ];
+    let expected: Vec<_> = expected.iter().map(|(reason, text)| (*reason, text.as_str())).collect();
+    assert_eq!(told, expected);
 }
 
 /// A workload with a name wherever one fits; slot `bad` holds `name`, every other a good one.

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use crate::workload::{Confidential, ConfigMap, Configuration, Secret};
+use crate::workload::{Confidential, ConfigMap, Configuration, Secret, Workload};
 
 /// The configuration, without what its workloads refer to, and that beside it.
 #[derive(Serialize, Deserialize)]
@@ -17,6 +17,9 @@ pub(super) struct Document<C> {
     secrets: Vec<Brought>,
     /// For each workload, in their order.
     references: Vec<References>,
+    /// For what each update replaced, likewise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    references_of_previous: Vec<References>,
 }
 
 /// A config map or a secret; its values in base64.
@@ -53,14 +56,12 @@ impl<'a> Document<&'a Configuration> {
     pub(super) fn of(configuration: &'a Configuration) -> Self {
         let mut maps = Places { list: Vec::new(), by_address: HashMap::new() };
         let mut secrets = Places { list: Vec::new(), by_address: HashMap::new() };
-        let references = configuration
-            .workloads
-            .iter()
-            .map(|workload| References {
-                config_maps: workload.config_maps.iter().map(|map| maps.of(map)).collect(),
-                secrets: workload.secrets.iter().map(|secret| secrets.of(secret)).collect(),
-            })
-            .collect();
+        let mut references = |workload: &'a Arc<Workload>| References {
+            config_maps: workload.config_maps.iter().map(|map| maps.of(map)).collect(),
+            secrets: workload.secrets.iter().map(|secret| secrets.of(secret)).collect(),
+        };
+        let of_workloads = configuration.workloads.iter().map(&mut references).collect();
+        let references_of_previous = configuration.updates.previous().map(references).collect();
         let secret_data = |secret: &'a Secret| secret.data.iter().map(|(k, v)| (k, v.expose()));
         Self {
             configuration,
@@ -74,7 +75,8 @@ impl<'a> Document<&'a Configuration> {
                 .into_iter()
                 .map(|secret| Brought::new(&secret.name, secret_data(secret)))
                 .collect(),
-            references,
+            references: of_workloads,
+            references_of_previous,
         }
     }
 }
@@ -84,11 +86,17 @@ impl Document<Configuration> {
     pub(super) fn into_configuration(mut self) -> Option<Configuration> {
         let maps: Vec<_> = self.config_maps.into_iter().map(Brought::config_map).collect();
         let secrets: Vec<_> = self.secrets.into_iter().map(Brought::secret).collect();
-        let workloads = &mut self.configuration.workloads;
-        if workloads.len() != self.references.len() {
+        let Configuration { workloads, updates, .. } = &mut self.configuration;
+        let all = [
+            (workloads.len(), &self.references),
+            (updates.previous().count(), &self.references_of_previous),
+        ];
+        if all.iter().any(|(count, references)| *count != references.len()) {
             return None;
         }
-        for (workload, references) in workloads.iter_mut().zip(self.references) {
+        let previous = updates.0.values_mut().filter_map(|update| update.previous.as_mut());
+        let references = self.references.into_iter().chain(self.references_of_previous);
+        for (workload, references) in workloads.iter_mut().chain(previous).zip(references) {
             // Nothing else has it yet.
             let workload = Arc::get_mut(workload)?;
             workload.config_maps = pick(references.config_maps, &maps)?;

@@ -28,7 +28,7 @@ pub(crate) fn with_last_good(
 /// want them; they are listed among the rejected ones. Where `new` has no profiles, those of
 /// `previous` stay, because workloads depend on them.
 #[must_use]
-pub(crate) fn with_unnamed(
+pub(crate) fn with_missing(
     previous: Option<&Configuration>,
     mut new: Configuration,
     unread: &str,

@@ -9,8 +9,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::workload::{
-    Confidential, ExecutorKind, RejectedWorkload, RestartPolicy, Secret, Workload, WorkloadId,
-    WorkloadName,
+    Confidential, DEFAULT_PROVING, ExecutorKind, RejectedWorkload, RestartPolicy, Secret, Updates,
+    Workload, WorkloadId, WorkloadName,
 };
 
 fn workload(name: &str, image: &str) -> Arc<Workload> {
@@ -37,6 +37,7 @@ fn workload(name: &str, image: &str) -> Arc<Workload> {
         retry: None,
         restart_policy: RestartPolicy::OnFailure,
         after: Vec::new(),
+        proving: DEFAULT_PROVING,
     })
 }
 
@@ -48,6 +49,7 @@ fn configuration(image: &str) -> Configuration {
         profiles: vec![],
         workloads: vec![workload("web", image)],
         rejected: vec![],
+        updates: Updates::default(),
     }
 }
 
@@ -334,20 +336,27 @@ fn a_workload_that_is_gone_or_good_is_not_kept() {
 fn a_workload_that_nobody_names_stays_while_a_source_of_the_new_version_is_unknown() {
     let previous = configuration("nginx:1");
     let nothing = Configuration { workloads: Vec::new(), ..previous.clone() };
-    let kept = with_unnamed(Some(&previous), nothing, "web.yaml");
+    let kept = with_missing(Some(&previous), nothing, "web.yaml");
     assert_eq!(kept.workloads, previous.workloads);
-    let told = kept.rejected.iter().find(|it| it.name == previous.workloads[0].name).unwrap();
-    assert!(told.reason.contains("web.yaml"), "{}", told.reason);
+    let rejected = kept.rejected.iter().find(|it| it.name == previous.workloads[0].name).unwrap();
+    assert!(rejected.reason.contains("web.yaml"), "{}", rejected.reason);
     let renewed = configuration("nginx:2");
-    assert_eq!(with_unnamed(Some(&previous), renewed.clone(), "web.yaml"), renewed);
+    assert_eq!(with_missing(Some(&previous), renewed.clone(), "web.yaml"), renewed);
 }
 
 #[test]
-fn the_generation_before_is_known_too_and_its_damage_harms_nobody() {
-    let (folder, store) = two_generations();
-    assert_eq!(store.load().former, Some(configuration("old")));
-    std::fs::write(folder.path().join("configuration").join("previous"), "damaged").unwrap();
-    let loaded = store.load();
-    assert_eq!(loaded.configuration, Some(configuration("new")));
-    assert_eq!((loaded.former, loaded.problems.len()), (None, 0));
+fn an_update_is_kept_with_all_that_what_it_replaced_refers_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::new(folder.path());
+    let old = configuration("old");
+    assert!(!old.workloads[0].secrets.is_empty() || !old.workloads[0].config_maps.is_empty());
+    let mut new = configuration("new");
+    new.updates = new.updates.after(&old.workloads, &new.workloads);
+    assert_eq!(store.save(&new).unwrap(), Saved::Written);
+    assert_eq!(loaded(&store), (Some(new.clone()), 0));
+    // Its end is written once, however often it is reported.
+    new.updates = Updates::default();
+    assert_eq!(store.save(&new).unwrap(), Saved::Written);
+    assert_eq!(store.save(&new).unwrap(), Saved::Unchanged);
+    assert_eq!(loaded(&store), (Some(new), 0));
 }

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use super::*;
 
 #[actix::test]
-async fn a_kubeconfig_that_is_absent_or_broken_is_named() {
+async fn a_kubeconfig_that_is_missing_or_broken_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("kubeconfig");
     for content in [None, Some("["), Some("{}")] {
@@ -26,7 +26,7 @@ async fn a_kubeconfig_that_is_absent_or_broken_is_named() {
 async fn a_kubeconfig_that_hangs_is_read_once_at_a_time() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config");
-    // Nobody writes into it: a read hangs.
+    // A FIFO without a writer: a read hangs.
     assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
     let connect = kubernetes(ClusterAccess::Kubeconfig(path.clone()), "toto".into());
     assert!(connect().now_or_never().is_none());
@@ -125,7 +125,7 @@ async fn a_program_that_gives_the_token_may_fail_or_hang_and_then_give_it() {
     let pipe = folder.path().join("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     configure("cat", pipe.to_str().unwrap());
-    // Nobody writes into it yet: the program hangs, and one is enough.
+    // Without a writer the program hangs, and one is enough.
     let mut waiting = connect();
     assert!((&mut waiting).now_or_never().is_none());
     let refused = connect().await.err();

@@ -1,9 +1,9 @@
-//! What is told of a cluster that refuses, is silent or away.
+//! What is reported about a cluster that refuses, does not answer or is unreachable.
 
 use super::*;
 
 #[actix::test]
-async fn refusals_and_outages_are_told_apart() {
+async fn refusals_and_outages_are_distinguished() {
     for (code, is_outage) in [(401, true), (409, false), (429, true), (500, true), (503, true)] {
         let server = ApiServer::start(move |_| refusal(code, "R", "the words"));
         let error = server.connect().await.exists("web-1".into()).await;

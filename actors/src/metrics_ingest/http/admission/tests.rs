@@ -2,10 +2,11 @@
 
 use super::*;
 
-const OWN: &str = "192.0.2.7";
+const OWN: &str = "192.0.2.7:8080";
 
 fn called(hosts: &[&[u8]]) -> Result<(), AdmissionError> {
-    decide(Source { hosts, ..Source::default() }, &[OWN.parse().unwrap()])
+    let own = OwnHosts::new(&[OWN.parse().unwrap()], &[]);
+    decide(Source { hosts, ..Source::default() }, &own)
 }
 
 #[test]
@@ -104,13 +105,13 @@ fn a_target_in_absolute_form_counts_as_a_host_does() {
         let hosts: Vec<&[u8]> = host.iter().map(|host| host.as_bytes()).collect();
         let authority = Some(authority.as_bytes());
         let asked = Source { hosts: &hosts, authority, ..Source::default() };
-        assert_eq!(decide(asked, &[]).is_ok(), served, "{host:?} {authority:?}");
+        assert_eq!(decide(asked, &OwnHosts::default()).is_ok(), served, "{host:?} {authority:?}");
     }
 }
 
 #[test]
 fn a_listener_on_every_address_is_called_by_any_address_but_by_no_name() {
-    let own = ["0.0.0.0".parse().unwrap()];
+    let own = OwnHosts::new(&["0.0.0.0:8080".parse().unwrap()], &[]);
     for (host, expected) in [
         ("192.0.2.8:8080", Ok(())),
         ("[2001:db8::1]:8080", Ok(())),
@@ -144,7 +145,7 @@ fn a_web_page_is_refused_whatever_its_host_and_the_listener_s_own_page_may_read(
         ("http://localhost.:8080", "localhost:8080"),
     ];
     fn asked(reads_only: bool, origins: &[&[u8]], hosts: &[&[u8]]) -> Result<(), AdmissionError> {
-        decide(Source { reads_only, origins, hosts, ..Source::default() }, &[])
+        decide(Source { reads_only, origins, hosts, ..Source::default() }, &OwnHosts::default())
     }
     for (origin, host) in own_page {
         let (origin, host) = ([origin.as_bytes()], [host.as_bytes()]);
@@ -174,6 +175,41 @@ fn a_request_that_a_browser_makes_for_another_site_is_refused_without_an_origin(
         (&[b"none", b"cross-site"], false),
     ] {
         let asked = Source { reads_only: true, hosts: &[b"localhost"], sites, ..Source::default() };
-        assert_eq!(decide(asked, &[]).is_ok(), served, "{sites:?}");
+        assert_eq!(decide(asked, &OwnHosts::default()).is_ok(), served, "{sites:?}");
+    }
+}
+
+#[test]
+fn what_the_settings_allow_is_a_name_of_the_listener_and_nothing_else_is() {
+    let listen = |text: &str| text.parse::<crate::metrics_ingest::listen::Listen>().unwrap();
+    let allowed = ["gateway.local".to_owned(), "192.0.2.9".to_owned(), "2001:db8::9".to_owned()];
+    let local = OwnHosts::new(&[listen("localhost:8080"), listen("unix:/x")], &[]);
+    let opened = OwnHosts::new(&[listen("localhost:8080"), listen("10.88.0.1:8080")], &[]);
+    let named = OwnHosts::new(&[listen("localhost:8080")], &allowed);
+    for (host, by_local, by_opened, by_named) in [
+        ("localhost:8080", true, true, true),
+        ("10.88.0.1:8080", false, true, false),
+        ("host.containers.internal:8080", false, true, false),
+        ("host.docker.internal", false, true, false),
+        ("HOST.containers.internal:80", false, true, false),
+        ("host.containers.internal.:8080", false, false, false),
+        ("host.containers.internal.evil.example", false, false, false),
+        ("xhost.containers.internal", false, false, false),
+        ("containers.internal", false, false, false),
+        ("gateway.local:8080", false, false, true),
+        ("Gateway.Local", false, false, true),
+        ("evil.gateway.local", false, false, false),
+        ("gateway.local.evil.example", false, false, false),
+        ("gateway.local@evil.example", false, false, false),
+        ("192.0.2.9:8080", false, false, true),
+        ("[2001:db8::9]:8080", false, false, true),
+        ("192.0.2.8", false, false, false),
+        ("", false, false, false),
+        ("evil.example", false, false, false),
+    ] {
+        for (own, served) in [(&local, by_local), (&opened, by_opened), (&named, by_named)] {
+            let asked = Source { hosts: &[host.as_bytes()], ..Source::default() };
+            assert_eq!(decide(asked, own).is_ok(), served, "{host} of {own:?}");
+        }
     }
 }

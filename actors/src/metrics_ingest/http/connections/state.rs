@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
+use std::task::Waker;
 use std::time::Duration;
 
 use tokio::task::AbortHandle;
@@ -43,6 +44,19 @@ enum Phase {
     NextHead(Monotonic),
 }
 
+/// What the HTTP server may be given of what a client sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Awaited {
+    /// Nothing: a request is being handled, and has its body.
+    Nothing,
+    /// A head, and what may come with it.
+    Head,
+    /// So many more bytes of a body.
+    Bytes(usize),
+    /// The rest of a body in chunks.
+    Chunks,
+}
+
 /// What connections compete for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::metrics_ingest::http) enum Resource {
@@ -75,6 +89,10 @@ pub(in crate::metrics_ingest::http) struct State {
     held: Cell<Option<(Resource, Monotonic)>>,
     is_closing: Cell<bool>,
     task: OnceCell<AbortHandle>,
+    /// Bytes that are missing of the body that is being received; `None` where only its end says so.
+    body_left: Cell<Option<usize>>,
+    /// Wakes the task that waits until something is awaited of the client again.
+    waiting: Cell<Option<Waker>>,
 }
 
 impl State {
@@ -88,6 +106,8 @@ impl State {
             held: Cell::default(),
             is_closing: Cell::default(),
             task: OnceCell::new(),
+            body_left: Cell::default(),
+            waiting: Cell::default(),
         }
     }
 
@@ -104,6 +124,22 @@ impl State {
         }
     }
 
+    /// Has a task woken as soon as something may be awaited of the client again.
+    pub(super) fn wake_when_free(&self, task: &Waker) {
+        self.waiting.set(Some(task.clone()));
+    }
+
+    fn wait_for_client(&self, phase: Phase) {
+        self.phase.set(phase);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if let Some(task) = self.waiting.take() {
+            task.wake();
+        }
+    }
+
     /// FirstHead | NextHead => Busy, and => NextHead when the guard is dropped, which the body of the
     /// answer holds until the connection has all of it.
     pub(in crate::metrics_ingest::http) fn begin_request(self: &Rc<Self>) -> BusyGuard {
@@ -111,9 +147,36 @@ impl State {
         BusyGuard(Rc::clone(self))
     }
 
-    /// Busy => Body: a body is being received, until [`Self::end_body`].
-    pub(in crate::metrics_ingest::http) fn begin_body(&self) {
-        self.phase.set(Phase::Body(self.clock.monotonic()));
+    /// Returns what is awaited of the client. `came` bytes came with the head.
+    pub(super) fn awaited(&self, came: usize) -> Awaited {
+        match self.phase.get() {
+            Phase::Busy => Awaited::Nothing,
+            // Short answers pile up in the server's buffer for a client that reads none.
+            Phase::FirstHead(_) | Phase::NextHead(_) if self.unread.get().is_some() => {
+                Awaited::Nothing
+            }
+            Phase::FirstHead(_) | Phase::NextHead(_) => Awaited::Head,
+            Phase::Body(_) => {
+                self.note_body(came);
+                match self.body_left.get() {
+                    Some(0) => Awaited::Nothing,
+                    Some(left) => Awaited::Bytes(left),
+                    None => Awaited::Chunks,
+                }
+            }
+        }
+    }
+
+    /// Notes that so many bytes of the body came.
+    pub(super) fn note_body(&self, came: usize) {
+        self.body_left.update(|left| left.map(|left| left.saturating_sub(came)));
+    }
+
+    /// Busy => Body: a body of `length` bytes is being received, until [`Self::end_body`]. `None`: only
+    /// its end says how long it is.
+    pub(in crate::metrics_ingest::http) fn begin_body(&self, length: Option<usize>) {
+        self.body_left.set(length);
+        self.wait_for_client(Phase::Body(self.clock.monotonic()));
     }
 
     /// Body => Busy: the body is complete.
@@ -124,7 +187,9 @@ impl State {
     /// Notes whether the socket took what was written to it.
     pub(in crate::metrics_ingest::http) fn note_write(&self, is_taken: bool) {
         if is_taken {
-            self.unread.take();
+            if self.unread.take().is_some() {
+                self.wake();
+            }
         } else if self.unread.get().is_none() {
             self.unread.set(Some(self.clock.monotonic()));
         }
@@ -211,7 +276,7 @@ pub(in crate::metrics_ingest::http) struct BusyGuard(Rc<State>);
 
 impl Drop for BusyGuard {
     fn drop(&mut self) {
-        self.0.phase.set(Phase::NextHead(self.0.clock.monotonic()));
+        self.0.wait_for_client(Phase::NextHead(self.0.clock.monotonic()));
         self.0.held.take();
     }
 }

@@ -21,6 +21,7 @@ use crate::metrics_ingest::listen::Listen;
 use crate::metrics_ingest::sockets::{PassedSockets, open};
 
 const HALF: &str = "POST /metrics HTTP/1.1\r\nHost: x\r\nX-Half: ";
+const WELL: &str = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
 const ASK: &str = "GET /status HTTP/1.1\r\nHost: x\r\n\r\n";
 /// Nothing here takes as long.
 const LIMIT: Duration = Duration::from_secs(100);
@@ -372,6 +373,66 @@ async fn a_large_body_that_is_slow_makes_way_for_another_and_small_ones_need_non
         assert!(taken.contains("204"), "{taken}");
         assert!(is_closed(&mut slow[0]).await);
         assert!(!is_closed(&mut slow[1]).await);
+    })
+    .await;
+}
+
+#[actix::test]
+async fn requests_that_were_sent_ahead_are_answered_in_order_each_once() {
+    let evaluator = FakeEvaluator::default();
+    let stored = Rc::clone(&evaluator.stored);
+    Listening::during(evaluator, async |listening, _| {
+        let value = |n: usize| format!(r#"{{"name":"x","value":{n}}}"#);
+        let posts = (0..500).map(|n| post_of(&value(n), value(n).len()));
+        let mut sent: String = posts.flat_map(|post| [post, WELL.to_owned()]).collect();
+        // A body of more than is read at one time, and one more request behind it.
+        let large = format!("[{}{}]", " ".repeat(100_000), value(500));
+        sent += &(post_of(&large, large.len()) + WELL);
+        let stream = UnixStream::connect(&listening.socket).await.unwrap();
+        let (mut answers, mut requests) = stream.into_split();
+        let mut heard = String::new();
+        let hear = async {
+            let mut buffer = vec![0; 64 * 1024];
+            while heard.matches("HTTP/1.1").count() < 1_002 {
+                let length = answers.read(&mut buffer).await.unwrap_or(0);
+                let last = &heard[heard.len().saturating_sub(300)..];
+                assert_ne!(
+                    length,
+                    0,
+                    "closed after {} answers: {last}",
+                    heard.matches("HTTP/1.1").count()
+                );
+                heard += &String::from_utf8_lossy(&buffer[..length]);
+            }
+        };
+        let send = async { requests.write_all(sent.as_bytes()).await.unwrap() };
+        tokio::join!(hear, send);
+        let statuses: Vec<_> =
+            heard.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect();
+        assert_eq!(statuses, ["204", "200"].repeat(501));
+    })
+    .await;
+    let values: Vec<_> = stored.borrow().iter().map(|sample| sample.value).collect();
+    assert_eq!(values, (0..=500).map(f64::from).collect::<Vec<_>>());
+}
+
+#[actix::test]
+async fn a_client_that_reads_no_answer_is_read_no_further() {
+    Listening::during(FakeEvaluator::default(), async |listening, _| {
+        let stream = UnixStream::connect(&listening.socket).await.unwrap();
+        let posts = whole().repeat(10_000);
+        let (mut written, mut idle) = (0, 0);
+        while idle < 20 && written < 100_000_000 {
+            match stream.try_write(&posts.as_bytes()[written % posts.len()..]) {
+                Ok(length) => (written, idle) = (written + length, 0),
+                Err(_) => {
+                    settle().await;
+                    idle += 1;
+                }
+            }
+        }
+        // The buffers of the socket, and of what was answered before they were full.
+        assert!(written < 4_000_000, "{written} bytes were taken");
     })
     .await;
 }

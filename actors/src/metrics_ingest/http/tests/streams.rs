@@ -62,7 +62,7 @@ async fn post_one(service: &Rc<Service>) {
 }
 
 #[actix::test]
-async fn a_stream_tells_the_status_at_once_and_again_when_something_has_happened() {
+async fn a_stream_sends_the_status_at_once_and_again_when_something_has_happened() {
     tokio::time::pause();
     let service = service(FakeEvaluator::default());
     let mut reader = opened(&service).await;
@@ -78,7 +78,7 @@ async fn a_stream_tells_the_status_at_once_and_again_when_something_has_happened
 }
 
 #[actix::test]
-async fn while_nothing_happens_a_stream_tells_every_two_seconds_that_it_lives() {
+async fn while_nothing_happens_a_stream_sends_a_sign_of_life_every_two_seconds() {
     tokio::time::pause();
     let service = service(FakeEvaluator::default());
     let mut reader = opened(&service).await;
@@ -108,8 +108,8 @@ async fn nobody_is_asked_while_nobody_listens_and_once_however_many_do() {
     }
     assert_eq!(asked(), 1);
     post_one(&service).await;
-    let told = futures_util::future::join_all(readers.iter_mut().map(Reader::status)).await;
-    assert!(told.iter().all(|status| status["posts"]["taken"] == 1));
+    let statuses = futures_util::future::join_all(readers.iter_mut().map(Reader::status)).await;
+    assert!(statuses.iter().all(|status| status["posts"]["taken"] == 1));
     assert_eq!(asked(), 1);
     drop(readers);
     tokio::time::sleep(Duration::from_secs(60)).await;
@@ -133,7 +133,7 @@ async fn events_are_half_a_second_apart_however_much_happens() {
 }
 
 #[actix::test]
-async fn a_slow_reader_is_told_the_latest_and_nothing_is_kept_for_it() {
+async fn a_slow_reader_is_sent_the_latest_and_nothing_is_kept_for_it() {
     tokio::time::pause();
     let service = service(FakeEvaluator::default());
     let (mut slow, mut quick) = (opened(&service).await, opened(&service).await);

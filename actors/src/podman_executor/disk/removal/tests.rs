@@ -110,7 +110,7 @@ fn links_files_pipes_and_what_is_absent_are_removed_and_nothing_behind_them() {
 }
 
 #[test]
-fn what_is_mounted_within_stays_is_told_and_goes_later() {
+fn what_is_mounted_within_stays_is_reported_and_goes_later() {
     if !geteuid().is_root() {
         return;
     }
@@ -140,7 +140,7 @@ fn what_is_mounted_within_stays_is_told_and_goes_later() {
 }
 
 #[test]
-fn the_name_of_what_stays_is_told_without_control_characters() {
+fn the_name_of_what_stays_is_reported_without_control_characters() {
     let mut stays = None;
     if geteuid().is_root() {
         let dir = folder();
@@ -157,9 +157,9 @@ fn the_name_of_what_stays_is_told_without_control_characters() {
         stays = remove(dir.path(), "tree").err();
         assert!(Command::new("umount").arg(&inner).status().unwrap().success());
     }
-    let told = stays.unwrap_or_default();
-    assert!(!told.contains(['\u{1b}', '\u{202e}', '\n']), "{told:?}");
-    assert!(told.chars().count() < 2 * MAX_TOLD, "{told}");
+    let message = stays.unwrap_or_default();
+    assert!(!message.contains(['\u{1b}', '\u{202e}', '\n']), "{message:?}");
+    assert!(message.chars().count() < 2 * MAX_TOLD, "{message}");
 }
 
 /// Moves folders of a tree out and in again and puts links in their place, as one may who owns it.
@@ -181,7 +181,7 @@ fn meddle(tree: &Path, outside: &Path, victim: &Path, is_done: &AtomicBool) {
 }
 
 #[test]
-fn who_moves_folders_about_meanwhile_gets_nothing_else_removed() {
+fn moving_folders_meanwhile_gets_nothing_else_removed() {
     let dir = folder();
     let path = |name: &str| dir.path().join(name);
     for name in ["victim/a/b", "beside/c", "root/home"] {

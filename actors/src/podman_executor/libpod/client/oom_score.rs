@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pods_processes_are_ended_first_unless_somebody_scored_them() {
+    fn a_pods_processes_are_killed_first_unless_they_have_a_score_of_their_own() {
         let proc = tempfile::tempdir().unwrap();
         let proc = proc.path();
         process(proc, 7, "0", &[(7, "8 9 "), (70, "10 404 ")]);

@@ -3,11 +3,7 @@
 //! podman itself is not run for it: under the agent's unit it would complain of the unit (a read-only disk, missing
 //! rights), it might wait for the very lock that holds the service up, and another user's may be any program.
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::mpsc::channel;
-use std::thread;
 use std::time::Duration;
 
 use rustix::process::geteuid;
@@ -15,6 +11,7 @@ use rustix::process::geteuid;
 use super::peer::{ExpectedPeer, runtime_dir_owner};
 use crate::blocking::OneAtATime;
 use crate::podman_executor::libpod::refusal::of_journal;
+use crate::program::{self, Bounds};
 
 /// systemd's own program, at the one place where it is.
 const JOURNALCTL: &str = "/usr/bin/journalctl";
@@ -87,32 +84,21 @@ fn service(socket: &Path, expected: &ExpectedPeer, is_of_any: bool) -> Option<Ve
     }
 }
 
-/// Returns the newest entries of a service, newest first. Not those of this boot alone: in a container journalctl may
-/// be shown another boot's id than journald.
+/// Returns the newest entries of a service, newest first. Not those of this boot alone: in a container
+/// journalctl may be shown another boot's id than journald.
 fn entries(program: &Path, service: &[String]) -> Option<Vec<u8>> {
-    let mut journal = Command::new(program)
-        .args(["--quiet", "--no-pager", "--reverse", "--lines", ENTRIES])
-        .args(["--output=json", "--output-fields=MESSAGE,_STREAM_ID"])
+    let words = [
+        "--quiet",
+        "--no-pager",
+        "--reverse",
+        "--lines",
+        ENTRIES,
+        "--output=json",
+        "--output-fields=MESSAGE,_STREAM_ID",
         // What containers write there has come another way.
-        .arg("_TRANSPORT=stdout")
-        .args(service)
-        // As root it must not depend on what an environment says.
-        .env_clear()
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .ok()?;
-    let output = journal.stdout.take()?;
-    let (tell, told) = channel();
-    let reading = thread::Builder::new().name("journal".to_owned()).spawn(move || {
-        let mut text = Vec::new();
-        let read = output.take(MAX_BYTES).read_to_end(&mut text);
-        drop(tell.send(read.map(|_| text)));
-    });
-    let text = reading.ok().and_then(|_| told.recv_timeout(JOURNAL_TIME).ok());
-    // It has ended, or is told to: it may be waiting for a disk that does not answer.
-    drop(journal.kill());
-    drop(journal.wait());
-    text?.ok()
+        "_TRANSPORT=stdout",
+    ];
+    let words = words.into_iter().chain(service.iter().map(String::as_str));
+    let bounds = Bounds { time: JOURNAL_TIME, answer: MAX_BYTES };
+    program::answer(program, words, &[], bounds).ok()
 }

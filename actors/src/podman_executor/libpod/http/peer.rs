@@ -44,8 +44,8 @@ pub(in crate::podman_executor) struct Peer {
 }
 
 impl Peer {
-    /// Returns whether the agent is root and the peer is not. What such a peer says may be meant to lead
-    /// root's hand: nothing that it names is touched.
+    /// Returns whether the agent is root and the peer is not. What such a peer says may be meant to misuse
+    /// root's rights: nothing that it names is touched.
     pub(in crate::podman_executor) fn is_of_another_user(self) -> bool {
         geteuid().is_root() && self.uid != ROOT
     }
@@ -88,7 +88,7 @@ impl Allowed {
 /// file system likes.
 ///
 /// # Errors
-/// Nobody listens, or what is at that path cannot be what is expected.
+/// Nothing listens, or what is at that path cannot be what is expected.
 pub(super) fn open(
     socket: &Path,
     expected: &ExpectedPeer,

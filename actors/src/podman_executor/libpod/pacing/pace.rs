@@ -7,18 +7,18 @@ use std::time::Duration;
 const HEADROOM: u32 = 8;
 /// The longest time that is allowed for an answer, however slow podman is.
 const LONGEST: Duration = Duration::from_secs(120);
-/// So many times longer an answer that was given up is heard out. Then it counts as lost.
-const HEARING: u32 = 4;
+/// An answer that was given up is still awaited for this many times its limit, then it counts as lost.
+const LINGER: u32 = 4;
 /// The same for a question that podman answers quickly: what it has not answered by then it hardly
 /// works on.
-const QUICK_HEARING: u32 = 1;
+const QUICK_LINGER: u32 = 1;
 /// Answers in a row below this make it quick again.
 const QUICK: Duration = Duration::from_millis(100);
 const ENOUGH: usize = 5;
 /// The same for what takes long by its nature.
-const LONG_HEARING: u32 = 2;
+const LONG_LINGER: u32 = 2;
 /// The longest time for that.
-const LONGEST_HEARING: Duration = Duration::from_secs(600);
+const LONGEST_LINGER: Duration = Duration::from_secs(600);
 /// So many answers are remembered of each kind.
 const KEPT: usize = 15;
 /// Median from which podman counts as too slow to serve well.
@@ -40,6 +40,7 @@ pub(in crate::podman_executor) enum Question {
     Pods,
     Pod,
     Inspect,
+    LogEnd,
     Image,
     Update,
     Group,
@@ -91,6 +92,7 @@ impl Question {
             Self::Pods => "list pods",
             Self::Pod => "find the pod",
             Self::Inspect => "inspect the container",
+            Self::LogEnd => "read the container's log",
             Self::Image => "look for the image",
             Self::Update => "change the limits",
             Self::Group => "write the control group",
@@ -106,9 +108,12 @@ impl Question {
     pub(in crate::podman_executor) const fn lane(self) -> Option<Lane> {
         match self {
             Self::Events => None,
-            Self::Facts | Self::Containers | Self::ContainersOf | Self::Inspect | Self::Image => {
-                Some(Lane::Reads)
-            }
+            Self::Facts
+            | Self::Containers
+            | Self::ContainersOf
+            | Self::Inspect
+            | Self::LogEnd
+            | Self::Image => Some(Lane::Reads),
             Self::Pods | Self::Pod => Some(Lane::Locked),
             Self::Update | Self::Group | Self::Remove | Self::RemoveImage => Some(Lane::Changes),
             Self::Play => Some(Lane::Starts),
@@ -125,6 +130,7 @@ impl Question {
             }
             Self::Facts
             | Self::Inspect
+            | Self::LogEnd
             | Self::Image
             | Self::Update
             | Self::Group
@@ -191,7 +197,7 @@ impl Pace {
     }
 
     /// Returns how long an answer that was given up after `limit` is still waited for.
-    pub(in crate::podman_executor) fn hearing(
+    pub(in crate::podman_executor) fn linger(
         &self,
         question: Question,
         limit: Duration,
@@ -201,7 +207,7 @@ impl Pace {
         let is_quick = own.and_then(Times::median).is_some_and(|median| median < QUICK);
         match question.lane() {
             None | Some(Lane::Reads | Lane::Locked | Lane::Changes) if is_quick => {
-                limit.saturating_mul(QUICK_HEARING).min(LONGEST)
+                limit.saturating_mul(QUICK_LINGER).min(LONGEST)
             }
             None
             | Some(
@@ -211,7 +217,7 @@ impl Pace {
                 | Lane::Starts
                 | Lane::Stops
                 | Lane::Pulls,
-            ) => hearing(question, limit),
+            ) => linger(question, limit),
         }
     }
 
@@ -235,10 +241,10 @@ impl Pace {
 }
 
 /// Returns how long an answer that was given up after `limit` is waited for at most.
-pub(in crate::podman_executor) fn hearing(question: Question, limit: Duration) -> Duration {
+pub(in crate::podman_executor) fn linger(question: Question, limit: Duration) -> Duration {
     let (times, longest) = match question.lane() {
-        None | Some(Lane::Reads | Lane::Locked | Lane::Changes) => (HEARING, LONGEST),
-        Some(Lane::Starts | Lane::Stops | Lane::Pulls) => (LONG_HEARING, LONGEST_HEARING),
+        None | Some(Lane::Reads | Lane::Locked | Lane::Changes) => (LINGER, LONGEST),
+        Some(Lane::Starts | Lane::Stops | Lane::Pulls) => (LONG_LINGER, LONGEST_LINGER),
     };
     limit.saturating_mul(times).min(longest)
 }
@@ -302,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_podman_that_serves_nobody_well_is_complained_about() {
+    fn only_a_podman_whose_median_is_too_slow_is_complained_about() {
         let minute = Duration::from_secs(60);
         assert_eq!(Pace::default().complaint(None), None);
         assert_eq!(pace(&[(Question::Facts, 4_999)]).complaint(None), None);
@@ -313,15 +319,15 @@ mod tests {
     }
 
     #[test]
-    fn what_was_given_up_is_heard_out_for_a_bounded_time() {
+    fn what_was_given_up_is_still_awaited_for_a_bounded_time() {
         for (question, limit, expected) in [
             (Question::Containers, 5, 20),
             (Question::Containers, 120, 120),
             (Question::Play, 60, 120),
             (Question::Play, 3_600, 600),
         ] {
-            let heard = hearing(question, Duration::from_secs(limit));
-            assert_eq!(heard.as_secs(), expected, "{question:?} {limit}");
+            let lingers = linger(question, Duration::from_secs(limit));
+            assert_eq!(lingers.as_secs(), expected, "{question:?} {limit}");
         }
     }
 
@@ -336,8 +342,8 @@ mod tests {
             // Waiting for init containers and registries says nothing of podman.
             (&[(Question::Play, 20); 9], Question::Play, play, 120),
         ] {
-            let heard = pace(times).hearing(question, limit).as_secs();
-            assert_eq!(heard, expected, "{times:?} {question:?}");
+            let lingers = pace(times).linger(question, limit).as_secs();
+            assert_eq!(lingers, expected, "{times:?} {question:?}");
         }
     }
 

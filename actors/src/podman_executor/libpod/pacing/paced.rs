@@ -14,13 +14,13 @@ use futures_util::future::LocalBoxFuture;
 
 use crate::clock::Clock;
 use crate::podman_executor::libpod::api::{
-    Answer, EventStream, PlayRequest, PodmanApi, PodmanError, PullRequest,
+    Answer, EventStream, ExecRequest, ExecResult, PlayRequest, PodmanApi, PodmanError, PullRequest,
 };
 use crate::podman_executor::libpod::in_force::{Level, Resource};
-use crate::podman_executor::libpod::pacing::pace::{Question, hearing};
-use crate::podman_executor::libpod::pacing::queue::{Hearing, Queue};
+use crate::podman_executor::libpod::pacing::pace::{Question, linger};
+use crate::podman_executor::libpod::pacing::queue::{Abandoned, Queue};
 use crate::podman_executor::libpod::types::{
-    ContainerDetail, ContainerRow, HostInfo, PlayReport, PodRow, UpdateBody,
+    ContainerDetail, ContainerRow, Healthcheck, HostInfo, PlayReport, PodRow, UpdateBody,
 };
 
 /// How long an answer may take.
@@ -37,7 +37,7 @@ enum Limit {
 pub(in crate::podman_executor) struct Paced {
     api: Rc<dyn PodmanApi>,
     queue: Rc<Queue>,
-    hearing: RefCell<Hearing>,
+    abandoned: RefCell<Abandoned>,
     /// podman's facts, and the era to which they belong.
     facts: Rc<RefCell<Option<(u64, HostInfo)>>>,
 }
@@ -45,13 +45,13 @@ pub(in crate::podman_executor) struct Paced {
 impl Paced {
     /// Returns `api` at its own pace.
     pub(in crate::podman_executor) fn new(api: Rc<dyn PodmanApi>, clock: Clock) -> Self {
-        let (queue, hearing) = Queue::new(clock);
-        Self { api, queue, hearing: RefCell::new(hearing), facts: Rc::default() }
+        let (queue, abandoned) = Queue::new(clock);
+        Self { api, queue, abandoned: RefCell::new(abandoned), facts: Rc::default() }
     }
 
-    /// Hears out what was given up. Never ends.
-    pub(in crate::podman_executor) async fn hear_out(self: Rc<Self>) {
-        poll_fn(|task| self.hearing.borrow_mut().poll(task)).await;
+    /// Awaits the answers to calls that were given up. Never ends.
+    pub(in crate::podman_executor) async fn drive_abandoned(self: Rc<Self>) {
+        poll_fn(|task| self.abandoned.borrow_mut().poll(task)).await;
     }
 
     /// Forgets what is known of podman: another one may answer from now on.
@@ -167,9 +167,32 @@ impl PodmanApi for Paced {
         self.ask(Question::Inspect, container, Limit::Pace, async move |api| api.inspect(&id).await)
     }
 
+    /// Not queued: a probe is not tried again before its last attempt has ended, and one that hangs must
+    /// not delay other calls.
+    fn exec(&self, request: ExecRequest) -> Answer<'_, ExecResult> {
+        let limit = self.patient(request.limit);
+        self.api.exec(ExecRequest { limit, ..request })
+    }
+
+    fn healthcheck<'a>(&'a self, image: &'a str) -> Answer<'a, Option<Healthcheck>> {
+        let name = image.to_owned();
+        self.ask(Question::Image, image, Limit::Pace, async move |api| api.healthcheck(&name).await)
+    }
+
+    fn image_digest<'a>(&'a self, image: &'a str) -> Answer<'a, Option<String>> {
+        let id = image.to_owned();
+        self.ask(Question::Image, image, Limit::Pace, async move |api| api.image_digest(&id).await)
+    }
+
+    fn log_end<'a>(&'a self, container: &'a str, most: usize) -> Answer<'a, Vec<u8>> {
+        let id = container.to_owned();
+        let call = async move |api: &dyn PodmanApi| api.log_end(&id, most).await;
+        self.ask(Question::LogEnd, container, Limit::Pace, call)
+    }
+
     fn play(&self, request: PlayRequest) -> Answer<'_, PlayReport> {
         let (pod, time) = (request.pod.clone(), request.timeout);
-        let timeout = time.saturating_add(hearing(Question::Play, time));
+        let timeout = time.saturating_add(linger(Question::Play, time));
         let request = PlayRequest { timeout, ..request };
         let call = async move |api: &dyn PodmanApi| api.play(request).await;
         self.ask(Question::Play, &pod, Limit::All(time), call)
@@ -227,7 +250,7 @@ impl PodmanApi for Paced {
 
     fn pull(&self, request: PullRequest) -> Answer<'_, String> {
         let (image, time) = (request.image.clone(), request.timeout);
-        let timeout = time.saturating_add(hearing(Question::Pull, time));
+        let timeout = time.saturating_add(linger(Question::Pull, time));
         let request = PullRequest { timeout, ..request };
         let call = async move |api: &dyn PodmanApi| api.pull(request).await;
         self.ask(Question::Pull, &image, Limit::All(time), call)

@@ -52,18 +52,18 @@ pub(in crate::podman_executor) struct Queue {
     /// In the order in which they came.
     pub(in crate::podman_executor) asked: RefCell<Vec<Asked>>,
     next_id: Cell<u64>,
-    /// Told at each end of a question.
+    /// Notified when a question ends.
     ended: Notify,
     given_up: UnboundedSender<LocalBoxFuture<'static, ()>>,
 }
 
-/// What was given up and is heard out all the same. Polled by the executor.
-pub(in crate::podman_executor) struct Hearing {
+/// Calls that were given up, and that podman still works on. Polled by the executor.
+pub(in crate::podman_executor) struct Abandoned {
     arriving: UnboundedReceiver<LocalBoxFuture<'static, ()>>,
     under_way: FuturesUnordered<LocalBoxFuture<'static, ()>>,
 }
 
-impl Hearing {
+impl Abandoned {
     /// Goes on with all of it. Never ends.
     pub(in crate::podman_executor) fn poll(&mut self, task: &mut Context<'_>) -> Poll<()> {
         while let Poll::Ready(Some(arrived)) = self.arriving.poll_recv(task) {
@@ -146,29 +146,29 @@ impl<T: 'static> Future for Awaited<T> {
 }
 
 impl<T: 'static> Drop for Awaited<T> {
-    /// Hands the question over to those that are heard out.
+    /// Hands the question over to those that were given up.
     fn drop(&mut self) {
         let Some(work) = self.work.take().filter(|_| self.was_sent) else { return };
         self.queue.give_up(self.id);
         let (queue, question, began) = (Rc::clone(&self.queue), self.question, self.began);
         // Counted from when it was asked: its asker may have gone long before the limit.
-        let until = began + self.limit + queue.pace.borrow().hearing(question, self.limit);
+        let until = began + self.limit + queue.pace.borrow().linger(question, self.limit);
         let left = until.saturating_since(queue.clock.now().monotonic);
-        let hearing = async move {
+        let lingering = async move {
             // A programming error here harms nothing: the answer is not awaited.
-            let heard = timeout(left, AssertUnwindSafe(work).catch_unwind()).await;
-            if heard.is_err() {
+            let ended = timeout(left, AssertUnwindSafe(work).catch_unwind()).await;
+            if ended.is_err() {
                 queue.took(question, began);
             }
         };
         // Without a receiver the agent ends.
-        let _ = self.queue.given_up.send(hearing.boxed_local());
+        let _ = self.queue.given_up.send(lingering.boxed_local());
     }
 }
 
 impl Queue {
-    /// Returns an empty queue, and what hears out those that are given up.
-    pub(in crate::podman_executor) fn new(clock: Clock) -> (Rc<Self>, Hearing) {
+    /// Returns an empty queue, and what awaits those that are given up.
+    pub(in crate::podman_executor) fn new(clock: Clock) -> (Rc<Self>, Abandoned) {
         let (given_up, arriving) = unbounded_channel();
         let lanes = Lane::ALL.map(|(lane, room)| (lane, Arc::new(Semaphore::new(room))));
         let queue = Self {
@@ -181,7 +181,7 @@ impl Queue {
             ended: Notify::new(),
             given_up,
         };
-        (Rc::new(queue), Hearing { arriving, under_way: FuturesUnordered::new() })
+        (Rc::new(queue), Abandoned { arriving, under_way: FuturesUnordered::new() })
     }
 
     /// Waits until `question` about `of` may be asked: the same is not under way, and its lane has
@@ -207,7 +207,7 @@ impl Queue {
         if let Some(lane) = question.lane().and_then(|lane| self.lanes.get(&lane)) {
             let patience = within.unwrap_or(LANE_PATIENCE).saturating_sub(place.age());
             let room = timeout(patience, Arc::clone(lane).acquire_owned()).await;
-            // Nobody closes a lane.
+            // A lane is never closed.
             place.lane = room.map_err(|_| timed_out(patience))?.ok();
         }
         Ok(place)
@@ -308,7 +308,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn question_is_under_way_though_another_beside_it_panicked() {
-        let (queue, _hearing) =
+        let (queue, _abandoned) =
             Queue::new(Clock::simulated("2026-05-04T10:00:00Z".parse().unwrap()));
         let first = queue.enter(Question::Containers, "", None).await.unwrap();
         let second = queue.enter(Question::Pods, "", None).await.unwrap();
@@ -330,7 +330,7 @@ mod tests {
     async fn question_whose_asker_left_at_once_is_under_way_as_long_as_any_other() {
         for patience in [Duration::from_millis(1), LIMIT] {
             let clock = Clock::simulated("2026-05-04T10:00:00Z".parse().unwrap());
-            let (queue, mut hearing) = Queue::new(clock.clone());
+            let (queue, mut abandoned) = Queue::new(clock.clone());
             let within = Some(Duration::from_secs(60));
             // It has shown to be quick.
             for _ in 0..5 {
@@ -341,7 +341,7 @@ mod tests {
             let asked = place.ask(LIMIT, pending::<Result<(), PodmanError>>());
             assert!(timeout(patience, asked).await.map_or(true, |answer| answer.is_err()));
             tokio::select! {
-                () = poll_fn(|task| hearing.poll(task)) => unreachable!("it never ends"),
+                () = poll_fn(|task| abandoned.poll(task)) => unreachable!("it never ends"),
                 again = queue.enter(Question::Containers, "", within) => drop(again.unwrap()),
             }
             let elapsed = clock.now().monotonic.since_start();

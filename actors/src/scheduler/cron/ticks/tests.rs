@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::super::test_zone::{TestZone, utc};
 use super::*;
 use crate::clock::Monotonic;
+use crate::test_zone::{TestZone, utc};
 
 /// A job, its clocks, and the zone that it lives in.
 struct Story {
@@ -33,7 +33,7 @@ impl Story {
         self
     }
 
-    /// Somebody sets the wall clock.
+    /// The wall clock is set.
     fn set(&mut self, wall: &str) -> &mut Self {
         self.now.wall = utc(wall);
         self

@@ -120,7 +120,7 @@ async fn facts_are_asked_for_again_once_the_service_was_restarted() {
     sleep(MINUTE).await;
     desk.run_start(&pod(1)).await.unwrap();
     assert_eq!(podman.count("host"), 2);
-    // No stream has told of this one.
+    // No event has announced this one.
     podman.fail_once("containers", Fault::Cut);
     podman.tell("died");
     sleep(MINUTE).await;
@@ -144,13 +144,13 @@ async fn question_that_was_given_up_is_not_asked_again_while_podman_works_on_it(
     // By now it is known how long this podman takes.
     while desk.observed.try_recv().is_ok() {}
     sleep(MINUTE * 5).await;
-    let told = std::iter::from_fn(|| desk.observed.try_recv().ok());
-    let failed = told.filter(|seen| seen.pods.is_err()).count();
+    let observed = std::iter::from_fn(|| desk.observed.try_recv().ok());
+    let failed = observed.filter(|seen| seen.pods.is_err()).count();
     assert_eq!(failed, 0);
 }
 
 #[actix::test]
-async fn so_much_is_under_way_at_once_and_no_more_however_many_pods_there_are() {
+async fn calls_under_way_are_bounded_however_many_pods_there_are() {
     let podman = FakePodman::new();
     let mut desk = desk(&podman);
     desk.observe(|seen| seen.pods.is_ok()).await;
@@ -239,7 +239,7 @@ async fn start_waits_for_the_removal_that_podman_goes_on_with() {
 }
 
 #[actix::test]
-async fn podman_that_is_too_slow_to_serve_is_told_with_the_reason_until_it_is_quick_again() {
+async fn podman_that_is_too_slow_is_reported_with_the_reason_until_it_is_quick_again() {
     let podman = FakePodman::new();
     let mut desk = desk(&podman);
     desk.observe(|seen| seen.pods.is_ok()).await;

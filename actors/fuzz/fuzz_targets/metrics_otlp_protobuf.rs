@@ -1,0 +1,9 @@
+//! Any body of OTLP in protobuf is refused with a short reason or holds only samples that can be used.
+
+#![no_main]
+
+use actors::metrics_ingest::fuzz_entry::otlp_protobuf;
+use actors::testing::safety;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|body: &[u8]| safety::check_samples(body.len(), otlp_protobuf(body)));
