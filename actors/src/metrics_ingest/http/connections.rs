@@ -103,24 +103,26 @@ impl Connections {
     /// Waits until there is room for a connection of `peer`.
     pub(super) async fn wait_for_room(&self, peer: Peer) {
         let open = self.open.of(peer.group());
-        loop {
-            let closing = open.borrow().values().filter(|it| it.is_closing()).count();
-            if open.borrow().len() - closing < MAX_CONNECTIONS {
+        let closing = || open.borrow().values().filter(|it| it.is_closing()).count();
+        let is_full = || open.borrow().len() - closing() >= MAX_CONNECTIONS;
+        while is_full() {
+            // What has come by now is read first, by connections accepted just before as well: while
+            // there is much to do, it is the agent that keeps them waiting, not they the agent.
+            let now = self.clock.monotonic();
+            yield_now().await;
+            if !is_full() {
                 return;
             }
             // First choice: one that waits for its client, which loses nothing but a place.
             let wanted = Resource::Connection;
-            let now = self.clock.monotonic();
             let candidate = |it: &Rc<State>| it.candidate(wanted, now, it.grace(wanted));
             let candidates: Vec<_> = open.borrow().values().map(candidate).collect();
             if self.evict(&candidates, wanted) {
-                // A connection accepted just before gets its turn to read a head, else it would be
-                // the next to be closed.
-                return yield_now().await;
+                return;
             }
             // Second choice: one that is busy, which gets its answer first. Those are over the limit
             // for so long; hence the bound.
-            if closing < MAX_CLOSING && close_a_busy_one(&open.borrow()) {
+            if closing() < MAX_CLOSING && close_a_busy_one(&open.borrow()) {
                 return;
             }
             let _ = timeout(ROOM_CHECK_INTERVAL, self.left.notified()).await;

@@ -37,7 +37,7 @@ fn a_machine_that_holds_the_most_makes_way_however_long_another_has_waited() {
     assert_eq!(chosen(&[(few, Some(9)), (many, Some(1)), (many, Some(2))]), Some(2));
     // What is at work counts, too.
     assert_eq!(chosen(&[(few, Some(9)), (many, Some(1)), (many, None)]), Some(1));
-    // Nothing of it can be closed.
+    // Nothing of it can be closed, and both have about the same.
     assert_eq!(chosen(&[(few, Some(9)), (many, None), (many, None)]), Some(0));
 }
 
@@ -52,4 +52,30 @@ fn many_processes_of_one_user_count_together_and_then_each_for_itself() {
     ];
     assert_eq!(chosen(&candidates), Some(4));
     assert_eq!(chosen(&candidates[..3]), Some(0), "two of one process are more than one");
+}
+
+#[test]
+fn one_that_holds_less_than_its_share_is_not_closed_though_nothing_else_can_be() {
+    let crowd = |peer| vec![(peer, None); 10];
+    // Another user's process, another process of the same user, another machine.
+    let pairs = [
+        (process(0, 1), process(65534, 2)),
+        (process(7, 1), process(7, 2)),
+        (remote("192.0.2.1"), remote("192.0.2.2")),
+    ];
+    for (few, many) in pairs {
+        let mut candidates = crowd(many);
+        candidates.push((few, Some(9)));
+        assert_eq!(chosen(&candidates), None, "{few} beside {many}");
+        candidates.push((many, Some(0)));
+        assert_eq!(chosen(&candidates), Some(11), "{few} beside {many}");
+    }
+}
+
+#[test]
+fn of_many_peers_with_one_connection_each_one_can_be_closed() {
+    let mut candidates: Vec<_> = (0..252).map(|id| (process(7, 100 + id), Some(1))).collect();
+    // Streams are not closed for others for a long time.
+    candidates.extend([(process(7, 1), None); 4]);
+    assert_eq!(chosen(&candidates), Some(0));
 }
