@@ -129,6 +129,7 @@ fn device(config: &Config, passed: Passed) -> Result<Outside, RunError> {
             scheduler: SchedulerSettings {
                 retry: config.retry,
                 start_budget: config.start_budget,
+                settling: config.settling_time,
                 cron_clock: config.cron_clock,
                 unconfigured: available.unconfigured,
             },

@@ -227,6 +227,8 @@ pub static ALL: &[Setting] = &[
         "Access to the cluster that runs k8s workloads; in-cluster: the one that the agent runs in"),
     setting("START_BUDGET", Kind::Count, Is("4"), Runtimes,
         "How many workloads may be pulled, and how many started, at the same time on each runtime"),
+    setting("SETTLING_TIME", Kind::Duration, Is("10s"), Runtimes,
+        "Time between stops, or starts, of different priorities that one profile asks for"),
     setting("IMAGE_PRUNE_AFTER", Kind::Duration, Is("24h"), Runtimes,
         "How long an image that only removed workloads used is kept; never: for ever"),
     setting("CONTAINER_LOG_SIZE", Kind::Text, Is("10mb"), Runtimes,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use tokio::time::Instant;
 
 /// 2020-01-01: a wall clock that reads less was never set. Unix time in seconds.
@@ -72,6 +72,13 @@ impl Moment {
             .and_then(|delta| self.wall.checked_add_signed(delta))
             .unwrap_or(DateTime::<Utc>::MAX_UTC);
         Self { monotonic: self.monotonic + duration, wall }
+    }
+
+    /// Returns the wall time at `at`, as the clocks stand now, to the second: the two are never read at one
+    /// instant, and a difference would count as news.
+    #[must_use]
+    pub fn wall_at(self, at: Monotonic) -> DateTime<Utc> {
+        self.after(at.saturating_since(self.monotonic)).wall.round_subsecs(0)
     }
 }
 

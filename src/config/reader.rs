@@ -97,6 +97,7 @@ impl<'a> Reader<'a> {
         let (xdg_runtime_dir, podman_rootless_socket) = self.rootless_podman(machine);
         let cluster = self.cluster();
         let start_budget = self.read("START_BUDGET", values::count);
+        let settling_time = self.read("SETTLING_TIME", values::duration);
         let image_prune_after = self.read("IMAGE_PRUNE_AFTER", values::duration_or_never);
         let container_log_size = self.read("CONTAINER_LOG_SIZE", values::log_size);
         let retry = self.retry();
@@ -122,6 +123,7 @@ impl<'a> Reader<'a> {
             xdg_runtime_dir,
             cluster,
             start_budget: start_budget?,
+            settling_time: settling_time?,
             image_prune_after: image_prune_after?,
             container_log_size: container_log_size?,
             retry: retry?,

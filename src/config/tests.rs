@@ -169,6 +169,7 @@ fn defaults_are_those_of_the_table() {
     assert_eq!(config.podman_socket, Path::new("/run/podman/podman.sock"));
     assert_eq!(config.podman_rootless_socket, None);
     assert_eq!(config.start_budget, 4);
+    assert_eq!(config.settling_time, Duration::from_secs(10));
     let period = Duration::from_secs(20);
     assert_eq!(config.retry, RetryPolicy::Constant { period });
     assert_eq!(config.metrics_listen, [Listen::Localhost(8080)]);

@@ -172,6 +172,7 @@ fn settings() -> Settings {
         scheduler: SchedulerSettings {
             retry: RetryPolicy::Constant { period: Duration::from_secs(1) },
             start_budget: 4,
+            settling: Duration::from_secs(10),
             cron_clock: CronClock::Any,
             unconfigured: podmans.map(|kind| (kind, "not here".to_owned())).into(),
         },

@@ -120,6 +120,7 @@ impl Site {
                 scheduler: SchedulerSettings {
                     retry: RetryPolicy::Constant { period: Duration::from_secs(20) },
                     start_budget: 4,
+                    settling: Duration::from_secs(10),
                     cron_clock: CronClock::Plausible { grace: GRACE },
                     unconfigured,
                 },

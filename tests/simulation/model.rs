@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actors::clock::Monotonic;
 use actors::workload::{
-    Configuration, ExecutorKind, RestartPolicy, Workload, WorkloadId, WorkloadName,
+    Configuration, ExecutorKind, ProfileRef, RestartPolicy, Workload, WorkloadId, WorkloadName,
 };
 
 use crate::agent::Site;
@@ -19,6 +19,8 @@ use crate::world::World;
 /// So long the agent may go on starting what is forbidden by now: a start under way has 5 minutes,
 /// and an actor that failed is back after 30 s.
 const TOLERANCE: Duration = Duration::from_secs(600);
+/// So long a stop that was under way when a gate closed may come after that.
+const GATE_TOLERANCE: Duration = Duration::from_secs(120);
 /// So long a configuration that has arrived may not be in force: it is stored first, and a disk that hangs is
 /// given up after ten seconds.
 const STORING: Duration = Duration::from_secs(15);
@@ -43,14 +45,21 @@ pub(crate) struct Model {
     last_allowed: BTreeMap<WorkloadId, Monotonic>,
     /// Since when each workload that may run now may do so, as far as the agent knows for sure.
     settled_since: BTreeMap<WorkloadId, Monotonic>,
+    /// Since when each specification may not replace another one, likewise.
+    gated_since: BTreeMap<WorkloadId, Monotonic>,
+    /// When each specification came that no earlier life has heard of.
+    came: BTreeMap<WorkloadId, Monotonic>,
+    /// Those that one has: how long they waited is known by a wall clock that is stepped.
+    known_before: BTreeSet<WorkloadId>,
 }
 
 impl Model {
     /// A life begins.
     pub(crate) fn begins(&mut self, now: Monotonic) {
         self.note_cluster();
-        let Self { ran, previous, .. } = std::mem::take(self);
-        *self = Self { undecided_until: now, ran, previous, ..Self::default() };
+        let Self { ran, previous, came, mut known_before, .. } = std::mem::take(self);
+        known_before.extend(came.into_keys());
+        *self = Self { undecided_until: now, ran, previous, known_before, ..Self::default() };
     }
 
     pub(crate) fn delivered(&mut self, configuration: &Configuration, now: Monotonic) {
@@ -64,6 +73,9 @@ impl Model {
                 let previous = self.previous.entry(workload.name.clone()).or_default();
                 previous.insert(ran.clone());
             }
+        }
+        for workload in &configuration.workloads {
+            self.came.entry(workload.id.clone()).or_insert(now);
         }
         let before = self.configuration.replace(configuration.clone());
         self.in_doubt.extend(before.map(|before| (before, None)));
@@ -96,6 +108,7 @@ impl Model {
     /// The agent may know something that nobody knows of.
     fn unsettle(&mut self) {
         self.settled_since.clear();
+        self.gated_since.clear();
     }
 
     fn settle(&mut self, now: Monotonic) {
@@ -110,6 +123,24 @@ impl Model {
             (id, since)
         };
         self.settled_since = allowed.map(since).collect();
+        let all = self.configuration.iter().flat_map(|all| &all.workloads);
+        let gated = all.filter(|workload| self.allows(workload) && self.is_gated(workload, now));
+        let since = |workload: &Arc<Workload>| {
+            let id = workload.id.clone();
+            let since = self.gated_since.get(&id).copied().unwrap_or(now);
+            (id, since)
+        };
+        self.gated_since = gated.map(since).collect();
+    }
+
+    /// Returns whether a specification may not replace another one, by what is posted and by its deadline.
+    fn is_gated(&self, workload: &Workload, now: Monotonic) -> bool {
+        let Some(all) = &self.configuration else { return false };
+        let came =
+            self.came.get(&workload.id).filter(|_| !self.known_before.contains(&workload.id));
+        let deadline = came.zip(workload.gate.deadline).map(|(came, after)| *came + after);
+        deadline.is_some_and(|deadline| now < deadline)
+            && !self.all_allow(all, &workload.gate.replace_when)
     }
 
     pub(crate) fn posted(&mut self, metric: &str, value: f64, now: Monotonic) {
@@ -159,10 +190,14 @@ impl Model {
 
     /// Returns the same of a workload of `configuration`.
     fn allows_of(&self, configuration: &Configuration, workload: &Workload) -> bool {
+        self.all_allow(configuration, &workload.profiles)
+    }
+
+    fn all_allow(&self, configuration: &Configuration, profiles: &[ProfileRef]) -> bool {
         let value = |name: &str| self.metrics.get(name).copied();
         let (load, temp) = (value("load"), value("temp"));
         let defined = !configuration.profiles.is_empty();
-        workload.profiles.iter().all(|profile| {
+        profiles.iter().all(|profile| {
             let mut conditions = profile.conditions.iter();
             defined
                 && profile.name.as_str() == "p"
@@ -210,6 +245,15 @@ pub(crate) fn check_stop(world: &Rc<World>, kind: ExecutorKind, pod: &Truth) {
         return;
     }
     let (model, now) = (world.model.borrow(), world.now());
+    let successor = |it: &&Arc<Workload>| it.name.as_str() == pod.workload && it.id != pod.id;
+    let mut all = model.configuration.iter().flat_map(|all| &all.workloads);
+    if let Some(new) = all.find(successor)
+        && let Some(since) = model.gated_since.get(&new.id)
+        && now.saturating_since(*since) > GATE_TOLERANCE
+        && model.is_gated(new, now)
+    {
+        world.violated(format!("{kind} stops {} for {}, which may not come yet", pod.id, new.id));
+    }
     let Some(since) = model.settled_since.get(&pod.id) else { return };
     let mut all = model.configuration.iter().flat_map(|all| &all.workloads);
     let runs_by_clock = |workload: &Arc<Workload>| workload.cron.is_some();

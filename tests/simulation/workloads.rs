@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use actors::testing::workloads::workload;
 use actors::workload::{
-    ExecutorKind, Profile, ProfileCondition, RestartPolicy, RetryPolicy, Workload,
+    ConditionRef, ExecutorKind, Profile, ProfileCondition, ProfileRef, RestartPolicy, RetryPolicy,
+    Turn, UpdateGate, Workload,
 };
 use k8s_openapi::api::core::v1::{
     Container, EmptyDirVolumeSource, ExecAction, HTTPGetAction, Lifecycle, LifecycleHandler, Probe,
@@ -75,6 +76,26 @@ fn any_probe(kind: ExecutorKind, rng: &mut fastrand::Rng) -> Probe {
 fn hook() -> LifecycleHandler {
     let exec = ExecAction { command: Some(vec![HOOK.to_owned()]) };
     LifecycleHandler { exec: Some(exec), ..LifecycleHandler::default() }
+}
+
+fn any_turn(dice: &mut fastrand::Rng) -> Turn {
+    let mut seconds = || Duration::from_secs(if dice.u8(0..4) == 0 { dice.u64(1..120) } else { 0 });
+    let (min_run, min_pause) = (seconds(), seconds());
+    Turn { priority: [0, 0, -1, 1, 7][dice.usize(..5)], min_run, min_pause }
+}
+
+/// Returns when an update may come; not later than within the time that a device has to recover.
+fn any_gate(dice: &mut fastrand::Rng) -> UpdateGate {
+    let mut when = || {
+        let (name, _) = CONDITIONS[dice.usize(..CONDITIONS.len())];
+        let condition = ConditionRef { name: name.into(), cpu: None, memory: None };
+        let profile = ProfileRef { name: "p".into(), conditions: vec![condition] };
+        if dice.u8(0..5) == 0 { vec![profile] } else { Vec::new() }
+    };
+    let (pull_when, replace_when) = (when(), when());
+    let is_gated = !pull_when.is_empty() || !replace_when.is_empty();
+    let deadline = is_gated.then(|| Duration::from_secs(dice.u64(30..1200)));
+    UpdateGate { pull_when, replace_when, deadline }
 }
 
 /// Returns a workload and what its containers do.
@@ -165,6 +186,10 @@ pub(crate) fn any_workload(
             workload.pod.containers[0].lifecycle = Some(lifecycle);
         });
     }
+    builder = builder.with(|workload| {
+        workload.turn = any_turn(&mut dice);
+        workload.gate = any_gate(&mut dice);
+    });
     // The behaviour is part of the image's name, so that one specification behaves in one way.
     let image = format!("localhost/app:{}-{behaviour:?}", rng.u8(0..3))
         .replace([' ', '{', '}', ':'], "-")

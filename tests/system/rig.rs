@@ -314,7 +314,8 @@ fn scheduler_settings() -> SchedulerSettings {
     // No rootless podman here: no job may wait for its pods.
     let unconfigured = [(ExecutorKind::PodmanRootless, "not here".to_owned())].into();
     let cron_clock = CronClock::Plausible { grace: Duration::from_secs(300) };
-    SchedulerSettings { retry, start_budget: 4, cron_clock, unconfigured }
+    let settling = Duration::from_secs(10);
+    SchedulerSettings { retry, start_budget: 4, settling, cron_clock, unconfigured }
 }
 
 /// Returns a configuration of these workloads and profiles, asked for every few seconds.

@@ -23,9 +23,9 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::PodSpec;
 
-use annotations::Gates;
 pub use annotations::known as known_annotations;
-pub(crate) use annotations::{UpdateDraft, has_retry, merged as merged_annotations};
+use annotations::{Fields, Gates};
+pub(crate) use annotations::{TurnDraft, UpdateDraft, has_retry, merged as merged_annotations};
 pub(crate) use contents::{BASE64, Contents, Pool, Supply, config_map, decode_secret};
 pub(crate) use decoding::json;
 pub(crate) use device::{DeviceProfileDrafts, device_profiles, heartbeat_period};
@@ -69,6 +69,7 @@ pub(crate) struct Draft {
     pub(crate) cron: Option<String>,
     pub(crate) retry: Option<RetryDraft>,
     pub(crate) update: Option<UpdateDraft>,
+    pub(crate) turn: TurnDraft,
     /// The registries' credentials: the content of a docker `auth.json`.
     pub(crate) auth_file: Option<Confidential<String>>,
 }
@@ -86,7 +87,8 @@ impl fmt::Debug for Draft {
 /// The reason, in plain words, why the workload cannot be run as it stands.
 pub(crate) fn workload(mut draft: Draft, contents: Contents<'_>) -> Result<Workload, String> {
     let gates = Gates { profiles: draft.profiles, cron: draft.cron, rootless: draft.rootless };
-    let ours = annotations::take(&mut draft.annotations, draft.update.as_ref(), gates)?;
+    let fields = Fields { update: draft.update, turn: draft.turn, gates };
+    let ours = annotations::take(&mut draft.annotations, fields)?;
     let Gates { profiles, cron, rootless } = ours.gates;
     let retry = retry::only(draft.retry.take(), ours.retry)?;
     for probe in ours.probes {
@@ -135,6 +137,8 @@ pub(crate) fn workload(mut draft: Draft, contents: Contents<'_>) -> Result<Workl
         restart_policy,
         after: ours.after,
         proving: ours.proving,
+        turn: ours.turn,
+        gate: ours.gate,
     })
 }
 

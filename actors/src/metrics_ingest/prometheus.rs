@@ -128,11 +128,12 @@ fn scheduler(text: &mut Exposition, report: &SchedulerReport) {
     text.family(
         "device_worker_update",
         Kind::Gauge,
-        "How a specification stands that has yet to prove itself or has failed to, always 1.",
+        "How a specification stands that waits, has yet to prove itself or has failed to, always 1.",
     );
     for workload in &report.workloads {
         if let Some(update) = &workload.update {
             let state = match update.state {
+                UpdateState::Waiting => "waiting",
                 UpdateState::Proving => "proving",
                 UpdateState::RolledBack => "rolled_back",
             };

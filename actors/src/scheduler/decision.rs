@@ -5,11 +5,14 @@ use std::rc::Rc;
 use chrono::{DateTime, Utc};
 
 use super::cron::clock_trust::ClockTrust;
+use super::eligibility::Permission;
+use super::eligibility::gates::{Closed, Gate, Gates};
+use super::eligibility::turns::Waits;
 use super::observed::{PodKey, Runtimes};
 use super::queue::StartBudget;
 use crate::clock::{Moment, Monotonic};
 use crate::messages::ActionKind;
-use crate::workload::{Limits, TargetState, Verdicts, WorkloadName};
+use crate::workload::{Limits, ProfileRef, TargetState, UpdateGate, Verdicts, WorkloadName};
 
 /// What is decided about a job.
 #[derive(Debug, Default)]
@@ -26,8 +29,18 @@ pub(crate) struct Decision {
     pub(crate) awaited_clock: Option<Rc<str>>,
     /// Whether it was ever ready: once it was, those that wait for it may start.
     pub(crate) was_ready: bool,
+    /// Whether containers of it run.
+    pub(crate) is_alive: bool,
+    /// Whether it waits for its turn to be stopped, or to start again.
+    pub(crate) awaits_turn: bool,
+    /// When that comes, if that is known.
+    pub(crate) turn_comes: Option<Monotonic>,
+    /// Whether others may wait for it to go.
+    pub(crate) is_going: bool,
     /// What is to be done now.
     pub(crate) step: Step,
+    /// The gate that the new specification waits for, as it was last reported.
+    pub(crate) gate: Option<GateWait>,
     /// When to decide anew though nothing happens.
     pub(crate) next_look: Option<Monotonic>,
 }
@@ -41,6 +54,8 @@ pub(crate) enum Target {
     AwaitingVerdicts,
     /// It is configured, but should not run now.
     Inactive { why: String },
+    /// Its profiles stop it, but not yet: leave what runs alone and start nothing. Reported as running.
+    Yielding { why: String },
     /// It is no longer configured.
     #[default]
     Removed,
@@ -50,7 +65,7 @@ impl Target {
     /// Returns it without its data.
     pub(crate) const fn state(&self) -> TargetState {
         match self {
-            Self::Running | Self::AwaitingVerdicts => TargetState::Running,
+            Self::Running | Self::AwaitingVerdicts | Self::Yielding { .. } => TargetState::Running,
             Self::Inactive { .. } => TargetState::Inactive,
             Self::Removed => TargetState::Removed,
         }
@@ -64,6 +79,8 @@ pub(crate) enum Step {
     Act(ActionKind, PodKey),
     /// Wait for a place in the start budget.
     AwaitPlace(ActionKind, PodKey),
+    /// Wait for a gate of a new specification to open.
+    AwaitGate(Gate, Closed),
     /// Wait again for a pull that was given up: it brings the images that are wanted now.
     ResumePull(PodKey),
     /// Nothing exists and nothing is wanted: the job ends.
@@ -82,6 +99,25 @@ impl Step {
     }
 }
 
+/// What a new specification waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct GateWait {
+    pub(crate) gate: Gate,
+    pub(crate) closed: Closed,
+    /// The pod that runs meanwhile, if one does.
+    pub(crate) runs: Option<PodKey>,
+}
+
+impl GateWait {
+    /// Returns the profiles that must allow it.
+    pub(crate) fn profiles<'a>(&self, gate: &'a UpdateGate) -> &'a [ProfileRef] {
+        match self.gate {
+            Gate::Pull => &gate.pull_when,
+            Gate::Replace => &gate.replace_when,
+        }
+    }
+}
+
 /// What asks for a run of a workload now.
 #[derive(Debug)]
 pub(crate) struct Demand {
@@ -91,17 +127,6 @@ pub(crate) struct Demand {
     pub(crate) next_tick: Option<DateTime<Utc>>,
     /// What the wall clock must do before a cron tick is known.
     pub(crate) awaited_clock: Option<Rc<str>>,
-}
-
-/// Whether its profiles let a workload run now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Permission {
-    /// They do, or it names none.
-    Granted,
-    /// No verdict yet: leave running pods alone and start nothing.
-    AwaitingVerdicts,
-    /// They do not; says which profile and condition.
-    Denied { why: String },
 }
 
 /// What a decision depends on beside the job itself.
@@ -117,5 +142,9 @@ pub(crate) struct Inputs<'a> {
     pub(crate) outdated: bool,
     /// The first of those that must be ready before this one starts, and have not been.
     pub(crate) waits_for: Option<&'a WorkloadName>,
+    /// What it waits for before it follows its verdicts.
+    pub(crate) waits: &'a Waits,
+    /// The gates of the configured specification that are closed.
+    pub(crate) gates: &'a Gates,
     pub(crate) now: Moment,
 }

@@ -1,15 +1,67 @@
 //! Whether the device's profiles let a workload run now, and within which limits. Pure.
 
+pub(crate) mod gates;
+pub(crate) mod turns;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::decision::Permission;
-use crate::clock::Moment;
-use crate::workload::{Limits, Profile, ProfileRef, ProfileVerdicts, Verdict, Verdicts};
+use self::turns::Waits;
+use crate::clock::{Moment, Monotonic};
+use crate::workload::{
+    ConditionRef, Limits, Profile, ProfileName, ProfileRef, ProfileVerdicts, Verdict, Verdicts,
+};
 
 /// How long after the agent's start a running pod is kept though its profiles lack data: the
 /// metrics that allowed it were known before the restart, and will be posted again.
 pub(crate) const ADOPTION_GRACE: Duration = Duration::from_secs(120);
+
+/// Whether its profiles let a workload run now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Permission {
+    /// They do, or it names none.
+    Granted,
+    /// No verdict yet: leave running pods alone and start nothing.
+    AwaitingVerdicts,
+    /// They do not; says which profile and condition.
+    Denied { why: String },
+    /// They do not, but its turn to go has not come.
+    Yielding { why: String, until: Option<Monotonic> },
+    /// They do again, but its turn to come back has not come.
+    Resting { why: String, until: Option<Monotonic> },
+}
+
+impl Permission {
+    /// Returns it with what the job waits for before it follows its verdicts.
+    pub(crate) fn after(self, waits: &Waits) -> Self {
+        match (self, &waits.away, &waits.back) {
+            (Self::Denied { why }, Some(wait), _) => {
+                let why = format!("{why}; it runs on for now: {}", wait.why);
+                Self::Yielding { why, until: wait.until }
+            }
+            (Self::Granted, _, Some(wait)) => {
+                Self::Resting { why: wait.why.clone(), until: wait.until }
+            }
+            (permission, _, _) => permission,
+        }
+    }
+
+    /// Returns whether its turn is to come.
+    pub(crate) const fn awaits_turn(&self) -> bool {
+        match self {
+            Self::Yielding { .. } | Self::Resting { .. } => true,
+            Self::Granted | Self::AwaitingVerdicts | Self::Denied { .. } => false,
+        }
+    }
+
+    /// Returns when its turn comes, if that is known.
+    pub(crate) const fn turn_comes(&self) -> Option<Monotonic> {
+        match self {
+            Self::Yielding { until, .. } | Self::Resting { until, .. } => *until,
+            Self::Granted | Self::AwaitingVerdicts | Self::Denied { .. } => None,
+        }
+    }
+}
 
 /// The latest verdicts, and whether they match the configured profiles.
 #[derive(Debug, Default)]
@@ -73,6 +125,18 @@ pub(crate) fn permission(
     }
 }
 
+/// Returns the profiles among `profiles` that do not let a workload run.
+pub(crate) fn denying<'a>(
+    profiles: &'a [ProfileRef],
+    verdicts: &'a Verdicts,
+) -> impl Iterator<Item = &'a ProfileName> {
+    let denies = |profile: &&ProfileRef| {
+        let defined = verdicts.get(&profile.name);
+        defined.is_none_or(|defined| !is_allowed(profile, defined))
+    };
+    profiles.iter().filter(denies).map(|profile| &profile.name)
+}
+
 /// Returns the limits in force for a workload with `profiles`, and whether they are known: no verdict
 /// that may still come would change them.
 pub(crate) fn limits_in_force(
@@ -126,10 +190,10 @@ fn eligibility(profiles: &[ProfileRef], verdicts: &Verdicts) -> Eligibility {
 }
 
 fn by_profile(profile: &ProfileRef, defined: &ProfileVerdicts) -> Eligibility {
-    let named = named_verdicts(profile, defined);
-    if named.iter().any(|(_, verdict)| verdict.is_some_and(Verdict::is_true)) {
+    if is_allowed(profile, defined) {
         return Eligibility::Allowed;
     }
+    let named = named_verdicts(profile, defined);
     let unknown = named.iter().any(|(_, verdict)| matches!(verdict, Some(Verdict::Unknown)));
     let reasons: Vec<String> = named
         .iter()
@@ -147,6 +211,15 @@ fn by_profile(profile: &ProfileRef, defined: &ProfileVerdicts) -> Eligibility {
         format!("profile {}: {}", profile.name, reasons.join(", "))
     };
     if unknown { Eligibility::Undecided { because } } else { Eligibility::Forbidden { because } }
+}
+
+/// Returns whether one of the conditions that count is true.
+fn is_allowed(profile: &ProfileRef, defined: &ProfileVerdicts) -> bool {
+    if profile.conditions.is_empty() {
+        return defined.values().any(Verdict::is_true);
+    }
+    let verdict = |condition: &ConditionRef| defined.get(&condition.name);
+    profile.conditions.iter().any(|it| verdict(it).is_some_and(Verdict::is_true))
 }
 
 /// Returns each condition that counts with its verdict; a reference that lists none means all.

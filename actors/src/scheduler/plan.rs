@@ -14,12 +14,15 @@
 //! | Running  | its runtime is not there             | wait for it                            |
 //! | Running  | another pod, perhaps of a newer spec | wait for the configuration             |
 //! | Awaiting | no verdicts on its profiles yet      | keep what runs, start nothing          |
+//! | Yielding | its turn to be stopped is to come    | keep what runs, start nothing          |
 //! | Running  | its pod runs                         | stop older pods, apply limits, settled |
 //! | Running  | its Deployment was changed by others | as limits: write it, once a minute     |
 //! | Running  | a retry is not due yet, or finished  | wait                                   |
 //! | Running  | its pod is degraded, the retry due   | stop it                                |
 //! | Running  | its pod is failing by its probes     | stop it, the retry comes after that    |
 //! | Running  | the images are not there yet         | pull                                   |
+//! | Running  | the same, and they may not come yet  | wait for the gate; a restart does without |
+//! | Running  | an older pod, and it may not go yet  | wait for the gate                      |
 //! | Running  | a pull of them was given up, runs on | wait for it again                      |
 //! | Running  | its first start waits for others     | wait for them                          |
 //! | Running  | an older pod                         | stop it: both may want the same port   |
@@ -42,11 +45,14 @@
 //! | its pod was not ready for too long          | whether the previous specification comes back   |
 //! | the next cron tick, or a minute later       | whether a run is due: the wall clock may jump   |
 //! | the agent has run for two minutes           | missing verdicts are waited for no longer       |
+//! | the deadline of a gate has come             | whether the new specification may come          |
+//! | its turn to go or to come back has come     | whether its verdicts are still the same         |
 
 use std::time::Duration;
 
-use super::decision::{Decision, Demand, Inputs, Permission, Step, Target};
-use super::eligibility::{ADOPTION_GRACE, limits_in_force};
+use super::decision::{Decision, Demand, GateWait, Inputs, Step, Target};
+use super::eligibility::gates::{Closed, Gate};
+use super::eligibility::{ADOPTION_GRACE, Permission, limits_in_force};
 use super::job::{Job, Rollback, RunState, given_up_at};
 use super::observed::{PodKey, Runtimes};
 use crate::clock::{Moment, Monotonic};
@@ -78,10 +84,24 @@ pub(crate) fn plan(job: &Job, demand: &Demand, inputs: &Inputs<'_>) -> Decision 
         }
         step @ (Step::Act(..)
         | Step::AwaitPlace(..)
+        | Step::AwaitGate(..)
         | Step::ResumePull(_)
         | Step::Forget
         | Step::WaitUntil(_)
         | Step::Settled) => step,
+    };
+    let gate = match &step {
+        Step::AwaitGate(gate, closed) => {
+            let wanted = job.spec.wanted();
+            let runs = wanted.and_then(|wanted| older_that_works(job, &wanted).cloned());
+            Some(GateWait { gate: *gate, closed: closed.clone(), runs })
+        }
+        Step::Act(..)
+        | Step::AwaitPlace(..)
+        | Step::ResumePull(_)
+        | Step::Forget
+        | Step::WaitUntil(_)
+        | Step::Settled => None,
     };
     let next_look = next_look(job, &target, &step, demand, inputs.now);
     Decision {
@@ -91,7 +111,13 @@ pub(crate) fn plan(job: &Job, demand: &Demand, inputs: &Inputs<'_>) -> Decision 
         next_tick: demand.next_tick,
         awaited_clock: demand.awaited_clock.clone(),
         was_ready: job.run.was_ready,
+        is_alive: job.is_any_pod_alive(),
+        awaits_turn: demand.permission.awaits_turn(),
+        turn_comes: demand.permission.turn_comes(),
+        // Known once the step is taken.
+        is_going: false,
         step,
+        gate,
         next_look,
     }
 }
@@ -101,14 +127,19 @@ fn decide_target(job: &Job, demand: &Demand) -> Target {
         return Target::Removed;
     }
     match &demand.permission {
-        Permission::Denied { why } => Target::Inactive { why: why.clone() },
-        Permission::Granted | Permission::AwaitingVerdicts if !job.is_requested() => {
+        Permission::Denied { why } | Permission::Resting { why, .. } => {
+            Target::Inactive { why: why.clone() }
+        }
+        Permission::Granted | Permission::AwaitingVerdicts | Permission::Yielding { .. }
+            if !job.is_requested() =>
+        {
             let why =
                 demand.awaited_clock.as_deref().unwrap_or_else(|| job.run.cron.why_it_waits());
             Target::Inactive { why: why.to_owned() }
         }
         Permission::Granted => Target::Running,
         Permission::AwaitingVerdicts => Target::AwaitingVerdicts,
+        Permission::Yielding { why, .. } => Target::Yielding { why: why.clone() },
     }
 }
 
@@ -128,7 +159,7 @@ fn next_step(
     match target {
         Target::Removed => remove(job, inputs.runtimes, now),
         Target::Inactive { .. } => deactivate(job, inputs),
-        Target::AwaitingVerdicts => keep(job, next_write, inputs),
+        Target::AwaitingVerdicts | Target::Yielding { .. } => keep(job, next_write, inputs),
         Target::Running => run(job, next_write, inputs),
     }
 }
@@ -145,6 +176,10 @@ fn deactivate(job: &Job, inputs: &Inputs<'_>) -> Step {
     let wanted = job.spec.wanted();
     let keep_ended = job.run.cron.is_some();
     let is_kept = |key: &PodKey| Some(key) == wanted.as_ref() || job.may_come_back(key);
+    // A run of an older specification whose successor waits for its next tick, or its turn.
+    let protected = wanted.as_ref().and_then(|wanted| older_that_works(job, wanted));
+    let is_closed = closed_gate(job, Gate::Replace, inputs).is_some();
+    let is_gated = |key: &PodKey| is_closed && Some(key) == protected;
     let mut in_the_way = job.observed.iter().filter_map(|(key, pod)| {
         let rests = match pod.state {
             CurrentState::Exited { .. } => keep_ended,
@@ -157,7 +192,7 @@ fn deactivate(job: &Job, inputs: &Inputs<'_>) -> Step {
             | CurrentState::Unknown => false,
         };
         // Another pod may be of a newer specification, which may want it.
-        let may_rest = if is_kept(key) { rests } else { inputs.outdated };
+        let may_rest = if is_kept(key) { rests } else { inputs.outdated || is_gated(key) };
         (!may_rest).then_some(key)
     });
     match in_the_way.find(|key| inputs.runtimes.is_available(key.executor)) {
@@ -202,7 +237,12 @@ fn run(job: &Job, next_write: Option<Monotonic>, inputs: &Inputs<'_>) -> Step {
         RunState::Idle | RunState::Started { .. } | RunState::Waiting { .. } => {}
     }
     if !job.run.images.are_present(&wanted) {
-        return Step::Act(ActionKind::Pull, wanted);
+        match closed_gate(job, Gate::Pull, inputs) {
+            // A restart takes the images that are here, and does not wait.
+            Some(_) if job.run.ever_ran => {}
+            Some(closed) => return Step::AwaitGate(Gate::Pull, closed.clone()),
+            None => return Step::Act(ActionKind::Pull, wanted),
+        }
     }
     if inputs.waits_for.is_some() && !job.run.ever_ran {
         return Step::Settled;
@@ -214,6 +254,11 @@ fn run(job: &Job, next_write: Option<Monotonic>, inputs: &Inputs<'_>) -> Step {
     }
     if older().next().is_none() {
         return Step::Act(ActionKind::Start, wanted);
+    }
+    if let Some(closed) = closed_gate(job, Gate::Replace, inputs)
+        && older_that_works(job, &wanted).is_some()
+    {
+        return Step::AwaitGate(Gate::Replace, closed.clone());
     }
     // An older pod whose runtime does not answer may still run: two of one workload never do.
     end_older()
@@ -228,6 +273,25 @@ fn older_pods<'a>(job: &'a Job, wanted: &PodKey) -> impl Iterator<Item = &'a Pod
     let others =
         job.observed.iter().filter(move |(key, pod)| *key != wanted && !waits(key, &pod.state));
     others.map(|(key, _)| key)
+}
+
+/// Returns the gate of the new specification if it is closed. The one before it comes back whenever it has
+/// to.
+fn closed_gate<'a>(job: &Job, gate: Gate, inputs: &Inputs<'a>) -> Option<&'a Closed> {
+    let closed = match gate {
+        Gate::Pull => inputs.gates.pull.as_ref(),
+        Gate::Replace => inputs.gates.replace.as_ref(),
+    };
+    closed.filter(|_| job.spec.rollback.in_force().is_none())
+}
+
+/// Returns a pod of another specification that runs, and well as far as is known: the gate of a new one
+/// protects its work.
+fn older_that_works<'a>(job: &'a Job, wanted: &PodKey) -> Option<&'a PodKey> {
+    older_pods(job, wanted).find(|key| {
+        let pod = job.observed.get(key);
+        job.observed.may_run(key) && pod.is_some_and(|pod| pod.health.failing().is_none())
+    })
 }
 
 /// Ends the first of `pods` whose runtime is there, and keeps the Deployment that may come back.
@@ -289,13 +353,22 @@ fn next_look(
             [Some(until), patience_ends.filter(|at| *at > now.monotonic)]
         }
         None => {
-            let at_step = if let Step::WaitUntil(at) = step { Some(*at) } else { None };
+            let at_step = match step {
+                Step::WaitUntil(at) => Some(*at),
+                Step::AwaitGate(_, closed) => closed.until,
+                Step::Act(..)
+                | Step::AwaitPlace(..)
+                | Step::ResumePull(_)
+                | Step::Forget
+                | Step::Settled => None,
+            };
             [at_step, rollback.over_at(job.run.state, job.run.cron.is_some())]
         }
     };
     // Once it is over, something else is waited for.
     let trial_over = job.trial_ends().filter(|at| *at > now.monotonic);
-    [first, second, clock_check, grace_over, trial_over].into_iter().flatten().min()
+    let turn = demand.permission.turn_comes();
+    [first, second, clock_check, grace_over, trial_over, turn].into_iter().flatten().min()
 }
 
 /// Returns the command in flight once `step` is taken: its kind, and when it was sent and is given
@@ -306,9 +379,11 @@ fn in_flight(job: &Job, step: &Step, now: Monotonic) -> Option<(ActionKind, Mono
             return Some((*kind, now, given_up_at(now + job.spec.time_for(*kind, pod))));
         }
         Step::ResumePull(pod) => job.run.images.given_up(pod, now),
-        Step::AwaitPlace(..) | Step::Forget | Step::WaitUntil(_) | Step::Settled => {
-            job.run.in_flight.as_ref()
-        }
+        Step::AwaitPlace(..)
+        | Step::AwaitGate(..)
+        | Step::Forget
+        | Step::WaitUntil(_)
+        | Step::Settled => job.run.in_flight.as_ref(),
     };
     known.map(|flight| (flight.kind, flight.sent_at, flight.until))
 }

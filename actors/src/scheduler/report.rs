@@ -2,24 +2,26 @@
 
 pub(super) mod events;
 pub(super) mod stats;
+pub(super) mod updates;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, SubsecRound as _, Utc};
+use chrono::{DateTime, Utc};
 
 use super::decision::{Decision, Target};
-use super::job::{Criterion, Job, RunState, Spec, State};
+use super::job::{Job, RunState, Spec, State};
 use super::observed::{Runtime, Runtimes};
 
 use super::table::{Entry, JobTable};
-use crate::clock::{Moment, Monotonic};
+use crate::clock::Moment;
 use crate::messages::SchedulerReport;
 use crate::workload::{
     CurrentState, ExecutorKind, Health, JobReport, Limits, NextStart, ObservedPod, Outcome,
-    PodHealth, RuntimeReport, RuntimeState, TargetState, UpdateReport, UpdateState, WorkloadId,
-    WorkloadName, WorkloadReport, WorkloadStatus,
+    PodHealth, RuntimeReport, RuntimeState, TargetState, WorkloadId, WorkloadName, WorkloadReport,
+    WorkloadStatus,
 };
 use stats::Stats;
+use updates::{Waiting, update};
 
 impl JobTable {
     /// Returns the reports on all workloads, in order of name.
@@ -97,7 +99,7 @@ fn report(
 ) -> Option<JobReport> {
     let workload = job.spec.effective()?;
     let target = decision.target.state();
-    let (status, mut reason) = status(job, &decision.target);
+    let (mut status, mut reason) = status(job, &decision.target);
     if status != WorkloadStatus::Running && target == TargetState::Running {
         reason = runtimes.obstacle(workload.executor).or(reason);
     }
@@ -111,6 +113,16 @@ fn report(
         && status == WorkloadStatus::Deploying
     {
         reason = reason.or_else(|| Some(waits_until(other, awaited)));
+    }
+    if let Some(gate) = &decision.gate {
+        // What it is to replace runs meanwhile.
+        if gate.runs.is_some() {
+            status = WorkloadStatus::Running;
+        }
+        reason = Some(Waiting { job, gate }.to_string());
+    }
+    if let Target::Yielding { why } = &decision.target {
+        reason = Some(reason.map_or_else(|| why.clone(), |reason| format!("{reason}; {why}")));
     }
     if let State::RolledBack { cause, .. } = job.spec.rollback.state() {
         reason = Some(format!("rolled back to the previous specification: {cause}"));
@@ -127,7 +139,7 @@ fn report(
         status,
         reason,
         restarts: job.run.restarts.saturating_add(by_runtime),
-        next_start: next_start(job, decision, now),
+        next_start: next_start(job, decision, now).map(|(at, _)| at),
     })
 }
 
@@ -200,7 +212,7 @@ fn without_pod(job: &Job, target: &Target) -> (WorkloadStatus, Option<String>) {
         }
         Target::Inactive { why } => (WorkloadStatus::Stopped, Some(why_inactive(job, why))),
         Target::Removed => (WorkloadStatus::Stopped, None),
-        Target::Running | Target::AwaitingVerdicts => {
+        Target::Running | Target::AwaitingVerdicts | Target::Yielding { .. } => {
             let status = match job.run.state {
                 RunState::Finished => WorkloadStatus::Stopped,
                 RunState::Waiting { .. } if job.run.ever_ran => WorkloadStatus::Crashed,
@@ -225,19 +237,18 @@ fn progress(job: &Job) -> Option<String> {
     Some(job.run.in_flight.as_ref()?.kind.progress().to_owned())
 }
 
-fn next_start(job: &Job, decision: &Decision, now: Moment) -> Option<DateTime<Utc>> {
+/// Returns the next start that is planned, and what it is.
+fn next_start(job: &Job, decision: &Decision, now: Moment) -> Option<(DateTime<Utc>, NextStart)> {
+    let turn = decision.turn_comes.map(|at| (now.wall_at(at), NextStart::Turn));
+    let tick = decision.next_tick.map(|tick| (tick, NextStart::Cron));
     match (decision.target.state(), job.run.state) {
-        (TargetState::Running, RunState::Waiting { until }) => Some(wall_at(until, now)),
-        (TargetState::Running | TargetState::Inactive, _) => decision.next_tick,
+        (TargetState::Running, RunState::Waiting { until }) => {
+            Some((now.wall_at(until), NextStart::Retry))
+        }
+        (TargetState::Running, _) => tick,
+        (TargetState::Inactive, _) => turn.or(tick),
         (TargetState::Removed, _) => None,
     }
-}
-
-/// Returns the wall time of a monotonic moment, as the clocks stand now, to the second: the two are
-/// never read at one instant, and a difference would count as news.
-fn wall_at(at: Monotonic, now: Moment) -> DateTime<Utc> {
-    let wall = now.after(at.saturating_since(now.monotonic)).wall;
-    wall.round_subsecs(0)
 }
 
 fn accepted(
@@ -258,12 +269,12 @@ fn accepted(
         command: job.run.in_flight.as_ref().map(|flight| flight.kind.as_str()),
         since,
         started_at: pod.and_then(|pod| pod.started_at),
-        next_start_by: report.next_start.map(|_| next_start_by(job, decision)),
+        next_start_by: next_start(job, decision, now).map(|(_, what)| what),
         cron: workload.and_then(|workload| workload.cron.clone()),
         limits: decision.limits,
         waits_for: decision.waits_for.clone().filter(|_| !job.run.ever_ran),
         profiles: workload.map_or_else(Vec::new, |it| it.profiles.iter().map(Into::into).collect()),
-        update: update(job, now),
+        update: update(job, decision, now),
         job: report,
     }
 }
@@ -285,46 +296,6 @@ fn refused(report: JobReport, since: DateTime<Utc>) -> WorkloadReport {
         waits_for: None,
         profiles: Vec::new(),
         update: None,
-    }
-}
-
-/// Returns how the update of a workload stands that may come back to what was before, or has.
-fn update(job: &Job, now: Moment) -> Option<UpdateReport> {
-    let desired = job.spec.desired.as_deref()?;
-    let previous = job.spec.rollback.previous()?.id.clone();
-    let proving_seconds = match Criterion::of(desired) {
-        Criterion::Started | Criterion::ExitCode => None,
-        Criterion::Ready { time, .. } => Some(time.as_secs()),
-    };
-    let proving = UpdateReport {
-        state: UpdateState::Proving,
-        id: desired.id.clone(),
-        previous,
-        run: None,
-        ready_seconds: None,
-        proving_seconds,
-        until: None,
-        reason: None,
-    };
-    match job.spec.rollback.state() {
-        State::Proved => None,
-        State::Proving { failures, trial, .. } => {
-            let ready_seconds = trial.ready_for(now.monotonic).map(|it| it.as_secs());
-            Some(UpdateReport { run: Some(failures.saturating_add(1)), ready_seconds, ..proving })
-        }
-        State::RolledBack { until, cause, .. } => Some(UpdateReport {
-            state: UpdateState::RolledBack,
-            until: Some(wall_at(*until, now)),
-            reason: Some(cause.clone()),
-            ..proving
-        }),
-    }
-}
-
-fn next_start_by(job: &Job, decision: &Decision) -> NextStart {
-    match (decision.target.state(), job.run.state) {
-        (TargetState::Running, RunState::Waiting { .. }) => NextStart::Retry,
-        (TargetState::Running | TargetState::Inactive | TargetState::Removed, _) => NextStart::Cron,
     }
 }
 

@@ -2,13 +2,16 @@
 
 mod configure;
 mod dispatch;
+pub(crate) mod turns;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::cron::clock_trust::{ClockTrust, CronClock};
 use super::decision::Decision;
 use super::dependencies::Dependencies;
+use super::eligibility::turns::Turns;
 use super::eligibility::{LatestVerdicts, undefined, verdicts_differ};
 use super::halt::Shutdown;
 use super::job::Job;
@@ -29,6 +32,9 @@ pub struct SchedulerSettings {
     pub retry: RetryPolicy,
     /// How many pulls, and how many starts, may be under way on the device at once; at least 1.
     pub start_budget: usize,
+    /// How long the device settles after workloads of one priority were stopped, or started again, before
+    /// those of the next one are.
+    pub settling: Duration,
     /// When cron follows the wall clock.
     pub cron_clock: CronClock,
     /// Runtimes without an executor, each with a hint how to get it.
@@ -60,6 +66,9 @@ pub(crate) struct JobTable {
     /// Workloads of the configuration that were refused, and why.
     pub(crate) rejected: BTreeMap<WorkloadName, String>,
     pub(crate) dependencies: Dependencies,
+    /// Whether workloads have different priorities.
+    pub(crate) has_priorities: bool,
+    pub(crate) turns: Turns,
     /// A newer configuration may exist: nothing is removed because this one does not have it.
     pub(crate) outdated: bool,
     /// Nothing is decided before a configuration is known.
@@ -79,6 +88,7 @@ impl JobTable {
     pub(crate) fn new(settings: SchedulerSettings, seed: u64) -> Self {
         Self {
             runtimes: Runtimes::new(&settings.unconfigured),
+            turns: Turns::new(settings.settling),
             budget: StartBudget::new(settings.start_budget),
             settings,
             jobs: BTreeMap::new(),
@@ -86,6 +96,7 @@ impl JobTable {
             verdicts: LatestVerdicts::default(),
             rejected: BTreeMap::new(),
             dependencies: Dependencies::default(),
+            has_priorities: false,
             outdated: false,
             configured: false,
             shutdown: Shutdown::default(),
@@ -127,16 +138,16 @@ impl JobTable {
         let were_there = self.verdicts.in_force().is_some();
         let old = self.verdicts.evaluate(verdicts, profiles);
         if self.verdicts.in_force().is_some() != were_there {
-            self.make_due(|job| !job.spec.profiles().is_empty());
+            self.make_due(|job| job.spec.has_profiles());
         }
         let Some(new) = self.verdicts.in_force() else { return };
         for (name, entry) in &mut self.jobs {
             let spec = &mut entry.job.spec;
-            if verdicts_differ(spec.profiles(), old.as_ref(), Some(new)) {
+            if spec.looked_at().any(|it| verdicts_differ(it, old.as_ref(), Some(new))) {
                 self.queue.make_due(name);
             }
             // Reported once for each change.
-            let undefined = undefined(spec.profiles(), new);
+            let undefined = spec.looked_at().find_map(|it| undefined(it, new));
             if let Some(message) = undefined.as_ref().filter(|_| undefined != spec.undefined) {
                 self.events.add(EventReason::ProfileUnknown, name, message.clone());
             }

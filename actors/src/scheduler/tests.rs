@@ -301,6 +301,7 @@ fn settings() -> SchedulerSettings {
     SchedulerSettings {
         retry: RetryPolicy::Constant { period: RETRY },
         start_budget: 4,
+        settling: Duration::from_secs(10),
         cron_clock: CronClock::Any,
         unconfigured: [(ExecutorKind::K8s, "set KUBECONFIG".to_owned())].into(),
     }

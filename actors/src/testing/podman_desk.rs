@@ -243,5 +243,7 @@ pub fn workload(name: &str, pod: Value) -> Workload {
         restart_policy: Default::default(),
         after: Vec::new(),
         proving: crate::workload::DEFAULT_PROVING,
+        turn: crate::workload::Turn::default(),
+        gate: crate::workload::UpdateGate::default(),
     }
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::{Container, PodSpec};
 
 use crate::workload::{
-    ConditionRef, ExecutorKind, ProfileRef, RestartPolicy, RetryPolicy, Workload, WorkloadId,
+    ConditionRef, ExecutorKind, ProfileRef, RestartPolicy, RetryPolicy, Turn, UpdateGate, Workload,
+    WorkloadId,
 };
 use crate::{PodIdentity, workload_id};
 
@@ -36,6 +37,8 @@ pub fn workload(name: &str) -> WorkloadBuilder {
         restart_policy: RestartPolicy::Always,
         after: Vec::new(),
         proving: crate::workload::DEFAULT_PROVING,
+        turn: Turn::default(),
+        gate: UpdateGate::default(),
     })
 }
 
@@ -89,6 +92,13 @@ impl WorkloadBuilder {
             |name: &&str| ConditionRef { name: (*name).into(), cpu: None, memory: None };
         let conditions = conditions.iter().map(condition).collect();
         self.0.profiles.push(ProfileRef { name: profile.into(), conditions });
+        self
+    }
+
+    /// Sets the priority.
+    #[must_use]
+    pub const fn priority(mut self, priority: i32) -> Self {
+        self.0.turn.priority = priority;
         self
     }
 

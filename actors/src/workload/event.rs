@@ -83,6 +83,7 @@ event_reasons! {
     WorkloadCrashing: Warn,
     WorkloadChanged: Warn,
     WorkloadRejected: Warn,
+    UpdateWaits: Normal,
     UpdateProved: Normal,
     RolledBack: Warn,
     StopFailed: Warn,

@@ -29,6 +29,6 @@ pub use reported::{
 pub(crate) use specification::DEFAULT_GRACE;
 pub use specification::{
     ConditionRef, ConfigMap, DEFAULT_PROVING, ProfileRef, RegistryCredentials, RejectedWorkload,
-    RestartPolicy, RetryPolicy, Secret, Workload,
+    RestartPolicy, RetryPolicy, Secret, Turn, UpdateGate, Workload,
 };
 pub use update::{Outcome, Update, Updates};

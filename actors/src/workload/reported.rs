@@ -74,19 +74,23 @@ pub enum NextStart {
     Retry,
     /// A tick of its cron.
     Cron,
+    /// Its turn to come back, once its profiles allow it again.
+    Turn,
 }
 
 /// How a specification that is to prove itself stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UpdateState {
+    /// It waits for its gate, and what it is to replace runs.
+    Waiting,
     /// It runs, or is to run, and what it replaced may come back.
     Proving,
     /// It failed, or its images did not come: what it replaced is in force.
     RolledBack,
 }
 
-/// An update of a workload that may come back to what was before, or has.
+/// An update of a workload that waits, or may come back to what was before, or has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct UpdateReport {
     /// How it stands.
@@ -101,10 +105,13 @@ pub struct UpdateReport {
     pub ready_seconds: Option<u64>,
     /// For how many it must be; `None` where the exit code of a run decides.
     pub proving_seconds: Option<u64>,
-    /// When the new one is tried again, while the previous one is in force.
+    /// When the new one is tried again, while the previous one is in force; when it comes at the latest, while
+    /// it waits.
     pub until: Option<DateTime<Utc>>,
-    /// Why the previous one is in force.
+    /// Why the previous one is in force, or what it waits for.
     pub reason: Option<String>,
+    /// The profiles that must all allow it, while it waits.
+    pub profiles: Vec<NeededProfile>,
 }
 
 /// How a run failed.

@@ -161,6 +161,38 @@ pub struct Workload {
     /// For how long a pod of a new specification must be ready before what it replaced is given up.
     #[serde(default = "default_proving")]
     pub proving: Duration,
+    /// Which goes first where its profiles turn several away, and for how long it runs and rests.
+    #[serde(default)]
+    pub turn: Turn,
+    /// When a new specification may come.
+    #[serde(default)]
+    pub gate: UpdateGate,
+}
+
+/// Which of several workloads goes first where one condition turns them away, and how soon a workload
+/// follows its conditions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Turn {
+    /// Those of a lower one are stopped first, and come back last.
+    pub priority: i32,
+    /// For how long its pod runs at least before a condition stops it.
+    pub min_run: Duration,
+    /// For how long it rests at least once a condition has stopped it.
+    pub min_pause: Duration,
+}
+
+/// When a new specification of a workload may have its images pulled, and take the place of the pod that
+/// runs. Profiles mean what they mean for running; none: at once.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct UpdateGate {
+    /// Profiles that must allow its images to be pulled.
+    pub pull_when: Vec<ProfileRef>,
+    /// Profiles that must allow it to replace a pod that runs.
+    pub replace_when: Vec<ProfileRef>,
+    /// How long either waits at most; `None`: for ever.
+    pub deadline: Option<Duration>,
 }
 
 const fn default_proving() -> Duration {
@@ -237,6 +269,8 @@ impl fmt::Debug for Workload {
             .field("restart_policy", &self.restart_policy)
             .field("after", &self.after)
             .field("proving", &self.proving)
+            .field("turn", &self.turn)
+            .field("gate", &self.gate)
             .finish_non_exhaustive()
     }
 }
@@ -341,6 +375,8 @@ mod tests {
             restart_policy: RestartPolicy::Always,
             after: Vec::new(),
             proving: DEFAULT_PROVING,
+            turn: Turn::default(),
+            gate: UpdateGate::default(),
         }
     }
 

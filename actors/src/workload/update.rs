@@ -2,10 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Workload, WorkloadId, WorkloadName};
+
+/// The first of January 2025, in seconds since 1970: no clock that was set shows less.
+const OLDEST_BELIEVED: i64 = 1_735_689_600;
 
 /// A specification that has not proved itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,6 +21,20 @@ pub struct Update {
     pub previous: Option<Arc<Workload>>,
     /// Why it failed, once it has.
     pub failure: Option<String>,
+    /// When it came, by the wall clock: for how long it has waited for its gate is known across restarts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub came_at: Option<DateTime<Utc>>,
+}
+
+impl Update {
+    /// Returns how long ago it came, as far as wall clocks can be believed: one that was never set says
+    /// nothing.
+    #[must_use]
+    pub fn age(&self, now: DateTime<Utc>) -> Duration {
+        let came_at = self.came_at.filter(|at| at.timestamp() >= OLDEST_BELIEVED);
+        let age = came_at.and_then(|came_at| (now - came_at).to_std().ok());
+        age.unwrap_or_default()
+    }
 }
 
 /// What has become of a specification.
@@ -79,7 +98,15 @@ impl Updates {
         if previous.is_some_and(|previous| previous.id == new.id) {
             return None;
         }
-        Some(Update { successor: new.id.clone(), previous: previous.cloned(), failure: None })
+        let (successor, previous) = (new.id.clone(), previous.cloned());
+        Some(Update { successor, previous, failure: None, came_at: None })
+    }
+
+    /// Dates those that have just come.
+    pub fn date(&mut self, now: DateTime<Utc>) {
+        for update in self.0.values_mut() {
+            update.came_at.get_or_insert(now);
+        }
     }
 
     /// Notes what has become of specifications; returns whether that is news.
@@ -119,6 +146,7 @@ mod tests {
             successor: web(to).id.clone(),
             previous: from.map(web),
             failure: failure.map(str::to_owned),
+            came_at: None,
         };
         Updates([("web".into(), update)].into())
     }
@@ -159,5 +187,19 @@ mod tests {
         }
         let mut updates = update(2, Some(1), Some("x"));
         assert!(!updates.note(&[(web(2).id.clone(), again)].into()));
+    }
+
+    #[test]
+    fn the_age_of_an_update_is_as_old_as_a_clock_that_was_set_says() {
+        let at = |seconds: i64| DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap();
+        let mut updates = update(2, Some(1), None);
+        let age = |updates: &Updates, now| updates.of(&web(2)).unwrap().age(now).as_secs();
+        assert_eq!(age(&updates, at(0)), 0, "nobody knows");
+        updates.date(at(0));
+        updates.date(at(50));
+        assert_eq!([0, 90, -90].map(|now| age(&updates, at(now))), [0, 90, 0]);
+        let mut unset = update(2, Some(1), None);
+        unset.date(DateTime::from_timestamp(60, 0).unwrap());
+        assert_eq!(age(&unset, at(0)), 0, "it came in 1970");
     }
 }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use actors::workload::DEFAULT_PROVING;
+
 use crate::manifests::Scenario;
 use crate::plan::Plan;
 use crate::process::{Process, wait_for};
@@ -147,7 +149,9 @@ pub(crate) fn idle(plan: &Plan) -> Vec<Row> {
         plan,
         Scenario { workloads: 100, conditions: 100, metrics: 100, ..Scenario::default() },
     );
-    std::thread::sleep(plan.of(Duration::from_secs(60), Duration::from_secs(2)));
+    // Once the specifications have proved themselves, which is written down once.
+    let settled = DEFAULT_PROVING + Duration::from_secs(70);
+    std::thread::sleep(plan.of(settled, Duration::from_secs(2)));
     podman.forget();
     let time = plan.of(Duration::from_secs(600), Duration::from_secs(5));
     let before = agent.usage();

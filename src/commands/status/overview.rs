@@ -95,6 +95,7 @@ pub(super) fn next_start(status: &Value, workload: &Value) -> Option<String> {
     let wait = moment(&workload["next_start"])? - moment(&status["time"])?;
     let by = match text(&workload["next_start_by"]) {
         "retry" => "next try",
+        "turn" => "comes back",
         _ => "next run by its cron",
     };
     Some(format!("{by} in {}", span(wait.num_seconds())))

@@ -71,7 +71,8 @@ fn status() -> Value {
                 "next_start": "2027-01-15T08:00:30Z", "next_start_by": "retry",
                 "limits": { "cpu": 50_000, "memory": 1_024 },
                 "update": { "state": "proving", "id": "web-0123", "previous": "web-0122", "run": 2,
-                    "ready_seconds": 32, "proving_seconds": 60, "until": null, "reason": null },
+                    "ready_seconds": 32, "proving_seconds": 60, "until": null, "reason": null,
+                    "profiles": [{ "name": "load", "conditions": ["calm"] }] },
             })),
         ],
         "events": [
@@ -211,14 +212,22 @@ fn an_update_is_told_with_both_of_its_specifications() {
         ),
         (
             Some(json!({ "state": "proving", "id": "web-2", "previous": "web-1", "run": 1,
-                "ready_seconds": null, "proving_seconds": 60, "until": null, "reason": null })),
+                "ready_seconds": null, "proving_seconds": 60, "until": null, "reason": null,
+                "profiles": [] })),
             "update        proving web-2, not ready, run 1; web-1 comes back if it fails",
         ),
         (
             Some(json!({ "state": "rolled_back", "id": "web-2", "previous": "web-1", "run": null,
                 "ready_seconds": null, "proving_seconds": 60, "until": "2027-01-15T08:04:00Z",
-                "reason": "it ended" })),
+                "reason": "it ended", "profiles": [] })),
             "update        web-2 failed, rolled back to web-1, tried again in 4 min",
+        ),
+        (
+            Some(json!({ "state": "waiting", "id": "web-2", "previous": "web-1", "run": null,
+                "ready_seconds": null, "proving_seconds": 60, "until": "2027-01-15T08:04:00Z",
+                "reason": "the update to web:2 waits: profile load: calm is false",
+                "profiles": [{"name": "load", "conditions": ["calm"]}] })),
+            "update        web-2 waits, at the latest in 4 min; web-1 runs until then",
         ),
     ] {
         if let Some(update) = update {

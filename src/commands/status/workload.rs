@@ -26,8 +26,10 @@ pub(super) fn explain(
     paint: Paint,
 ) -> String {
     let mut page = columns(&facts(status, workload), 0, paint);
-    let needed: Vec<Needed<'_>> =
-        list(&workload["profiles"]).map(|it| Needed::of(status, it)).collect();
+    let its_own = list(&workload["profiles"]).map(|it| (What::Workload, it));
+    let of_update = list(&workload["update"]["profiles"]).map(|it| (What::Update, it));
+    let all = its_own.chain(of_update);
+    let needed: Vec<Needed<'_>> = all.map(|(what, it)| Needed::of(status, what, it)).collect();
     for profile in &needed {
         page += "\n";
         page += &columns(&[[profile.headline()]], 0, paint);
@@ -124,12 +126,16 @@ fn health(health: &Value) -> Option<String> {
     (!told.is_empty()).then(|| told.join(", "))
 }
 
-/// Returns how the update stands, while what was before may come back, or has.
+/// Returns how the update stands that waits, or whose predecessor may come back, or has.
 fn update(status: &Value, update: &Value) -> Option<String> {
     let (id, previous) = (update["id"].as_str()?, text(&update["previous"]));
+    let wait = moment(&update["until"]).zip(moment(&status["time"]));
+    let wait = wait.map(|(until, now)| span((until - now).num_seconds().max(0)));
+    if update["state"] == "waiting" {
+        let latest = wait.map(|it| format!(", at the latest in {it}")).unwrap_or_default();
+        return Some(format!("{id} waits{latest}; {previous} runs until then"));
+    }
     if update["state"] == "rolled_back" {
-        let wait = moment(&update["until"]).zip(moment(&status["time"]));
-        let wait = wait.map(|(until, now)| span((until - now).num_seconds().max(0)));
         let again = wait.map(|it| format!(", tried again in {it}")).unwrap_or_default();
         return Some(format!("{id} failed, rolled back to {previous}{again}"));
     }
@@ -163,33 +169,46 @@ fn runtime(status: &Value, executor: &str) -> String {
 /// A profile that the workload names, with those of its conditions that count for it.
 struct Needed<'a> {
     name: &'a str,
+    what: What,
     is_known: bool,
     conditions: Vec<&'a Value>,
 }
 
+/// What a profile must allow.
+#[derive(Clone, Copy)]
+enum What {
+    Workload,
+    Update,
+}
+
 impl<'a> Needed<'a> {
-    fn of(status: &'a Value, needed: &'a Value) -> Self {
+    fn of(status: &'a Value, what: What, needed: &'a Value) -> Self {
         let name = text(&needed["name"]);
         let named: Vec<&Value> = list(&needed["conditions"]).collect();
         let profile = list(&status["profiles"]).find(|it| it["name"] == name);
         let conditions = profile.into_iter().flat_map(|it| list(&it["conditions"]));
         let counts = |it: &&Value| named.is_empty() || named.contains(&&it["name"]);
-        Self { name, is_known: profile.is_some(), conditions: conditions.filter(counts).collect() }
+        let conditions = conditions.filter(counts).collect();
+        Self { name, what, is_known: profile.is_some(), conditions }
     }
 
     fn headline(&self) -> Cell {
         let name = self.name;
+        let it = match self.what {
+            What::Workload => "it",
+            What::Update => "the update",
+        };
         if !self.is_known {
             return Cell::new(
-                &format!("Profile {name} forbids it: the device has none"),
+                &format!("Profile {name} forbids {it}: the device has none"),
                 Tint::Bad,
             );
         }
         if self.conditions.iter().any(|it| it["verdict"] == "true") {
-            return Cell::new(&format!("Profile {name} allows it"), Tint::Good);
+            return Cell::new(&format!("Profile {name} allows {it}"), Tint::Good);
         }
         Cell::new(
-            &format!("Profile {name} does not allow it: one of these must be true"),
+            &format!("Profile {name} does not allow {it}: one of these must be true"),
             Tint::Bad,
         )
     }

@@ -71,7 +71,9 @@ impl ControlPlaneSync {
             Adoption::Unconfirmed => return self.recheck(Task::Configuration, ctx),
             Adoption::Unchanged => {}
             Adoption::Changed => {
-                self.call_stats.configuration_changed = Some(self.clock.now().wall);
+                let wall = self.clock.now().wall;
+                self.call_stats.configuration_changed = Some(wall);
+                self.desired.date_updates(wall);
                 self.keep_and_publish(ctx);
             }
         }

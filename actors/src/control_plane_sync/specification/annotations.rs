@@ -5,22 +5,23 @@
 //! become part of the pod.
 
 mod gates;
+mod paired;
 mod probe;
-mod proving;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub(super) use gates::Gates;
 use gates::Given;
+use paired::{TurnAnnotations, UpdateAnnotations};
+pub(crate) use paired::{TurnDraft, UpdateDraft};
 use probe::AnnotatedProbe;
 pub(super) use probe::apply;
-pub(crate) use proving::UpdateDraft;
 
 use super::names;
 use super::retry::RetryDraft;
 use crate::pod_manifest::probes::ProbeKind;
-use crate::workload::{RetryPolicy, WorkloadName};
+use crate::workload::{RetryPolicy, Turn, UpdateGate, WorkloadName};
 use crate::yaml::{self, nearest};
 
 /// An annotation of ours in both spellings, the usual one first.
@@ -33,6 +34,17 @@ const RETRY: Keys = ["device-worker-ng/retry", "device-worker-ng.retry"];
 
 /// Holds the seconds for which a new specification is to prove itself.
 const PROVING: Keys = ["device-worker-ng/proving-seconds", "device-worker-ng.proving-seconds"];
+/// Hold which goes first where a condition turns several workloads away, and the seconds for which one runs
+/// and rests at least.
+const PRIORITY: Keys = ["device-worker-ng/priority", "device-worker-ng.priority"];
+const MIN_RUN: Keys = ["device-worker-ng/min-run-seconds", "device-worker-ng.min-run-seconds"];
+const MIN_PAUSE: Keys =
+    ["device-worker-ng/min-pause-seconds", "device-worker-ng.min-pause-seconds"];
+/// Hold the profiles that must allow a new specification to come, and the seconds that it waits for them.
+const PULL_WHEN: Keys = ["device-worker-ng/pull-when", "device-worker-ng.pull-when"];
+const REPLACE_WHEN: Keys = ["device-worker-ng/replace-when", "device-worker-ng.replace-when"];
+const DEADLINE: Keys =
+    ["device-worker-ng/update-deadline-seconds", "device-worker-ng.update-deadline-seconds"];
 /// Hold the profiles as the field of that name has them, as YAML or JSON; a cron expression; and whether
 /// the user's podman runs the workload.
 const PROFILES: Keys = ["device-worker-ng/profiles", "device-worker-ng.profiles"];
@@ -65,6 +77,10 @@ pub(super) struct Ours {
     pub(super) probes: Vec<AnnotatedProbe>,
     /// For how long a new specification is to prove itself.
     pub(super) proving: Duration,
+    /// When a new specification may come.
+    pub(super) gate: UpdateGate,
+    /// How it shares the device with others.
+    pub(super) turn: Turn,
     /// What holds the workload back, its fields included.
     pub(super) gates: Gates,
 }
@@ -82,7 +98,9 @@ pub(crate) fn has_retry(annotations: &BTreeMap<String, String>) -> bool {
 /// Returns every annotation for the agent, in both spellings.
 pub fn known() -> impl Iterator<Item = &'static str> {
     let probes = PROBES.into_iter().map(|(keys, _)| keys);
-    [AFTER, RETRY, PROVING, PROFILES, CRON, ROOTLESS].into_iter().chain(probes).flatten()
+    let others = [PRIORITY, MIN_RUN, MIN_PAUSE, PULL_WHEN, REPLACE_WHEN, DEADLINE];
+    let all = [AFTER, RETRY, PROVING, PROFILES, CRON, ROOTLESS].into_iter().chain(others);
+    all.chain(probes).flatten()
 }
 
 /// Returns whether `key` begins as those for the agent do, be it one that is known or not.
@@ -132,27 +150,44 @@ pub(super) fn meant(key: &str) -> Option<Option<&'static str>> {
     (!known.contains(&key) && (is_ours(key) || near.is_some())).then_some(near)
 }
 
-/// Takes what is meant for the agent out of `annotations`. `update` and `gates` are the fields that may
-/// say the same as some of them.
+/// The fields of a workload that may say the same as some annotations.
+pub(super) struct Fields {
+    pub(super) update: Option<UpdateDraft>,
+    pub(super) turn: TurnDraft,
+    pub(super) gates: Gates,
+}
+
+/// Takes what is meant for the agent out of `annotations`, and puts it together with the fields.
 ///
 /// # Errors
 /// Says which annotation cannot be used, and why.
 pub(super) fn take(
     annotations: &mut BTreeMap<String, String>,
-    update: Option<&UpdateDraft>,
-    gates: Gates,
+    fields: Fields,
 ) -> Result<Ours, String> {
     let after = take_each(annotations, AFTER);
     let retry = take_each(annotations, RETRY);
-    let proving = take_each(annotations, PROVING);
     let probes = read_probes(annotations)?;
-    let proving = proving::only(update, &proving, PROVING[0])?;
     let mut given = |keys: Keys| {
         let text = only(take_each(annotations, keys), keys)?;
         Ok::<_, String>(Given { key: keys[0], text })
     };
-    let gates = gates.add(given(PROFILES)?, given(CRON)?, given(ROOTLESS)?)?;
-    Ok(Ours { after: read_after(&after)?, retry: read_retry(retry)?, probes, proving, gates })
+    let of_update = UpdateAnnotations {
+        proving: given(PROVING)?,
+        pull_when: given(PULL_WHEN)?,
+        replace_when: given(REPLACE_WHEN)?,
+        deadline: given(DEADLINE)?,
+    };
+    let of_turn = TurnAnnotations {
+        priority: given(PRIORITY)?,
+        min_run: given(MIN_RUN)?,
+        min_pause: given(MIN_PAUSE)?,
+    };
+    let gates = fields.gates.add(given(PROFILES)?, given(CRON)?, given(ROOTLESS)?)?;
+    let (proving, gate) = paired::update(fields.update, of_update)?;
+    let turn = paired::turn(fields.turn, of_turn)?;
+    let (after, retry) = (read_after(&after)?, read_retry(retry)?);
+    Ok(Ours { after, retry, probes, proving, gate, turn, gates })
 }
 
 /// Returns the one value of an annotation in both of its spellings.

@@ -56,10 +56,15 @@ impl TryFrom<AsWritten> for Seconds {
     type Error = &'static str;
 
     fn try_from(AsWritten(text): AsWritten) -> Result<Self, Self::Error> {
-        let with_unit = || grammar::duration(text.trim()).map(|duration| duration.as_secs_f64());
-        let seconds = text.trim().parse().ok().or_else(with_unit);
-        seconds.map(Self).ok_or("it is no duration; write a number of seconds, 90s or 1h30m")
+        let wrong = "it is no duration; write a number of seconds, 90s or 1h30m";
+        seconds_of(&text).map(Self).ok_or(wrong)
     }
+}
+
+/// Returns the seconds that a number or a duration with units comes to.
+pub(super) fn seconds_of(text: &str) -> Option<f64> {
+    let with_unit = || grammar::duration(text.trim()).map(|duration| duration.as_secs_f64());
+    text.trim().parse().ok().or_else(with_unit)
 }
 
 impl RetryDraft {

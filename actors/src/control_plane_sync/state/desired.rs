@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use crate::clock::Monotonic;
 use crate::control_plane_sync::state::deletion_guard::DeletionGuard;
 use crate::control_plane_sync::state::store::{with_last_good, with_missing};
@@ -51,6 +53,13 @@ impl Desired {
     /// Notes what has become of its specifications; returns whether that is to be kept.
     pub(crate) fn note(&mut self, outcomes: &BTreeMap<WorkloadId, Outcome>) -> bool {
         self.current.as_mut().is_some_and(|current| current.updates.note(outcomes))
+    }
+
+    /// Dates the updates that have just come.
+    pub(crate) fn date_updates(&mut self, now: DateTime<Utc>) {
+        if let Some(current) = &mut self.current {
+            current.updates.date(now);
+        }
     }
 
     /// Returns the configuration in force.

@@ -29,6 +29,7 @@ const TONES = {
   down: "bad", crashed: "bad", unavailable: "bad", silent: "bad", failed: "bad", warn: "bad",
 };
 const SIGNS = { true: "✓", false: "✗", unknown: "?", failed: "!" };
+const NEXT_STARTS = { retry: "Next try in", cron: "Next run in", turn: "Comes back in" };
 const EXECUTORS = { podman_rootful: "podman, root", podman_rootless: "podman, user", k8s: "Kubernetes" };
 
 /** The last status, and when it came by the page's own clock. */
@@ -230,7 +231,7 @@ function updateWorkload(card, row) {
   facts(parts.facts, [
     ["For", since(row.since)],
     ["Restarts", row.restarts],
-    [row.next_start_by === "retry" ? "Next try in" : "Next run in", until(row.next_start)],
+    [NEXT_STARTS[row.next_start_by] ?? "Next run in", until(row.next_start)],
     ["Now", row.reason ? doing : null],
     ["On", EXECUTORS[row.executor] ?? row.executor],
     ["Cron", row.cron],
@@ -258,9 +259,12 @@ function imageOf({ name, image, digest }) {
   return `${name}: ${image} (${digest.slice(0, SHORT_DIGEST)})`;
 }
 
-/** How an update stands, while what was before may come back, or has. */
+/** How an update stands that waits, or whose predecessor may come back, or has. */
 function update(it) {
   if (it === null) return null;
+  if (it.state === "waiting") {
+    return it.until === null ? it.reason : `${it.reason}, at the latest in ${until(it.until)}`;
+  }
   if (it.state === "rolled_back") return `${it.id} failed, tried again in ${until(it.until)}`;
   const ready = it.ready_seconds === null ? "not ready" : `${it.ready_seconds} s of ${it.proving_seconds} s`;
   return ["proving", it.proving_seconds === null ? null : ready, `run ${it.run}`].filter(Boolean).join(", ");

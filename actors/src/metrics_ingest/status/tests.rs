@@ -109,6 +109,10 @@ fn scheduler(state: RuntimeState, is_needed: bool) -> SchedulerReport {
                 proving_seconds: Some(60),
                 until: Some(at(400)),
                 reason: Some("container main ended with code 1".to_owned()),
+                profiles: vec![NeededProfile {
+                    name: "net".into(),
+                    conditions: vec!["wifi".into()],
+                }],
             }),
         }],
         ..SchedulerReport::default()

@@ -155,7 +155,7 @@ impl Job {
         let because = match target {
             Target::Inactive { why } => Some(why.as_str()),
             Target::Removed => Some("it is no longer configured"),
-            Target::Running | Target::AwaitingVerdicts => None,
+            Target::Running | Target::AwaitingVerdicts | Target::Yielding { .. } => None,
         };
         let because = because.map(|because| format!(": {because}")).unwrap_or_default();
         let message = format!("pod {} stopped{because}", flight.pod.id);

@@ -15,6 +15,7 @@ mod update;
 use std::sync::Arc;
 
 use super::cron::Cron;
+use super::eligibility::gates::Arrival;
 use super::observed::{Observed, PodKey};
 use crate::clock::Moment;
 use crate::messages::{ActionKind, Evidence};
@@ -115,6 +116,8 @@ impl Job {
     /// for it.
     fn replace_pod(&mut self, workload: &Workload, update: Option<&Update>, now: Moment) {
         self.spec.rollback.replaced(&workload.id, update, now.monotonic);
+        let before = update.map(|update| update.age(now.wall)).unwrap_or_default();
+        self.spec.arrival = Arrival { at: now.monotonic, before };
         self.run.apply(RunEvent::Renewed);
         let matter = self.spec.desired.iter().chain(self.spec.rollback.previous());
         let matter: Vec<_> = matter.map(|it| PodKey::of(it)).collect();

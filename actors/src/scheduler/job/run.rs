@@ -12,7 +12,7 @@ use super::in_flight::InFlight;
 use super::retry::Retry;
 use crate::clock::Monotonic;
 use crate::messages::ActionKind;
-use crate::workload::{LastFailure, RetryPolicy};
+use crate::workload::{LastFailure, ProfileName, RetryPolicy};
 
 /// Wait after a command that failed for no fault of the workload, doubled after each in a row.
 const RUNTIME_RETRY_DELAY: Duration = Duration::from_secs(1);
@@ -129,6 +129,10 @@ pub(crate) struct Run {
     pub(crate) drift: Drift,
     /// When the pod of the previous specification ended, while its successor has not started.
     pub(crate) gap_since: Option<Monotonic>,
+    /// The profiles that turned it away, until it runs again.
+    pub(crate) turned_away_by: Vec<ProfileName>,
+    /// Until when it rests after they stopped it.
+    pub(crate) rests_until: Option<Monotonic>,
 }
 
 impl Run {
@@ -149,6 +153,8 @@ impl Run {
             backoff: Backoff::default(),
             drift: Drift::default(),
             gap_since: None,
+            turned_away_by: Vec::new(),
+            rests_until: None,
         }
     }
 
@@ -207,6 +213,11 @@ impl Backoff {
         self.until = now + delay(self.failed_stops);
         self.failed_stops = self.failed_stops.saturating_add(1);
         self.failed_stops
+    }
+
+    /// Returns whether a pod could not be stopped, and no attempt since then could.
+    pub(crate) const fn is_stop_failing(&self) -> bool {
+        self.failed_stops > 0
     }
 
     /// Lets commands be sent at once.

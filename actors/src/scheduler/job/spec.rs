@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::super::eligibility::gates::Arrival;
 use super::super::observed::{Observed, PodKey};
 use super::rollback::Rollback;
 use crate::messages::{Action, ActionKind, Subject};
 use crate::workload::{
-    DEFAULT_GRACE, Limits, ProfileRef, RestartPolicy, Workload, WorkloadId, WorkloadName,
+    DEFAULT_GRACE, Limits, ProfileRef, RestartPolicy, Turn, Workload, WorkloadId, WorkloadName,
 };
 
 /// What is wanted of a workload.
@@ -19,6 +20,8 @@ pub(crate) struct Spec {
     pub(crate) rollback: Rollback,
     /// Time between SIGTERM and SIGKILL for its pods, of whatever specification.
     graces: Vec<(WorkloadId, Duration)>,
+    /// When the configured specification came.
+    pub(crate) arrival: Arrival,
     /// What its profiles name and the device does not define, as it was last reported.
     pub(crate) undefined: Option<String>,
 }
@@ -26,7 +29,8 @@ pub(crate) struct Spec {
 impl Spec {
     /// Returns what stays true of it when every decision is forgotten.
     pub(crate) fn facts(self) -> Self {
-        Self { rollback: self.rollback, graces: self.graces, ..Self::default() }
+        let Self { rollback, graces, arrival, .. } = self;
+        Self { rollback, graces, arrival, ..Self::default() }
     }
 
     /// Takes over the specification that the configuration now has; returns the one before.
@@ -56,6 +60,23 @@ impl Spec {
     /// Returns the profiles that must allow it.
     pub(crate) fn profiles(&self) -> &[ProfileRef] {
         self.desired.as_ref().map_or(&[], |workload| &workload.profiles)
+    }
+
+    /// Returns the profiles that its decisions depend on: those and what must allow an update.
+    pub(crate) fn looked_at(&self) -> impl Iterator<Item = &[ProfileRef]> {
+        let gates = self.desired.iter().map(|workload| &workload.gate);
+        let gates = gates.flat_map(|gate| [&gate.pull_when[..], &gate.replace_when]);
+        std::iter::once(self.profiles()).chain(gates)
+    }
+
+    /// Returns whether its decisions depend on any.
+    pub(crate) fn has_profiles(&self) -> bool {
+        self.looked_at().any(|profiles| !profiles.is_empty())
+    }
+
+    /// Returns how it shares the device with others.
+    pub(crate) fn turn(&self) -> Turn {
+        self.desired.as_ref().map_or_else(Turn::default, |workload| workload.turn)
     }
 
     /// Returns whether a run that ended is followed by another.

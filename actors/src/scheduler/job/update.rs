@@ -5,14 +5,16 @@ use std::rc::Rc;
 use chrono::{DateTime, TimeZone, Utc};
 
 use super::super::cron::clock_trust::ClockTrust;
-use super::super::decision::{Decision, Demand, Inputs, Permission};
-use super::super::eligibility::permission;
+use super::super::decision::{Decision, Demand, Inputs};
+use super::super::eligibility::{Permission, denying, permission};
 use super::super::report::events::EventBuffer;
 use super::Job;
 use super::in_flight::InFlight;
 use super::run::{RunEvent, RunState};
 use crate::clock::Moment;
-use crate::workload::{ContainerEnd, CurrentState, EventReason, RestartPolicy, TargetState};
+use crate::workload::{
+    ContainerEnd, CurrentState, EventReason, RestartPolicy, TargetState, Verdicts,
+};
 
 impl Job {
     /// Brings the job up to date with time, verdicts and pods; what is wanted and done is decided
@@ -33,15 +35,18 @@ impl Job {
         let was_running = last.target.state() == TargetState::Running;
         let is_running = was_running && self.is_requested() || self.is_any_pod_alive();
         let permission = permission(self.spec.profiles(), inputs.verdicts, is_running, now);
+        let permission = permission.after(inputs.waits);
         if self.spec.desired.is_none() {
             return Demand { permission, next_tick, awaited_clock };
         }
         let is_denied = matches!(permission, Permission::Denied { .. });
+        let is_resting = matches!(permission, Permission::Resting { .. });
+        self.note_denial(inputs.verdicts);
         if is_denied {
             // A tick that comes before its verdicts waits for them; one that they deny is lost.
             self.run.is_requested &= inputs.verdicts.is_none();
         }
-        let is_wanted = !is_denied && self.is_requested();
+        let is_wanted = !is_denied && !is_resting && self.is_requested();
         if !is_wanted {
             self.run.give_up_pull();
         }
@@ -50,12 +55,21 @@ impl Job {
         }
         self.prove(is_wanted, inputs, events);
         // Asked once more: a cron run that has just ended leaves nothing to run for.
-        if is_denied || !self.is_requested() {
+        if is_denied || is_resting || !self.is_requested() {
             self.run.gap_since = None;
         } else if permission == Permission::Granted {
             self.fall_back(now, events);
         }
         Demand { permission, next_tick, awaited_clock }
+    }
+
+    /// Notes which profiles turn it away. What they are is of interest until it runs again.
+    fn note_denial(&mut self, verdicts: Option<&Verdicts>) {
+        let Some(verdicts) = verdicts else { return };
+        let denying: Vec<_> = denying(self.spec.profiles(), verdicts).cloned().collect();
+        if !denying.is_empty() || self.is_any_pod_alive() {
+            self.run.turned_away_by = denying;
+        }
     }
 
     /// Follows the wall clock as far as it is trusted: a tick that it passed asks for a run. Several

@@ -22,6 +22,9 @@ impl JobTable {
             self.adopt(workload, configured.updates.of(workload), now);
         }
         self.order(configured);
+        let mut priorities = configured.workloads.iter().map(|workload| workload.turn.priority);
+        let first = priorities.next();
+        self.has_priorities = priorities.any(|priority| Some(priority) != first);
         self.adopt_orphans();
         for (name, entry) in &mut self.jobs {
             let is_removed = !names.contains(name) && !self.outdated;
@@ -80,7 +83,7 @@ impl JobTable {
         let were_there = self.verdicts.in_force().is_some();
         self.verdicts.configure(profiles);
         if self.verdicts.in_force().is_some() != were_there {
-            self.make_due(|job| !job.spec.profiles().is_empty());
+            self.make_due(|job| job.spec.has_profiles());
         }
     }
 }

@@ -9,8 +9,9 @@ use crate::scheduler::halt::Halt;
 use crate::scheduler::job::{InFlight, given_up_at};
 use crate::scheduler::observed::PodKey;
 use crate::scheduler::plan::plan;
+use crate::scheduler::report::updates::Waiting;
 use crate::scheduler::table::JobTable;
-use crate::workload::{ExecutorKind, WorkloadName};
+use crate::workload::{EventReason, ExecutorKind, WorkloadName};
 
 impl JobTable {
     /// Decides about every job that something happened to, or whose time has come; returns the
@@ -49,7 +50,11 @@ impl JobTable {
         now: Moment,
         zone: &Z,
     ) -> Option<(ExecutorKind, ExecutorCommand)> {
+        self.note_turn(name, now);
         let waits_for = self.first_missing(name);
+        let waits = self.waits(name, now);
+        let gates = self.gates(name, now);
+        let was_going = self.jobs.get(name).is_some_and(|entry| entry.decision.is_going);
         let Some(entry) = self.jobs.get_mut(name) else {
             self.budget.wait(name, None);
             return None;
@@ -65,6 +70,8 @@ impl JobTable {
             clock: &self.clock,
             outdated: self.outdated,
             waits_for: waits_for.as_ref(),
+            waits: &waits,
+            gates: &gates,
             now,
         };
         let demand = job.update(last, &inputs, zone, &mut self.events);
@@ -75,9 +82,30 @@ impl JobTable {
             }
         }
         self.queue.make_due_at(name, decision.next_look);
+        if let Some(gate) = decision.gate.as_ref().filter(|_| last.gate.is_none()) {
+            let message = format!("{}", Waiting { job, gate });
+            self.events.add(EventReason::UpdateWaits, name, message);
+        }
         let step = decision.step.clone();
         entry.decision = decision;
-        self.take(step, name, now)
+        let command = self.take(step, name, now);
+        self.note_going(name, was_going, now);
+        command
+    }
+
+    /// Has those decided about anew that wait for another to go, once `name` does not any more.
+    fn note_going(&mut self, name: &WorkloadName, was_going: bool, now: Moment) {
+        let is_going = self.is_going(name, now);
+        if let Some(entry) = self.jobs.get_mut(name) {
+            entry.decision.is_going = is_going;
+        }
+        if was_going && !is_going {
+            for (waiting, entry) in &self.jobs {
+                if entry.decision.awaits_turn {
+                    self.queue.make_due(waiting);
+                }
+            }
+        }
     }
 
     /// Takes `step`; returns the command for it, if it needs one.
@@ -90,6 +118,7 @@ impl JobTable {
         let awaited = match &step {
             Step::AwaitPlace(kind, pod) => Some((pod.executor, *kind)),
             Step::Act(..)
+            | Step::AwaitGate(..)
             | Step::ResumePull(_)
             | Step::Forget
             | Step::WaitUntil(_)
@@ -109,7 +138,7 @@ impl JobTable {
                 self.jobs.remove(name);
                 None
             }
-            Step::AwaitPlace(..) | Step::WaitUntil(_) | Step::Settled => None,
+            Step::AwaitPlace(..) | Step::AwaitGate(..) | Step::WaitUntil(_) | Step::Settled => None,
         }
     }
 
@@ -144,7 +173,7 @@ impl JobTable {
     }
 
     /// Returns the first of those that must have been ready before `name` starts, and have not.
-    fn first_missing(&self, name: &WorkloadName) -> Option<WorkloadName> {
+    pub(crate) fn first_missing(&self, name: &WorkloadName) -> Option<WorkloadName> {
         let was_ready =
             |other: &&WorkloadName| self.jobs.get(*other).is_some_and(|it| it.job.run.was_ready);
         self.dependencies.of(name).iter().find(|other| !was_ready(other)).cloned()

@@ -1,5 +1,7 @@
 //! Verdicts start and stop workloads and set their limits.
 
+mod turns;
+
 use super::*;
 use crate::workload::{Profile, ProfileCondition};
 

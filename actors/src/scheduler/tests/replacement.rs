@@ -1,5 +1,7 @@
 //! A changed specification that does not start gives way to the one before it.
 
+mod gates;
+
 use super::*;
 use crate::workload::EventReason;
 

@@ -12,10 +12,10 @@ use serde_json::Value;
 
 use super::selector::LabelSelector;
 use crate::control_plane_sync::specification::{
-    self, DeviceProfileDrafts, Draft, ProfileDraft, RetryDraft, Supply, UpdateDraft,
+    self, DeviceProfileDrafts, Draft, ProfileDraft, RetryDraft, Supply, TurnDraft, UpdateDraft,
 };
 use crate::workload::{Profile, RegistryCredentials, Secret};
-use crate::yaml::OrText;
+use crate::yaml::{AsWritten, OrText};
 
 /// Keys of labels and annotations that begin so are meant for the pod, without it.
 const POD_PREFIX: &str = "podman/";
@@ -151,6 +151,9 @@ struct WorkloadSpec {
     rootless: Option<bool>,
     retry: Option<RetryDraft>,
     update: Option<UpdateDraft>,
+    priority: Option<AsWritten>,
+    min_run_seconds: Option<AsWritten>,
+    min_pause_seconds: Option<AsWritten>,
     pod: Option<Pod>,
     profiles: Option<Vec<Option<ProfileDraft>>>,
     image_registries: Option<ImageRegistries>,
@@ -264,6 +267,11 @@ impl EdgeWorkload {
             cron: spec.cron,
             retry: spec.retry,
             update: spec.update,
+            turn: TurnDraft {
+                priority: spec.priority,
+                min_run_seconds: spec.min_run_seconds,
+                min_pause_seconds: spec.min_pause_seconds,
+            },
             auth_file: None,
         })
     }

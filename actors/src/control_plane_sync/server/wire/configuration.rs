@@ -175,6 +175,7 @@ impl Reader {
             cron: wire.cron,
             retry: wire.retry,
             update: None,
+            turn: specification::TurnDraft::default(),
             auth_file: wire.image_registries.and_then(|registries| registries.auth_file),
         };
         let workload = specification::workload(draft, contents)?;

@@ -73,7 +73,7 @@ fn differ(field: &str, key: &str) -> String {
 }
 
 /// Reads a list of profiles, as YAML or JSON. A key that is not known might be the gate.
-fn read_profiles(text: &str) -> Result<Vec<ProfileDraft>, String> {
+pub(super) fn read_profiles(text: &str) -> Result<Vec<ProfileDraft>, String> {
     let help = "; write it as the field profiles, such as [{name: load, conditions: [calm]}]";
     if text.len() > MAX_PROFILES {
         return Err(format!("is longer than {MAX_PROFILES} bytes"));

@@ -34,6 +34,12 @@ const GUARDS_IN_PLACE: &[&str] = &[
     "replicas",
     "parallelism",
     "completions",
+    "pullWhen",
+    "replaceWhen",
+    "device-worker-ng/pull-when",
+    "device-worker-ng.pull-when",
+    "device-worker-ng/replace-when",
+    "device-worker-ng.replace-when",
     "device-worker-ng/after",
     "device-worker-ng.after",
     "device-worker-ng/profiles",
@@ -44,8 +50,15 @@ const GUARDS_IN_PLACE: &[&str] = &[
     "device-worker-ng.rootless",
 ];
 /// Whatever is not known within these changes what they say.
-const GUARDED: &[&str] =
-    &["profiles", "conditions", "securityContext", "resources", "deviceSelector"];
+const GUARDED: &[&str] = &[
+    "profiles",
+    "conditions",
+    "pullWhen",
+    "replaceWhen",
+    "securityContext",
+    "resources",
+    "deviceSelector",
+];
 
 /// Keys that mean a guard: those of other systems, and what belongs into one.
 const STAND_FOR: &[(&str, &[&str])] = &[

@@ -38,6 +38,8 @@ fn workload(name: &str, image: &str) -> Arc<Workload> {
         restart_policy: RestartPolicy::OnFailure,
         after: Vec::new(),
         proving: DEFAULT_PROVING,
+        turn: crate::workload::Turn::default(),
+        gate: crate::workload::UpdateGate::default(),
     })
 }
 

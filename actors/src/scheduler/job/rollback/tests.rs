@@ -19,6 +19,7 @@ fn web(version: u8) -> Arc<Workload> {
 /// Returns version 2 instead of version 1, if there was one, as the disk has it.
 fn replaced(previous: Option<u8>, failure: Option<&str>) -> Rollback {
     let update = Update {
+        came_at: None,
         successor: web(2).id.clone(),
         previous: previous.map(web),
         failure: failure.map(str::to_owned),
