@@ -74,9 +74,6 @@ fn a_volume_in_memory_is_a_tmpfs_that_all_containers_share_and_that_outlives_a_c
     let web = one_container(&podman, "web");
     let told = written(&podman, &web, "found");
     assert!(told.contains("of the first\n") && told.contains("tmpfs"), "{told}");
-    let way_out =
-        "volume cache: emptyDir.sizeLimit is not enforced: all volumes in memory share one tmpfs";
-    agent.wait_for_event("SpecificationAdjusted", way_out);
     assert_eq!(tmpfs.homes("podman_rootful"), 1);
     assert!(!device.path("state/volumes/rootful/.scratch").exists(), "nothing of it is on disk");
 
@@ -122,4 +119,44 @@ fn without_a_tmpfs_the_volume_is_on_disk_and_that_is_said() {
     agent.wait_for_status("web", "running");
     agent.wait_for_event("SpecificationAdjusted", "volume cache: emptyDir is kept on disk");
     assert_eq!(fs::read_dir(device.path("run-memory")).unwrap().count(), 0);
+}
+
+/// Fills the volume `cache` with more than it may hold, and says what it found there before.
+const FILLS: &str = "echo found $(ls /cache | wc -l) && head -c 8388608 /dev/zero > /cache/big";
+
+fn is_ended_and_emptied(device: &mut Device, podman: &HermeticPodman, spec: Value) {
+    let pod = in_memory(serving_after(FILLS));
+    let mut spec = spec;
+    spec["retry"] = json!({"periodSeconds": 1});
+    device.apply("web", &manifest("web", &pod, spec));
+    let agent = device.settings.start();
+    agent.wait_for_event("WorkloadFailed", "its sizeLimit is 4194304");
+    eventually("it runs again", || {
+        let job = agent.job("web")?;
+        (job["restarts"].as_u64()? >= 1 && job["status"] == "running").then_some(())
+    });
+    let web = one_container(podman, "web");
+    written(podman, &web, "found 0");
+}
+
+#[test]
+fn a_volume_in_memory_that_holds_more_than_its_limit_ends_the_run_and_is_emptied() {
+    let mut device = Device::with_manifests();
+    fs::create_dir(device.path("run")).unwrap();
+    let tmpfs = Tmpfs::at(device.path("run-memory"));
+    let podman = HermeticPodman::rootful();
+    let given = runtime_directories(&device, &tmpfs.0);
+    device.settings.through(&["env", given.as_str()]);
+    let mut device = device.on(&podman);
+    is_ended_and_emptied(&mut device, &podman, json!({}));
+}
+
+#[test]
+fn so_does_one_on_disk_of_a_rootless_pod() {
+    let mut device = Device::with_manifests();
+    let podman = HermeticPodman::rootless();
+    let socket = podman.socket();
+    device.settings.set("XDG_RUNTIME_DIR", socket.with_file_name("xdg").display().to_string());
+    device.settings.set("PODMAN_ROOTLESS_SOCKET", socket.display().to_string());
+    is_ended_and_emptied(&mut device, &podman, json!({"rootless": true}));
 }

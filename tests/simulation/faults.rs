@@ -5,6 +5,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::time::Duration;
 
+use actors::workload::WorkloadId;
+
 /// What becomes of one call to the outside world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
@@ -118,6 +120,11 @@ impl Chooser {
         let slow = !self.is_quiet() && rng.u32(0..1000) < self.rates.slow;
         let most = if slow { 8_000 } else { 20 };
         Duration::from_millis(rng.u64(1..=most)).min(longest / 3)
+    }
+
+    /// Returns whether a volume of the pod `id` holds more than it may, now that it is measured.
+    pub(crate) fn is_overfull(&self, id: &WorkloadId) -> bool {
+        !self.is_quiet() && self.rng(&format!("volume of {id}")).u32(0..300) == 0
     }
 
     /// Returns how often an event is delivered: 0, 1 or 2 times.

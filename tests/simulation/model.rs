@@ -136,11 +136,15 @@ impl Model {
     /// Returns whether a specification may not replace another one, by what is posted and by its deadline.
     fn is_gated(&self, workload: &Workload, now: Monotonic) -> bool {
         let Some(all) = &self.configuration else { return false };
+        if self.all_allow(all, &workload.gate.replace_when) {
+            return false;
+        }
         let came =
             self.came.get(&workload.id).filter(|_| !self.known_before.contains(&workload.id));
-        let deadline = came.zip(workload.gate.deadline).map(|(came, after)| *came + after);
-        deadline.is_some_and(|deadline| now < deadline)
-            && !self.all_allow(all, &workload.gate.replace_when)
+        match workload.gate.deadline {
+            Some(deadline) => came.is_some_and(|came| now < *came + deadline),
+            None => true,
+        }
     }
 
     pub(crate) fn posted(&mut self, metric: &str, value: f64, now: Monotonic) {
@@ -253,6 +257,10 @@ pub(crate) fn check_stop(world: &Rc<World>, kind: ExecutorKind, pod: &Truth) {
         && model.is_gated(new, now)
     {
         world.violated(format!("{kind} stops {} for {}, which may not come yet", pod.id, new.id));
+    }
+    // What its volume holds ends its run, rightly.
+    if world.overfull.borrow().contains(&pod.id) {
+        return;
     }
     let Some(since) = model.settled_since.get(&pod.id) else { return };
     let mut all = model.configuration.iter().flat_map(|all| &all.workloads);

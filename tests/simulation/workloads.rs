@@ -12,6 +12,7 @@ use k8s_openapi::api::core::v1::{
     Container, EmptyDirVolumeSource, ExecAction, HTTPGetAction, Lifecycle, LifecycleHandler, Probe,
     TCPSocketAction, Volume, VolumeMount,
 };
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 pub(crate) const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
@@ -84,7 +85,8 @@ fn any_turn(dice: &mut fastrand::Rng) -> Turn {
     Turn { priority: [0, 0, -1, 1, 7][dice.usize(..5)], min_run, min_pause }
 }
 
-/// Returns when an update may come; not later than within the time that a device has to recover.
+/// Returns when an update may come; not later than within the time that a device has to recover. Some have
+/// no deadline, and open by what is posted when all is well again.
 fn any_gate(dice: &mut fastrand::Rng) -> UpdateGate {
     let mut when = || {
         let (name, _) = CONDITIONS[dice.usize(..CONDITIONS.len())];
@@ -94,7 +96,10 @@ fn any_gate(dice: &mut fastrand::Rng) -> UpdateGate {
     };
     let (pull_when, replace_when) = (when(), when());
     let is_gated = !pull_when.is_empty() || !replace_when.is_empty();
-    let deadline = is_gated.then(|| Duration::from_secs(dice.u64(30..1200)));
+    let opens =
+        |profile: &ProfileRef| ["low", "both"].contains(&profile.conditions[0].name.as_str());
+    let may_wait = pull_when.is_empty() && replace_when.iter().all(opens) && dice.bool();
+    let deadline = (is_gated && !may_wait).then(|| Duration::from_secs(dice.u64(30..1200)));
     UpdateGate { pull_when, replace_when, deadline }
 }
 
@@ -140,7 +145,10 @@ pub(crate) fn any_workload(
         builder = builder.with(|workload| {
             let cache = Volume {
                 name: "cache".to_owned(),
-                empty_dir: Some(EmptyDirVolumeSource::default()),
+                empty_dir: Some(EmptyDirVolumeSource {
+                    size_limit: Some(Quantity("1Mi".to_owned())),
+                    ..EmptyDirVolumeSource::default()
+                }),
                 ..Volume::default()
             };
             let mount = VolumeMount {

@@ -36,6 +36,8 @@ pub(crate) struct World {
     /// What the control plane wants.
     pub(crate) configuration: RefCell<Configuration>,
     pub(crate) behaviours: RefCell<HashMap<WorkloadId, Behaviour>>,
+    /// The specifications of which a volume held more than it may.
+    pub(crate) overfull: RefCell<BTreeSet<WorkloadId>>,
     /// The specifications that have volumes.
     pub(crate) with_volumes: RefCell<BTreeSet<WorkloadId>>,
     pub(crate) starts: RefCell<BTreeMap<WorkloadId, Vec<Start>>>,
@@ -83,6 +85,7 @@ impl World {
             model: RefCell::default(),
             configuration: RefCell::new(configuration),
             behaviours: RefCell::default(),
+            overfull: RefCell::default(),
             with_volumes: RefCell::default(),
             starts: RefCell::default(),
             stopped: RefCell::default(),

@@ -16,6 +16,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 pub(crate) use error::{ProbeError, ProbeFault};
 
 use super::environment::expansion::of_probe;
+use crate::quantity;
 use crate::workload::ExecutorKind;
 
 /// Kubernetes' defaults.
@@ -115,6 +116,17 @@ pub(crate) struct ContainerProbes {
     pub(crate) startup: Option<Box<Probe>>,
     pub(crate) liveness: Option<Box<Probe>>,
     pub(crate) readiness: Option<Box<Probe>>,
+    /// The volumes of the pod that are held to their `sizeLimit` with this container.
+    pub(crate) volumes: Vec<VolumeLimit>,
+}
+
+/// How much an `emptyDir` may hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct VolumeLimit {
+    /// The volume's name.
+    pub(crate) name: String,
+    /// Bytes.
+    pub(crate) limit: u64,
 }
 
 impl ContainerProbes {
@@ -171,7 +183,29 @@ pub(crate) fn pod_probes(spec: &PodSpec, executor: ExecutorKind) -> Result<PodPr
         }
         pod.containers.push(probes);
     }
+    for limit in volume_limits(spec) {
+        if let Some(container) = writer(spec, &limit.name) {
+            pod.containers[container].volumes.push(limit);
+        }
+    }
     Ok(pod)
+}
+
+/// Returns how much each `emptyDir` of `spec` may hold that says so; one that cannot be read was refused.
+fn volume_limits(spec: &PodSpec) -> impl Iterator<Item = VolumeLimit> {
+    spec.volumes.iter().flatten().filter_map(|volume| {
+        let limit = volume.empty_dir.as_ref()?.size_limit.as_ref()?;
+        let limit = quantity::whole(&limit.0).ok()?;
+        Some(VolumeLimit { name: volume.name.clone(), limit })
+    })
+}
+
+/// Returns which container counts for what a volume holds: the first one that has it.
+fn writer(spec: &PodSpec, volume: &str) -> Option<usize> {
+    let has_it = |container: &Container| {
+        container.volume_mounts.iter().flatten().any(|mount| mount.name == volume)
+    };
+    spec.containers.iter().position(has_it)
 }
 
 fn declared(container: &Container) -> [(ProbeKind, Option<&KubernetesProbe>); 3] {

@@ -92,6 +92,7 @@ impl PodmanExecutor {
             health: HealthMonitor::new(
                 Rc::clone(&context.api),
                 Rc::clone(&deps.network),
+                context.volumes.clone(),
                 deps.clock.clone(),
             ),
             probing: BTreeMap::new(),

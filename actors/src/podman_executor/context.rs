@@ -28,6 +28,7 @@ use crate::podman_executor::libpod::types::{ContainerRow, PodRow};
 use crate::podman_executor::pod_state::{is_ours, other_devices};
 use crate::podman_executor::pod_table::PodTable;
 use crate::podman_executor::probing::attempt::Means;
+use crate::podman_executor::probing::volume_watch::VolumeWatch;
 use crate::workload::{DeviceId, Workload, WorkloadId};
 
 /// Time for resolving paths of the host on the disk; past it they are unknown.
@@ -52,6 +53,8 @@ pub(in crate::podman_executor) struct PodmanContext {
     /// The folder below which volumes of ours live.
     pub(in crate::podman_executor) volumes_root: PathBuf,
     disk: Rc<dyn PodmanDisk>,
+    /// What is known of volumes that hold too much.
+    pub(in crate::podman_executor) volumes: VolumeWatch,
     /// The size at which a container's log is cut.
     pub(in crate::podman_executor) log_max_size: String,
     /// The images that the agent brought to the device.
@@ -98,6 +101,7 @@ impl PodmanContext {
             boot_id: deps.boot_id.clone(),
             volumes_root: deps.volumes_root.clone(),
             disk: Rc::clone(&deps.disk),
+            volumes: VolumeWatch::new(Rc::clone(&deps.disk)),
             log_max_size: deps.log_max_size.clone(),
             images: ImageCare::new(Rc::clone(&deps.disk)),
             writers: RefCell::default(),
@@ -276,7 +280,9 @@ impl PodmanContext {
     ) -> Result<(), String> {
         let turn = self.disk.turns().next().await;
         let is_configured = self.configured.borrow().contains(id);
-        let ended = if is_configured { Ended::Pod } else { Ended::Specification };
+        // What held too much begins empty, as after an eviction by Kubernetes.
+        let is_kept = is_configured && !self.volumes.take_overfull(id);
+        let ended = if is_kept { Ended::Pod } else { Ended::Specification };
         self.disk.remove_volumes(turn, id.clone(), ended).await
     }
 

@@ -8,6 +8,7 @@ mod removal;
 mod remover;
 pub(super) mod store;
 mod trails;
+mod usage;
 pub(super) mod volumes;
 
 use std::collections::BTreeSet;
@@ -27,6 +28,8 @@ use crate::pod_manifest::{Trails, VolumeFolder};
 use crate::podman_executor::disk::kept_logs::KeptRun;
 use crate::podman_executor::disk::remover::Remover;
 use crate::workload::{ExecutorKind, WorkloadId};
+
+pub use usage::Usage;
 
 /// What comes of a piece of work on the disk; a failure in plain words.
 pub type DiskFuture<T> = LocalBoxFuture<'static, Result<T, String>>;
@@ -50,6 +53,8 @@ impl Turns {
 const REMOVAL_LIMIT: Duration = Duration::from_secs(20);
 /// Time for the logs of a failed run to be written.
 const KEEPING_LIMIT: Duration = Duration::from_secs(2);
+/// So many volumes are measured at one time, likewise.
+const MAX_MEASURES: usize = 2;
 /// So many looks at paths of the host are under way at one time: on a disk that hangs they never end.
 const MAX_LOOKS: usize = 4;
 
@@ -90,6 +95,9 @@ pub trait PodmanDisk {
 
     /// Sets the volumes of all pods aside that are not `kept`.
     fn sweep_volumes(&self, turn: Turn, kept: BTreeSet<String>) -> DiskFuture<()>;
+
+    /// Returns what the volume `name` of the pod `id` holds.
+    fn usage(&self, id: WorkloadId, name: String) -> DiskFuture<Usage>;
 
     /// Tries again to remove what was set aside and could not be removed.
     fn remove_again(&self);
@@ -147,6 +155,7 @@ pub fn on_disk_and_in_memory(
         on_disk: Root::new(volumes_root.to_owned()),
         in_memory: memory.volumes.as_ref().map(of_kind).map(Root::new),
         looks: Arc::new(Semaphore::new(MAX_LOOKS)),
+        measures: Arc::new(Semaphore::new(MAX_MEASURES)),
         images: state_dir.join(format!("images-{}.json", kind.as_str())),
     })
 }
@@ -212,6 +221,7 @@ struct Files {
     on_disk: Root,
     in_memory: Option<Root>,
     looks: Arc<Semaphore>,
+    measures: Arc<Semaphore>,
     images: PathBuf,
     kept_logs: Option<PathBuf>,
     keeping: OneAtATime,
@@ -266,6 +276,23 @@ impl PodmanDisk for Files {
             let swept = roots.iter().map(|root| root.sweep(&kept));
             swept.fold(Ok(()), Result::and)
         })
+    }
+
+    fn usage(&self, id: WorkloadId, name: String) -> DiskFuture<Usage> {
+        let (measures, roots) = (Arc::clone(&self.measures), self.roots());
+        async move {
+            let measure = measures.acquire_owned().await.map_err(plain)?;
+            let measuring = begin("measuring a volume", move || {
+                let mut usage = Usage::default();
+                for root in roots {
+                    usage = usage.and(usage::usage(&root.path, &id, &name).map_err(plain)?);
+                }
+                drop(measure);
+                Ok(usage)
+            });
+            measuring.await
+        }
+        .boxed_local()
     }
 
     fn remove_again(&self) {
@@ -430,6 +457,7 @@ mod tests {
             on_disk: Root { path: root.clone(), remover: remover.clone() },
             in_memory: None,
             looks: Arc::new(Semaphore::new(MAX_LOOKS)),
+            measures: Arc::new(Semaphore::new(MAX_MEASURES)),
             images: folder.path().join("images.json"),
             kept_logs: None,
             keeping: OneAtATime::default(),

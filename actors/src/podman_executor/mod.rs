@@ -25,7 +25,7 @@ pub use actor::PodmanExecutor;
 pub use actor::deps::PodmanDeps;
 pub use disk::kept_logs::{KeptLog, KeptRun, kept_runs, kept_runs_of};
 pub use disk::{
-    DiskFuture, Ended, InMemory, PodmanDisk, Turn, Turns, on_disk, on_disk_and_in_memory,
+    DiskFuture, Ended, InMemory, PodmanDisk, Turn, Turns, Usage, on_disk, on_disk_and_in_memory,
 };
 pub use libpod::api::{
     Answer, EventStream, ExecRequest, ExecResult, PlayRequest, PodmanApi, PodmanError, PullRequest,

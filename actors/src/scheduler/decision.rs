@@ -1,6 +1,7 @@
 //! What is decided about a job, and what that depends on beside the job itself.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
@@ -31,8 +32,8 @@ pub(crate) struct Decision {
     pub(crate) was_ready: bool,
     /// Whether containers of it run.
     pub(crate) is_alive: bool,
-    /// Whether it waits for its turn to be stopped, or to start again.
-    pub(crate) awaits_turn: bool,
+    /// Since when it waits for its turn to be stopped, or to start again.
+    pub(crate) awaits_turn_since: Option<Monotonic>,
     /// When that comes, if that is known.
     pub(crate) turn_comes: Option<Monotonic>,
     /// Whether others may wait for it to go.
@@ -43,6 +44,14 @@ pub(crate) struct Decision {
     pub(crate) gate: Option<GateWait>,
     /// When to decide anew though nothing happens.
     pub(crate) next_look: Option<Monotonic>,
+}
+
+impl Decision {
+    /// Returns whether those that wait for the workload may start: it was ever ready, or what it is to replace
+    /// runs.
+    pub(crate) fn is_ready_for_others(&self) -> bool {
+        self.was_ready || self.gate.as_ref().is_some_and(|gate| gate.runs.is_some())
+    }
 }
 
 /// What is wanted of a workload now.
@@ -144,6 +153,10 @@ pub(crate) struct Inputs<'a> {
     pub(crate) waits_for: Option<&'a WorkloadName>,
     /// What it waits for before it follows its verdicts.
     pub(crate) waits: &'a Waits,
+    /// Since when it has done so, as was last decided.
+    pub(crate) awaits_turn_since: Option<Monotonic>,
+    /// The time between two steps where workloads of several priorities go or come back.
+    pub(crate) settling: Duration,
     /// The gates of the configured specification that are closed.
     pub(crate) gates: &'a Gates,
     pub(crate) now: Moment,

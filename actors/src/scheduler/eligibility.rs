@@ -6,8 +6,8 @@ pub(crate) mod turns;
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::turns::Waits;
-use crate::clock::{Moment, Monotonic};
+use self::turns::{Wait, Waits};
+use crate::clock::Moment;
 use crate::workload::{
     ConditionRef, Limits, Profile, ProfileName, ProfileRef, ProfileVerdicts, Verdict, Verdicts,
 };
@@ -26,9 +26,9 @@ pub(crate) enum Permission {
     /// They do not; says which profile and condition.
     Denied { why: String },
     /// They do not, but its turn to go has not come.
-    Yielding { why: String, until: Option<Monotonic> },
+    Yielding { why: String, wait: Wait },
     /// They do again, but its turn to come back has not come.
-    Resting { why: String, until: Option<Monotonic> },
+    Resting { wait: Wait },
 }
 
 impl Permission {
@@ -37,27 +37,17 @@ impl Permission {
         match (self, &waits.away, &waits.back) {
             (Self::Denied { why }, Some(wait), _) => {
                 let why = format!("{why}; it runs on for now: {}", wait.why);
-                Self::Yielding { why, until: wait.until }
+                Self::Yielding { why, wait: wait.clone() }
             }
-            (Self::Granted, _, Some(wait)) => {
-                Self::Resting { why: wait.why.clone(), until: wait.until }
-            }
+            (Self::Granted, _, Some(wait)) => Self::Resting { wait: wait.clone() },
             (permission, _, _) => permission,
         }
     }
 
-    /// Returns whether its turn is to come.
-    pub(crate) const fn awaits_turn(&self) -> bool {
+    /// Returns what it waits for while its turn is to come.
+    pub(crate) const fn wait(&self) -> Option<&Wait> {
         match self {
-            Self::Yielding { .. } | Self::Resting { .. } => true,
-            Self::Granted | Self::AwaitingVerdicts | Self::Denied { .. } => false,
-        }
-    }
-
-    /// Returns when its turn comes, if that is known.
-    pub(crate) const fn turn_comes(&self) -> Option<Monotonic> {
-        match self {
-            Self::Yielding { until, .. } | Self::Resting { until, .. } => *until,
+            Self::Yielding { wait, .. } | Self::Resting { wait } => Some(wait),
             Self::Granted | Self::AwaitingVerdicts | Self::Denied { .. } => None,
         }
     }
@@ -122,6 +112,15 @@ pub(crate) fn permission(
         Eligibility::Undecided { because } | Eligibility::Forbidden { because } => {
             Permission::Denied { why: because }
         }
+    }
+}
+
+/// Returns whether `profiles` stop a workload that runs: not for want of data that may still come.
+pub(crate) fn is_denied(profiles: &[ProfileRef], verdicts: &Verdicts, now: Moment) -> bool {
+    match eligibility(profiles, verdicts) {
+        Eligibility::Allowed => false,
+        Eligibility::Undecided { .. } => !may_still_come(Some(verdicts), now),
+        Eligibility::Forbidden { .. } => true,
     }
 }
 

@@ -11,6 +11,7 @@
 //! | Inactive | its Deployment with a pod            | suspend it: the cluster keeps it       |
 //! | Inactive | its Deployment without one           | leave it, it soon starts again         |
 //! | Inactive | a pod of an older specification      | stop it                                |
+//! | Inactive | one that works, its gate closed, its cron or its turn to come | leave it      |
 //! | Running  | its runtime is not there             | wait for it                            |
 //! | Running  | another pod, perhaps of a newer spec | wait for the configuration             |
 //! | Awaiting | no verdicts on its profiles yet      | keep what runs, start nothing          |
@@ -48,14 +49,17 @@
 //! | the deadline of a gate has come             | whether the new specification may come          |
 //! | its turn to go or to come back has come     | whether its verdicts are still the same         |
 
+mod older;
+
 use std::time::Duration;
 
+use self::older::{closed_gate, older_pods, older_that_works};
 use super::decision::{Decision, Demand, GateWait, Inputs, Step, Target};
-use super::eligibility::gates::{Closed, Gate};
+use super::eligibility::gates::Gate;
 use super::eligibility::{ADOPTION_GRACE, Permission, limits_in_force};
 use super::job::{Job, Rollback, RunState, given_up_at};
 use super::observed::{PodKey, Runtimes};
-use crate::clock::{Moment, Monotonic};
+use crate::clock::Monotonic;
 use crate::messages::ActionKind;
 use crate::workload::{CurrentState, ExecutorKind};
 
@@ -90,6 +94,7 @@ pub(crate) fn plan(job: &Job, demand: &Demand, inputs: &Inputs<'_>) -> Decision 
         | Step::WaitUntil(_)
         | Step::Settled) => step,
     };
+    let turn = demand.permission.wait();
     let gate = match &step {
         Step::AwaitGate(gate, closed) => {
             let wanted = job.spec.wanted();
@@ -103,7 +108,7 @@ pub(crate) fn plan(job: &Job, demand: &Demand, inputs: &Inputs<'_>) -> Decision 
         | Step::WaitUntil(_)
         | Step::Settled => None,
     };
-    let next_look = next_look(job, &target, &step, demand, inputs.now);
+    let next_look = next_look(job, &target, &step, demand, inputs);
     Decision {
         target,
         limits,
@@ -112,8 +117,8 @@ pub(crate) fn plan(job: &Job, demand: &Demand, inputs: &Inputs<'_>) -> Decision 
         awaited_clock: demand.awaited_clock.clone(),
         was_ready: job.run.was_ready,
         is_alive: job.is_any_pod_alive(),
-        awaits_turn: demand.permission.awaits_turn(),
-        turn_comes: demand.permission.turn_comes(),
+        awaits_turn_since: turn.map(|_| inputs.awaits_turn_since.unwrap_or(now)),
+        turn_comes: turn.and_then(|wait| wait.until),
         // Known once the step is taken.
         is_going: false,
         step,
@@ -127,9 +132,8 @@ fn decide_target(job: &Job, demand: &Demand) -> Target {
         return Target::Removed;
     }
     match &demand.permission {
-        Permission::Denied { why } | Permission::Resting { why, .. } => {
-            Target::Inactive { why: why.clone() }
-        }
+        Permission::Denied { why } => Target::Inactive { why: why.clone() },
+        Permission::Resting { wait } => Target::Inactive { why: wait.why.clone() },
         Permission::Granted | Permission::AwaitingVerdicts | Permission::Yielding { .. }
             if !job.is_requested() =>
         {
@@ -239,7 +243,7 @@ fn run(job: &Job, next_write: Option<Monotonic>, inputs: &Inputs<'_>) -> Step {
     if !job.run.images.are_present(&wanted) {
         match closed_gate(job, Gate::Pull, inputs) {
             // A restart takes the images that are here, and does not wait.
-            Some(_) if job.run.ever_ran => {}
+            Some(_) if job.may_start_without_pull() => {}
             Some(closed) => return Step::AwaitGate(Gate::Pull, closed.clone()),
             None => return Step::Act(ActionKind::Pull, wanted),
         }
@@ -262,36 +266,6 @@ fn run(job: &Job, next_write: Option<Monotonic>, inputs: &Inputs<'_>) -> Step {
     }
     // An older pod whose runtime does not answer may still run: two of one workload never do.
     end_older()
-}
-
-/// Returns the pods of other specifications than that of `wanted`, without those that wait at zero
-/// replicas until the new one has proved itself.
-fn older_pods<'a>(job: &'a Job, wanted: &PodKey) -> impl Iterator<Item = &'a PodKey> {
-    let waits = |key: &PodKey, state: &CurrentState| {
-        *state == CurrentState::Suspended && job.may_come_back(key)
-    };
-    let others =
-        job.observed.iter().filter(move |(key, pod)| *key != wanted && !waits(key, &pod.state));
-    others.map(|(key, _)| key)
-}
-
-/// Returns the gate of the new specification if it is closed. The one before it comes back whenever it has
-/// to.
-fn closed_gate<'a>(job: &Job, gate: Gate, inputs: &Inputs<'a>) -> Option<&'a Closed> {
-    let closed = match gate {
-        Gate::Pull => inputs.gates.pull.as_ref(),
-        Gate::Replace => inputs.gates.replace.as_ref(),
-    };
-    closed.filter(|_| job.spec.rollback.in_force().is_none())
-}
-
-/// Returns a pod of another specification that runs, and well as far as is known: the gate of a new one
-/// protects its work.
-fn older_that_works<'a>(job: &'a Job, wanted: &PodKey) -> Option<&'a PodKey> {
-    older_pods(job, wanted).find(|key| {
-        let pod = job.observed.get(key);
-        job.observed.may_run(key) && pod.is_some_and(|pod| pod.health.failing().is_none())
-    })
 }
 
 /// Ends the first of `pods` whose runtime is there, and keeps the Deployment that may come back.
@@ -333,8 +307,9 @@ fn next_look(
     target: &Target,
     step: &Step,
     demand: &Demand,
-    now: Moment,
+    inputs: &Inputs<'_>,
 ) -> Option<Monotonic> {
+    let now = inputs.now;
     let clock_check = job.run.cron.has_ticks().then(|| {
         let next = demand.next_tick.and_then(|next| (next - now.wall).to_std().ok());
         now.monotonic + next.map_or(CRON_CHECK_PERIOD, |wait| wait.min(CRON_CHECK_PERIOD))
@@ -367,7 +342,8 @@ fn next_look(
     };
     // Once it is over, something else is waited for.
     let trial_over = job.trial_ends().filter(|at| *at > now.monotonic);
-    let turn = demand.permission.turn_comes();
+    let turn = demand.permission.wait();
+    let turn = turn.map(|wait| wait.look_again(inputs.settling, now.monotonic));
     [first, second, clock_check, grace_over, trial_over, turn].into_iter().flatten().min()
 }
 

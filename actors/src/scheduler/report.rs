@@ -246,7 +246,8 @@ fn next_start(job: &Job, decision: &Decision, now: Moment) -> Option<(DateTime<U
             Some((now.wall_at(until), NextStart::Retry))
         }
         (TargetState::Running, _) => tick,
-        (TargetState::Inactive, _) => turn.or(tick),
+        // One that runs by the clock waits for that as well.
+        (TargetState::Inactive, _) => tick.or(turn),
         (TargetState::Removed, _) => None,
     }
 }

@@ -26,15 +26,12 @@ pub struct Update {
     pub came_at: Option<DateTime<Utc>>,
 }
 
-impl Update {
-    /// Returns how long ago it came, as far as wall clocks can be believed: one that was never set says
-    /// nothing.
-    #[must_use]
-    pub fn age(&self, now: DateTime<Utc>) -> Duration {
-        let came_at = self.came_at.filter(|at| at.timestamp() >= OLDEST_BELIEVED);
-        let age = came_at.and_then(|came_at| (now - came_at).to_std().ok());
-        age.unwrap_or_default()
-    }
+/// Returns how long ago something came, as far as wall clocks can be believed: one that was never set says
+/// nothing.
+#[must_use]
+pub(crate) fn age(came_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Duration {
+    let came_at = came_at.filter(|at| at.timestamp() >= OLDEST_BELIEVED);
+    came_at.and_then(|came_at| (now - came_at).to_std().ok()).unwrap_or_default()
 }
 
 /// What has become of a specification.
@@ -193,7 +190,7 @@ mod tests {
     fn the_age_of_an_update_is_as_old_as_a_clock_that_was_set_says() {
         let at = |seconds: i64| DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap();
         let mut updates = update(2, Some(1), None);
-        let age = |updates: &Updates, now| updates.of(&web(2)).unwrap().age(now).as_secs();
+        let age = |updates: &Updates, now| age(updates.of(&web(2)).unwrap().came_at, now).as_secs();
         assert_eq!(age(&updates, at(0)), 0, "nobody knows");
         updates.date(at(0));
         updates.date(at(50));

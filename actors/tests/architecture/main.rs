@@ -57,6 +57,7 @@ const OUTSIDE: &[&str] = &[
     "store",
     "tls.rs",
     "trails.rs",
+    "usage.rs",
     "volumes.rs",
 ];
 

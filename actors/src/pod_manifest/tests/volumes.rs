@@ -280,25 +280,13 @@ fn what_is_mounted_within_a_config_map_finds_room_there() {
 fn an_empty_dir_lies_where_its_medium_says_and_what_it_lacks_is_told() {
     let on_disk = "/volumes/.scratch/web-0123456789ab/v";
     let in_memory = "/memory/.scratch/web-0123456789ab/v";
-    let kept = "volume v: emptyDir is kept on disk, without a limit";
+    let kept = "volume v: emptyDir is kept on disk";
     for (source, memory_root, path, told) in [
         (json!({}), true, on_disk, &[][..]),
         (json!({"medium": ""}), true, on_disk, &[]),
-        (
-            json!({"sizeLimit": "1Mi"}),
-            true,
-            on_disk,
-            &["volume v: emptyDir.sizeLimit is not enforced: it is kept on disk"],
-        ),
+        (json!({"sizeLimit": "1Mi"}), true, on_disk, &[]),
         (json!({"medium": "Memory"}), true, in_memory, &[]),
-        (
-            json!({"medium": "Memory", "sizeLimit": "1Mi"}),
-            true,
-            in_memory,
-            &[
-                "volume v: emptyDir.sizeLimit is not enforced: all volumes in memory share one tmpfs",
-            ],
-        ),
+        (json!({"medium": "Memory", "sizeLimit": "1Mi"}), true, in_memory, &[]),
         (json!({"medium": "Memory"}), false, on_disk, &[kept]),
         (json!({"medium": "HugePages"}), true, on_disk, &[kept]),
     ] {

@@ -46,28 +46,16 @@ impl Home {
         source: &EmptyDirVolumeSource,
         warnings: &mut Vec<String>,
     ) -> &Path {
-        let is_limited = source.size_limit.is_some();
         let mut warn = |text: &str| warnings.push(format!("volume {volume}: {text}"));
         match (source.medium.as_deref().unwrap_or_default(), &self.scratch_in_memory) {
-            (MEMORY, Some(home)) => {
-                if is_limited {
-                    warn(
-                        "emptyDir.sizeLimit is not enforced: all volumes in memory share one tmpfs. What \
-                         containers write there counts as their memory, so give them a memory limit",
-                    );
-                }
-                return home;
-            }
+            (MEMORY, Some(home)) => return home,
             (MEMORY, None) => warn(
-                "emptyDir is kept on disk, without a limit: for medium Memory the agent needs a tmpfs in \
+                "emptyDir is kept on disk: for medium Memory the agent needs a tmpfs in \
                  RUNTIME_DIRECTORY, as its systemd unit gives it",
             ),
-            ("", _) if is_limited => warn("emptyDir.sizeLimit is not enforced: it is kept on disk"),
             ("", _) => {}
             (other, _) => {
-                warn(&format!(
-                    "emptyDir is kept on disk, without a limit: not on medium {other:?}"
-                ));
+                warn(&format!("emptyDir is kept on disk: not on medium {other:?}"));
             }
         }
         &self.scratch

@@ -13,7 +13,7 @@ use tokio::time::{pause, sleep};
 
 use crate::messages::{Action, CommandError, WorkloadsConfigured};
 use crate::podman_executor::{
-    DiskFuture, Ended, PodmanDisk, Trails, Turn, Turns, VolumeFolder, on_disk,
+    DiskFuture, Ended, PodmanDisk, Trails, Turn, Turns, Usage, VolumeFolder, on_disk,
 };
 use crate::testing::fake_podman::{FakePodman, Fault};
 use crate::testing::podman_desk::{PodmanDesk, workload};
@@ -279,6 +279,10 @@ impl PodmanDisk for HungDisk {
     }
 
     fn sweep_volumes(&self, _: Turn, _: BTreeSet<String>) -> DiskFuture<()> {
+        Box::pin(pending())
+    }
+
+    fn usage(&self, _: WorkloadId, _: String) -> DiskFuture<Usage> {
         Box::pin(pending())
     }
 

@@ -15,6 +15,7 @@ use super::attempt::{Means, Tried};
 use super::healthcheck::liveness_of;
 use super::network::ProbeNetwork;
 use super::tracker::{Outcome, Tracker};
+use super::volume_watch::VolumeWatch;
 use crate::clock::{Clock, Moment, Monotonic};
 use crate::pod_manifest::probes::{Endpoint, PodProbes, Probe, ProbeKind};
 use crate::podman_executor::libpod::api::PodmanApi as _;
@@ -27,6 +28,10 @@ const FOUND_AFTER: Duration = Duration::from_secs(5);
 
 /// Commands of probes at one time.
 const MAX_COMMANDS: usize = 8;
+/// Time between two looks at what volumes hold.
+const VOLUME_PERIOD: Duration = Duration::from_secs(10);
+/// The looks take no more than this part of the time, however many files there are.
+const MEASURING_SHARE: u32 = 100;
 /// Time to the next question to an image, when podman did not answer the last.
 const IMAGE_PERIOD: Duration = Duration::from_secs(10);
 
@@ -43,6 +48,7 @@ pub(in crate::podman_executor) struct HealthMonitor {
     /// The liveness probe that an image brings, by the image's id.
     healthchecks: Rc<RefCell<BTreeMap<String, Option<Probe>>>>,
     changed: Rc<Notify>,
+    volumes: VolumeWatch,
 }
 
 /// A container that is watched.
@@ -66,6 +72,7 @@ impl HealthMonitor {
     pub(in crate::podman_executor) fn new(
         podman: Rc<Paced>,
         network: Rc<dyn ProbeNetwork>,
+        volumes: VolumeWatch,
         clock: Clock,
     ) -> Self {
         Self {
@@ -75,6 +82,7 @@ impl HealthMonitor {
             runs: BTreeMap::new(),
             healthchecks: Rc::default(),
             changed: Rc::default(),
+            volumes,
         }
     }
 
@@ -156,6 +164,7 @@ impl HealthMonitor {
                 tracker: Rc::clone(&tracker),
                 healthchecks: Rc::clone(&self.healthchecks),
                 changed: Rc::clone(&self.changed),
+                volumes: self.volumes.clone(),
                 pod: pod.clone(),
                 name: container.to_owned(),
                 image: row.image_id.clone(),
@@ -185,6 +194,7 @@ struct Watch {
     tracker: Rc<RefCell<Tracker>>,
     healthchecks: Rc<RefCell<BTreeMap<String, Option<Probe>>>>,
     changed: Rc<Notify>,
+    volumes: VolumeWatch,
     pod: WorkloadId,
     /// The container's name in the pod specification.
     name: String,
@@ -201,6 +211,28 @@ struct Watch {
 impl Watch {
     /// Makes the attempts, for as long as there are any to make.
     async fn run(self) {
+        futures_util::join!(self.probes(), self.look_at_volumes());
+    }
+
+    /// Holds the volumes of the container to their limits, until one of them holds too much.
+    async fn look_at_volumes(&self) {
+        let limits = self.tracker.borrow().volumes().to_vec();
+        if limits.is_empty() {
+            return;
+        }
+        sleep(spread(&self.container, VOLUME_PERIOD)).await;
+        while !self.tracker.borrow().is_failing() {
+            let began = self.clock.now().monotonic;
+            if let Some(fault) = self.volumes.fault(&self.pod, &limits).await {
+                self.tracker.borrow_mut().give_up(fault);
+                return self.changed.notify_one();
+            }
+            let took = self.clock.now().monotonic.saturating_since(began);
+            sleep(VOLUME_PERIOD.max(took.saturating_mul(MEASURING_SHARE))).await;
+        }
+    }
+
+    async fn probes(&self) {
         while !self.has_asked_the_image().await {
             sleep(IMAGE_PERIOD).await;
         }

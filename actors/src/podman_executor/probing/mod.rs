@@ -5,3 +5,4 @@ pub(in crate::podman_executor) mod health;
 mod healthcheck;
 pub(in crate::podman_executor) mod network;
 pub(in crate::podman_executor) mod tracker;
+pub(in crate::podman_executor) mod volume_watch;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::pod_manifest::probes::{ContainerProbes, Probe, ProbeKind};
+use crate::pod_manifest::probes::{ContainerProbes, Probe, ProbeKind, VolumeLimit};
 use crate::workload::Health;
 
 /// What one attempt came to.
@@ -77,9 +77,24 @@ impl Tracker {
         }
     }
 
-    /// Returns whether there is any.
+    /// Returns whether there is anything to tell of its health.
     pub(in crate::podman_executor) fn is_any(&self) -> bool {
-        self.probes.is_any()
+        self.probes.is_any() || self.failing.is_some()
+    }
+
+    /// Returns the volumes that are held to their limits with the container.
+    pub(in crate::podman_executor) fn volumes(&self) -> &[VolumeLimit] {
+        &self.probes.volumes
+    }
+
+    /// Gives the container up for another reason than a probe.
+    pub(in crate::podman_executor) fn give_up(&mut self, reason: String) {
+        self.failing.get_or_insert((reason, None));
+    }
+
+    /// Returns whether it is given up.
+    pub(in crate::podman_executor) const fn is_failing(&self) -> bool {
+        self.failing.is_some()
     }
 
     /// Takes the liveness probe that the image brings.

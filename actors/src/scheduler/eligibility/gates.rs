@@ -2,17 +2,30 @@
 
 use std::time::Duration;
 
-use super::{Eligibility, eligibility};
-use crate::clock::Monotonic;
-use crate::workload::{ProfileRef, UpdateGate, Verdicts};
+use chrono::{DateTime, Utc};
 
-/// When the specification in force came.
-#[derive(Clone, Copy, Debug, Default)]
+use super::{ADOPTION_GRACE, Eligibility, eligibility};
+use crate::clock::{Moment, Monotonic};
+use crate::workload::{ProfileRef, UpdateGate, Verdicts, WorkloadId, age};
+
+/// When the configured specification came.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Arrival {
+    /// Which that is.
+    pub(crate) of: Option<WorkloadId>,
     /// As far as this life of the agent knows.
     pub(crate) at: Monotonic,
-    /// How long it had waited by then, in an earlier one.
-    pub(crate) before: Duration,
+    /// By the wall clock, also in an earlier life.
+    pub(crate) came_at: Option<DateTime<Utc>>,
+}
+
+impl Arrival {
+    /// Returns how long ago it came: what either clock knows for sure. A wall clock that is not set says
+    /// nothing, until it is.
+    fn waited(&self, now: Moment) -> Duration {
+        let here = now.monotonic.saturating_since(self.at);
+        here.max(age(self.came_at, now.wall))
+    }
 }
 
 /// What a new specification waits to do.
@@ -45,19 +58,32 @@ impl Gates {
     /// open none: an update is in no hurry.
     pub(crate) fn of(
         gate: &UpdateGate,
-        arrival: Arrival,
+        arrival: &Arrival,
         verdicts: Option<&Verdicts>,
-        now: Monotonic,
+        now: Moment,
     ) -> Self {
-        let until = gate.deadline.map(|it| arrival.at + it.saturating_sub(arrival.before));
-        if until.is_some_and(|until| until <= now) {
+        let left = gate.deadline.map(|it| it.saturating_sub(arrival.waited(now)));
+        if left.is_some_and(|left| left.is_zero()) {
             return Self::default();
         }
+        let until = left.map(|left| now.monotonic + left);
         let closed = |profiles: &[ProfileRef]| {
             let why = closed_because(profiles, verdicts)?;
             Some(Closed { why, until })
         };
-        Self { pull: closed(&gate.pull_when), replace: closed(&gate.replace_when) }
+        let replace = closed(&gate.replace_when).or_else(|| {
+            let in_grace = now.monotonic.since_start() < ADOPTION_GRACE;
+            let is_early = in_grace && !gate.replace_when.is_empty();
+            is_early.then(|| Closed {
+                why: "the agent has just started, and metrics that keep it closed may still come"
+                    .to_owned(),
+                until: [Some(Monotonic::from_start(ADOPTION_GRACE)), until]
+                    .into_iter()
+                    .flatten()
+                    .min(),
+            })
+        });
+        Self { pull: closed(&gate.pull_when), replace }
     }
 }
 
@@ -76,11 +102,15 @@ fn closed_because(profiles: &[ProfileRef], verdicts: Option<&Verdicts>) -> Optio
 mod tests {
     use std::sync::Arc;
 
+    use chrono::TimeDelta;
+
     use super::*;
     use crate::workload::{ConditionRef, Verdict};
 
-    fn at(seconds: u64) -> Monotonic {
-        Monotonic::from_start(Duration::from_secs(seconds))
+    fn at(seconds: u64) -> Moment {
+        let wall = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let start = Moment { monotonic: Monotonic::default(), wall };
+        start.after(Duration::from_secs(seconds))
     }
 
     fn parked() -> Vec<ProfileRef> {
@@ -95,25 +125,33 @@ mod tests {
         };
         let gate = UpdateGate {
             replace_when: parked(),
-            deadline: Some(Duration::from_secs(100)),
+            deadline: Some(Duration::from_secs(200)),
             ..UpdateGate::default()
         };
         for (verdicts, now, why) in [
-            (Some(verdicts(Verdict::True)), 10, None),
-            (Some(verdicts(Verdict::False)), 10, Some("profile parked: standing is false")),
-            (Some(verdicts(Verdict::Unknown)), 10, Some("profile parked: standing is unknown")),
-            (Some(Verdicts::new()), 10, Some("the device does not define profile parked")),
-            (None, 10, Some("its profiles are not evaluated yet")),
-            (Some(verdicts(Verdict::False)), 74, Some("profile parked: standing is false")),
-            (Some(verdicts(Verdict::False)), 75, None),
-            (None, 75, None),
+            (Some(verdicts(Verdict::True)), 110, Some("the agent has just started")),
+            (Some(verdicts(Verdict::True)), 120, None),
+            (Some(verdicts(Verdict::False)), 120, Some("profile parked: standing is false")),
+            (Some(verdicts(Verdict::Unknown)), 120, Some("profile parked: standing is unknown")),
+            (Some(Verdicts::new()), 120, Some("the device does not define profile parked")),
+            (None, 120, Some("its profiles are not evaluated yet")),
+            (Some(verdicts(Verdict::False)), 174, Some("profile parked: standing is false")),
+            (Some(verdicts(Verdict::False)), 175, None),
+            (None, 175, None),
         ] {
-            let arrival = Arrival { at: at(5), before: Duration::from_secs(30) };
-            let gates = Gates::of(&gate, arrival, verdicts.as_ref(), at(now));
-            let expected = why.map(|why| Closed { why: why.to_owned(), until: Some(at(75)) });
-            assert_eq!(gates, Gates { pull: None, replace: expected }, "{verdicts:?} {now}");
+            // It came 25 s before this life of the agent began.
+            let came_at = Some(at(0).wall - TimeDelta::seconds(25));
+            let arrival = Arrival { of: None, at: at(5).monotonic, came_at };
+            let gates = Gates::of(&gate, &arrival, verdicts.as_ref(), at(now));
+            let closed = gates.replace.map(|closed| closed.why);
+            let is_as_expected = match why {
+                Some(why) => closed.as_ref().is_some_and(|closed| closed.starts_with(why)),
+                None => closed.is_none(),
+            };
+            assert!(is_as_expected, "{verdicts:?} {now}: {closed:?}");
+            assert_eq!(gates.pull, None);
         }
-        let none = Gates::of(&UpdateGate::default(), Arrival::default(), None, at(0));
+        let none = Gates::of(&UpdateGate::default(), &Arrival::default(), None, at(0));
         assert_eq!(none, Gates::default(), "what has no gate waits for no verdict");
     }
 }

@@ -5,14 +5,20 @@
 //! | `Away`    | lowest priority | once those have ended and the device has settled, if the profile still denies them |
 //! | `Back`    | highest priority | once those have started and the device has settled, if the profile still allows them |
 //!
-//! Workloads of one priority go together: where nobody sets one, all of them, at once. Nobody waits for
-//! one that cannot go now.
+//! Workloads of one priority go together: where nobody sets one, all of them, at once. No workload waits for
+//! one that cannot go now, and none for longer than [`MAX_WAIT`].
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::clock::Monotonic;
 use crate::workload::{ProfileName, WorkloadName};
+
+/// Longest time for which a job waits for others.
+pub(crate) const MAX_WAIT: Duration = Duration::from_secs(300);
+
+/// Shortest time between two looks whether another job has gone.
+const MIN_LOOK: Duration = Duration::from_secs(1);
 
 /// Which way workloads go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +46,13 @@ pub(crate) struct Wait {
     pub(crate) why: String,
     /// When it is over; `None`: when another job has gone.
     pub(crate) until: Option<Monotonic>,
+}
+
+impl Wait {
+    /// Returns when to look again: what another job does may not be seen.
+    pub(crate) fn look_again(&self, settling: Duration, now: Monotonic) -> Monotonic {
+        self.until.unwrap_or(now + settling.max(MIN_LOOK))
+    }
 }
 
 /// What a job waits for, whichever way it would go.
@@ -88,41 +101,34 @@ impl Turns {
         }
     }
 
-    /// Returns what `job` waits for before it goes; `others` are those that can go now. It goes as soon
-    /// as one of its profiles has it go away, and comes back once all of them let it.
-    pub(crate) fn wait<'a>(
+    /// Returns what `job` waits for before it goes. `first` returns one that can go, of those that a profile
+    /// has go and that the predicate puts before the job. It goes away as soon as one of its profiles has
+    /// it at its turn, and comes back once all of them have.
+    pub(crate) fn wait(
         &self,
         job: Candidate<'_>,
-        others: impl Iterator<Item = Candidate<'a>> + Clone,
+        first: impl Fn(&ProfileName, &dyn Fn(i32) -> bool) -> Option<(WorkloadName, i32)>,
         direction: Direction,
         now: Monotonic,
     ) -> Option<Wait> {
-        let mut waits = job
-            .profiles
-            .iter()
-            .map(|profile| self.wait_for(profile, job, others.clone(), direction, now));
+        let wait = |profile| self.wait_for(profile, job, &first, direction, now);
+        let mut waits = job.profiles.iter().map(wait);
         match direction {
-            Direction::Away => {
-                let mut all = waits.collect::<Option<Vec<_>>>()?.into_iter();
-                all.next()
-            }
+            Direction::Away => waits.collect::<Option<Vec<_>>>()?.into_iter().next(),
             Direction::Back => waits.find_map(|wait| wait),
         }
     }
 
-    fn wait_for<'a>(
+    fn wait_for(
         &self,
         profile: &ProfileName,
         job: Candidate<'_>,
-        mut others: impl Iterator<Item = Candidate<'a>>,
+        first: impl Fn(&ProfileName, &dyn Fn(i32) -> bool) -> Option<(WorkloadName, i32)>,
         direction: Direction,
         now: Monotonic,
     ) -> Option<Wait> {
-        let goes_first = |other: &Candidate<'_>| {
-            direction.is_before(other.priority, job.priority) && other.profiles.contains(profile)
-        };
-        if let Some(other) = others.find(goes_first) {
-            let (name, priority) = (other.name, other.priority);
+        let goes_first = |priority| direction.is_before(priority, job.priority);
+        if let Some((name, priority)) = first(profile, &goes_first) {
             let why = match direction {
                 Direction::Away => format!("{name} of priority {priority} goes first"),
                 Direction::Back => format!("{name} of priority {priority} comes back first"),
@@ -131,15 +137,20 @@ impl Turns {
         }
         let step = self.last.get(&(profile.clone(), direction))?;
         let until = step.at + self.settling;
-        let is_settling = direction.is_before(step.priority, job.priority) && now < until;
+        let is_settling = goes_first(step.priority) && now < until;
         is_settling.then(|| {
             let what = match direction {
                 Direction::Away => "ended",
                 Direction::Back => "came back",
             };
-            let why = format!("the device settles since {} {what}", step.name);
+            let why = format!("the device is settling: {} {what}", step.name);
             Wait { why, until: Some(until) }
         })
+    }
+
+    /// Returns the time between two steps.
+    pub(crate) const fn settling(&self) -> Duration {
+        self.settling
     }
 }
 
@@ -169,6 +180,17 @@ mod tests {
         Candidate { name, priority: *priority, profiles }
     }
 
+    fn first_of<'a>(
+        others: impl Iterator<Item = &'a (WorkloadName, i32, Vec<ProfileName>)> + Clone,
+    ) -> impl Fn(&ProfileName, &dyn Fn(i32) -> bool) -> Option<(WorkloadName, i32)> {
+        move |profile, is_before| {
+            let mut others = others.clone();
+            let other =
+                others.find(|(_, priority, of)| of.contains(profile) && is_before(*priority));
+            other.map(|(name, priority, _)| (name.clone(), *priority))
+        }
+    }
+
     /// Returns what the first of `list` waits for while the others can go.
     fn waits(
         turns: &Turns,
@@ -177,7 +199,7 @@ mod tests {
         now: u64,
     ) -> Option<(String, Option<Monotonic>)> {
         let (me, others) = list.split_first().unwrap();
-        let wait = turns.wait(candidate(me), others.iter().map(candidate), direction, at(now))?;
+        let wait = turns.wait(candidate(me), first_of(others.iter()), direction, at(now))?;
         Some((wait.why, wait.until))
     }
 
@@ -227,7 +249,7 @@ mod tests {
             (jobs(&[("a", 1, &["p"])]), Direction::Back, 100, None),
         ] {
             let found = waits(&turns, &list, direction, now).map(|(why, until)| {
-                assert_eq!(why, "the device settles since gone ended");
+                assert_eq!(why, "the device is settling: gone ended");
                 until.unwrap()
             });
             assert_eq!(found, expected, "{list:?} {direction:?} {now}");
@@ -253,9 +275,8 @@ mod tests {
                 .collect();
             let turns = Turns::new(SETTLING);
             let free: Vec<_> = (0..list.len()).filter(|index| {
-                let others = list.iter().enumerate().filter(|(other, _)| other != index);
-                let others = others.map(|(_, job)| candidate(job));
-                turns.wait(candidate(&list[*index]), others, direction, at(0)).is_none()
+                let others = list.iter().filter(|(name, _, _)| *name != list[*index].0);
+                turns.wait(candidate(&list[*index]), first_of(others), direction, at(0)).is_none()
             }).collect();
             prop_assert!(!free.is_empty());
             for index in free {

@@ -58,6 +58,7 @@ impl Job {
         self.run.images = job.run.images;
         self.run.drift = job.run.drift;
         self.run.last_failure = job.run.last_failure;
+        self.run.alive_since = job.run.alive_since;
     }
 
     /// Takes over the specification that the configuration now has for this workload. `update` is what is known
@@ -116,8 +117,12 @@ impl Job {
     /// for it.
     fn replace_pod(&mut self, workload: &Workload, update: Option<&Update>, now: Moment) {
         self.spec.rollback.replaced(&workload.id, update, now.monotonic);
-        let before = update.map(|update| update.age(now.wall)).unwrap_or_default();
-        self.spec.arrival = Arrival { at: now.monotonic, before };
+        // A scheduler that was reset is given the same one once more.
+        if self.spec.arrival.of.as_ref() != Some(&workload.id) {
+            let of = Some(workload.id.clone());
+            self.spec.arrival = Arrival { of, at: now.monotonic, came_at: None };
+        }
+        self.spec.arrival.came_at = update.and_then(|update| update.came_at);
         self.run.apply(RunEvent::Renewed);
         let matter = self.spec.desired.iter().chain(self.spec.rollback.previous());
         let matter: Vec<_> = matter.map(|it| PodKey::of(it)).collect();
@@ -136,6 +141,8 @@ impl Job {
         self.spec.rollback = Rollback::default();
         self.run.cron = Cron::None;
         self.run.give_up_pull();
+        // If its pod outlives this and is wanted again, whatever limits it has then.
+        self.run.drift.forget();
     }
 
     /// Notes that a command was sent.
@@ -172,6 +179,12 @@ impl Job {
     pub(crate) fn may_come_back(&self, pod: &PodKey) -> bool {
         let previous = self.spec.rollback.previous();
         pod.executor.is_cluster() && previous.is_some_and(|previous| PodKey::of(previous) == *pod)
+    }
+
+    /// Returns whether the images of the specification in force may be taken as they are on the device: it has
+    /// run here.
+    pub(crate) fn may_start_without_pull(&self) -> bool {
+        self.run.ever_ran || matches!(self.spec.rollback.state(), State::Proved)
     }
 
     /// Returns what becomes of the end of the log of `pod` if that is stopped now.

@@ -129,6 +129,8 @@ pub(crate) struct Run {
     pub(crate) drift: Drift,
     /// When the pod of the previous specification ended, while its successor has not started.
     pub(crate) gap_since: Option<Monotonic>,
+    /// Since when containers of it run, of whatever specification.
+    pub(crate) alive_since: Option<Monotonic>,
     /// The profiles that turned it away, until it runs again.
     pub(crate) turned_away_by: Vec<ProfileName>,
     /// Until when it rests after they stopped it.
@@ -153,6 +155,7 @@ impl Run {
             backoff: Backoff::default(),
             drift: Drift::default(),
             gap_since: None,
+            alive_since: None,
             turned_away_by: Vec::new(),
             rests_until: None,
         }
@@ -215,9 +218,9 @@ impl Backoff {
         self.failed_stops
     }
 
-    /// Returns whether a pod could not be stopped, and no attempt since then could.
-    pub(crate) const fn is_stop_failing(&self) -> bool {
-        self.failed_stops > 0
+    /// Returns whether the last command was not carried out, as far as is known.
+    pub(crate) const fn is_failing(&self) -> bool {
+        self.failed_stops > 0 || self.unknown_outcomes > 0
     }
 
     /// Lets commands be sent at once.

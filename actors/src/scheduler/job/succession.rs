@@ -112,13 +112,17 @@ impl Job {
     }
 
     /// Lets the previous specification run while the images of the new one do not come: their pull
-    /// takes too long, or failed and waits for its retry.
-    pub(crate) fn fall_back(&mut self, now: Moment, events: &mut EventBuffer) {
-        let now = now.monotonic;
+    /// takes too long, or failed and waits for its retry, or may not be made yet.
+    pub(crate) fn fall_back(&mut self, inputs: &Inputs<'_>, events: &mut EventBuffer) {
+        let now = inputs.now.monotonic;
         if !self.spec.rollback.may_begin(&self.observed, self.run.state) {
             return;
         }
-        let lacks = |wanted: PodKey| self.run.images.are_missing(&wanted);
+        let is_gated = inputs.gates.pull.is_some();
+        let lacks = |wanted: PodKey| {
+            let images = &self.run.images;
+            images.are_missing(&wanted) || is_gated && !images.are_present(&wanted)
+        };
         let next_pull = match (&self.run.in_flight, self.run.state) {
             // The pull runs on. If it ends during the rollback, so does that; else it is waited for
             // again after it.

@@ -12,6 +12,7 @@ use super::Job;
 use super::in_flight::InFlight;
 use super::run::{RunEvent, RunState};
 use crate::clock::Moment;
+use crate::messages::Effect;
 use crate::workload::{
     ContainerEnd, CurrentState, EventReason, RestartPolicy, TargetState, Verdicts,
 };
@@ -58,7 +59,7 @@ impl Job {
         if is_denied || is_resting || !self.is_requested() {
             self.run.gap_since = None;
         } else if permission == Permission::Granted {
-            self.fall_back(now, events);
+            self.fall_back(inputs, events);
         }
         Demand { permission, next_tick, awaited_clock }
     }
@@ -67,7 +68,11 @@ impl Job {
     fn note_denial(&mut self, verdicts: Option<&Verdicts>) {
         let Some(verdicts) = verdicts else { return };
         let denying: Vec<_> = denying(self.spec.profiles(), verdicts).cloned().collect();
-        if !denying.is_empty() || self.is_any_pod_alive() {
+        // A stop under way is still their doing, whatever they say by now.
+        let stops =
+            |flight: &InFlight| matches!(flight.kind.effect(), Effect::Removed | Effect::Suspended);
+        let is_stopped = self.run.in_flight.as_ref().is_some_and(stops);
+        if !denying.is_empty() || self.is_any_pod_alive() && !is_stopped {
             self.run.turned_away_by = denying;
         }
     }

@@ -25,6 +25,9 @@ impl JobTable {
         let mut priorities = configured.workloads.iter().map(|workload| workload.turn.priority);
         let first = priorities.next();
         self.has_priorities = priorities.any(|priority| Some(priority) != first);
+        // Who goes first may be another now.
+        let waiting = self.jobs.iter().filter(|(_, it)| it.decision.awaits_turn_since.is_some());
+        waiting.for_each(|(name, _)| self.queue.make_due(name));
         self.adopt_orphans();
         for (name, entry) in &mut self.jobs {
             let is_removed = !names.contains(name) && !self.outdated;

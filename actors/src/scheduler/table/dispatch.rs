@@ -28,8 +28,8 @@ impl JobTable {
         self.queue.ring(now.monotonic);
         let mut commands = Vec::new();
         // This ends: alarms that are set meanwhile ring at the next call. So a job comes up again only
-        // when one that it waits for is ready for the first time, or when its turn in the budget has
-        // come, and then it takes its place or gives it up.
+        // when one that it waits for is ready for the first time, when one that goes before it has gone or
+        // cannot, or when its turn in the budget has come, and then it takes its place or gives it up.
         while let Some(name) = self.next_due(now) {
             commands.extend(self.decide(&name, now, zone));
         }
@@ -71,12 +71,14 @@ impl JobTable {
             outdated: self.outdated,
             waits_for: waits_for.as_ref(),
             waits: &waits,
+            awaits_turn_since: last.awaits_turn_since,
+            settling: self.turns.settling(),
             gates: &gates,
             now,
         };
         let demand = job.update(last, &inputs, zone, &mut self.events);
         let decision = plan(job, &demand, &inputs);
-        if decision.was_ready && !last.was_ready {
+        if decision.is_ready_for_others() && !last.is_ready_for_others() {
             for waiting in self.dependencies.waiting_for(name) {
                 self.queue.make_due(waiting);
             }
@@ -101,7 +103,7 @@ impl JobTable {
         }
         if was_going && !is_going {
             for (waiting, entry) in &self.jobs {
-                if entry.decision.awaits_turn {
+                if entry.decision.awaits_turn_since.is_some() {
                     self.queue.make_due(waiting);
                 }
             }
@@ -174,8 +176,10 @@ impl JobTable {
 
     /// Returns the first of those that must have been ready before `name` starts, and have not.
     pub(crate) fn first_missing(&self, name: &WorkloadName) -> Option<WorkloadName> {
-        let was_ready =
-            |other: &&WorkloadName| self.jobs.get(*other).is_some_and(|it| it.job.run.was_ready);
+        let was_ready = |other: &&WorkloadName| {
+            let other = self.jobs.get(*other);
+            other.is_some_and(|it| it.job.run.was_ready || it.decision.is_ready_for_others())
+        };
         self.dependencies.of(name).iter().find(|other| !was_ready(other)).cloned()
     }
 

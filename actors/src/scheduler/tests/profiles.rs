@@ -102,6 +102,26 @@ fn limit_comes_with_its_condition_and_goes_with_it() {
 }
 
 #[test]
+fn limit_of_a_pod_that_outlives_its_removal_is_lifted_when_the_workload_comes_back_without() {
+    let mut world = World::new();
+    world.tell(&[workload("web").profile("p", &["low"]).with(limited).build()]);
+    let verdicts = [("low".into(), Verdict::True)].into();
+    world.jobs.evaluate([("p".into(), Arc::new(verdicts))].into(), Arc::default());
+    world.plan();
+    world.answer();
+    world.plan();
+    // The start is answered when nobody wants the pod any more, and the stop fails.
+    world.tell(&[]);
+    world.fail("stop web", &[CommandError::Stop { message: "it is stuck".to_owned() }]);
+    world.run();
+    assert!(world.limits.values().all(|limits| limits.cpu.is_some()) && !world.limits.is_empty());
+    world.configure(&[workload("web").build()]);
+    world.pass(MINUTE);
+    assert_eq!(world.running(), ["web"]);
+    assert!(world.limits.values().all(|limits| *limits == Limits::default()), "{:?}", world.log());
+}
+
+#[test]
 fn limit_of_an_adopted_pod_is_lifted_when_the_configuration_drops_it_while_the_runtime_is_away() {
     let mut world = World::new();
     let web = workload("web").profile("p", &["low"]).with(limited).build();

@@ -24,6 +24,7 @@ fn tracker(startup: bool, liveness: bool, readiness: bool) -> Tracker {
         liveness: liveness
             .then(|| Box::new(Probe { grace: Some(Duration::from_secs(2)), ..probe(1, 3) })),
         readiness: readiness.then(|| Box::new(probe(2, 2))),
+        volumes: Vec::new(),
     })
 }
 

@@ -51,7 +51,7 @@ fn the_lowest_goes_first_and_the_rest_only_while_the_verdict_stays() {
     assert_eq!(world.status("high"), WorkloadStatus::Running);
     assert_eq!(
         reason(&world, "mid"),
-        "profile p: low is false; it runs on for now: the device settles since low ended"
+        "profile p: low is false; it runs on for now: the device is settling: low ended"
     );
     assert!(reason(&world, "high").ends_with("mid of priority 5 goes first"));
     world.pass(SETTLING);
@@ -59,7 +59,7 @@ fn the_lowest_goes_first_and_the_rest_only_while_the_verdict_stays() {
     world.pass(5 * SECOND);
     world.verdict("low", Verdict::True);
     assert_eq!(world.log(), ["15s start mid", "15s start mid2"], "high never went");
-    assert_eq!(reason(&world, "low"), "the device settles since mid2 came back");
+    assert_eq!(reason(&world, "low"), "the device is settling: mid2 came back");
     world.pass(MINUTE);
     assert_eq!(world.log(), ["25s start low"]);
 }
@@ -104,6 +104,60 @@ fn nobody_waits_for_one_that_cannot_go() {
 }
 
 #[test]
+fn a_stop_that_a_profile_has_begun_counts_though_the_profile_turns_meanwhile() {
+    let mut world = running(&[patient("web", Duration::ZERO, MINUTE)]);
+    let verdicts = |low: Verdict| -> Verdicts {
+        [("p".into(), Arc::new([("low".into(), low)].into()))].into()
+    };
+    world.jobs.evaluate(verdicts(Verdict::False), Arc::default());
+    world.plan();
+    world.now = world.now.after(SECOND);
+    world.jobs.evaluate(verdicts(Verdict::True), Arc::default());
+    world.plan();
+    world.now = world.now.after(5 * SECOND);
+    world.run();
+    world.pass(2 * MINUTE);
+    assert_eq!(world.log(), ["0s stop web", "66s start web"]);
+}
+
+#[test]
+fn the_way_back_is_not_blocked_by_one_whose_images_may_not_come() {
+    let gate = |workload: &mut Workload| {
+        let mut profiles = workload.profiles.clone();
+        profiles[0].conditions[0].name = "wifi".into();
+        workload.gate.pull_when = profiles;
+    };
+    let high = workload("high").profile("p", &["low"]).priority(10).with(gate).build();
+    let mut world = running(&[gated("low", 0)]);
+    world.verdict("low", Verdict::False);
+    world.configure(&[high, gated("low", 0)]);
+    world.log();
+    world.verdict("low", Verdict::True);
+    assert_eq!(world.running(), ["low"]);
+}
+
+#[test]
+fn nobody_waits_for_long_for_one_that_podman_never_stops() {
+    let mut world = running(&[gated("high", 10), gated("low", 0)]);
+    let error = CommandError::Unavailable { message: "podman hangs".to_owned() };
+    world.fail("stop low", &vec![error; 1_000]);
+    world.verdict("low", Verdict::False);
+    world.pass(MINUTE);
+    assert_eq!(world.running(), ["low"]);
+}
+
+#[test]
+fn who_waits_asks_again_when_the_configuration_changes_who_goes_first() {
+    let mut world = running(&[gated("a", 5), gated("b", 0), gated("x", -1)]);
+    world.verdict("low", Verdict::False);
+    world.pass(5 * SECOND);
+    assert_eq!(world.log(), ["0s stop x"]);
+    world.configure(&[gated("a", 5), gated("b", 7), gated("x", -1)]);
+    world.pass(MINUTE);
+    assert_eq!(world.log(), ["10s stop a", "20s stop b"]);
+}
+
+#[test]
 fn a_pod_runs_and_rests_for_as_long_as_its_author_wants() {
     let mut world = World::new();
     world.configure(&[patient("web", MINUTE, 2 * MINUTE)]);
@@ -135,6 +189,21 @@ fn an_ended_pod_and_an_update_wait_for_no_pause() {
     let new = workload("web").image("localhost/app:2").profile("p", &["low"]).with(turn).build();
     world.configure(&[new]);
     assert_eq!(world.log(), ["20s pull web", "20s stop web", "20s start web"]);
+}
+
+#[test]
+fn a_pod_of_an_older_specification_has_no_time_that_it_runs_at_least() {
+    let mut world = running(&[workload("web").profile("p", &["low"]).build()]);
+    let turn = |workload: &mut Workload| {
+        workload.turn.min_run = MINUTE;
+        workload.gate.replace_when = workload.profiles.clone();
+    };
+    let new = workload("web").image("localhost/app:2").profile("p", &["low"]).with(turn).build();
+    world.verdict("low", Verdict::Unknown);
+    world.log();
+    world.tell(&[new]);
+    world.run();
+    assert!(world.running().is_empty(), "{:?}", world.log());
 }
 
 #[test]

@@ -116,6 +116,13 @@ fn images_come_only_when_they_may_and_a_restart_does_without() {
 fn a_pod_that_does_not_work_is_not_protected_and_nor_is_one_that_must_go() {
     for (what, spoil) in [
         ("ended", (|world| world.end("web", 0)) as fn(&mut World)),
+        ("degraded", |world| {
+            world.change("web", CurrentState::Degraded { ended: vec![ended(1)] });
+        }),
+        ("rebooted", |world| {
+            let message = "from before the last boot".to_owned();
+            world.change("web", CurrentState::Incomplete { message });
+        }),
         ("failing", |world| {
             let health = Health::Failing { reason: "no answer".to_owned(), grace: None };
             for pod in world.pods.values_mut() {
@@ -180,4 +187,68 @@ fn a_new_specification_that_fails_gives_way_at_once_and_comes_again_through_its_
     world.verdict("parked", Verdict::True);
     world.pass(SECOND);
     assert_eq!(image_running(&world), Some(version(2, replaced_when_parked).id.clone()));
+}
+
+/// A version whose images may come on wifi only.
+fn pulled_on_wifi(version: u8) -> Arc<Workload> {
+    self::version(version, |workload| workload.gate.pull_when = when("wifi"))
+}
+
+#[test]
+fn what_has_proved_itself_starts_after_a_reboot_with_the_image_that_is_here() {
+    let mut world = World::new();
+    world.verdict("wifi", Verdict::True);
+    world.configure(&[pulled_on_wifi(1)]);
+    world.pass(2 * MINUTE);
+    world.jobs = World::deaf_jobs();
+    world.verdict("wifi", Verdict::False);
+    world.observe(ExecutorKind::PodmanRootless);
+    let message = "from before the last boot".to_owned();
+    world.change("web", CurrentState::Incomplete { message });
+    world.log();
+    world.tell_again();
+    world.run();
+    assert_eq!(world.log(), ["120s start web"]);
+}
+
+#[test]
+fn while_the_images_of_an_update_may_not_come_the_previous_one_is_started_again() {
+    let mut world = driving();
+    world.verdict("wifi", Verdict::False);
+    world.configure(&[pulled_on_wifi(2)]);
+    assert!(world.log().is_empty());
+    world.end("web", 1);
+    world.pass(10 * MINUTE);
+    assert_eq!(image_running(&world), Some(version(1, |_| {}).id.clone()), "{:?}", world.log());
+    world.verdict("wifi", Verdict::True);
+    world.pass(MINUTE);
+    assert_eq!(image_running(&world), Some(pulled_on_wifi(2).id.clone()), "{:?}", world.log());
+}
+
+#[test]
+fn a_lock_that_the_agent_has_forgotten_in_its_restart_is_waited_for() {
+    let mut world = World::new();
+    world.now.monotonic = Monotonic::from_start(SECOND);
+    world.started_at = world.now;
+    let old = version(1, |_| {});
+    world.put(ROOTFUL, &old, CurrentState::Running);
+    world.observe(ROOTFUL);
+    // What is true for want of a metric.
+    world.verdict("parked", Verdict::True);
+    world.configure(&[version(2, replaced_when_parked)]);
+    world.pass(MINUTE);
+    assert_eq!(world.log(), ["0s pull web"]);
+    world.verdict("parked", Verdict::False);
+    world.pass(10 * MINUTE);
+    assert_eq!(image_running(&world), Some(old.id.clone()), "{:?}", world.log());
+}
+
+#[test]
+fn what_waits_for_a_workload_does_not_wait_for_its_update() {
+    let mut world = driving();
+    world.configure(&[version(2, replaced_when_parked)]);
+    let app = workload("app").with(|workload| workload.after = vec!["web".into()]).build();
+    world.log();
+    world.configure(&[version(2, replaced_when_parked), app]);
+    assert_eq!(world.log(), ["0s pull app", "0s start app"]);
 }
