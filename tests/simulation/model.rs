@@ -361,7 +361,9 @@ fn discrepancy(
     let whole = pod.is_some_and(|pod| pod.whole);
     let behaviour = world.behaviours.borrow().get(id).copied();
     let last = world.starts_of(id).last().map(|start| start.at);
-    let has_run = last.is_some() && !world.stopped.borrow().contains(id);
+    // What its volume held has ended its run, though the agent stopped the pod.
+    let is_over = world.overfull.borrow().contains(id);
+    let has_run = last.is_some() && (is_over || !world.stopped.borrow().contains(id));
     if !allowed {
         return running.then(|| format!("{id} runs although its profiles forbid it"));
     }

@@ -241,6 +241,10 @@ async fn stay(site: &Site, agent: &Agent) {
             Some(Behaviour::Steady) | None => false,
         };
         if workload.cron.is_some() && workload.executor != ExecutorKind::K8s {
+            // A tick waits for images that may not come yet.
+            if !workload.gate.pull_when.is_empty() {
+                continue;
+            }
             let allowed = model.allows(workload);
             check_cron(world, id, allowed, fails, (from, to));
         } else if count > 0 && !fails {
