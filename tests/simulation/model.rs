@@ -32,8 +32,8 @@ pub(crate) struct Model {
     /// Those before it, and until when: the agent may have one of them, while it is not known whether the last
     /// answer has arrived, and while it is stored.
     in_doubt: Vec<(Configuration, Option<Monotonic>)>,
-    /// The specification of each workload that was started last, in earlier lives, too.
-    ran: BTreeMap<WorkloadName, WorkloadId>,
+    /// The specifications of each workload that were started, in earlier lives, too.
+    ran: BTreeMap<WorkloadName, BTreeSet<WorkloadId>>,
     /// Those that ran before the present one came: the last of them that proved itself may run for one that
     /// does not. That both run is what `check_twins` looks for.
     previous: BTreeMap<WorkloadName, BTreeSet<WorkloadId>>,
@@ -69,10 +69,9 @@ impl Model {
         }
         self.note_cluster();
         for workload in &configuration.workloads {
-            if let Some(ran) = self.ran.get(&workload.name).filter(|ran| **ran != workload.id) {
-                let previous = self.previous.entry(workload.name.clone()).or_default();
-                previous.insert(ran.clone());
-            }
+            let ran = self.ran.get(&workload.name).into_iter().flatten();
+            let others = ran.filter(|id| **id != workload.id).cloned();
+            self.previous.entry(workload.name.clone()).or_default().extend(others);
         }
         for workload in &configuration.workloads {
             self.came.entry(workload.id.clone()).or_insert(now);
@@ -87,7 +86,9 @@ impl Model {
     fn note_cluster(&mut self) {
         let wanted = self.configuration.iter().flat_map(|before| &before.workloads);
         let on_cluster = wanted.filter(|it| it.executor == ExecutorKind::K8s);
-        self.ran.extend(on_cluster.map(|it| (it.name.clone(), it.id.clone())));
+        for it in on_cluster {
+            self.ran.entry(it.name.clone()).or_default().insert(it.id.clone());
+        }
     }
 
     /// The agent has the answer that was delivered last.
@@ -166,7 +167,7 @@ impl Model {
 
     /// A pod came to be.
     pub(crate) fn started(&mut self, workload: &str, id: &WorkloadId) {
-        self.ran.insert(workload.into(), id.clone());
+        self.ran.entry(workload.into()).or_default().insert(id.clone());
     }
 
     /// Returns what may run now: of each workload that may, the present and the previous

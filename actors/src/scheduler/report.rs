@@ -259,7 +259,8 @@ fn accepted(
     since: DateTime<Utc>,
     now: Moment,
 ) -> WorkloadReport {
-    let pod = job.current_pod();
+    let waits = decision.gate.as_ref().and_then(|gate| gate.runs.as_ref());
+    let pod = waits.and_then(|runs| job.observed.get(runs)).or_else(|| job.current_pod());
     let workload = job.spec.effective();
     WorkloadReport {
         target: Some(decision.target.state()),
