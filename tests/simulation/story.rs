@@ -21,7 +21,7 @@ use crate::model::{check_twins, discrepancies, returned};
 use crate::podman::{Podman, Truth};
 use crate::poison;
 use crate::slow;
-use crate::workloads::Behaviour;
+use crate::workloads::{Behaviour, MAX_DEADLINE};
 use crate::world::{Start, World};
 
 /// 2026-01-01 00:00:00 UTC.
@@ -179,6 +179,12 @@ async fn quiet(site: &Site, mut agent: Agent) -> Duration {
     }
     post(site, &agent, "load", 40.0);
     post(site, &agent, "temp", 50.0);
+    // An update that waits for its gate comes by its deadline at the latest.
+    let has_gates =
+        world.configuration.borrow().workloads.iter().any(|it| it.gate.deadline.is_some());
+    if has_gates {
+        sleep(MAX_DEADLINE).await;
+    }
     let mut recovered_after = Duration::ZERO;
     for minute in 1..=30_u32 {
         sleep(MINUTE).await;

@@ -22,6 +22,9 @@ pub(crate) const METRICS: [&str; 2] = ["load", "temp"];
 pub(crate) const HOOK: &str = "hook";
 pub(crate) const CRON: &str = "*/5 * * * *";
 
+/// Longest time that an update waits, where it has a deadline.
+pub(crate) const MAX_DEADLINE: Duration = Duration::from_secs(1200);
+
 /// What the containers of a specification do once they run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Behaviour {
@@ -99,7 +102,8 @@ fn any_gate(dice: &mut fastrand::Rng) -> UpdateGate {
     let opens =
         |profile: &ProfileRef| ["low", "both"].contains(&profile.conditions[0].name.as_str());
     let may_wait = pull_when.is_empty() && replace_when.iter().all(opens) && dice.bool();
-    let deadline = (is_gated && !may_wait).then(|| Duration::from_secs(dice.u64(30..1200)));
+    let deadline =
+        (is_gated && !may_wait).then(|| Duration::from_secs(dice.u64(30..=MAX_DEADLINE.as_secs())));
     UpdateGate { pull_when, replace_when, deadline }
 }
 

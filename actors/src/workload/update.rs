@@ -26,12 +26,16 @@ pub struct Update {
     pub came_at: Option<DateTime<Utc>>,
 }
 
-/// Returns how long ago something came, as far as wall clocks can be believed: one that was never set says
+/// Returns whether a wall clock that shows `now` has ever been set.
+pub(crate) fn is_set(now: DateTime<Utc>) -> bool {
+    now.timestamp() >= OLDEST_BELIEVED
+}
+
+/// Returns how long ago something came, as far as wall clocks can be believed: one that was not set says
 /// nothing.
-#[must_use]
-pub(crate) fn age(came_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Duration {
-    let came_at = came_at.filter(|at| at.timestamp() >= OLDEST_BELIEVED);
-    came_at.and_then(|came_at| (now - came_at).to_std().ok()).unwrap_or_default()
+pub(crate) fn age(came_at: DateTime<Utc>, now: DateTime<Utc>) -> Duration {
+    let age = Some(now - came_at).filter(|_| is_set(came_at));
+    age.and_then(|age| age.to_std().ok()).unwrap_or_default()
 }
 
 /// What has become of a specification.
@@ -190,8 +194,9 @@ mod tests {
     fn the_age_of_an_update_is_as_old_as_a_clock_that_was_set_says() {
         let at = |seconds: i64| DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap();
         let mut updates = update(2, Some(1), None);
-        let age = |updates: &Updates, now| age(updates.of(&web(2)).unwrap().came_at, now).as_secs();
-        assert_eq!(age(&updates, at(0)), 0, "nobody knows");
+        let age = |updates: &Updates, now| {
+            age(updates.of(&web(2)).unwrap().came_at.unwrap(), now).as_secs()
+        };
         updates.date(at(0));
         updates.date(at(50));
         assert_eq!([0, 90, -90].map(|now| age(&updates, at(now))), [0, 90, 0]);

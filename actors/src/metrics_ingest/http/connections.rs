@@ -15,6 +15,8 @@ use tracing::warn;
 
 use self::eviction::{Candidate, choose};
 pub(super) use self::read_ahead::ReadAhead;
+#[cfg(test)]
+pub(super) use self::state::GRACE;
 use self::state::State;
 pub(super) use self::state::{BusyGuard, KEEP_ALIVE, REQUEST_TIMEOUT, Resource};
 use crate::clock::{Clock, Monotonic};

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::{ADOPTION_GRACE, Eligibility, eligibility};
 use crate::clock::{Moment, Monotonic};
-use crate::workload::{ProfileRef, UpdateGate, Verdicts, WorkloadId, age};
+use crate::workload::{ProfileRef, UpdateGate, Verdicts, WorkloadId, age, is_set};
 
 /// When the configured specification came.
 #[derive(Clone, Debug, Default)]
@@ -14,17 +14,34 @@ pub(crate) struct Arrival {
     /// Which that is.
     pub(crate) of: Option<WorkloadId>,
     /// As far as this life of the agent knows.
-    pub(crate) at: Monotonic,
-    /// By the wall clock, also in an earlier life.
-    pub(crate) came_at: Option<DateTime<Utc>>,
+    at: Monotonic,
+    /// How long it had waited by then, in earlier ones.
+    before: Duration,
+    /// When it came in one of them, by a wall clock that has yet to be set in this one.
+    came_at: Option<DateTime<Utc>>,
 }
 
 impl Arrival {
-    /// Returns how long ago it came: what either clock knows for sure. A wall clock that is not set says
-    /// nothing, until it is.
+    /// Returns that of a specification that the configuration has now, and has had since `came_at`.
+    pub(crate) fn new(of: &WorkloadId, came_at: Option<DateTime<Utc>>, now: Moment) -> Self {
+        let (of, at) = (Some(of.clone()), now.monotonic);
+        let mut arrival = Self { of, at, before: Duration::ZERO, came_at };
+        arrival.look_at_clock(now);
+        arrival
+    }
+
+    /// Takes in how long it has waited in earlier lives, once the wall clock is set. Whatever steps that makes
+    /// from then on do not count.
+    pub(crate) fn look_at_clock(&mut self, now: Moment) {
+        if let Some(came_at) = self.came_at.take_if(|_| is_set(now.wall)) {
+            let here = now.monotonic.saturating_since(self.at);
+            self.before = age(came_at, now.wall).saturating_sub(here);
+        }
+    }
+
+    /// Returns how long ago it came.
     fn waited(&self, now: Moment) -> Duration {
-        let here = now.monotonic.saturating_since(self.at);
-        here.max(age(self.came_at, now.wall))
+        now.monotonic.saturating_since(self.at) + self.before
     }
 }
 
@@ -140,8 +157,8 @@ mod tests {
             (None, 175, None),
         ] {
             // It came 25 s before this life of the agent began.
-            let came_at = Some(at(0).wall - TimeDelta::seconds(25));
-            let arrival = Arrival { of: None, at: at(5).monotonic, came_at };
+            let came_at = Some(at(0).wall - TimeDelta::seconds(20));
+            let arrival = Arrival::new(&"web-1".into(), came_at, at(5));
             let gates = Gates::of(&gate, &arrival, verdicts.as_ref(), at(now));
             let closed = gates.replace.map(|closed| closed.why);
             let is_as_expected = match why {
@@ -153,5 +170,21 @@ mod tests {
         }
         let none = Gates::of(&UpdateGate::default(), &Arrival::default(), None, at(0));
         assert_eq!(none, Gates::default(), "what has no gate waits for no verdict");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_later_counts_once_and_its_steps_do_not() {
+        let came_at = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let moment = |seconds, wall: i64| Moment {
+            monotonic: Monotonic::from_start(Duration::from_secs(seconds)),
+            wall: DateTime::from_timestamp(wall, 0).unwrap(),
+        };
+        let mut arrival = Arrival::new(&"web-1".into(), Some(came_at), moment(10, 60));
+        let waited = |arrival: &Arrival, now| arrival.waited(now).as_secs();
+        assert_eq!(waited(&arrival, moment(15, 65)), 5, "the clock shows 1970");
+        arrival.look_at_clock(moment(20, 1_800_000_100));
+        assert_eq!(waited(&arrival, moment(21, 1_800_000_101)), 101);
+        arrival.look_at_clock(moment(30, 1_900_000_000));
+        assert_eq!(waited(&arrival, moment(30, 1_900_000_000)), 110);
     }
 }

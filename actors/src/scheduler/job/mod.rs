@@ -119,10 +119,9 @@ impl Job {
         self.spec.rollback.replaced(&workload.id, update, now.monotonic);
         // A scheduler that was reset is given the same one once more.
         if self.spec.arrival.of.as_ref() != Some(&workload.id) {
-            let of = Some(workload.id.clone());
-            self.spec.arrival = Arrival { of, at: now.monotonic, came_at: None };
+            let came_at = update.and_then(|update| update.came_at);
+            self.spec.arrival = Arrival::new(&workload.id, came_at, now);
         }
-        self.spec.arrival.came_at = update.and_then(|update| update.came_at);
         self.run.apply(RunEvent::Renewed);
         let matter = self.spec.desired.iter().chain(self.spec.rollback.previous());
         let matter: Vec<_> = matter.map(|it| PodKey::of(it)).collect();

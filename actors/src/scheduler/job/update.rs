@@ -29,6 +29,7 @@ impl Job {
     ) -> Demand {
         let now = inputs.now;
         self.expire(now, events);
+        self.spec.arrival.look_at_clock(now);
         self.end_rollback(now);
         // After the rollback has ended: a tick asks for a run of the specification in force.
         let (next_tick, awaited_clock) = self.pass_ticks(last, inputs, zone, events);

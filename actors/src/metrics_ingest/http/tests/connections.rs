@@ -15,7 +15,7 @@ use super::*;
 use crate::clock::after;
 use crate::metrics_ingest::body::MAX_BODY;
 use crate::metrics_ingest::http::answers::MAX_LONG_ANSWERS;
-use crate::metrics_ingest::http::connections::MAX_CONNECTIONS;
+use crate::metrics_ingest::http::connections::{GRACE, MAX_CONNECTIONS};
 use crate::metrics_ingest::http::posts::EVALUATOR_TIMEOUT;
 use crate::metrics_ingest::listen::Listen;
 use crate::metrics_ingest::sockets::{PassedSockets, open};
@@ -133,7 +133,7 @@ async fn the_longest_waiting_head_makes_way_for_a_whole_one() {
             if !waiting.is_empty() && waiting != HALF {
                 assert!(heard(&mut first).await.contains("204"));
             }
-            pass(Duration::from_millis(20)).await;
+            pass(GRACE + STEP).await;
             let mut others = listening.connect_many(MAX_CONNECTIONS - 1, HALF).await;
             pass(Duration::from_millis(20)).await;
             assert!(!is_closed(&mut first).await);
@@ -156,7 +156,7 @@ async fn each_connection_has_a_moment_for_its_head() {
         let mut post = listening.connect(&whole()).await;
         settle().await;
         assert!(!is_closed(&mut others[0]).await);
-        pass(STEP * 2).await;
+        pass(GRACE + STEP).await;
         assert!(heard(&mut post).await.contains("204"));
         assert!(is_closed(&mut others[0]).await);
     })
@@ -273,11 +273,11 @@ async fn readers_that_take_nothing_make_way_for_one_that_reads() {
         for reader in &unread {
             reader.readable().await.unwrap();
         }
-        pass(Duration::from_millis(20)).await;
+        pass(GRACE + STEP).await;
         assert_eq!(free_answers(&service), 0);
         let mut reader =
             listening.connect(&ASK.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n")).await;
-        pass(Duration::from_millis(20)).await;
+        pass(GRACE + STEP).await;
         let mut text = String::new();
         loop {
             match heard(&mut reader).await {
