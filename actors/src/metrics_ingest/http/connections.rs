@@ -15,8 +15,6 @@ use tracing::warn;
 
 use self::eviction::{Candidate, choose};
 pub(super) use self::read_ahead::ReadAhead;
-#[cfg(test)]
-pub(super) use self::state::GRACE;
 use self::state::State;
 pub(super) use self::state::{BusyGuard, KEEP_ALIVE, REQUEST_TIMEOUT, Resource};
 use crate::clock::{Clock, Monotonic};
@@ -24,7 +22,7 @@ use crate::metrics_ingest::sockets::{Peer, PerGroup};
 
 mod eviction;
 mod read_ahead;
-mod state;
+pub(super) mod state;
 
 /// Connections of one group of peers at one time.
 pub(super) const MAX_CONNECTIONS: usize = 256;

@@ -152,11 +152,11 @@ mod tests {
             (Some(verdicts(Verdict::Unknown)), 120, Some("profile parked: standing is unknown")),
             (Some(Verdicts::new()), 120, Some("the device does not define profile parked")),
             (None, 120, Some("its profiles are not evaluated yet")),
-            (Some(verdicts(Verdict::False)), 174, Some("profile parked: standing is false")),
-            (Some(verdicts(Verdict::False)), 175, None),
-            (None, 175, None),
+            (Some(verdicts(Verdict::False)), 179, Some("profile parked: standing is false")),
+            (Some(verdicts(Verdict::False)), 180, None),
+            (None, 180, None),
         ] {
-            // It came 25 s before this life of the agent began.
+            // It came 20 s before this life of the agent began.
             let came_at = Some(at(0).wall - TimeDelta::seconds(20));
             let arrival = Arrival::new(&"web-1".into(), came_at, at(5));
             let gates = Gates::of(&gate, &arrival, verdicts.as_ref(), at(now));
