@@ -24,7 +24,7 @@ use crate::podman_executor::libpod::error_text::taken;
 use crate::podman_executor::libpod::types::{ContainerRow, HostInfo, PlayReport, container_name};
 use crate::podman_executor::notices::Notes;
 use crate::podman_executor::pod_state::{Knowledge, Phase, phase, pod_state};
-use crate::workload::{CurrentState, Limits, Workload};
+use crate::workload::{CurrentState, Limits, Workload, WorkloadId};
 
 /// Kept from the command's time for the removal of what failed.
 const REMOVAL_RESERVE: Duration = REMOVE_TIMEOUT.saturating_add(ANSWER_MARGIN);
@@ -50,6 +50,11 @@ pub(crate) async fn start(
     is_absent: bool,
 ) -> Result<(Notes, Vec<ContainerRow>), CommandError> {
     let silent = |error: PodmanError| unavailable(&error);
+    // No listing shows it yet: two of one workload would run.
+    if let Some(other) = sibling(&context.api.being_made(), &workload.id) {
+        let message = format!("podman is still making the pod {other} of the same workload");
+        return Err(CommandError::Unavailable { message });
+    }
     let left = context.left(deadline).saturating_sub(ANSWER_MARGIN);
     let is_untouched = context.settle(&workload.id, left).await.map_err(silent)?;
     let rows = match is_absent && is_untouched {
@@ -98,6 +103,14 @@ pub(crate) async fn start(
         // Without podman nothing can be removed; the next start does.
         Err(error) => Err(error),
     }
+}
+
+/// Returns the pod among `made` that is of the same workload as the pod `id`, and of another specification.
+fn sibling<'a>(made: &'a [String], id: &WorkloadId) -> Option<&'a str> {
+    let workload = |id: &str| id.rsplit_once('-').map(|(workload, _)| workload.to_owned());
+    let is_sibling =
+        |other: &&String| other.as_str() != id.as_str() && workload(other) == workload(id.as_str());
+    made.iter().find(is_sibling).map(String::as_str)
 }
 
 /// Runs the `postStart` hooks of a pod whose containers have started. When one fails, the pod is removed

@@ -57,3 +57,27 @@ async fn what_cannot_be_replaced_is_in_the_way_too() {
     let error = desk.run_start(&web).await.unwrap_err();
     assert!(matches!(error, CommandError::Start { .. }), "{error:?}");
 }
+
+#[actix::test]
+async fn while_podman_makes_a_pod_that_was_given_up_no_other_of_its_workload_starts() {
+    let podman = FakePodman::new();
+    let mut desk = desk_in_paused_time(&podman);
+    pause();
+    desk.observe(|seen| seen.pods.is_ok()).await;
+    podman.fail_once("play", Fault::Delay(Duration::from_secs(60)));
+    let old = web();
+    desk.send(start_of(&old), Duration::from_secs(300));
+    while podman.count("play") == 0 {
+        sleep(Duration::from_millis(10)).await;
+    }
+    let pod = json!({"containers": [{"name": "main", "image": "i:2"}]});
+    let mut new = workload("web", pod.clone());
+    new.id = "web-ba9876543210".into();
+    let new = Arc::new(new);
+    let error = desk.run_start(&new).await.unwrap_err();
+    let CommandError::Unavailable { message } = &error else { panic!("{error:?}") };
+    assert!(message.contains(&format!("still making the pod {} of", old.id)), "{message}");
+    let other = Arc::new(workload("web-2", pod));
+    desk.run_start(&other).await.unwrap();
+    desk.observe_state(&old.id, is_running).await;
+}
