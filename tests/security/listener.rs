@@ -172,7 +172,7 @@ fn is_held(attack: Attack) {
 /// As [`is_held`], for an attack whose connections all have a request at work: each answer comes
 /// after one of each of them, which takes what it takes.
 fn flood_is_held(attack: Attack) {
-    is_held_with(attack, [40, 300], 3, Duration::from_secs(30));
+    is_held_with(attack, [40, 300], 3, Duration::from_secs(60));
 }
 
 fn is_held_with<const N: usize>(

@@ -106,19 +106,15 @@ impl Connections {
         let closing = || open.borrow().values().filter(|it| it.is_closing()).count();
         let is_full = || open.borrow().len() - closing() >= MAX_CONNECTIONS;
         while is_full() {
-            // What has come by now is read first, by connections accepted just before as well: while
-            // there is much to do, it is the agent that keeps them waiting, not they the agent.
-            let now = self.clock.monotonic();
-            yield_now().await;
-            if !is_full() {
-                return;
-            }
             // First choice: one that waits for its client, which loses nothing but a place.
             let wanted = Resource::Connection;
+            let now = self.clock.monotonic();
             let candidate = |it: &Rc<State>| it.candidate(wanted, now, it.grace(wanted));
             let candidates: Vec<_> = open.borrow().values().map(candidate).collect();
             if self.evict(&candidates, wanted) {
-                return;
+                // A connection accepted just before gets its turn to read a head, else it would be
+                // the next to be closed.
+                return yield_now().await;
             }
             // Second choice: one that is busy, which gets its answer first. Those are over the limit
             // for so long; hence the bound.
