@@ -23,7 +23,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time that a client always has for its next step before its connection may be closed for another: on a busy
 /// device a program may not get the processor for some tens of milliseconds.
 /// Bounds how often connections are closed for others.
-pub(in crate::metrics_ingest::http) const GRACE: Duration = Duration::from_millis(50);
+pub(in crate::metrics_ingest::http) const GRACE: Duration = Duration::from_millis(25);
 /// The same for another machine that reads an answer: it is farther away.
 const REMOTE_READER_GRACE: Duration = Duration::from_secs(1);
 /// The same for a body; hardly any takes a tenth of it.
