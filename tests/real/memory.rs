@@ -33,8 +33,19 @@ impl Drop for Tmpfs {
     }
 }
 
-fn runtime_directories(device: &Device, memory: &Path) -> String {
-    format!("RUNTIME_DIRECTORY={}:{}", device.path("run").display(), memory.display())
+/// Gives the agent of `device` its runtime directories, of which `memory` is for volumes.
+fn give_runtime_directories(device: &mut Device, memory: &Path) {
+    let given = format!("RUNTIME_DIRECTORY={}:{}", device.path("run").display(), memory.display());
+    device.settings.through(&["env", given.as_str()]);
+}
+
+/// Returns a device whose agent has a tmpfs.
+fn device_with_tmpfs() -> (Device, Tmpfs) {
+    let mut device = Device::with_manifests();
+    fs::create_dir(device.path("run")).unwrap();
+    let tmpfs = Tmpfs::at(device.path("run-memory"));
+    give_runtime_directories(&mut device, &tmpfs.0);
+    (device, tmpfs)
 }
 
 /// Gives each container of `pod` the volume `cache`, in memory.
@@ -51,12 +62,8 @@ fn in_memory(mut pod: Value) -> Value {
 
 #[test]
 fn a_volume_in_memory_is_a_tmpfs_that_all_containers_share_and_that_outlives_a_crash() {
-    let mut device = Device::with_manifests();
-    fs::create_dir(device.path("run")).unwrap();
-    let tmpfs = Tmpfs::at(device.path("run-memory"));
+    let (device, tmpfs) = device_with_tmpfs();
     let podman = HermeticPodman::rootful();
-    let given = runtime_directories(&device, &tmpfs.0);
-    device.settings.through(&["env", given.as_str()]);
     let device = device.on(&podman);
     let script = "cat /cache/first; test -e /cache/mark || { touch /cache/mark; exit 1; }; \
                   stat -f -c %T /cache; echo found";
@@ -86,15 +93,9 @@ fn a_volume_in_memory_is_a_tmpfs_that_all_containers_share_and_that_outlives_a_c
 
 #[test]
 fn a_rootless_pod_has_a_volume_in_memory_under_an_agent_of_root() {
-    let mut device = Device::with_manifests();
-    fs::create_dir(device.path("run")).unwrap();
-    let tmpfs = Tmpfs::at(device.path("run-memory"));
+    let (device, tmpfs) = device_with_tmpfs();
     let podman = HermeticPodman::rootless();
-    let socket = podman.socket();
-    device.settings.set("XDG_RUNTIME_DIR", socket.with_file_name("xdg").display().to_string());
-    device.settings.set("PODMAN_ROOTLESS_SOCKET", socket.display().to_string());
-    let given = runtime_directories(&device, &tmpfs.0);
-    device.settings.through(&["env", given.as_str()]);
+    let device = device.on_user(&podman);
     let pod = in_memory(serving_after("echo mine > /cache/x && stat -f -c %T /cache"));
     device.apply("web", &manifest("web", &pod, json!({"rootless": true})));
     let _agent = device.settings.start();
@@ -111,8 +112,8 @@ fn without_a_tmpfs_the_volume_is_on_disk_and_that_is_said() {
     for name in ["run", "run-memory"] {
         fs::create_dir(device.path(name)).unwrap();
     }
-    let given = runtime_directories(&device, &device.path("run-memory"));
-    device.settings.through(&["env", given.as_str()]);
+    let memory = device.path("run-memory");
+    give_runtime_directories(&mut device, &memory);
     let pod = in_memory(serving_after("true"));
     device.apply("web", &manifest("web", &pod, json!({})));
     let agent = device.settings.start();
@@ -124,9 +125,8 @@ fn without_a_tmpfs_the_volume_is_on_disk_and_that_is_said() {
 /// Fills the volume `cache` with more than it may hold, and says what it found there before.
 const FILLS: &str = "echo found $(ls /cache | wc -l) && head -c 8388608 /dev/zero > /cache/big";
 
-fn is_ended_and_emptied(device: &mut Device, podman: &HermeticPodman, spec: Value) {
+fn is_ended_and_emptied(device: Device, podman: &HermeticPodman, mut spec: Value) {
     let pod = in_memory(serving_after(FILLS));
-    let mut spec = spec;
     spec["retry"] = json!({"periodSeconds": 1});
     device.apply("web", &manifest("web", &pod, spec));
     let agent = device.settings.start();
@@ -141,22 +141,14 @@ fn is_ended_and_emptied(device: &mut Device, podman: &HermeticPodman, spec: Valu
 
 #[test]
 fn a_volume_in_memory_that_holds_more_than_its_limit_ends_the_run_and_is_emptied() {
-    let mut device = Device::with_manifests();
-    fs::create_dir(device.path("run")).unwrap();
-    let tmpfs = Tmpfs::at(device.path("run-memory"));
+    let (device, _tmpfs) = device_with_tmpfs();
     let podman = HermeticPodman::rootful();
-    let given = runtime_directories(&device, &tmpfs.0);
-    device.settings.through(&["env", given.as_str()]);
-    let mut device = device.on(&podman);
-    is_ended_and_emptied(&mut device, &podman, json!({}));
+    is_ended_and_emptied(device.on(&podman), &podman, json!({}));
 }
 
 #[test]
 fn so_does_one_on_disk_of_a_rootless_pod() {
-    let mut device = Device::with_manifests();
     let podman = HermeticPodman::rootless();
-    let socket = podman.socket();
-    device.settings.set("XDG_RUNTIME_DIR", socket.with_file_name("xdg").display().to_string());
-    device.settings.set("PODMAN_ROOTLESS_SOCKET", socket.display().to_string());
-    is_ended_and_emptied(&mut device, &podman, json!({"rootless": true}));
+    let device = Device::with_manifests().on_user(&podman);
+    is_ended_and_emptied(device, &podman, json!({"rootless": true}));
 }

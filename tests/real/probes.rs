@@ -167,10 +167,7 @@ fn a_command_decides_by_its_exit_code_and_its_words_are_told() {
 fn a_rootless_pod_is_reached_at_its_host_port() {
     let podman = HermeticPodman::rootless();
     enter_network_of(&podman);
-    let mut device = Device::with_manifests();
-    let socket = podman.socket();
-    device.settings.set("XDG_RUNTIME_DIR", socket.with_file_name("xdg").display().to_string());
-    device.settings.set("PODMAN_ROOTLESS_SOCKET", socket.display().to_string());
+    let device = Device::with_manifests().on_user(&podman);
     let probe = json!({"tcpSocket": {"port": 8080}, "periodSeconds": 1});
     let published = |mut pod: Value, host_port: Value| {
         pod["containers"][0]["ports"] = json!([{"containerPort": 8080, "hostPort": host_port}]);

@@ -69,10 +69,7 @@ impl Stage {
             }
             Whose::User | Whose::UserAlone => {
                 let podman = HermeticPodman::rootless();
-                let socket = podman.socket();
-                let runtime_dir = socket.with_file_name("xdg").display().to_string();
-                device.settings.set("XDG_RUNTIME_DIR", runtime_dir);
-                device.settings.set("PODMAN_ROOTLESS_SOCKET", socket.display().to_string());
+                device = device.on_user(&podman);
                 podman
             }
         };

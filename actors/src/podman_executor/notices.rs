@@ -72,7 +72,7 @@ impl Notices {
 }
 
 /// Returns whether two ids are versions of one workload.
-fn same_workload(a: &WorkloadId, b: &WorkloadId) -> bool {
+pub(super) fn same_workload(a: &WorkloadId, b: &WorkloadId) -> bool {
     let name = |id: &WorkloadId| id.as_str().rsplit_once('-').map(|(name, _)| name.to_owned());
     name(a) == name(b)
 }

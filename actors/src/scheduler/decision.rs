@@ -40,8 +40,6 @@ pub(crate) struct Decision {
     pub(crate) is_going: bool,
     /// What is to be done now.
     pub(crate) step: Step,
-    /// The gate that the new specification waits for, as it was last reported.
-    pub(crate) gate: Option<GateWait>,
     /// When to decide anew though nothing happens.
     pub(crate) next_look: Option<Monotonic>,
 }
@@ -50,7 +48,20 @@ impl Decision {
     /// Returns whether those that wait for the workload may start: it was ever ready, or what it is to replace
     /// runs.
     pub(crate) fn is_ready_for_others(&self) -> bool {
-        self.was_ready || self.gate.as_ref().is_some_and(|gate| gate.runs.is_some())
+        self.was_ready || self.gate().is_some_and(|gate| gate.runs.is_some())
+    }
+
+    /// Returns the gate that the new specification waits for, if it does.
+    pub(crate) const fn gate(&self) -> Option<&GateWait> {
+        match &self.step {
+            Step::AwaitGate(gate) => Some(gate),
+            Step::Act(..)
+            | Step::AwaitPlace(..)
+            | Step::ResumePull(_)
+            | Step::Forget
+            | Step::WaitUntil(_)
+            | Step::Settled => None,
+        }
     }
 }
 
@@ -89,7 +100,7 @@ pub(crate) enum Step {
     /// Wait for a place in the start budget.
     AwaitPlace(ActionKind, PodKey),
     /// Wait for a gate of a new specification to open.
-    AwaitGate(Gate, Closed),
+    AwaitGate(GateWait),
     /// Wait again for a pull that was given up: it brings the images that are wanted now.
     ResumePull(PodKey),
     /// Nothing exists and nothing is wanted: the job ends.

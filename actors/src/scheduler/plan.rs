@@ -95,19 +95,6 @@ pub(crate) fn plan(job: &Job, demand: &Demand, inputs: &Inputs<'_>) -> Decision 
         | Step::Settled) => step,
     };
     let turn = demand.permission.wait();
-    let gate = match &step {
-        Step::AwaitGate(gate, closed) => {
-            let wanted = job.spec.wanted();
-            let runs = wanted.and_then(|wanted| older_that_works(job, &wanted).cloned());
-            Some(GateWait { gate: *gate, closed: closed.clone(), runs })
-        }
-        Step::Act(..)
-        | Step::AwaitPlace(..)
-        | Step::ResumePull(_)
-        | Step::Forget
-        | Step::WaitUntil(_)
-        | Step::Settled => None,
-    };
     let next_look = next_look(job, &target, &step, demand, inputs);
     Decision {
         target,
@@ -122,7 +109,6 @@ pub(crate) fn plan(job: &Job, demand: &Demand, inputs: &Inputs<'_>) -> Decision 
         // Known once the step is taken.
         is_going: false,
         step,
-        gate,
         next_look,
     }
 }
@@ -244,7 +230,14 @@ fn run(job: &Job, next_write: Option<Monotonic>, inputs: &Inputs<'_>) -> Step {
         match closed_gate(job, Gate::Pull, inputs) {
             // A restart takes the images that are here, and does not wait.
             Some(_) if job.may_start_without_pull() => {}
-            Some(closed) => return Step::AwaitGate(Gate::Pull, closed.clone()),
+            Some(closed) => {
+                let runs = older_that_works(job, &wanted).cloned();
+                return Step::AwaitGate(GateWait {
+                    gate: Gate::Pull,
+                    closed: closed.clone(),
+                    runs,
+                });
+            }
             None => return Step::Act(ActionKind::Pull, wanted),
         }
     }
@@ -260,9 +253,10 @@ fn run(job: &Job, next_write: Option<Monotonic>, inputs: &Inputs<'_>) -> Step {
         return Step::Act(ActionKind::Start, wanted);
     }
     if let Some(closed) = closed_gate(job, Gate::Replace, inputs)
-        && older_that_works(job, &wanted).is_some()
+        && let Some(runs) = older_that_works(job, &wanted)
     {
-        return Step::AwaitGate(Gate::Replace, closed.clone());
+        let (closed, runs) = (closed.clone(), Some(runs.clone()));
+        return Step::AwaitGate(GateWait { gate: Gate::Replace, closed, runs });
     }
     // An older pod whose runtime does not answer may still run: two of one workload never do.
     end_older()
@@ -330,7 +324,7 @@ fn next_look(
         None => {
             let at_step = match step {
                 Step::WaitUntil(at) => Some(*at),
-                Step::AwaitGate(_, closed) => closed.until,
+                Step::AwaitGate(gate) => gate.closed.until,
                 Step::Act(..)
                 | Step::AwaitPlace(..)
                 | Step::ResumePull(_)

@@ -114,7 +114,7 @@ fn report(
     {
         reason = reason.or_else(|| Some(waits_until(other, awaited)));
     }
-    if let Some(gate) = &decision.gate {
+    if let Some(gate) = decision.gate() {
         // What it is to replace runs meanwhile.
         if gate.runs.is_some() {
             status = WorkloadStatus::Running;
@@ -259,7 +259,7 @@ fn accepted(
     since: DateTime<Utc>,
     now: Moment,
 ) -> WorkloadReport {
-    let waits = decision.gate.as_ref().and_then(|gate| gate.runs.as_ref());
+    let waits = decision.gate().and_then(|gate| gate.runs.as_ref());
     let pod = waits.and_then(|runs| job.observed.get(runs)).or_else(|| job.current_pod());
     let workload = job.spec.effective();
     WorkloadReport {

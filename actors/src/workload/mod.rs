@@ -31,5 +31,5 @@ pub use specification::{
     ConditionRef, ConfigMap, DEFAULT_PROVING, ProfileRef, RegistryCredentials, RejectedWorkload,
     RestartPolicy, RetryPolicy, Secret, Turn, UpdateGate, Workload,
 };
+pub(crate) use update::age;
 pub use update::{Outcome, Update, Updates};
-pub(crate) use update::{age, is_set};

@@ -8,9 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Workload, WorkloadId, WorkloadName};
-
-/// The first of January 2025, in seconds since 1970: no clock that was set shows less.
-const OLDEST_BELIEVED: i64 = 1_735_689_600;
+use crate::clock::is_set;
 
 /// A specification that has not proved itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,11 +22,6 @@ pub struct Update {
     /// When it came, by the wall clock: for how long it has waited for its gate is known across restarts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub came_at: Option<DateTime<Utc>>,
-}
-
-/// Returns whether a wall clock that shows `now` has ever been set.
-pub(crate) fn is_set(now: DateTime<Utc>) -> bool {
-    now.timestamp() >= OLDEST_BELIEVED
 }
 
 /// Returns how long ago something came, as far as wall clocks can be believed: one that was not set says

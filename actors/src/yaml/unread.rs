@@ -2,7 +2,7 @@
 
 use super::position::Position;
 
-/// Most keys of a document that are told.
+/// Most keys of a document that are reported.
 pub(crate) const MAX_UNREAD: usize = 100;
 /// A longer key resembles none.
 const MAX_KEY: usize = 64;

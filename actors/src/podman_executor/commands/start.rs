@@ -22,7 +22,7 @@ use crate::podman_executor::context::{PodmanContext, unavailable};
 use crate::podman_executor::libpod::api::{PlayRequest, PodmanApi, PodmanError, REMOVE_TIMEOUT};
 use crate::podman_executor::libpod::error_text::taken;
 use crate::podman_executor::libpod::types::{ContainerRow, HostInfo, PlayReport, container_name};
-use crate::podman_executor::notices::Notes;
+use crate::podman_executor::notices::{Notes, same_workload};
 use crate::podman_executor::pod_state::{Knowledge, Phase, phase, pod_state};
 use crate::workload::{CurrentState, Limits, Workload, WorkloadId};
 
@@ -51,7 +51,10 @@ pub(crate) async fn start(
 ) -> Result<(Notes, Vec<ContainerRow>), CommandError> {
     let silent = |error: PodmanError| unavailable(&error);
     // No listing shows it yet: two of one workload would run.
-    if let Some(other) = sibling(&context.api.being_made(), &workload.id) {
+    let mut made = context.api.being_made().into_iter().map(WorkloadId::from);
+    let is_sibling =
+        |other: &WorkloadId| *other != workload.id && same_workload(other, &workload.id);
+    if let Some(other) = made.find(is_sibling) {
         let message = format!("podman is still making the pod {other} of the same workload");
         return Err(CommandError::Unavailable { message });
     }
@@ -103,14 +106,6 @@ pub(crate) async fn start(
         // Without podman nothing can be removed; the next start does.
         Err(error) => Err(error),
     }
-}
-
-/// Returns the pod among `made` that is of the same workload as the pod `id`, and of another specification.
-fn sibling<'a>(made: &'a [String], id: &WorkloadId) -> Option<&'a str> {
-    let workload = |id: &str| id.rsplit_once('-').map(|(workload, _)| workload.to_owned());
-    let is_sibling =
-        |other: &&String| other.as_str() != id.as_str() && workload(other) == workload(id.as_str());
-    made.iter().find(is_sibling).map(String::as_str)
 }
 
 /// Runs the `postStart` hooks of a pod whose containers have started. When one fails, the pod is removed

@@ -6,9 +6,10 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, fstat, openat, statat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, Stat, fstat, openat, statat};
 use rustix::io::Errno;
 
+use super::volumes::FOLDER;
 use crate::pod_manifest::volumes::SCRATCH;
 use crate::workload::WorkloadId;
 
@@ -16,8 +17,6 @@ use crate::workload::WorkloadId;
 const MAX_LEVELS: usize = 64;
 /// In which the kernel counts what a file takes.
 const BLOCK: u64 = 512;
-/// How a folder is opened: never by a link.
-const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// What a volume holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

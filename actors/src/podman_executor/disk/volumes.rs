@@ -33,7 +33,7 @@ const LEFT: &str = ".left-";
 /// Begins the name of a folder below [`SCRATCH`] that is not whole yet.
 const UNFINISHED: &str = ".new-";
 /// How a folder is opened: never by a link.
-const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+pub(super) const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Why the volumes of a pod are not as they should be.
 #[derive(Debug, thiserror::Error)]

@@ -5,8 +5,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::{ADOPTION_GRACE, Eligibility, eligibility};
-use crate::clock::{Moment, Monotonic};
-use crate::workload::{ProfileRef, UpdateGate, Verdicts, WorkloadId, age, is_set};
+use crate::clock::{Moment, Monotonic, is_set};
+use crate::workload::{ProfileRef, UpdateGate, Verdicts, WorkloadId, age};
 
 /// When the configured specification came.
 #[derive(Clone, Debug, Default)]

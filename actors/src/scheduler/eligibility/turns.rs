@@ -58,6 +58,8 @@ impl Wait {
 /// What a job waits for, whichever way it would go.
 #[derive(Debug, Default)]
 pub(crate) struct Waits {
+    /// The profiles that turn the job away.
+    pub(crate) denying: Vec<ProfileName>,
     /// Before a profile stops it.
     pub(crate) away: Option<Wait>,
     /// Before it starts again.

@@ -6,16 +6,14 @@ use chrono::{DateTime, TimeZone, Utc};
 
 use super::super::cron::clock_trust::ClockTrust;
 use super::super::decision::{Decision, Demand, Inputs};
-use super::super::eligibility::{Permission, denying, permission};
+use super::super::eligibility::{Permission, permission};
 use super::super::report::events::EventBuffer;
 use super::Job;
 use super::in_flight::InFlight;
 use super::run::{RunEvent, RunState};
 use crate::clock::Moment;
 use crate::messages::Effect;
-use crate::workload::{
-    ContainerEnd, CurrentState, EventReason, RestartPolicy, TargetState, Verdicts,
-};
+use crate::workload::{ContainerEnd, CurrentState, EventReason, RestartPolicy, TargetState};
 
 impl Job {
     /// Brings the job up to date with time, verdicts and pods; what is wanted and done is decided
@@ -43,7 +41,7 @@ impl Job {
         }
         let is_denied = matches!(permission, Permission::Denied { .. });
         let is_resting = matches!(permission, Permission::Resting { .. });
-        self.note_denial(inputs.verdicts);
+        self.note_denial(inputs);
         if is_denied {
             // A tick that comes before its verdicts waits for them; one that they deny is lost.
             self.run.is_requested &= inputs.verdicts.is_none();
@@ -66,15 +64,17 @@ impl Job {
     }
 
     /// Notes which profiles turn it away. What they are is of interest until it runs again.
-    fn note_denial(&mut self, verdicts: Option<&Verdicts>) {
-        let Some(verdicts) = verdicts else { return };
-        let denying: Vec<_> = denying(self.spec.profiles(), verdicts).cloned().collect();
+    fn note_denial(&mut self, inputs: &Inputs<'_>) {
+        if inputs.verdicts.is_none() {
+            return;
+        }
+        let denying = &inputs.waits.denying;
         // A stop under way is still their doing, whatever they say by now.
         let stops =
             |flight: &InFlight| matches!(flight.kind.effect(), Effect::Removed | Effect::Suspended);
         let is_stopped = self.run.in_flight.as_ref().is_some_and(stops);
         if !denying.is_empty() || self.is_any_pod_alive() && !is_stopped {
-            self.run.turned_away_by = denying;
+            self.run.turned_away_by.clone_from(denying);
         }
     }
 

@@ -40,7 +40,7 @@ pub(super) fn update(job: &Job, decision: &Decision, now: Moment) -> Option<Upda
         reason: None,
         profiles: Vec::new(),
     };
-    if let Some(gate) = &decision.gate
+    if let Some(gate) = decision.gate()
         && let Some(runs) = &gate.runs
     {
         return Some(UpdateReport {

@@ -53,7 +53,11 @@ impl JobTable {
         self.note_turn(name, now);
         let waits_for = self.first_missing(name);
         let waits = self.waits(name, now);
-        let gates = self.gates(name, now);
+        let mut gates = self.gates(name, now);
+        // What its profiles turn away is stopped, of whatever specification it is.
+        if !waits.denying.is_empty() {
+            gates.replace = None;
+        }
         let was_going = self.jobs.get(name).is_some_and(|entry| entry.decision.is_going);
         let Some(entry) = self.jobs.get_mut(name) else {
             self.budget.wait(name, None);
@@ -84,8 +88,8 @@ impl JobTable {
             }
         }
         self.queue.make_due_at(name, decision.next_look);
-        if let Some(gate) = decision.gate.as_ref().filter(|_| last.gate.is_none()) {
-            let message = format!("{}", Waiting { job, gate });
+        if let Some(gate) = decision.gate().filter(|_| last.gate().is_none()) {
+            let message = Waiting { job, gate }.to_string();
             self.events.add(EventReason::UpdateWaits, name, message);
         }
         let step = decision.step.clone();

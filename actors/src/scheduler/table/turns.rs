@@ -30,8 +30,9 @@ impl JobTable {
                 until: Some(until),
             });
             let turn = || self.wait_for_turn(job, &denying, Direction::Away, now);
-            let away = min_run.or_else(|| may_wait.then(turn).flatten());
-            return Waits { away: away.filter(|_| !denying.is_empty()), back: None };
+            let is_denied = !denying.is_empty();
+            let away = is_denied.then(|| min_run.or_else(|| may_wait.then(turn).flatten()));
+            return Waits { away: away.flatten(), back: None, denying };
         }
         let rest = rest_ends(job, now.monotonic).map(|until| Wait {
             why: "it rests for its minPauseSeconds".to_owned(),
@@ -39,7 +40,7 @@ impl JobTable {
         });
         let turned_away_by = &job.run.turned_away_by;
         let turn = || self.wait_for_turn(job, turned_away_by, Direction::Back, now);
-        Waits { away: None, back: rest.or_else(|| may_wait.then(turn).flatten()) }
+        Waits { away: None, back: rest.or_else(|| may_wait.then(turn).flatten()), denying }
     }
 
     fn wait_for_turn(
@@ -125,13 +126,7 @@ impl JobTable {
             return Gates::default();
         };
         let Some(desired) = &job.spec.desired else { return Gates::default() };
-        let verdicts = self.verdicts.in_force();
-        let mut gates = Gates::of(&desired.gate, &job.spec.arrival, verdicts, now);
-        // What its profiles turn away is stopped, of whatever specification it is.
-        if verdicts.is_some_and(|it| denying(job.spec.profiles(), it).next().is_some()) {
-            gates.replace = None;
-        }
-        gates
+        Gates::of(&desired.gate, &job.spec.arrival, self.verdicts.in_force(), now)
     }
 
     /// Notes that a job went away or came back since it was last decided about, if it did.
