@@ -75,6 +75,8 @@ pub(in crate::podman_executor) struct PodmanContext {
     pub(in crate::podman_executor) table: RefCell<PodTable>,
     /// The commands that are under way: for which pod, and what they do to it.
     busy: RefCell<Vec<(WorkloadId, Option<Change>)>>,
+    /// Pods whose containers a command began to stop, and which it has not removed.
+    cut_short: RefCell<BTreeSet<WorkloadId>>,
 }
 
 /// A command for a pod is under way while this lives.
@@ -112,6 +114,7 @@ impl PodmanContext {
             repairs: Repairs::default(),
             table: RefCell::default(),
             busy: RefCell::default(),
+            cut_short: RefCell::default(),
             api,
         }
     }
@@ -126,6 +129,22 @@ impl PodmanContext {
     /// Returns whether a command for the pod `id` is under way.
     pub(in crate::podman_executor) fn is_busy_with(&self, id: &WorkloadId) -> bool {
         self.busy.borrow().iter().any(|(of, _)| of == id)
+    }
+
+    /// Notes that a command is about to end containers of the pod `id`: however they end, it is not the end
+    /// of their run.
+    pub(in crate::podman_executor) fn cut_short(&self, id: &WorkloadId) {
+        self.cut_short.borrow_mut().insert(id.clone());
+    }
+
+    /// Notes that the pod `id` was removed, or runs.
+    pub(in crate::podman_executor) fn begins_anew(&self, id: &WorkloadId) {
+        self.cut_short.borrow_mut().remove(id);
+    }
+
+    /// Returns whether a command that is over has ended containers of the pod `id`, and left it.
+    pub(in crate::podman_executor) fn is_cut_short(&self, id: &WorkloadId) -> bool {
+        self.cut_short.borrow().contains(id) && !self.is_busy_with(id)
     }
 
     /// Returns whether a pod is being started or stopped.

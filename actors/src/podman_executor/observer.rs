@@ -13,7 +13,7 @@ use crate::podman_executor::context::PodmanContext;
 use crate::podman_executor::libpod::api::{PodmanApi as _, PodmanError};
 use crate::podman_executor::libpod::types::{ContainerRow, container_name};
 use crate::podman_executor::pod_state::{
-    EndKey, Knowledge, Phase, empty_pod, observed_pods, phase, without_post_start,
+    EndKey, Knowledge, Phase, cut_short, empty_pod, observed_pods, phase, without_post_start,
 };
 use crate::podman_executor::pod_table::Snapshot;
 use crate::workload::ContainerEnd;
@@ -69,6 +69,10 @@ impl Observer {
             Knowledge { boot_id: &self.context.boot_id, ends: &memory.ends, vanished: &vanished };
         let hooks = self.context.hooks.borrow();
         let pods = observed_pods(&rows, known).into_iter().map(|pod| {
+            let pod = match self.context.is_cut_short(&pod.id) {
+                true => cut_short(pod),
+                false => pod,
+            };
             let is_in_doubt = hooks.is_start_given_up(&pod.id);
             if is_in_doubt { without_post_start(pod) } else { pod }
         });

@@ -164,6 +164,23 @@ pub(in crate::podman_executor) fn without_post_start(pod: ObservedPod) -> Observ
     }
 }
 
+/// Returns `pod` as one that a command began to stop and did not remove: what has ended of it says nothing
+/// about its run.
+pub(in crate::podman_executor) fn cut_short(pod: ObservedPod) -> ObservedPod {
+    let message = || "the agent stopped it, and it could not be removed".to_owned();
+    match pod.state {
+        CurrentState::Exited { .. } | CurrentState::Degraded { .. } => {
+            ObservedPod { state: incomplete(message()), ..pod }
+        }
+        CurrentState::Starting
+        | CurrentState::Running
+        | CurrentState::Incomplete { .. }
+        | CurrentState::Suspended
+        | CurrentState::Crashing { .. }
+        | CurrentState::Unknown => pod,
+    }
+}
+
 /// Returns the state of the pod that `rows` make up.
 pub(in crate::podman_executor) fn pod_state(
     rows: &[&ContainerRow],

@@ -7,11 +7,11 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use super::evidence::keep_evidence;
-use super::stop::remove_gently;
+use super::stop::{remove_gently, remove_pod};
 use crate::clock::Monotonic;
 use crate::messages::{CommandError, Evidence};
 use crate::podman_executor::context::{PodmanContext, unavailable};
-use crate::podman_executor::libpod::api::{PodmanApi as _, PodmanError};
+use crate::podman_executor::libpod::api::PodmanError;
 use crate::podman_executor::libpod::types::ContainerRow;
 use crate::podman_executor::pod_state::may_run;
 use crate::workload::Workload;
@@ -89,7 +89,10 @@ async fn remove_failed(
         keep_evidence(context, &workload.id, &rows, evidence).await;
     }
     let removed = match grace.is_zero() {
-        true => context.api.remove_pod(pod).await,
+        true => {
+            context.cut_short(&workload.id);
+            remove_pod(context, &workload.id).await
+        }
         false => remove_gently(context, &workload.id, grace).await,
     };
     if let Err(error) = removed {

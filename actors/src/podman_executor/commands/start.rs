@@ -65,6 +65,7 @@ pub(crate) async fn start(
         false => context.containers_of(&workload.id).await.map_err(silent)?,
     };
     if runs(context, &rows).await || lacks_only_hooks(context, workload, &rows) {
+        context.begins_anew(&workload.id);
         let post_start = PostStart::begin(context, &workload.id);
         raise_oom_score(context, workload, &rows).await;
         let limited = apply_limits(context, workload, limits, &rows, Unseen::Write).await?;
@@ -84,6 +85,7 @@ pub(crate) async fn start(
     let written = context.write_volumes(&workload.id, plan.folders.clone()).await;
     written.map_err(|message| CommandError::Start { message })?;
 
+    context.begins_anew(&workload.id);
     let post_start = PostStart::begin(context, &workload.id);
     match play(context, workload, &plan, &host, deadline).await {
         Ok(rows) => {

@@ -176,7 +176,17 @@ async fn remove_rows(
     if context.pod(id).await?.is_none() {
         return Ok(());
     }
-    context.api.remove_pod(id.as_str()).await
+    remove_pod(context, id).await
+}
+
+/// Removes the pod `id` of ours; what still runs of it is killed.
+pub(super) async fn remove_pod(
+    context: &PodmanContext,
+    id: &WorkloadId,
+) -> Result<(), PodmanError> {
+    context.api.remove_pod(id.as_str()).await?;
+    context.begins_anew(id);
+    Ok(())
 }
 
 /// Stops `containers` of the pod `id` of ours, then removes it.
@@ -186,9 +196,12 @@ async fn remove_known(
     containers: &[ContainerRow],
     ending: &Ending<'_>,
 ) -> Result<(), PodmanError> {
+    if !containers.is_empty() {
+        context.cut_short(id);
+    }
     stop_containers(containers, ending).await?;
     wait_for_end(context, id).await?;
-    context.api.remove_pod(id.as_str()).await
+    remove_pod(context, id).await
 }
 
 async fn stop_containers(

@@ -107,7 +107,10 @@ impl Job {
                 }
             }
             Effect::Updated => self.limited(flight, Some(error), events),
-            Effect::Removed | Effect::Suspended => self.stop_failed(error, now, events),
+            Effect::Removed | Effect::Suspended => {
+                self.note_cut_short(flight);
+                self.stop_failed(error, now, events);
+            }
             Effect::None => {}
         }
     }
@@ -162,6 +165,15 @@ impl Job {
         events.add(EventReason::WorkloadStopped, &self.name, message);
     }
 
+    /// Notes that a stop did not come to its end. What it has ended of the pod is no end of the run: wanted
+    /// again, the pod runs again, also one that is to run once.
+    fn note_cut_short(&mut self, flight: &InFlight) {
+        let is_wanted = || Some(&flight.pod) == self.spec.wanted().as_ref();
+        if matches!(flight.kind.effect(), Effect::Removed | Effect::Suspended) && is_wanted() {
+            self.run.apply(RunEvent::Stopped);
+        }
+    }
+
     fn stop_failed(&mut self, error: &CommandError, now: Moment, events: &mut EventBuffer) {
         let message = error.to_string();
         let is_first = self.run.backoff.stop_failed(now.monotonic) == 1;
@@ -211,6 +223,7 @@ impl Job {
         }
         self.run.failure = Some(error.to_string());
         self.run.drift.not_written(flight.kind.effect());
+        self.note_cut_short(flight);
         if flight.kind.effect() == Effect::Started {
             self.observed.may_exist(&flight.pod, &self.name);
         }

@@ -27,6 +27,34 @@ fn false_condition_stops_the_pod_and_true_starts_it() {
 }
 
 #[test]
+fn what_a_stop_that_failed_has_ended_runs_again_also_if_it_is_to_run_once() {
+    let errors = [
+        CommandError::Stop { message: "layer is in use".to_owned() },
+        CommandError::Unavailable { message: "timed out".to_owned() },
+    ];
+    for error in errors {
+        let mut world = World::new();
+        let once = workload("web").restarts(RestartPolicy::Never).profile("p", &["low"]).build();
+        world.configure(&[once]);
+        world.verdict("low", Verdict::True);
+        let verdicts = |verdict| -> Verdicts {
+            [("p".into(), Arc::new([("low".into(), verdict)].into()))].into()
+        };
+        world.fail("stop web", &[error]);
+        world.jobs.evaluate(verdicts(Verdict::False), Arc::default());
+        world.plan();
+        world.jobs.evaluate(verdicts(Verdict::True), Arc::default());
+        let message = "the agent stopped it, and it could not be removed".to_owned();
+        for pod in world.pods.values_mut() {
+            pod.state = CurrentState::Incomplete { message: message.clone() };
+        }
+        world.answer();
+        world.pass(MINUTE);
+        assert_eq!(world.running(), ["web"]);
+    }
+}
+
+#[test]
 fn adopted_pod_is_kept_while_its_metrics_have_not_come_again() {
     let mut world = World::new();
     world.now.monotonic = Monotonic::from_start(SECOND);

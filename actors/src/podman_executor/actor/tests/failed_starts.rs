@@ -81,3 +81,25 @@ async fn while_podman_makes_a_pod_that_was_given_up_no_other_of_its_workload_sta
     desk.run_start(&other).await.unwrap();
     desk.observe_state(&old.id, is_running).await;
 }
+
+fn is_cut_short(state: &CurrentState) -> bool {
+    matches!(state, CurrentState::Incomplete { message } if message.contains("the agent stopped it"))
+}
+
+#[actix::test]
+async fn what_the_agent_stopped_and_could_not_remove_is_no_ended_run() {
+    let podman = FakePodman::new();
+    let mut desk = desk(&podman);
+    desk.run_start(&web()).await.unwrap();
+    for _ in 0..3 {
+        podman.fail_once("remove_pod", Fault::Refused("layer is in use"));
+    }
+    let stopped = desk.run_stop(&web()).await;
+    assert!(matches!(stopped, Err(CommandError::Stop { .. })), "{stopped:?}");
+    desk.observe_state(&web().id, is_cut_short).await;
+    desk.run_start(&web()).await.unwrap();
+    desk.observe_state(&web().id, is_running).await;
+    // The next end is its own.
+    podman.end_containers(web().id.as_str(), 0);
+    desk.observe_state(&web().id, |state| matches!(state, CurrentState::Exited { .. })).await;
+}
