@@ -4,6 +4,7 @@
 //! [`Condition::evaluate`] finds out whether it is true, false or unknown, given the metrics that a
 //! [`Lookup`] knows, and allocates nothing. [`Watch`] adds time: `for`, and the moment at which a
 //! result can change with nothing posted. [`SampleWindow`] keeps what `avg(cpu, 1m)` looks at.
+//! [`Condition::shortfall`] says how far a condition is from being true.
 //! Nothing here panics on any input, reads a clock, or knows of actors. [`printable`] shows the texts of
 //! others, those of conditions first.
 //!
@@ -35,6 +36,7 @@ mod explanation;
 mod parser;
 mod percentile;
 mod printable;
+mod shortfall;
 mod truth;
 mod unit;
 mod watch;

@@ -64,6 +64,7 @@ fn evaluation_allocates_nothing() {
         let now = Duration::from_secs(100);
         let counted = allocation_counter::measure(|| {
             let _ = std::hint::black_box(condition.evaluate(&slots));
+            std::hint::black_box(condition.shortfall(&slots));
             let _ = std::hint::black_box(watch.evaluate(&condition, &slots, now));
             std::hint::black_box(watch.next_change(&condition, &slots, now));
         });

@@ -7,6 +7,7 @@ mod explains;
 mod holds;
 mod meaning;
 mod random;
+mod shortfall;
 mod until;
 mod windows;
 

@@ -9,7 +9,7 @@ use crate::{Metrics, parse, secs};
 
 /// A condition as the test sees it; it knows nothing of the crate's own tree.
 #[derive(Clone, Debug)]
-enum Node {
+pub(crate) enum Node {
     Compare(Side, &'static str, Side),
     /// A text, and whether it is so on Friday at 23:14.
     Calendar(&'static str, bool),
@@ -19,7 +19,7 @@ enum Node {
 }
 
 #[derive(Clone, Debug)]
-enum Side {
+pub(crate) enum Side {
     Number(f64, &'static str),
     Metric(&'static str),
     Calc(Box<Side>, char, Box<Side>),
@@ -99,7 +99,7 @@ fn comparison() -> impl Strategy<Value = Node> {
     prop_oneof![8 => of_values, 2 => of_nil, 1 => calendar]
 }
 
-fn node() -> impl Strategy<Value = Node> {
+pub(crate) fn node() -> impl Strategy<Value = Node> {
     comparison().prop_recursive(5, 40, 5, |inner| {
         prop_oneof![
             inner.clone().prop_map(|node| Node::Not(Box::new(node))),
@@ -109,9 +109,9 @@ fn node() -> impl Strategy<Value = Node> {
     })
 }
 
-type Values = BTreeMap<&'static str, (f64, &'static str)>;
+pub(crate) type Values = BTreeMap<&'static str, (f64, &'static str)>;
 
-fn values() -> impl Strategy<Value = Values> {
+pub(crate) fn values() -> impl Strategy<Value = Values> {
     prop::collection::btree_map(prop::sample::select(&NAMES[..]), (number(), unit()), 0..5)
 }
 
@@ -197,7 +197,7 @@ fn calculated(a: Value, sign: char, b: Value) -> Result<Value, Misfit> {
 
 impl Node {
     /// Writes every bracket there can be.
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let join = |nodes: &[Self], sign: &str| {
             let texts: Vec<String> =
                 nodes.iter().map(|node| format!("({})", node.text())).collect();
@@ -295,7 +295,7 @@ fn said(text: &str, explanation: &str) -> Option<f64> {
     }
 }
 
-fn metrics(values: &Values) -> Metrics {
+pub(crate) fn metrics(values: &Values) -> Metrics {
     let friday = LocalTime {
         weekday: Weekday::Friday,
         since_midnight: secs((23 * 60 + 14) * 60),
