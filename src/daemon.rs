@@ -8,7 +8,8 @@ use std::rc::Rc;
 use actors::clock::Clock;
 use actors::clock_witness::MachineWitness;
 use actors::control_plane_sync::{
-    ControlPlaneError, HttpsClient, IdentityFiles, ServerSettings, Source, manifests_in, stored_in,
+    ControlPlaneError, HttpsClient, IdentityFiles, ServerSettings, Source, manifests_in,
+    objectives_of, stored_in,
 };
 use actors::k8s_executor::kubernetes;
 use actors::messages::{ConfigurationWanted, tell};
@@ -126,6 +127,7 @@ fn device(config: &Config, passed: Passed) -> Result<Outside, RunError> {
             log_max_size: config.container_log_size.clone(),
             metrics_hosts: config.metrics_hosts.clone(),
             metric_ttl: config.metric_ttl,
+            objectives: objectives_of(&config.protect),
             scheduler: SchedulerSettings {
                 retry: config.retry,
                 start_budget: config.start_budget,

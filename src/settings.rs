@@ -55,6 +55,8 @@ pub enum Kind {
     Addresses,
     /// One or more names or addresses of hosts.
     Hosts,
+    /// One or more conditions.
+    Conditions,
 }
 
 impl Kind {
@@ -73,6 +75,7 @@ impl Kind {
             Self::Count | Self::Number => "NUMBER",
             Self::Addresses => "ADDRESSES",
             Self::Hosts => "HOSTS",
+            Self::Conditions => "CONDITIONS",
         }
     }
 }
@@ -94,7 +97,8 @@ impl Kind {
             | Self::Count
             | Self::Number
             | Self::Addresses
-            | Self::Hosts => &[],
+            | Self::Hosts
+            | Self::Conditions => &[],
         }
     }
 }
@@ -229,6 +233,8 @@ pub static ALL: &[Setting] = &[
         "How many workloads may be pulled, and how many started, at the same time on each runtime"),
     setting("SETTLING_TIME", Kind::Duration, Is("10s"), Runtimes,
         "Time between stops, or starts, of different priorities that one profile asks for"),
+    setting("PROTECT", Kind::Conditions, Nothing, Runtimes,
+        "What the device keeps by restraining workloads, psi_mem_full < 5%; a list, or semicolons"),
     setting("IMAGE_PRUNE_AFTER", Kind::Duration, Is("24h"), Runtimes,
         "How long an image that only removed workloads used is kept; never: for ever"),
     setting("CONTAINER_LOG_SIZE", Kind::Text, Is("10mb"), Runtimes,

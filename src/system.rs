@@ -23,7 +23,7 @@ use actors::podman_executor::{PodmanApi, PodmanDeps, PodmanDisk, PodmanExecutor,
 use actors::profile_evaluator::{EvaluatorDeps, ProfileEvaluator, SharedMetrics};
 use actors::scheduler::{ClockWitness, Scheduler, SchedulerDeps, SchedulerSettings};
 use actors::supervisor::Slot;
-use actors::workload::{DeviceId, ExecutorKind};
+use actors::workload::{DeviceId, ExecutorKind, Objective};
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
 use tokio::task::JoinSet;
 use tracing::warn;
@@ -89,6 +89,8 @@ pub struct Settings {
     pub metrics_hosts: Vec<String>,
     /// The life of a metric that brings none; `None` is for ever.
     pub metric_ttl: Option<Duration>,
+    /// What the device keeps by restraining workloads, beside what its configuration says.
+    pub objectives: Vec<Objective>,
     /// The scheduler's own.
     pub scheduler: SchedulerSettings,
 }
@@ -162,6 +164,7 @@ impl Agent {
             actors: JoinSet::new(),
         };
         let mut executors = BTreeMap::new();
+        let mut usage = Vec::new();
         // Executors before the scheduler: they look after images, which it may want at once.
         let mut configured = Vec::new();
 
@@ -170,6 +173,7 @@ impl Agent {
             let (commands, results) = hooks.executor(kind, slot.recipient(), scheduler.recipient());
             executors.insert(kind, commands);
             configured.push(slot.recipient());
+            usage.push(slot.recipient());
             let executor = PodmanExecutor::new(PodmanDeps {
                 kind,
                 api: podman.api,
@@ -182,6 +186,7 @@ impl Agent {
                 log_max_size: settings.log_max_size.clone(),
                 command_results: results,
                 observations: observations.clone(),
+                usage: scheduler.recipient(),
                 events: events.clone(),
                 clock: clock.clone(),
                 vitals: slot.vitals(),
@@ -230,11 +235,13 @@ impl Agent {
             store: outside.store,
             workloads: configured,
             evaluator: evaluator.recipient(),
+            objectives: settings.objectives,
             clock: clock.clone(),
             vitals: control_plane.vitals(),
         });
         let jobs = Scheduler::new(SchedulerDeps {
             executors,
+            usage,
             reports: control_plane.recipient(),
             events,
             evaluator: evaluator.recipient(),

@@ -11,6 +11,7 @@ mod reports;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::prelude::{Message, Recipient};
 use tokio::sync::OwnedSemaphorePermit;
@@ -18,8 +19,8 @@ use tracing::warn;
 
 use crate::clock::{Moment, Monotonic};
 use crate::workload::{
-    Event, ExecutorKind, JobReport, ObservedPod, Outcome, Profile, RejectedWorkload, Sample,
-    Updates, Verdicts, Workload, WorkloadId, WorkloadName,
+    ConditionName, Event, ExecutorKind, JobReport, Objective, ObservedPod, Outcome, Profile,
+    RejectedWorkload, Sample, Updates, Verdicts, Workload, WorkloadId, WorkloadName,
 };
 
 pub(crate) use action::Subject;
@@ -57,6 +58,10 @@ pub struct WorkloadsConfigured {
     pub rejected: Vec<RejectedWorkload>,
     /// The profiles that they may name: they are judged by verdicts on these and no others.
     pub profiles: Arc<[Profile]>,
+    /// What the device is to keep by restraining them; evaluated as the profile [`PROTECTION`].
+    ///
+    /// [`PROTECTION`]: crate::workload::PROTECTION
+    pub objectives: Arc<[Objective]>,
     /// Those of the workloads that have not proved themselves, and what comes back if they do not.
     pub updates: Updates,
     /// A newer configuration was on the disk and is damaged: until the source is heard, nothing
@@ -103,8 +108,8 @@ pub enum MetricsRefused {
 
 // ---- ProfileEvaluator -----------------------------------------------------------------------
 
-/// ProfileEvaluator → Scheduler, when a verdict changes and each time that profiles are
-/// configured: all verdicts.
+/// ProfileEvaluator → Scheduler, when a verdict changes, each time that profiles are configured, and within
+/// a second after a metric of an objective that is broken was posted: all verdicts.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[rtype(result = "()")]
 pub struct ProfilesEvaluated {
@@ -112,8 +117,19 @@ pub struct ProfilesEvaluated {
     pub verdicts: Verdicts,
     /// What they are verdicts on.
     pub profiles: Arc<[Profile]>,
+    /// How far each objective that is broken is from holding.
+    pub shortfalls: BTreeMap<ConditionName, Shortfall>,
     /// When the post was taken that changed one; `None` when no post did.
     pub posted_at: Option<Monotonic>,
+}
+
+/// How far a condition that is false is from being true.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Shortfall {
+    /// As a share of its threshold; 0 while it has only yet to hold for its time.
+    pub by: f64,
+    /// All its metrics that are known were posted then or later.
+    pub measured_at: Monotonic,
 }
 
 // ---- Scheduler ------------------------------------------------------------------------------
@@ -139,6 +155,12 @@ pub struct ExecutorCommand {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
 pub struct ClockTrusted;
+
+/// Scheduler → PodmanExecutor, while an objective of the device is broken: what its pods use. Answered by
+/// [`UsageObserved`], if podman answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct UsageWanted;
 
 /// Scheduler → ControlPlaneSync, when a report changed, and each period: the reports on all
 /// workloads.
@@ -175,6 +197,27 @@ pub struct WorkloadsObserved {
     pub pods: Result<Vec<ObservedPod>, RuntimeUnavailable>,
     /// Why the runtime does not serve well although it answers: too late.
     pub slow: Option<String>,
+}
+
+/// PodmanExecutor → Scheduler, when it was asked: what its pods that run use of the device.
+#[derive(Clone, Debug, PartialEq, Message)]
+#[rtype(result = "()")]
+pub struct UsageObserved {
+    /// Which executor saw it.
+    pub executor: ExecutorKind,
+    /// When podman was asked.
+    pub observed_at: Moment,
+    /// By pod.
+    pub pods: BTreeMap<WorkloadId, PodUsage>,
+}
+
+/// What a pod uses of the device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PodUsage {
+    /// CPU time since its containers started.
+    pub cpu: Duration,
+    /// Bytes of memory.
+    pub memory: u64,
 }
 
 /// The runtime does not answer, or not sensibly.

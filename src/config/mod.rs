@@ -80,6 +80,8 @@ pub struct Config {
     pub start_budget: usize,
     /// Time between stops, or starts, of different priorities that one profile asks for.
     pub settling_time: Duration,
+    /// Conditions that the device keeps by restraining workloads.
+    pub protect: Vec<String>,
     /// How long an image that only removed workloads used is kept; `None` is for ever.
     pub image_prune_after: Option<Duration>,
     /// Size at which podman cuts a container's log, in podman's words.

@@ -98,6 +98,7 @@ impl<'a> Reader<'a> {
         let cluster = self.cluster();
         let start_budget = self.read("START_BUDGET", values::count);
         let settling_time = self.read("SETTLING_TIME", values::duration);
+        let protect = self.read("PROTECT", values::conditions).unwrap_or_default();
         let image_prune_after = self.read("IMAGE_PRUNE_AFTER", values::duration_or_never);
         let container_log_size = self.read("CONTAINER_LOG_SIZE", values::log_size);
         let retry = self.retry();
@@ -124,6 +125,7 @@ impl<'a> Reader<'a> {
             cluster,
             start_budget: start_budget?,
             settling_time: settling_time?,
+            protect,
             image_prune_after: image_prune_after?,
             container_log_size: container_log_size?,
             retry: retry?,

@@ -98,6 +98,9 @@ fn read_entry(
         (Written::List(items), Kind::Addresses | Kind::Hosts) => {
             lay(layers, setting, items.join(","), entry.source);
         }
+        (Written::List(items), Kind::Conditions) => {
+            lay(layers, setting, items.join(";"), entry.source);
+        }
         (Written::List(_), _) => {
             problems.push(Problem::new(setting.key, entry.source, "is a list; write one value"))
         }

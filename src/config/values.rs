@@ -9,6 +9,8 @@ use actors::workload::DeviceId;
 
 /// Longest time that a setting may ask for: a year.
 const MAX_DURATION: Duration = Duration::from_secs(366 * 24 * 3600);
+/// Most conditions of a list.
+const MAX_CONDITIONS: usize = 32;
 /// Longest RFC 1123 label.
 const MAX_LABEL: usize = 63;
 
@@ -84,6 +86,22 @@ pub(super) fn number(text: &str, least: f64, most: f64) -> Result<f64, ValueErro
     match text.parse::<f64>() {
         Ok(number) if (least..=most).contains(&number) => Ok(number),
         Ok(_) | Err(_) => refuse(&format!("\"{text}\" is not a number from {least} to {most}")),
+    }
+}
+
+/// Reads conditions, separated by semicolons.
+pub(super) fn conditions(text: &str) -> Result<Vec<String>, ValueError> {
+    let texts = text.split(';').map(str::trim).filter(|text| !text.is_empty());
+    let read = |text: &str| match grammar::Condition::parse(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => refuse(&format!("\"{text}\" is no condition: {error}")),
+    };
+    let conditions: Vec<_> = texts.map(read).collect::<Result<_, _>>()?;
+    match conditions.len() {
+        ..=MAX_CONDITIONS => Ok(conditions),
+        count => {
+            refuse(&format!("{count} conditions are too many; write at most {MAX_CONDITIONS}"))
+        }
     }
 }
 

@@ -169,6 +169,7 @@ fn settings() -> Settings {
         log_max_size: "10mb".to_owned(),
         metrics_hosts: Vec::new(),
         metric_ttl: None,
+        objectives: Vec::new(),
         scheduler: SchedulerSettings {
             retry: RetryPolicy::Constant { period: Duration::from_secs(1) },
             start_budget: 4,
@@ -186,6 +187,7 @@ fn configuration(workloads: &[Workload]) -> Configuration {
         version: None,
         heartbeat_period: Duration::from_secs(60),
         hardware_in_heartbeat: false,
+        objectives: Vec::new(),
         profiles: vec![Profile { name: "p".into(), conditions: conditions.into() }],
         workloads: workloads.iter().cloned().map(Arc::new).collect(),
         rejected: Vec::new(),

@@ -15,6 +15,7 @@ mod bad_input;
 mod control_plane;
 mod device;
 mod gate;
+mod governor;
 mod hooks;
 mod idle;
 mod logs;

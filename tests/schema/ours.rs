@@ -79,9 +79,20 @@ fn device() -> Vec<(&'static str, Value)> {
         }),
         &[],
     );
+    let objective = object(
+        "What the device keeps by restraining workloads",
+        json!({
+            "name": text("Unique on the device"),
+            "keep": text("A condition, psi_mem_full < 5%"),
+            "settlingSeconds": seconds("Time after a step until its effect is judged"),
+            "calmSeconds": seconds("For how long it must hold before a step is taken back"),
+        }),
+        &["keep"],
+    );
     let spec = object(
         "What the device is to do",
         json!({
+            "protect": list(json!({"anyOf": [{"type": "string"}, objective]})),
             "heartbeat": heartbeat, "profiles": list(reference("DeviceProfile")),
             "logCollection": other, "metrics": other, "mounts": other, "osInformation": other,
             "requestTime": other, "storage": other,
@@ -178,6 +189,14 @@ fn workload() -> Vec<(&'static str, Value)> {
             "priority": {"description": "Where a condition turns several away, those of a lower one go first", "type": "integer", "minimum": -1_000_000_000, "maximum": 1_000_000_000},
             "minRunSeconds": seconds("For how long it runs at least before a condition stops it"),
             "minPauseSeconds": seconds("For how long it rests at least once a condition has stopped it"),
+            "protected": {"description": "It is never restrained for an objective of the device", "type": "boolean"},
+            "yield": {
+                "description": "How it may be restrained for an objective of the device",
+                "anyOf": [
+                    {"type": "array", "items": {"enum": ["throttle", "squeeze", "freeze", "stop"]}},
+                    {"type": "string"},
+                ],
+            },
             "imageRegistries": registries,
             "pod": pod,
             "data": other, "logCollection": other, "metrics": other,

@@ -117,6 +117,7 @@ impl Site {
                 log_max_size: "10mb".to_owned(),
                 metrics_hosts: Vec::new(),
                 metric_ttl: None,
+                objectives: Vec::new(),
                 scheduler: SchedulerSettings {
                     retry: RetryPolicy::Constant { period: Duration::from_secs(20) },
                     start_budget: 4,

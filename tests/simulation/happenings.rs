@@ -12,7 +12,10 @@ use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 
 use crate::agent::Site;
-use crate::workloads::{Behaviour, METRICS, NAMES, any_workload, profiles};
+use crate::podman::Podman;
+use crate::workloads::{
+    Behaviour, METRICS, NAMES, SHARE_OF_STRAIN, STRAIN, any_workload, objective, profiles,
+};
 use crate::world::World;
 
 /// Lets one thing happen. Returns whether the agent is killed by it.
@@ -37,6 +40,13 @@ pub(crate) fn happen(site: &Site, agent: &Agent, rng: &mut fastrand::Rng) -> boo
         _ => {}
     }
     false
+}
+
+/// Posts what the pods that work make of the device.
+pub(crate) fn post_strain(site: &Site, agent: &Agent) {
+    let working = site.podmans.values().map(Podman::working).sum::<usize>();
+    let working = u32::try_from(working).unwrap_or(u32::MAX);
+    post(site, agent, STRAIN, f64::from(working) * SHARE_OF_STRAIN);
 }
 
 fn post_any(site: &Site, agent: &Agent, rng: &mut fastrand::Rng) {
@@ -82,6 +92,7 @@ pub(crate) fn configure(site: &Site, rng: &mut fastrand::Rng) {
     }
     configuration.workloads.sort_by(|a, b| a.name.cmp(&b.name));
     configuration.heartbeat_period = Duration::from_secs([10, 30, 60][rng.usize(..3)]);
+    configuration.objectives = if rng.bool() { vec![objective()] } else { Vec::new() };
     configuration.profiles = if rng.u8(0..15) == 0 { Vec::new() } else { profiles() };
     world.note(|| {
         let describe = |workload: &Arc<Workload>| {
@@ -110,7 +121,8 @@ fn trouble_a_pod(site: &Site, rng: &mut fastrand::Rng) {
     let podman = podmans[rng.usize(..podmans.len())];
     let pods = podman.pods();
     let Some(pod) = pods.get(rng.usize(..pods.len().max(1))) else { return };
-    match rng.u8(0..5) {
+    match rng.u8(0..6) {
+        5 => podman.pause_by_hand(&pod.id),
         0 => podman.remove(&pod.id),
         1 => podman.crash(&pod.id, 0, true),
         2 => podman.crash(&pod.id, 1, false),
@@ -121,7 +133,7 @@ fn trouble_a_pod(site: &Site, rng: &mut fastrand::Rng) {
 fn interrupt(site: &Site, rng: &mut fastrand::Rng) {
     match &site.cluster {
         Some(cluster) if rng.bool() => cluster.hang_up(),
-        _ => site.podmans.values().for_each(crate::podman::Podman::hang_up),
+        _ => site.podmans.values().for_each(Podman::hang_up),
     }
 }
 
@@ -141,7 +153,7 @@ fn outage(site: &Site, rng: &mut fastrand::Rng) {
     world.down.borrow_mut().insert(kind, true);
     match (kind, &site.cluster) {
         (ExecutorKind::K8s, Some(cluster)) => cluster.hang_up(),
-        _ => site.podmans.get(&kind).into_iter().for_each(crate::podman::Podman::hang_up),
+        _ => site.podmans.get(&kind).into_iter().for_each(Podman::hang_up),
     }
     spawn_local(async move {
         sleep(span).await;
@@ -166,7 +178,7 @@ fn step_clock(site: &Site, rng: &mut fastrand::Rng) {
 fn reboot(site: &Site) {
     site.world.note(|| "the device reboots".to_owned());
     site.world.boot.set(site.world.boot.get() + 1);
-    site.podmans.values().for_each(crate::podman::Podman::reboot);
+    site.podmans.values().for_each(Podman::reboot);
     let mut rng = site.world.chooser.rng("boot");
     let service = match rng.u8(0..3) {
         0 => Some(Duration::ZERO),

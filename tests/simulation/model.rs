@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use actors::clock::Monotonic;
 use actors::workload::{
-    Configuration, ExecutorKind, ProfileRef, RestartPolicy, Workload, WorkloadId, WorkloadName,
+    Configuration, ExecutorKind, ProfileRef, RestartPolicy, Rung, Workload, WorkloadId,
+    WorkloadName,
 };
 
 use crate::agent::Site;
 use crate::cluster::Cluster;
 use crate::podman::{Podman, Truth};
-use crate::workloads::{Behaviour, holds};
+use crate::workloads::{Behaviour, STRAIN, TOO_MUCH_STRAIN, holds};
 use crate::world::World;
 
 /// So long the agent may go on starting what is forbidden by now: a start under way has 5 minutes,
@@ -24,6 +25,9 @@ const GATE_TOLERANCE: Duration = Duration::from_secs(120);
 /// So long a configuration that has arrived may not be in force: it is stored first, and a disk that hangs is
 /// given up after ten seconds.
 const STORING: Duration = Duration::from_secs(15);
+
+/// So long a step may be in force after the strain: calm times that have grown, and a command on top.
+const MAX_RESTRAINT: Duration = Duration::from_secs(4_200);
 
 /// What the present life of the agent has received.
 #[derive(Default)]
@@ -43,6 +47,8 @@ pub(crate) struct Model {
     /// Metrics of which a post is not answered: it may count all the same.
     doubtful: BTreeSet<String>,
     last_allowed: BTreeMap<WorkloadId, Monotonic>,
+    /// When the device was last known to be under too much strain.
+    strained_at: Option<Monotonic>,
     /// Since when each workload that may run now may do so, as far as the agent knows for sure.
     settled_since: BTreeMap<WorkloadId, Monotonic>,
     /// Since when each specification may not replace another one, likewise.
@@ -151,6 +157,9 @@ impl Model {
     pub(crate) fn posted(&mut self, metric: &str, value: f64, now: Monotonic) {
         self.remember(now);
         self.metrics.insert(metric.to_owned(), value);
+        if metric == STRAIN && value >= TOO_MUCH_STRAIN {
+            self.strained_at = Some(now);
+        }
         self.doubtful.remove(metric);
         self.settle(now);
     }
@@ -210,6 +219,19 @@ impl Model {
         })
     }
 
+    /// Returns whether a workload may be restrained so for what the device keeps.
+    fn may_be_restrained(&self, workload: &str, rung: Rung, now: Monotonic) -> bool {
+        let in_doubt = self.in_doubt.iter().map(|(configuration, _)| configuration);
+        let mut all = self.configuration.iter().chain(in_doubt);
+        let is_strained = self.doubtful.contains(STRAIN)
+            || self.strained_at.is_some_and(|at| now.saturating_since(at) < MAX_RESTRAINT);
+        is_strained
+            && all.any(|all| {
+                let own = all.workloads.iter().find(|it| it.name.as_str() == workload);
+                !all.objectives.is_empty() && own.is_some_and(|it| it.rungs().contains(rung))
+            })
+    }
+
     fn is_allowed(&self, id: &WorkloadId) -> bool {
         self.configuration.is_none() || self.allowed().any(|allowed| allowed == id)
     }
@@ -235,6 +257,12 @@ pub(crate) fn check_start(world: &Rc<World>, kind: ExecutorKind, id: &WorkloadId
 pub(crate) fn check_share(world: &World, id: &WorkloadId) {
     const INTERVAL: Duration = Duration::from_secs(290);
     let Some(failed) = world.failed.borrow().get(id).copied() else { return };
+    // Of one that is slowed down for the device nothing is held against it.
+    let (model, now) = (world.model.borrow(), world.now());
+    let slow = [Rung::Throttle, Rung::Squeeze, Rung::Freeze];
+    if slow.into_iter().any(|rung| model.may_be_restrained(workload_of(id), rung, now)) {
+        return;
+    }
     let mut starts = world.starts_of(id);
     starts.retain(|start| !start.ghost && start.at >= failed);
     if let [.., first, _, last] = &starts[..]
@@ -263,6 +291,9 @@ pub(crate) fn check_stop(world: &Rc<World>, kind: ExecutorKind, pod: &Truth) {
     if world.overfull.borrow().contains(&pod.id) {
         return;
     }
+    if model.may_be_restrained(&pod.workload, Rung::Stop, now) {
+        return;
+    }
     let Some(since) = model.settled_since.get(&pod.id) else { return };
     let mut all = model.configuration.iter().flat_map(|all| &all.workloads);
     let runs_by_clock = |workload: &Arc<Workload>| workload.cron.is_some();
@@ -270,6 +301,20 @@ pub(crate) fn check_stop(world: &Rc<World>, kind: ExecutorKind, pod: &Truth) {
     let settled = now.saturating_since(*since);
     if all.any(|workload| here(&workload)) && settled > TOLERANCE {
         world.violated(format!("{kind} stops {}, which runs well", pod.id));
+    }
+}
+
+/// Returns the name of the workload of a pod.
+fn workload_of(id: &WorkloadId) -> &str {
+    id.as_str().rsplit_once('-').map_or(id.as_str(), |(name, _)| name)
+}
+
+/// Looks at a pod that is about to be frozen because somebody waits for that.
+pub(crate) fn check_freeze(world: &Rc<World>, kind: ExecutorKind, id: &WorkloadId) {
+    let (model, now) = (world.model.borrow(), world.now());
+    let may_be = model.may_be_restrained(workload_of(id), Rung::Freeze, now);
+    if model.configuration.is_some() && !may_be {
+        world.violated(format!("{kind} freezes {id}, which nothing asks for"));
     }
 }
 

@@ -26,10 +26,13 @@ use tokio::time::{sleep, timeout};
 
 use crate::board::{Board, cost_of};
 use crate::faults::Fate;
+use crate::model::check_freeze;
 use crate::workloads::{Behaviour, HOOK};
 use crate::world::World;
 
 /// A client hears a call out for so long; how long the agent waits is its own affair.
+/// Microseconds of CPU time in 100 ms of a pod that is throttled.
+const THROTTLED: i64 = 10_000;
 const LIST: Duration = Duration::from_secs(300);
 /// The names of labels that the agent gives its pods.
 const ID: &str = "device-worker-ng/id";
@@ -74,6 +77,16 @@ impl Podman {
         Self { kind, world: Rc::clone(world), state: Rc::default(), board }
     }
 
+    /// Returns how many pods work: they run, and are neither frozen nor throttled.
+    pub(crate) fn working(&self) -> usize {
+        let state = self.state.borrow();
+        let works = |row: &&ContainerRow| row.state == "running";
+        let pods = state.containers.iter().filter(works).map(|row| &row.pod_name);
+        let throttled = self.world.throttled.borrow();
+        let pods: BTreeSet<_> = pods.filter(|name| !throttled.contains(name.as_str())).collect();
+        pods.len()
+    }
+
     /// Returns every pod.
     pub(crate) fn pods(&self) -> Vec<Truth> {
         let state = self.state.borrow();
@@ -91,6 +104,17 @@ impl Podman {
             }
         };
         state.pods.iter().map(truth).collect()
+    }
+
+    /// Freezes a pod as an administrator does.
+    pub(crate) fn pause_by_hand(&self, id: &WorkloadId) {
+        let rows: Vec<_> = {
+            let state = self.state.borrow();
+            let rows = state.containers.iter().filter(|row| row.pod_name == id.as_str());
+            rows.map(|row| row.id.clone()).collect()
+        };
+        rows.iter().for_each(|row| self.set_state(row, "running", "paused"));
+        self.world.note(|| format!("{} pod {id} is paused by hand", self.kind));
     }
 
     /// Ends one container of a pod, or all.
@@ -159,6 +183,25 @@ impl Podman {
             name
         };
         self.tell(&pod, "died");
+    }
+
+    fn pod_of(&self, container: &str) -> Option<String> {
+        let state = self.state.borrow();
+        let row = state.containers.iter().find(|row| row.id == container);
+        row.map(|row| row.pod_name.clone())
+    }
+
+    fn is_paused(&self, container: &str) -> bool {
+        let state = self.state.borrow();
+        state.containers.iter().any(|row| row.id == container && row.state == "paused")
+    }
+
+    fn set_state(&self, container: &str, from: &str, to: &str) {
+        let mut state = self.state.borrow_mut();
+        let mut rows = state.containers.iter_mut();
+        if let Some(row) = rows.find(|row| row.id == container && row.state == from) {
+            row.state = to.to_owned();
+        }
     }
 
     fn tell(&self, pod: &str, action: &str) {
@@ -343,6 +386,10 @@ impl Podman {
                 let this = self.clone();
                 spawn_local(async move {
                     sleep(after).await;
+                    // What is frozen comes to its end later.
+                    while this.is_paused(&container) {
+                        sleep(Duration::from_secs(1)).await;
+                    }
                     this.end(&container, code);
                 });
             }
@@ -488,7 +535,30 @@ impl PodmanApi for Podman {
         let id = container.to_owned();
         self.call("stop_container", container, grace + LIST, move |this, is_late| {
             this.check_stop(&id, is_late);
+            if this.is_paused(&id) {
+                return Err(refused("stop_container", "container state improper"));
+            }
             this.end(&id, 143);
+            Ok(())
+        })
+    }
+
+    fn pause<'a>(&'a self, container: &'a str) -> Answer<'a, ()> {
+        let id = container.to_owned();
+        self.call("pause", container, LIST, move |this, is_late| {
+            // What nobody waits for any more was once asked for.
+            if !is_late && let Some(pod) = this.pod_of(&id) {
+                check_freeze(&this.world, this.kind, &pod.as_str().into());
+            }
+            this.set_state(&id, "running", "paused");
+            Ok(())
+        })
+    }
+
+    fn unpause<'a>(&'a self, container: &'a str) -> Answer<'a, ()> {
+        let id = container.to_owned();
+        self.call("unpause", container, LIST, move |this, _| {
+            this.set_state(&id, "paused", "running");
             Ok(())
         })
     }
@@ -499,17 +569,33 @@ impl PodmanApi for Podman {
             this.check_stop(&id, is_late);
             this.world.note(|| format!("{} pod {id} removed", this.kind));
             remove(&mut this.state.borrow_mut(), &id);
+            this.world.throttled.borrow_mut().remove(&id);
             this.tell(&id, "remove");
             Ok(())
         })
     }
 
-    fn update<'a>(&'a self, container: &'a str, _: UpdateBody) -> Answer<'a, ()> {
-        self.call("update", container, LIST, |_, _| Ok(()))
+    fn update<'a>(&'a self, container: &'a str, limits: UpdateBody) -> Answer<'a, ()> {
+        let id = container.to_owned();
+        self.call("update", container, LIST, move |this, _| {
+            if let (Some(cpu), Some(pod)) = (limits.cpu, this.pod_of(&id)) {
+                let mut throttled = this.world.throttled.borrow_mut();
+                match (0..=THROTTLED).contains(&cpu.quota) {
+                    true => drop(throttled.insert(pod)),
+                    false => drop(throttled.remove(&pod)),
+                }
+            }
+            Ok(())
+        })
     }
 
     fn limit_group<'a>(&'a self, container: &'a str, _: UpdateBody) -> Answer<'a, ()> {
         self.call("limit_group", container, LIST, |_, _| Ok(()))
+    }
+
+    /// The kernel of this world squeezes nothing.
+    fn squeeze<'a>(&'a self, _: &'a str, _: i64, _: bool) -> LocalBoxFuture<'a, io::Result<()>> {
+        ready(Ok(())).boxed_local()
     }
 
     /// The kernel of this world shows nothing.

@@ -16,12 +16,12 @@ use tokio::time::{sleep, timeout};
 use crate::agent::{self, Site};
 use crate::cluster::Cluster;
 use crate::control_plane::ControlPlane;
-use crate::happenings::{configure, happen, post};
+use crate::happenings::{configure, happen, post, post_strain};
 use crate::model::{check_twins, discrepancies, returned};
 use crate::podman::{Podman, Truth};
 use crate::poison;
 use crate::slow;
-use crate::workloads::{Behaviour, MAX_DEADLINE};
+use crate::workloads::{Behaviour, MAX_DEADLINE, STRAIN};
 use crate::world::{Start, World};
 
 /// 2026-01-01 00:00:00 UTC.
@@ -31,6 +31,8 @@ const RECOVERY: Duration = Duration::from_secs(1800);
 /// So long it must stay so.
 const QUIET: Duration = Duration::from_secs(1800);
 const MINUTE: Duration = Duration::from_secs(60);
+/// Within this all steps for the device's objective are taken back once it holds.
+const MAX_CALM: Duration = Duration::from_secs(4_000);
 
 /// What became of a seed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,6 +137,9 @@ async fn trouble(site: &Site, rng: &mut fastrand::Rng, span: Duration) -> Agent 
             () = sleep(wait) => happen(site, &agent, rng),
         };
         check(site);
+        if !killed && rng.bool() {
+            post_strain(site, &agent);
+        }
         if killed {
             agent::kill(agent, world).await;
             sleep(Duration::from_millis(rng.u64(1..120_000))).await;
@@ -179,6 +184,11 @@ async fn quiet(site: &Site, mut agent: Agent) -> Duration {
     }
     post(site, &agent, "load", 40.0);
     post(site, &agent, "temp", 50.0);
+    post(site, &agent, STRAIN, 0.0);
+    // A step that was relapsed into again and again is taken back after an hour at most.
+    if !world.configuration.borrow().objectives.is_empty() {
+        sleep(MAX_CALM).await;
+    }
     // An update that waits for its gate comes by its deadline at the latest.
     let has_gates =
         world.configuration.borrow().workloads.iter().any(|it| it.gate.deadline.is_some());

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use actors::testing::workloads::workload;
 use actors::workload::{
-    ConditionRef, ExecutorKind, Profile, ProfileCondition, ProfileRef, RestartPolicy, RetryPolicy,
-    Turn, UpdateGate, Workload,
+    ConditionRef, ExecutorKind, Objective, Profile, ProfileCondition, ProfileRef, RestartPolicy,
+    RetryPolicy, Rung, Rungs, Turn, UpdateGate, Workload,
 };
 use k8s_openapi::api::core::v1::{
     Container, EmptyDirVolumeSource, ExecAction, HTTPGetAction, Lifecycle, LifecycleHandler, Probe,
@@ -18,6 +18,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 pub(crate) const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
 /// The metrics that are posted; `ghost` never is.
 pub(crate) const METRICS: [&str; 2] = ["load", "temp"];
+/// What the pods that work make together; it is what the device's objective is about.
+pub(crate) const STRAIN: &str = "strain";
 /// The command of hooks.
 pub(crate) const HOOK: &str = "hook";
 pub(crate) const CRON: &str = "*/5 * * * *";
@@ -85,7 +87,27 @@ fn hook() -> LifecycleHandler {
 fn any_turn(dice: &mut fastrand::Rng) -> Turn {
     let mut seconds = || Duration::from_secs(if dice.u8(0..4) == 0 { dice.u64(1..120) } else { 0 });
     let (min_run, min_pause) = (seconds(), seconds());
-    Turn { priority: [0, 0, -1, 1, 7][dice.usize(..5)], min_run, min_pause }
+    let rungs = match dice.u8(0..4) {
+        0 => Some(Rungs::NONE),
+        1 => None,
+        _ => Some(Rung::ALL.into_iter().filter(|_| dice.bool()).collect()),
+    };
+    Turn { priority: [0, 0, -1, 1, 7][dice.usize(..5)], min_run, min_pause, rungs }
+}
+
+/// What every pod that works makes of [`STRAIN`].
+pub(crate) const SHARE_OF_STRAIN: f64 = 20.0;
+/// From here on the objective is broken.
+pub(crate) const TOO_MUCH_STRAIN: f64 = 45.0;
+
+/// Returns what the device keeps.
+pub(crate) fn objective() -> Objective {
+    Objective {
+        name: "strain".into(),
+        keep: format!("{STRAIN} < {TOO_MUCH_STRAIN}"),
+        settling: Duration::from_secs(10),
+        calm: Duration::from_secs(20),
+    }
 }
 
 /// Returns when an update may come; not later than within the time that a device has to recover. Some have

@@ -40,6 +40,8 @@ pub(crate) struct World {
     pub(crate) overfull: RefCell<BTreeSet<WorkloadId>>,
     /// The specifications that have volumes.
     pub(crate) with_volumes: RefCell<BTreeSet<WorkloadId>>,
+    /// Pods that were given little CPU time while they ran.
+    pub(crate) throttled: RefCell<BTreeSet<String>>,
     pub(crate) starts: RefCell<BTreeMap<WorkloadId, Vec<Start>>>,
     /// The specifications whose last run the agent ended before it ended itself.
     pub(crate) stopped: RefCell<BTreeSet<WorkloadId>>,
@@ -72,6 +74,7 @@ impl World {
             version: None,
             heartbeat_period: Duration::from_secs(60),
             hardware_in_heartbeat: false,
+            objectives: Vec::new(),
             profiles: Vec::new(),
             workloads: Vec::new(),
             rejected: Vec::new(),
@@ -87,6 +90,7 @@ impl World {
             behaviours: RefCell::default(),
             overfull: RefCell::default(),
             with_volumes: RefCell::default(),
+            throttled: RefCell::default(),
             starts: RefCell::default(),
             stopped: RefCell::default(),
             failed: RefCell::default(),

@@ -121,6 +121,7 @@ impl Device {
                 log_max_size: "10mb".to_owned(),
                 metrics_hosts: Vec::new(),
                 metric_ttl,
+                objectives: Vec::new(),
                 scheduler: scheduler_settings(),
             },
         }
@@ -324,6 +325,7 @@ pub(crate) fn configuration(workloads: &[&Arc<Workload>], profiles: &[Profile]) 
         version: Some("1".to_owned()),
         heartbeat_period: Duration::from_secs(5),
         hardware_in_heartbeat: false,
+        objectives: Vec::new(),
         profiles: profiles.to_vec(),
         workloads: workloads.iter().map(|workload| Arc::clone(workload)).collect(),
         rejected: Vec::new(),

@@ -28,6 +28,7 @@ use crate::messages::{
     ProfilesConfigured, WorkloadsConfigured,
 };
 use crate::supervisor::Vitals;
+use crate::workload::Objective;
 
 /// Longer than the client takes for any answer; past it the actor counts as hung.
 const TASK_DEADLINE: Duration = Duration::from_secs(120);
@@ -58,6 +59,8 @@ pub struct SyncDeps {
     pub workloads: Vec<Recipient<WorkloadsConfigured>>,
     /// Receives the profiles of each configuration.
     pub evaluator: Recipient<ProfilesConfigured>,
+    /// What the device is to keep by its own settings.
+    pub objectives: Vec<Objective>,
     /// The wall clock and the monotonic one.
     pub clock: Clock,
     /// Announces deadlines to the supervisor.
@@ -71,6 +74,7 @@ pub struct ControlPlaneSync {
     /// They receive the configuration in this order.
     workloads: Vec<Recipient<WorkloadsConfigured>>,
     evaluator: Recipient<ProfilesConfigured>,
+    objectives: Vec<Objective>,
     clock: Clock,
     vitals: Vitals,
 
@@ -107,12 +111,13 @@ impl ControlPlaneSync {
     /// Returns the actor; it reads the stored configuration when it starts.
     #[must_use]
     pub fn new(deps: SyncDeps) -> Self {
-        let SyncDeps { source, store, workloads, evaluator, clock, vitals } = deps;
+        let SyncDeps { source, store, workloads, evaluator, objectives, clock, vitals } = deps;
         Self {
             source,
             store,
             workloads,
             evaluator,
+            objectives,
             clock,
             vitals,
             membership: None,

@@ -35,4 +35,4 @@ pub use server::client::{HttpsClient, ServerSettings};
 pub use server::error::{Call, ControlPlaneError, Message};
 pub use server::wire::AgentStatus;
 pub use source::{ConfigurationStore, Restored, Source, stored_in};
-pub use specification::known_annotations;
+pub use specification::{known_annotations, objectives_of};

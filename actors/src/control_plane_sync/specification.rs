@@ -28,7 +28,10 @@ use annotations::{Fields, Gates};
 pub(crate) use annotations::{TurnDraft, UpdateDraft, has_retry, merged as merged_annotations};
 pub(crate) use contents::{BASE64, Contents, Pool, Supply, config_map, decode_secret};
 pub(crate) use decoding::json;
-pub(crate) use device::{DeviceProfileDrafts, device_profiles, heartbeat_period};
+pub use device::objectives_of;
+pub(crate) use device::{
+    DeviceProfileDrafts, ObjectiveDrafts, device_profiles, heartbeat_period, objectives,
+};
 pub(crate) use profiles::ProfileDraft;
 pub(crate) use registries::from_secret as registries_of_secret;
 pub(crate) use retry::RetryDraft;

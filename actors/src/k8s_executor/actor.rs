@@ -218,6 +218,9 @@ impl Handler<ExecutorCommand> for K8sExecutor {
             // The nodes of the cluster pull for themselves.
             Action::Pull { workload: _ } => return ticket.finish(Ok(())),
             Action::Halt { .. } => return ticket.finish(Ok(())),
+            Action::Freeze { .. } => return ticket.finish(Err(cannot("freeze a pod"))),
+            // None is frozen.
+            Action::Thaw { .. } => return ticket.finish(Ok(())),
             Action::Start { workload, limits } | Action::Limit { workload, limits } => {
                 self.apply(workload, *limits)
             }
@@ -231,9 +234,33 @@ impl Handler<ExecutorCommand> for K8sExecutor {
         };
         let working = in_time(working, left).instrument(span).into_actor(self);
         ctx.spawn(working.map(move |result, actor, _| {
+            let result = result.and_then(|()| refuse_squeeze(&command.action));
             actor.answer(ticket, &command.action, result);
         }));
     }
+}
+
+/// Refuses to squeeze a pod, once it has all else that `action` asks for.
+fn refuse_squeeze(action: &Action) -> Result<(), Failed> {
+    match action {
+        Action::Limit { limits: Limits { squeezed: true, .. }, .. } => {
+            Err(cannot("take memory back from a pod").into())
+        }
+        Action::Limit { .. }
+        | Action::Pull { .. }
+        | Action::Start { .. }
+        | Action::Freeze { .. }
+        | Action::Thaw { .. }
+        | Action::Stop { .. }
+        | Action::Suspend { .. }
+        | Action::Halt { .. } => Ok(()),
+    }
+}
+
+/// Returns the error of what no API of a cluster offers.
+fn cannot(what: &str) -> CommandError {
+    let message = format!("a cluster offers no way to {what}; run the workload on podman");
+    CommandError::Unsupported { message }
 }
 
 mod connection;

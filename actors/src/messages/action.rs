@@ -13,6 +13,8 @@ const START_TIME: Duration = Duration::from_secs(5 * 60);
 const INIT_TIME: Duration = Duration::from_secs(60 * 60);
 /// Time for limits to be applied to a running pod.
 const LIMIT_TIME: Duration = Duration::from_secs(60);
+/// Time for the containers of a pod to be frozen or thawed.
+const FREEZE_TIME: Duration = Duration::from_secs(60);
 /// Time for a pod to be stopped and removed, beyond its grace period.
 const STOP_MARGIN: Duration = Duration::from_secs(40);
 /// Time for the containers of a pod to end while the machine goes down, beyond its grace period: a hook
@@ -28,7 +30,8 @@ pub enum Action {
         workload: Arc<Workload>,
     },
     /// Create and start the workload's pod, replacing an ended or incomplete one of the same id.
-    /// A pod of that id that already runs is left alone: success.
+    /// A pod of that id that already runs is left alone, one that is frozen is thawed: success.
+    /// What it makes is not squeezed: it holds nothing yet that could be taken back.
     Start {
         /// The workload.
         workload: Arc<Workload>,
@@ -36,13 +39,29 @@ pub enum Action {
         limits: Limits,
     },
     /// Bring limits to the workload's pod that runs. Where the runtime can do that, nothing is
-    /// restarted. On a cluster all that makes the pod is written anew, credentials and what something
+    /// restarted. One that cannot be squeezed gets the other limits all the same, and the command fails with
+    /// [`CommandError::Unsupported`](crate::messages::CommandError::Unsupported). On a cluster all that makes the pod is written anew, credentials and what something
     /// else changed among it, and other limits restart the pod.
     Limit {
         /// The workload.
         workload: Arc<Workload>,
         /// Limits in force.
         limits: Limits,
+    },
+    /// Halt the processes of the pod's containers until they are thawed: they keep their memory and their
+    /// connections, and get no processor. All of them or none.
+    Freeze {
+        /// The pod.
+        id: WorkloadId,
+        /// Of which workload.
+        workload: WorkloadName,
+    },
+    /// Let what is frozen of the pod go on. A pod that is absent or not frozen is a success.
+    Thaw {
+        /// The pod.
+        id: WorkloadId,
+        /// Of which workload.
+        workload: WorkloadName,
     },
     /// Stop the pod and remove it with its volumes. A pod that is absent is a success.
     Stop {
@@ -99,6 +118,10 @@ pub enum ActionKind {
     Start,
     /// [`Action::Limit`].
     Limit,
+    /// [`Action::Freeze`].
+    Freeze,
+    /// [`Action::Thaw`].
+    Thaw,
     /// [`Action::Stop`].
     Stop,
     /// [`Action::Suspend`].
@@ -117,6 +140,10 @@ pub enum Effect {
     Started,
     /// It runs with the limits and credentials that it lacked.
     Updated,
+    /// Its processes are halted.
+    Frozen,
+    /// They go on.
+    Thawed,
     /// It is gone.
     Removed,
     /// It is gone, and what makes it is kept.
@@ -133,6 +160,8 @@ impl ActionKind {
             Self::Pull => "pull",
             Self::Start => "start",
             Self::Limit => "limit",
+            Self::Freeze => "freeze",
+            Self::Thaw => "thaw",
             Self::Stop => "stop",
             Self::Suspend => "suspend",
             Self::Halt => "halt",
@@ -145,6 +174,8 @@ impl ActionKind {
             Self::Pull => "pulling images",
             Self::Start => "starting the pod",
             Self::Limit => "applying limits",
+            Self::Freeze => "freezing the pod",
+            Self::Thaw => "thawing the pod",
             Self::Stop => "stopping the previous pod",
             Self::Suspend | Self::Halt => "stopping the pod",
         }
@@ -157,6 +188,8 @@ impl ActionKind {
             Self::Pull => Effect::ImagesPresent,
             Self::Start => Effect::Started,
             Self::Limit => Effect::Updated,
+            Self::Freeze => Effect::Frozen,
+            Self::Thaw => Effect::Thawed,
             Self::Stop => Effect::Removed,
             Self::Suspend => Effect::Suspended,
             // The machine goes down, and nothing is decided after it.
@@ -182,6 +215,7 @@ impl ActionKind {
             Self::Start if has_init_containers => INIT_TIME,
             Self::Start => START_TIME,
             Self::Limit => LIMIT_TIME,
+            Self::Freeze | Self::Thaw => FREEZE_TIME,
             Self::Stop | Self::Suspend => grace + STOP_MARGIN,
             Self::Halt => grace + HALT_MARGIN,
         }
@@ -212,6 +246,8 @@ impl Action {
             ActionKind::Pull => Self::Pull { workload: workload()? },
             ActionKind::Start => Self::Start { workload: workload()?, limits },
             ActionKind::Limit => Self::Limit { workload: workload()?, limits },
+            ActionKind::Freeze => Self::Freeze { id, workload: name },
+            ActionKind::Thaw => Self::Thaw { id, workload: name },
             ActionKind::Stop => {
                 Self::Stop { id, workload: name, grace, evidence: Evidence::default() }
             }
@@ -227,6 +263,8 @@ impl Action {
             Self::Pull { .. } => ActionKind::Pull,
             Self::Start { .. } => ActionKind::Start,
             Self::Limit { .. } => ActionKind::Limit,
+            Self::Freeze { .. } => ActionKind::Freeze,
+            Self::Thaw { .. } => ActionKind::Thaw,
             Self::Stop { .. } => ActionKind::Stop,
             Self::Suspend { .. } => ActionKind::Suspend,
             Self::Halt { .. } => ActionKind::Halt,
@@ -246,7 +284,11 @@ impl Action {
             Self::Pull { workload }
             | Self::Start { workload, .. }
             | Self::Limit { workload, .. } => &workload.id,
-            Self::Stop { id, .. } | Self::Suspend { id, .. } | Self::Halt { id, .. } => id,
+            Self::Freeze { id, .. }
+            | Self::Thaw { id, .. }
+            | Self::Stop { id, .. }
+            | Self::Suspend { id, .. }
+            | Self::Halt { id, .. } => id,
         }
     }
 
@@ -257,7 +299,9 @@ impl Action {
             Self::Pull { workload }
             | Self::Start { workload, .. }
             | Self::Limit { workload, .. } => &workload.name,
-            Self::Stop { workload, .. }
+            Self::Freeze { workload, .. }
+            | Self::Thaw { workload, .. }
+            | Self::Stop { workload, .. }
             | Self::Suspend { workload, .. }
             | Self::Halt { workload, .. } => workload,
         }

@@ -30,6 +30,12 @@ pub enum CommandError {
         /// What the runtime said.
         message: String,
     },
+    /// The pod could not be frozen or thawed.
+    #[error("failed to freeze or thaw the pod: {message}")]
+    Freeze {
+        /// What the runtime said.
+        message: String,
+    },
     /// The specification asks for what this runtime cannot do.
     #[error("the specification cannot be run here: {message}")]
     Unsupported {
@@ -60,6 +66,7 @@ impl CommandError {
             | Self::Start { .. }
             | Self::Damaged { .. }
             | Self::Stop { .. }
+            | Self::Freeze { .. }
             | Self::Unsupported { .. } => false,
         }
     }

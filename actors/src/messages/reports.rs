@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::latency::Latencies;
-use crate::workload::{Event, ExecutorKind, RuntimeReport, Verdict, WorkloadReport};
+use crate::workload::{Event, ExecutorKind, Governed, RuntimeReport, Verdict, WorkloadReport};
 
 /// The answer to [`GetJobs`](super::GetJobs).
 #[derive(Clone, Debug, Default, PartialEq, MessageResponse)]
@@ -23,6 +23,8 @@ pub struct SchedulerReport {
     pub failures: BTreeMap<(ExecutorKind, &'static str), u64>,
     /// What wanted workloads cannot run for, as what the runtime has stored is damaged.
     pub damages: Vec<String>,
+    /// What was done so that the device keeps its objectives.
+    pub governed: Governed,
     /// Time from a post to the commands that it led to at once.
     pub reactions: Latencies,
 }

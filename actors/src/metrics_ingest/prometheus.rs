@@ -105,6 +105,41 @@ fn control_plane(text: &mut Exposition, report: &ControlPlaneReport, now: Moment
     }
 }
 
+/// Writes what is done to workloads so that the device keeps its objectives.
+fn governed(text: &mut Exposition, report: &SchedulerReport) {
+    text.family(
+        "device_worker_workload_governed",
+        Kind::Gauge,
+        "A step by which a workload is restrained for an objective of the device, always 1.",
+    );
+    for workload in &report.workloads {
+        for restraint in &workload.restraints {
+            let labels = [
+                ("workload", workload.job.workload.as_str()),
+                ("step", restraint.step.as_str()),
+                ("objective", restraint.objective.as_str()),
+            ];
+            text.sample(&labels, 1);
+        }
+    }
+    text.family(
+        "device_worker_governor_steps_total",
+        Kind::Counter,
+        "Steps that were taken for objectives of the device.",
+    );
+    for (step, count) in &report.governed.steps {
+        text.sample(&[("step", step.as_str())], count);
+    }
+    text.family(
+        "device_worker_workload_frozen_seconds_total",
+        Kind::Counter,
+        "Time for which a workload was frozen for objectives of the device.",
+    );
+    for (workload, frozen) in &report.governed.frozen {
+        text.sample(&[("workload", workload.as_str())], frozen.as_secs_f64());
+    }
+}
+
 fn scheduler(text: &mut Exposition, report: &SchedulerReport) {
     text.family("device_worker_workloads", Kind::Gauge, "Workloads by status.");
     for (status, count) in by_status(&report.workloads) {
@@ -141,6 +176,7 @@ fn scheduler(text: &mut Exposition, report: &SchedulerReport) {
             text.sample(&[("workload", workload), ("state", state)], 1);
         }
     }
+    governed(text, report);
     text.family(
         "device_worker_last_failure_timestamp_seconds",
         Kind::Gauge,
@@ -163,7 +199,7 @@ fn scheduler(text: &mut Exposition, report: &SchedulerReport) {
     text.family(
         "device_worker_commands_total",
         Kind::Counter,
-        "Commands to executors: pull, start, limit, stop, suspend, halt.",
+        "Commands to executors: pull, start, limit, freeze, thaw, stop, suspend, halt.",
     );
     for ((executor, action), count) in &report.commands {
         text.sample(&[("executor", executor.as_str()), ("action", action)], count);

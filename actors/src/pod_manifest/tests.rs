@@ -234,7 +234,7 @@ fn limits_narrow_what_the_author_allows_and_are_parted_among_containers() {
     let limited = json!({"resources": {"limits": {"cpu": "500m", "memory": "64Mi"}}});
     let free = json!({"name": "free", "image": "i:1"});
     let workload = workload(json!({"containers": [main_with(limited), free]}));
-    let limits = Limits { cpu: Some(60_000), memory: Some(256 << 20) };
+    let limits = Limits { cpu: Some(60_000), memory: Some(256 << 20), ..Limits::default() };
     let spec = spec(&plan_with(&workload, limits, FULL).unwrap());
     let limit = |n: usize, name: &str| spec["containers"][n]["resources"]["limits"][name].clone();
     assert_eq!((limit(0, "cpu"), limit(1, "cpu")), (json!("300m"), json!("300m")));
@@ -289,7 +289,7 @@ fn podman_is_given_whole_bytes_and_thousandths_of_a_core() {
 fn a_condition_leaves_no_request_above_its_limit() {
     let own = json!({"limits": {"memory": "1.5Gi"}, "requests": {"memory": "1.5Gi", "cpu": "1"}});
     let workload = one(json!({"resources": own}));
-    let limits = Limits { cpu: Some(50_000), memory: Some(64 << 20) };
+    let limits = Limits { cpu: Some(50_000), memory: Some(64 << 20), ..Limits::default() };
     let spec = spec(&plan_with(&workload, limits, FULL).unwrap());
     let narrowed = json!({"cpu": "500m", "memory": (64 << 20).to_string()});
     assert_eq!(
@@ -361,7 +361,7 @@ fn limits_that_podman_has_no_place_for_and_slips_are_warned_of() {
 fn limits_are_left_out_with_a_warning_where_podman_knows_none() {
     let own = json!({"cpu": "1", "memory": "64Mi"});
     let workload = one(json!({"resources": {"limits": own, "requests": own}}));
-    let limits = Limits { cpu: Some(50_000), memory: Some(1 << 20) };
+    let limits = Limits { cpu: Some(50_000), memory: Some(1 << 20), ..Limits::default() };
     for (cpu, memory, left, warnings) in [
         (false, false, json!({}), 2),
         (true, false, json!({"cpu": "500m"}), 1),
@@ -379,7 +379,7 @@ fn no_container_gets_less_cpu_than_the_kernel_can_measure_out() {
     let containers: Vec<_> =
         ["a", "b", "c"].map(|name| json!({"name": name, "image": "i:1"})).into();
     let workload = workload(json!({"containers": containers}));
-    let limits = Limits { cpu: Some(1_500), memory: None };
+    let limits = Limits { cpu: Some(1_500), ..Limits::default() };
     let spec = spec(&plan_with(&workload, limits, FULL).unwrap());
     assert_eq!(spec["containers"][2]["resources"]["limits"]["cpu"], json!("10m"));
     assert_eq!(container_limits(&workload, limits)[2].cpu, Some(1_000));

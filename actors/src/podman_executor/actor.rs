@@ -6,6 +6,7 @@ mod health;
 mod images;
 mod running;
 mod state;
+mod usage;
 mod watch;
 mod work;
 
@@ -119,17 +120,21 @@ impl Actor for PodmanExecutor {
 
 impl Supervised for PodmanExecutor {
     /// Drops what was observed: commands in flight were answered, and podman is asked afresh. What podman
-    /// still works on, and what containers can write on the host, and the hooks of pods that are no
-    /// longer configured, could not be found out again.
+    /// still works on, and what containers can write on the host, the hooks of pods that are no
+    /// longer configured, and which pods a command ended could not be found out again.
     fn restarting(&mut self, _: &mut Self::Context) {
         let writers = self.context.writers.take();
         let configured = self.context.configured.take();
+        let cut_short = self.context.cut_short.take();
         let mut hooks = self.context.hooks.take();
+        let has_mended_limits = self.has_mended_limits;
         hooks.give_starts_up();
         *self = Self::over(Rc::clone(&self.context.api), self.deps.clone());
+        self.has_mended_limits = has_mended_limits;
         self.context.writers.replace(writers);
         self.context.configured.replace(configured);
         self.context.hooks.replace(hooks);
+        self.context.cut_short.replace(cut_short);
     }
 }
 

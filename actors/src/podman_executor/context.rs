@@ -76,7 +76,7 @@ pub(in crate::podman_executor) struct PodmanContext {
     /// The commands that are under way: for which pod, and what they do to it.
     busy: RefCell<Vec<(WorkloadId, Option<Change>)>>,
     /// Pods whose containers a command began to stop, and which it has not removed.
-    cut_short: RefCell<BTreeSet<WorkloadId>>,
+    pub(in crate::podman_executor) cut_short: RefCell<BTreeSet<WorkloadId>>,
 }
 
 /// A command for a pod is under way while this lives.
@@ -133,7 +133,7 @@ impl PodmanContext {
 
     /// Notes that a command is about to end containers of the pod `id`: however they end, it is not the end
     /// of their run.
-    pub(in crate::podman_executor) fn cut_short(&self, id: &WorkloadId) {
+    pub(in crate::podman_executor) fn cuts_short(&self, id: &WorkloadId) {
         self.cut_short.borrow_mut().insert(id.clone());
     }
 
@@ -147,7 +147,7 @@ impl PodmanContext {
         self.cut_short.borrow().contains(id) && !self.is_busy_with(id)
     }
 
-    /// Returns whether a pod is being started or stopped.
+    /// Returns whether a pod is being started, frozen, thawed or stopped.
     pub(in crate::podman_executor) fn is_changing_pods(&self) -> bool {
         self.busy.borrow().iter().any(|(_, change)| change.is_some())
     }

@@ -37,7 +37,7 @@ pub use libpod::in_force::{Level, Resource};
 pub use libpod::types::{
     ContainerDetail, ContainerRow, DetailHostConfig, DetailNetwork, DetailState, Healthcheck,
     HostInfo, PlayReport, PlayedPod, PodRow, Program, SecurityInfo, UpdateBody, UpdateCpu,
-    UpdateMemory,
+    UpdateMemory, UsageRow,
 };
 pub use logged::{LoggedContainer, logged_containers};
 pub use probing::network::{DeviceNetwork, ProbeNetwork, ProbeRequest};

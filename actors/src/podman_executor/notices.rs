@@ -87,7 +87,7 @@ mod tests {
 
     fn limited(cpu: Option<u64>, refused: &[&str]) -> Notes {
         let refused = refused.iter().map(|message| (*message).to_owned()).collect();
-        let limited = Limited { limits: Limits { cpu, memory: None }, refused };
+        let limited = Limited { limits: Limits { cpu, ..Limits::default() }, refused };
         Notes { limited: Some(limited), ..Notes::default() }
     }
 

@@ -13,7 +13,8 @@ use crate::podman_executor::context::PodmanContext;
 use crate::podman_executor::libpod::api::{PodmanApi as _, PodmanError};
 use crate::podman_executor::libpod::types::{ContainerRow, container_name};
 use crate::podman_executor::pod_state::{
-    EndKey, Knowledge, Phase, cut_short, empty_pod, observed_pods, phase, without_post_start,
+    EndKey, Knowledge, Phase, cut_short, empty_pod, has_processes, observed_pods, phase,
+    without_post_start,
 };
 use crate::podman_executor::pod_table::Snapshot;
 use crate::workload::ContainerEnd;
@@ -136,7 +137,7 @@ impl Observer {
 
     /// Returns the containers whose process is gone for good although podman says that they run.
     async fn vanished(&self, rows: &[ContainerRow], now: Monotonic) -> BTreeSet<String> {
-        let running = rows.iter().filter(|row| phase(row) == Phase::Running && row.pid > 0);
+        let running = rows.iter().filter(|row| has_processes(row) && row.pid > 0);
         let running: Vec<_> = running.collect();
         let pids = running.iter().map(|row| row.pid).collect();
         // What cannot be seen is taken to be as podman says.

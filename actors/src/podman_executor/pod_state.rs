@@ -45,9 +45,11 @@ pub(in crate::podman_executor) enum Phase {
     Created,
     /// It runs.
     Running,
+    /// Its processes are halted, by a command of ours or by hand.
+    Paused,
     /// It ended.
     Ended,
-    /// It is between two states, or paused.
+    /// It is between two states.
     Unclear,
 }
 
@@ -56,6 +58,7 @@ pub(in crate::podman_executor) fn phase(row: &ContainerRow) -> Phase {
     match row.state.as_str() {
         "created" | "configured" | "initialized" => Phase::Created,
         "running" => Phase::Running,
+        "paused" => Phase::Paused,
         "exited" | "stopped" => Phase::Ended,
         _ => Phase::Unclear,
     }
@@ -64,8 +67,16 @@ pub(in crate::podman_executor) fn phase(row: &ContainerRow) -> Phase {
 /// Returns whether a container may run, so that it is to be stopped before its pod is removed.
 pub(in crate::podman_executor) fn may_run(row: &ContainerRow) -> bool {
     match phase(row) {
-        Phase::Running | Phase::Unclear => true,
+        Phase::Running | Phase::Paused | Phase::Unclear => true,
         Phase::Created | Phase::Ended => false,
+    }
+}
+
+/// Returns whether a container has processes, be they halted.
+pub(in crate::podman_executor) fn has_processes(row: &ContainerRow) -> bool {
+    match phase(row) {
+        Phase::Running | Phase::Paused => true,
+        Phase::Created | Phase::Ended | Phase::Unclear => false,
     }
 }
 
@@ -124,13 +135,13 @@ pub(in crate::podman_executor) fn observed_pods(
     observed.collect()
 }
 
-/// Returns the pod that `rows`, all its containers, make up, if it runs as it should.
-pub(in crate::podman_executor) fn running_pod(
+/// Returns the pod that `rows`, all its containers, make up, if it runs as it should or is frozen.
+pub(in crate::podman_executor) fn living_pod(
     rows: &[ContainerRow],
     boot_id: &str,
 ) -> Option<ObservedPod> {
     let pod = observed_pods(rows, Knowledge::of_rows_alone(boot_id)).pop();
-    pod.filter(|pod| pod.state == CurrentState::Running)
+    pod.filter(|pod| matches!(pod.state, CurrentState::Running | CurrentState::Frozen))
 }
 
 /// Returns the pod of `row` as one that has no containers.
@@ -152,7 +163,7 @@ pub(in crate::podman_executor) fn empty_pod(row: &PodRow) -> ObservedPod {
 pub(in crate::podman_executor) fn without_post_start(pod: ObservedPod) -> ObservedPod {
     let message = || "its lifecycle.postStart was not seen to end".to_owned();
     match pod.state {
-        CurrentState::Running | CurrentState::Degraded { .. } => {
+        CurrentState::Running | CurrentState::Frozen | CurrentState::Degraded { .. } => {
             ObservedPod { state: incomplete(message()), ..pod }
         }
         CurrentState::Starting
@@ -174,6 +185,7 @@ pub(in crate::podman_executor) fn cut_short(pod: ObservedPod) -> ObservedPod {
         }
         CurrentState::Starting
         | CurrentState::Running
+        | CurrentState::Frozen
         | CurrentState::Incomplete { .. }
         | CurrentState::Suspended
         | CurrentState::Crashing { .. }
@@ -195,6 +207,9 @@ pub(in crate::podman_executor) fn pod_state(
 
     if any(Phase::Unclear) {
         return CurrentState::Unknown;
+    }
+    if any(Phase::Paused) {
+        return CurrentState::Frozen;
     }
     if !of_this_boot && !any(Phase::Running) {
         return incomplete("the pod is from before the last boot".to_owned());
@@ -219,8 +234,12 @@ pub(in crate::podman_executor) fn pod_state(
 
 fn actual_phase(row: &ContainerRow, known: Knowledge<'_>) -> Phase {
     match phase(row) {
-        Phase::Running if known.vanished.contains(&row.id) => Phase::Ended,
-        phase @ (Phase::Created | Phase::Running | Phase::Ended | Phase::Unclear) => phase,
+        Phase::Running | Phase::Paused if known.vanished.contains(&row.id) => Phase::Ended,
+        phase @ (Phase::Created
+        | Phase::Running
+        | Phase::Paused
+        | Phase::Ended
+        | Phase::Unclear) => phase,
     }
 }
 
@@ -342,7 +361,11 @@ mod tests {
             ("initialized", "exited", "Incomplete"),
             ("running", "stopping", "Unknown"),
             ("removing", "exited", "Unknown"),
-            ("paused", "running", "Unknown"),
+            ("paused", "paused", "Frozen"),
+            ("paused", "running", "Frozen"),
+            ("paused", "exited", "Frozen"),
+            ("paused", "created", "Frozen"),
+            ("paused", "stopping", "Unknown"),
             ("a word of podman 6", "running", "Unknown"),
         ];
         for (a, b, expected) in table {

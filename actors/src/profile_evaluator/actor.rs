@@ -21,6 +21,8 @@ use crate::workload::{Event, EventReason, Profile, Verdict};
 /// Shortest wait for the next moment at which a verdict can change; bounds the work per second
 /// whatever spans the conditions have.
 const MIN_WAIT: Duration = Duration::from_millis(1);
+/// Shortest time between two reports that only say how far objectives are from holding.
+const SHORTFALL_PERIOD: Duration = Duration::from_secs(1);
 /// Bodies that may wait to be taken.
 const MAILBOX_CAPACITY: usize = 64;
 
@@ -46,6 +48,10 @@ pub struct ProfileEvaluator {
     configured: Option<Arc<[Profile]>>,
     profiles: Profiles,
     timer: Option<Timer>,
+    /// When verdicts were last sent.
+    published_at: Monotonic,
+    /// They will be again within [`SHORTFALL_PERIOD`].
+    publishes_soon: bool,
     /// Conditions may look at the wall clock.
     is_clock_trusted: bool,
 }
@@ -64,6 +70,8 @@ impl ProfileEvaluator {
             configured: None,
             profiles: Profiles::default(),
             timer: None,
+            published_at: Monotonic::default(),
+            publishes_soon: false,
             is_clock_trusted: false,
         }
     }
@@ -86,6 +94,7 @@ impl Supervised for ProfileEvaluator {
     /// `for`. `started` builds everything else anew from them.
     fn restarting(&mut self, _: &mut Self::Context) {
         self.timer = None;
+        self.publishes_soon = false;
     }
 }
 
@@ -102,14 +111,18 @@ impl Handler<MetricsReceived> for ProfileEvaluator {
 
     fn handle(&mut self, message: MetricsReceived, ctx: &mut Self::Context) -> Self::Result {
         let now = self.deps.clock.now();
-        let changes = {
+        let (changes, measures) = {
             let metrics = &mut *self.deps.metrics.0.borrow_mut();
             let slots = metrics.post(message.samples, self.deps.default_ttl, now.monotonic)?;
             if self.profiles.have_calendar() {
                 metrics.set_local_time(self.local_time(now));
             }
-            self.profiles.metrics_posted(&slots, metrics, now.monotonic)
+            let changes = self.profiles.metrics_posted(&slots, metrics, now.monotonic);
+            (changes, self.profiles.measure_objective(&slots))
         };
+        if changes.is_empty() && measures {
+            self.publish_soon(now.monotonic, ctx);
+        }
         self.publish_changes(&changes, Some(now.monotonic), now, ctx);
         Ok(())
     }
@@ -158,7 +171,7 @@ impl ProfileEvaluator {
         if self.configured.as_ref() == Some(&configured) {
             // Those who compare find the same Arc.
             self.configured = Some(configured);
-            self.publish(None);
+            self.publish(None, self.deps.clock.now().monotonic);
             return;
         }
         let now = self.deps.clock.now();
@@ -170,7 +183,7 @@ impl ProfileEvaluator {
         self.profiles = profiles;
         self.configured = Some(configured);
         self.record(&changes, now);
-        self.publish(None);
+        self.publish(None, now.monotonic);
         self.wait_for_next(now.monotonic, ctx);
     }
 
@@ -194,15 +207,32 @@ impl ProfileEvaluator {
     ) {
         self.record(changes, now);
         if !changes.is_empty() {
-            self.publish(posted_at);
+            self.publish(posted_at, now.monotonic);
         }
         self.wait_for_next(now.monotonic, ctx);
     }
 
-    fn publish(&self, posted_at: Option<Monotonic>) {
+    /// Publishes how far objectives are from holding, not too often, and not too late either: what is posted
+    /// last counts.
+    fn publish_soon(&mut self, now: Monotonic, ctx: &mut Context<Self>) {
+        let due = self.published_at + SHORTFALL_PERIOD;
+        if due <= now {
+            self.publish(None, now);
+        } else if !std::mem::replace(&mut self.publishes_soon, true) {
+            ctx.run_later(due.saturating_since(now), |actor, _| {
+                actor.publishes_soon = false;
+                actor.publish(None, actor.deps.clock.now().monotonic);
+            });
+        }
+    }
+
+    fn publish(&mut self, posted_at: Option<Monotonic>, now: Monotonic) {
+        self.published_at = now;
         let verdicts = self.profiles.verdicts().clone();
+        let shortfalls = self.profiles.shortfalls(&mut self.deps.metrics.0.borrow_mut(), now);
         let profiles = self.configured.clone().unwrap_or_default();
-        tell(&self.deps.scheduler, ProfilesEvaluated { verdicts, profiles, posted_at });
+        let evaluated = ProfilesEvaluated { verdicts, profiles, shortfalls, posted_at };
+        tell(&self.deps.scheduler, evaluated);
     }
 
     /// Logs what changed or may not be meant, and reports what cannot be evaluated.

@@ -136,6 +136,14 @@ impl MetricTable {
         slot
     }
 
+    /// Returns since when all metrics of `condition` that are known were posted; `None` when none is.
+    pub(super) fn measured_at(&self, condition: &Condition, now: Monotonic) -> Option<Monotonic> {
+        let windows = condition.windows().iter().map(Window::metric);
+        let slots = condition.metrics().iter().chain(windows).map(Metric::slot);
+        let known = slots.filter_map(|slot| self.entries.get(slot as usize)?.last.as_ref());
+        known.filter(|last| !last.is_stale(now)).map(|last| last.at).min()
+    }
+
     /// Returns the slot of the metric, a new one if need be.
     pub(super) fn slot(&mut self, name: &MetricName) -> u32 {
         if let Some(slot) = self.slots.get(name) {

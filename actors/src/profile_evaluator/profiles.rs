@@ -8,9 +8,9 @@ use std::sync::Arc;
 use self::watched::Watched;
 use super::metrics::{MetricTable, Spans};
 use crate::clock::Monotonic;
-use crate::messages::ConditionReport;
+use crate::messages::{ConditionReport, Shortfall};
 use crate::workload::{
-    ConditionName, MetricName, Profile, ProfileName, ProfileVerdicts, Verdict, Verdicts,
+    ConditionName, MetricName, PROTECTION, Profile, ProfileName, ProfileVerdicts, Verdict, Verdicts,
 };
 
 /// All conditions, in order of profile and name.
@@ -25,6 +25,8 @@ pub(super) struct Profiles {
     /// an entry that a post made obsolete stays until its moment, for that is cheaper.
     due: BTreeSet<(Monotonic, usize)>,
     verdicts: Verdicts,
+    /// Whether the device has objectives.
+    has_objectives: bool,
     /// Not yet taken by [`Profiles::take_units_missing`].
     units_missing: Vec<UnitMissing>,
 }
@@ -63,6 +65,7 @@ impl Profiles {
         let conditions = next.conditions.iter().enumerate();
         next.with_calendar =
             conditions.filter(|(_, it)| it.names_calendar()).map(|(place, _)| place).collect();
+        next.has_objectives = configured.iter().any(|it| it.name.as_str() == PROTECTION);
         next.verdicts =
             configured.iter().map(|profile| (profile.name.clone(), Arc::default())).collect();
         let changes = next.look_at(0..next.conditions.len(), metrics, now);
@@ -124,6 +127,25 @@ impl Profiles {
     /// Returns all verdicts.
     pub(super) const fn verdicts(&self) -> &Verdicts {
         &self.verdicts
+    }
+
+    /// Returns how far each objective of the device that is broken is from holding.
+    pub(super) fn shortfalls(
+        &self,
+        metrics: &mut MetricTable,
+        now: Monotonic,
+    ) -> BTreeMap<ConditionName, Shortfall> {
+        let broken = self.conditions.iter().filter(|it| it.is_broken_objective());
+        broken.filter_map(|it| Some((it.name.clone(), it.shortfall(metrics, now)?))).collect()
+    }
+
+    /// Returns whether a metric of `slots` is one of an objective of the device that is broken.
+    pub(super) fn measure_objective(&self, slots: &[u32]) -> bool {
+        self.has_objectives && {
+            let affected = slots.iter().filter_map(|slot| self.by_slot.get(slot)).flatten();
+            let mut affected = affected.filter_map(|place| self.conditions.get(*place));
+            affected.any(Watched::is_broken_objective)
+        }
     }
 
     /// Returns the conditions found since the last call that compare a sample without a unit with a

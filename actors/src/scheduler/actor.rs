@@ -17,7 +17,8 @@ use super::table::{JobTable, SchedulerSettings};
 use crate::clock::{Clock, Monotonic};
 use crate::messages::{
     ClockTrusted, CommandFinished, Drain, EventRecorded, ExecutorCommand, GetJobs, HaltPods,
-    JobsReported, ProfilesEvaluated, WorkloadsConfigured, WorkloadsObserved, tell,
+    JobsReported, ProfilesEvaluated, UsageObserved, UsageWanted, WorkloadsConfigured,
+    WorkloadsObserved, tell,
 };
 use crate::workload::{Event, EventKind, ExecutorKind};
 
@@ -33,6 +34,8 @@ const REPORT_DELAY: Duration = Duration::from_millis(100);
 pub struct SchedulerDeps {
     /// The executors that exist.
     pub executors: BTreeMap<ExecutorKind, Recipient<ExecutorCommand>>,
+    /// The executors that can say what their pods use.
+    pub usage: Vec<Recipient<UsageWanted>>,
     /// Receives the reports.
     pub reports: Recipient<JobsReported>,
     /// Receives events.
@@ -90,6 +93,9 @@ impl Scheduler {
         let now = self.deps.clock.now();
         self.outbox.extend(self.jobs.plan(now, &Local));
         self.send_all(posted_at);
+        if self.jobs.wants_usage(now) {
+            self.deps.usage.iter().for_each(|executor| tell(executor, UsageWanted));
+        }
         for event in self.jobs.take_events() {
             log(&event);
             tell(&self.deps.events, EventRecorded { event });
@@ -255,6 +261,7 @@ impl Handler<ProfilesEvaluated> for Scheduler {
 
     fn handle(&mut self, evaluated: ProfilesEvaluated, ctx: &mut Context<Self>) {
         self.jobs.evaluate(evaluated.verdicts, evaluated.profiles);
+        self.jobs.measure(evaluated.shortfalls);
         self.act(evaluated.posted_at, ctx);
     }
 }
@@ -264,6 +271,15 @@ impl Handler<WorkloadsObserved> for Scheduler {
 
     fn handle(&mut self, observed: WorkloadsObserved, ctx: &mut Context<Self>) {
         self.jobs.observe(observed);
+        self.act(None, ctx);
+    }
+}
+
+impl Handler<UsageObserved> for Scheduler {
+    type Result = ();
+
+    fn handle(&mut self, observed: UsageObserved, ctx: &mut Context<Self>) {
+        self.jobs.take_usage(observed);
         self.act(None, ctx);
     }
 }

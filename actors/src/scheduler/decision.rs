@@ -9,6 +9,7 @@ use super::cron::clock_trust::ClockTrust;
 use super::eligibility::Permission;
 use super::eligibility::gates::{Closed, Gate, Gates};
 use super::eligibility::turns::Waits;
+use super::governor::restraint::Restraint;
 use super::observed::{PodKey, Runtimes};
 use super::queue::StartBudget;
 use crate::clock::{Moment, Monotonic};
@@ -170,5 +171,7 @@ pub(crate) struct Inputs<'a> {
     pub(crate) settling: Duration,
     /// The gates of the configured specification that are closed.
     pub(crate) gates: &'a Gates,
+    /// What is taken from it for the objectives of the device.
+    pub(crate) restraint: &'a Restraint,
     pub(crate) now: Moment,
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::turns::{Wait, Waits};
+use super::governor::restraint::Restraint;
 use crate::clock::Moment;
 use crate::workload::{
     ConditionRef, Limits, Profile, ProfileName, ProfileRef, ProfileVerdicts, Verdict, Verdicts,
@@ -41,6 +42,14 @@ impl Permission {
             }
             (Self::Granted, _, Some(wait)) => Self::Resting { wait: wait.clone() },
             (permission, _, _) => permission,
+        }
+    }
+
+    /// Returns it where the device has stopped the workload for an objective.
+    pub(crate) fn under(self, restraint: &Restraint) -> Self {
+        match (self, &restraint.stopped_for) {
+            (denied @ Self::Denied { .. }, _) | (denied, None) => denied,
+            (_, Some(why)) => Self::Denied { why: why.clone() },
         }
     }
 

@@ -5,6 +5,7 @@ pub mod cron;
 mod decision;
 mod dependencies;
 mod eligibility;
+mod governor;
 mod halt;
 mod job;
 mod observed;

@@ -91,6 +91,27 @@ impl Observed {
         }
     }
 
+    /// Notes that a command froze the pod.
+    pub(crate) fn frozen(&mut self, key: &PodKey) {
+        if let Some(pod) = self.pods.get_mut(key) {
+            pod.state = CurrentState::Frozen;
+        }
+    }
+
+    /// Notes that a command thawed the pod. What its containers have come to is listed with the answer; where
+    /// it was not, they run.
+    pub(crate) fn thawed(&mut self, key: &PodKey) {
+        if let Some(pod) = self.pods.get_mut(key).filter(|pod| pod.state == CurrentState::Frozen) {
+            pod.state = CurrentState::Running;
+        }
+    }
+
+    /// Returns the first pod that is frozen, of those for which `fits`.
+    pub(crate) fn first_frozen(&self, fits: impl Fn(&PodKey) -> bool) -> Option<&PodKey> {
+        let mut frozen = self.iter().filter(|(_, pod)| pod.state == CurrentState::Frozen);
+        frozen.find_map(|(key, _)| fits(key).then_some(key))
+    }
+
     /// Notes that the pod may exist, for all that is known: it counts as one until the next listing,
     /// since it must not run beside another of this workload.
     pub(crate) fn may_exist(&mut self, key: &PodKey, workload: &WorkloadName) {
@@ -113,6 +134,7 @@ fn is_alive(pod: &ObservedPod, is_started: bool) -> bool {
     match &pod.state {
         CurrentState::Starting
         | CurrentState::Running
+        | CurrentState::Frozen
         | CurrentState::Degraded { .. }
         | CurrentState::Crashing { .. } => true,
         CurrentState::Unknown => is_started,

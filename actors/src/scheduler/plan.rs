@@ -16,6 +16,7 @@
 //! | Running  | another pod, perhaps of a newer spec | wait for the configuration             |
 //! | Awaiting | no verdicts on its profiles yet      | keep what runs, start nothing          |
 //! | Yielding | its turn to be stopped is to come    | keep what runs, start nothing          |
+//! | any but Removed | a pod that is not ended and is frozen | thaw it                        |
 //! | Running  | its pod runs                         | stop older pods, apply limits, settled |
 //! | Running  | its Deployment was changed by others | as limits: write it, once a minute     |
 //! | Running  | a retry is not due yet, or finished  | wait                                   |
@@ -75,10 +76,13 @@ pub(crate) fn plan(job: &Job, demand: &Demand, inputs: &Inputs<'_>) -> Decision 
     let target = decide_target(job, demand);
     let (limits, limits_are_known) =
         limits_in_force(job.spec.profiles(), inputs.verdicts, inputs.now);
+    let limits = inputs.restraint.limits(limits);
     // Limits that are not known are not taken away, to be brought back soon: a container would get
     // more than it should, and a Deployment's pod would be restarted twice.
     let workload = job.spec.effective().filter(|_| limits_are_known);
-    let next_write = workload.and_then(|workload| job.run.drift.next_write(workload, limits));
+    let next_write = workload.and_then(|workload| {
+        job.run.drift.next_write(workload, limits, inputs.restraint.may_be_left)
+    });
     let step = match next_step(job, &target, next_write, inputs) {
         Step::Act(ActionKind::Pull, pod) if job.run.images.given_up(&pod, now).is_some() => {
             Step::ResumePull(pod)
@@ -176,6 +180,7 @@ fn deactivate(job: &Job, inputs: &Inputs<'_>) -> Step {
             CurrentState::Suspended => true,
             CurrentState::Starting
             | CurrentState::Running
+            | CurrentState::Frozen
             | CurrentState::Degraded { .. }
             | CurrentState::Incomplete { .. }
             | CurrentState::Crashing { .. }
@@ -187,21 +192,37 @@ fn deactivate(job: &Job, inputs: &Inputs<'_>) -> Step {
     });
     match in_the_way.find(|key| inputs.runtimes.is_available(key.executor)) {
         Some(key) => end(job, key, is_kept(key), inputs.now.monotonic),
-        None => Step::Settled,
+        None => thaw(job, inputs).unwrap_or(Step::Settled),
     }
+}
+
+/// Thaws a pod that nothing wants frozen, be it by hand, by an agent that died, or as its objective holds again.
+fn thaw(job: &Job, inputs: &Inputs<'_>) -> Option<Step> {
+    let wanted = job.spec.wanted();
+    // What does not thaw is in the way of no other.
+    let can = |key: &PodKey| Some(key) == wanted.as_ref() || !job.run.backoff.is_failing();
+    let is_reached = |key: &PodKey| inputs.runtimes.is_available(key.executor) && can(key);
+    let frozen = job.observed.first_frozen(is_reached).filter(|_| !inputs.restraint.frozen)?;
+    Some(Step::Act(ActionKind::Thaw, frozen.clone()))
 }
 
 /// Keeps what runs, and starts nothing.
 fn keep(job: &Job, next_write: Option<Monotonic>, inputs: &Inputs<'_>) -> Step {
+    if let Some(step) = thaw(job, inputs) {
+        return step;
+    }
     let runs = job.is_alive() && !matches!(job.run.state, RunState::Waiting { .. });
     match own_pod(job, inputs) {
-        Some(pod) if runs => keep_up(pod, next_write, inputs.now.monotonic),
+        Some(pod) if runs => keep_up(job, pod, next_write, inputs),
         Some(_) | None => Step::Settled,
     }
 }
 
 fn run(job: &Job, next_write: Option<Monotonic>, inputs: &Inputs<'_>) -> Step {
     let now = inputs.now.monotonic;
+    if let Some(step) = thaw(job, inputs) {
+        return step;
+    }
     let Some(wanted) = own_pod(job, inputs) else {
         return Step::Settled;
     };
@@ -221,7 +242,7 @@ fn run(job: &Job, next_write: Option<Monotonic>, inputs: &Inputs<'_>) -> Step {
             return if older().next().is_some() {
                 end_older()
             } else {
-                keep_up(wanted, next_write, now)
+                keep_up(job, wanted, next_write, inputs)
             };
         }
         RunState::Idle | RunState::Started { .. } | RunState::Waiting { .. } => {}
@@ -290,8 +311,26 @@ fn own_pod(job: &Job, inputs: &Inputs<'_>) -> Option<PodKey> {
     (inputs.runtimes.is_available(wanted.executor) && !may_be_older).then_some(wanted)
 }
 
-/// Brings what differs to a pod that runs, when that is due.
-fn keep_up(pod: PodKey, next_write: Option<Monotonic>, now: Monotonic) -> Step {
+/// Freezes a pod that runs, if it is to be frozen; else brings to it what differs, when that is due.
+fn keep_up(job: &Job, pod: PodKey, next_write: Option<Monotonic>, inputs: &Inputs<'_>) -> Step {
+    let now = inputs.now.monotonic;
+    let state = job.observed.get(&pod).map(|it| &it.state).filter(|_| inputs.restraint.frozen);
+    match state {
+        // Limits come to it once it is thawed.
+        Some(CurrentState::Frozen) => return Step::Settled,
+        Some(CurrentState::Running | CurrentState::Degraded { .. }) => {
+            return Step::Act(ActionKind::Freeze, pod);
+        }
+        Some(
+            CurrentState::Starting
+            | CurrentState::Exited { .. }
+            | CurrentState::Incomplete { .. }
+            | CurrentState::Suspended
+            | CurrentState::Crashing { .. }
+            | CurrentState::Unknown,
+        )
+        | None => {}
+    }
     next_write.map_or(Step::Settled, |at| Step::Act(ActionKind::Limit, pod).not_before(at, now))
 }
 

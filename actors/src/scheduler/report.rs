@@ -33,7 +33,14 @@ impl JobTable {
             let (job, decision) = (&entry.job, &entry.decision);
             let awaited = decision.waits_for.as_ref().and_then(|other| self.jobs.get(other));
             let awaited = awaited.and_then(|entry| entry.job.current_pod());
-            if let Some(report) = report(job, decision, refused, awaited, &self.runtimes, now) {
+            let report = report(job, decision, refused, awaited, &self.runtimes, now);
+            if let Some(mut report) = report {
+                if let Some(why) = self.restrained_because(name) {
+                    report.reason = Some(match report.reason {
+                        Some(reason) => format!("{reason}; {why}"),
+                        None => why,
+                    });
+                }
                 reports.insert(name, report);
             }
         }
@@ -64,7 +71,11 @@ impl JobTable {
         let details = |job: JobReport| {
             let since = stats.since(&job.workload).unwrap_or(now.wall);
             match self.jobs.get(&job.workload) {
-                Some(known) => accepted(job, &known.job, &known.decision, since, now),
+                Some(known) => {
+                    let restraints = self.restraints(&job.workload, now);
+                    let report = accepted(job, &known.job, &known.decision, since, now);
+                    WorkloadReport { restraints, ..report }
+                }
                 None => refused(job, since),
             }
         };
@@ -74,6 +85,7 @@ impl JobTable {
             commands: stats.commands.clone(),
             failures: stats.failures.clone(),
             damages: self.jobs.values().filter_map(|entry| damage(entry)).collect(),
+            governed: self.governor.governed(now.monotonic),
             reactions: stats.reactions,
         }
     }
@@ -170,6 +182,7 @@ fn status(job: &Job, target: &Target) -> (WorkloadStatus, Option<String>) {
         // A start that was given up half-way, say.
         Some(CurrentState::Unknown) if never_seen_to_run => without_pod(job, target),
         Some(CurrentState::Running) => by_health(job),
+        Some(CurrentState::Frozen) => (WorkloadStatus::Running, Some("frozen".to_owned())),
         Some(CurrentState::Unknown) => (WorkloadStatus::Running, None),
         Some(CurrentState::Starting) => (WorkloadStatus::Deploying, None),
         Some(CurrentState::Degraded { ended }) => {
@@ -274,6 +287,7 @@ fn accepted(
         next_start_by: next_start(job, decision, now).map(|(_, what)| what),
         cron: workload.and_then(|workload| workload.cron.clone()),
         limits: decision.limits,
+        restraints: Vec::new(),
         waits_for: decision.waits_for.clone().filter(|_| !job.run.ever_ran),
         profiles: workload.map_or_else(Vec::new, |it| it.profiles.iter().map(Into::into).collect()),
         update: update(job, decision, now),
@@ -295,6 +309,7 @@ fn refused(report: JobReport, since: DateTime<Utc>) -> WorkloadReport {
         next_start_by: None,
         cron: None,
         limits: Limits::default(),
+        restraints: Vec::new(),
         waits_for: None,
         profiles: Vec::new(),
         update: None,

@@ -2,9 +2,10 @@
 
 mod configure;
 mod dispatch;
+mod governing;
 pub(crate) mod turns;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,16 +14,18 @@ use super::decision::Decision;
 use super::dependencies::Dependencies;
 use super::eligibility::turns::Turns;
 use super::eligibility::{LatestVerdicts, undefined, verdicts_differ};
+use super::governor::Governor;
+use super::governor::usage::UsageBook;
 use super::halt::Shutdown;
 use super::job::Job;
 use super::observed::{Listings, Runtime, Runtimes};
 use super::queue::{StartBudget, WorkQueue};
 use super::report::events::EventBuffer;
 use crate::clock::{Moment, Monotonic};
-use crate::messages::{CommandFinished, WorkloadsObserved};
+use crate::messages::{CommandFinished, Shortfall, WorkloadsObserved};
 use crate::workload::{
-    Event, EventReason, ExecutorKind, ObservedPod, Profile, RetryPolicy, Verdicts, Workload,
-    WorkloadName,
+    ConditionName, Event, EventReason, ExecutorKind, ObservedPod, Profile, RetryPolicy, Rung,
+    Verdicts, Workload, WorkloadName,
 };
 
 /// Settings of the scheduler.
@@ -69,6 +72,13 @@ pub(crate) struct JobTable {
     /// Whether workloads have different priorities.
     pub(crate) has_priorities: bool,
     pub(crate) turns: Turns,
+    pub(crate) governor: Governor,
+    /// What pods use, while an objective is broken.
+    pub(crate) usage: UsageBook,
+    /// How far the objectives that are broken are from holding.
+    pub(crate) shortfalls: BTreeMap<ConditionName, Shortfall>,
+    /// Steps of the governor that a runtime has refused as impossible.
+    pub(crate) unsupported: BTreeSet<(ExecutorKind, Rung)>,
     /// A newer configuration may exist: nothing is removed because this one does not have it.
     pub(crate) outdated: bool,
     /// Nothing is decided before a configuration is known.
@@ -89,6 +99,10 @@ impl JobTable {
         Self {
             runtimes: Runtimes::new(&settings.unconfigured),
             turns: Turns::new(settings.settling),
+            governor: Governor::default(),
+            usage: UsageBook::default(),
+            shortfalls: BTreeMap::new(),
+            unsupported: BTreeSet::new(),
             budget: StartBudget::new(settings.start_budget),
             settings,
             jobs: BTreeMap::new(),
@@ -119,7 +133,9 @@ impl JobTable {
             fresh.dependencies = std::mem::take(&mut self.dependencies);
         }
         fresh.clock = self.clock.clone();
+        fresh.unsupported = std::mem::take(&mut self.unsupported);
         fresh.verdicts = std::mem::take(&mut self.verdicts);
+        fresh.shortfalls = std::mem::take(&mut self.shortfalls);
         fresh.listings = std::mem::take(&mut self.listings);
         std::mem::swap(&mut fresh.runtimes, &mut self.runtimes);
         std::mem::swap(&mut fresh.budget, &mut self.budget);
@@ -246,10 +262,20 @@ impl JobTable {
         }
         let CommandFinished { executor, workload, finished_at, .. } = &finished;
         self.listings.command_ended(*executor, workload, finished_at.monotonic);
-        if let Some(entry) = self.jobs.get_mut(&finished.workload) {
-            let target = &entry.decision.target;
-            entry.job.finished(finished.id, finished.result, target, now, &mut self.events);
-            self.queue.make_due(&finished.workload);
+        let Some(entry) = self.jobs.get_mut(&finished.workload) else { return };
+        let flight = entry.job.run.in_flight.clone().filter(|it| it.command == finished.id);
+        let target = &entry.decision.target;
+        let error = finished.result.as_ref().err().cloned();
+        entry.job.finished(finished.id, finished.result, target, now, &mut self.events);
+        self.queue.make_due(&finished.workload);
+        if let (Some(flight), Some(error)) = (flight, error) {
+            self.note_unsupported(
+                flight.pod.executor,
+                &finished.workload,
+                &flight,
+                &error,
+                now.monotonic,
+            );
         }
     }
 

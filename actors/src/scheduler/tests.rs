@@ -4,6 +4,8 @@ mod cluster;
 mod commands;
 mod cron;
 mod dependencies;
+mod frozen;
+mod governing;
 mod halt;
 mod listings;
 mod model;
@@ -122,6 +124,8 @@ impl World {
             self.open.push_back((executor, command));
         }
         self.updates.note(&self.jobs.outcomes());
+        // Nobody answers what pods use.
+        self.jobs.wants_usage(self.now);
     }
 
     /// Answers the oldest open command.
@@ -177,6 +181,12 @@ impl World {
                     pod.state = CurrentState::Suspended;
                     pod.is_changed = false;
                 });
+            }
+            Action::Freeze { id, .. } | Action::Thaw { id, .. } => {
+                let is_frozen = matches!(action, Action::Freeze { .. });
+                let state = if is_frozen { CurrentState::Frozen } else { CurrentState::Running };
+                let key = PodKey { executor, id: id.clone() };
+                self.pods.entry(key).and_modify(|pod| pod.state = state);
             }
             Action::Halt { id, .. } => {
                 let ended = CurrentState::Exited { ended: Vec::new() };

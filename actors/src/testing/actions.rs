@@ -25,7 +25,9 @@ fn following(action: &Action, workload: &Arc<Workload>) -> Option<Action> {
     match action {
         Action::Pull { .. } => Some(Action::Start { workload, limits }),
         Action::Start { .. } => Some(Action::Limit { workload, limits }),
-        Action::Limit { .. } => {
+        Action::Limit { .. } => Some(Action::Freeze { id, workload: name }),
+        Action::Freeze { .. } => Some(Action::Thaw { id, workload: name }),
+        Action::Thaw { .. } => {
             Some(Action::Stop { id, workload: name, grace, evidence: Evidence::default() })
         }
         Action::Stop { .. } => Some(Action::Suspend { id, workload: name, grace }),

@@ -18,7 +18,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use crate::podman_executor::{
     Answer, ContainerDetail, ContainerRow, DetailNetwork, DetailState, EventStream, ExecRequest,
     ExecResult, Healthcheck, HostInfo, Level, PlayReport, PlayRequest, PodRow, PodmanApi,
-    PodmanError, PodmanEvent, ProbeNetwork, ProbeRequest, PullRequest, Resource, UpdateBody,
+    PodmanError, PodmanEvent, ProbeNetwork, ProbeRequest, PullRequest, Resource, SecurityInfo,
+    UpdateBody,
 };
 
 /// What a call does instead of its work.
@@ -78,6 +79,10 @@ struct State {
     on_the_way: Option<Duration>,
     cgroup_manager: String,
     last_words: Option<&'static str>,
+    /// Containers whose memory the kernel takes back.
+    squeezed: BTreeSet<String>,
+    /// It is rootless, on cgroup v1.
+    is_rootless_on_v1: bool,
     /// What holds each container to its limits, if that can be seen.
     groups: Option<BTreeMap<String, ControlGroup>>,
     /// What a probe of this port or command meets; all is well where nothing is said.
@@ -128,6 +133,35 @@ impl FakePodman {
         let mut state = self.0.borrow_mut();
         state.cgroup_manager = manager.to_owned();
         state.groups = Some(BTreeMap::new());
+    }
+
+    /// Makes it a service without root on cgroup v1.
+    pub fn be_rootless_on_v1(&self) {
+        self.0.borrow_mut().is_rootless_on_v1 = true;
+    }
+
+    /// Returns whether the kernel takes memory back from a container.
+    #[must_use]
+    pub fn is_squeezed(&self, container: &str) -> bool {
+        self.0.borrow().squeezed.contains(container)
+    }
+
+    /// Pauses the containers of `pod`, or lets them go on, as an administrator would.
+    pub fn pause_by_hand(&self, pod: &str, paused: bool) {
+        let (state, event) = if paused { ("paused", "pause") } else { ("running", "unpause") };
+        self.change(pod, |row| row.state = state.to_owned());
+        self.tell_of(pod, event);
+    }
+
+    /// Changes the state of the container with this id from `from` to `to`; returns what else it is in.
+    fn change_state(&self, container: &str, from: &str, to: &str) -> Option<String> {
+        let rows = &mut self.0.borrow_mut().containers;
+        let row = rows.iter_mut().find(|row| row.id == container && row.state != to)?;
+        if row.state != from {
+            return Some(row.state.clone());
+        }
+        row.state = to.to_owned();
+        None
     }
 
     /// Returns the CPU limits of a container, from the outside in.
@@ -379,6 +413,15 @@ impl Drop for UnderWay {
     }
 }
 
+fn improper_state(call: &'static str, state: &str) -> PodmanError {
+    PodmanError::Refused {
+        call,
+        status: 500,
+        cause: "container state improper".to_owned(),
+        message: format!("the container is in state {state}: container state improper"),
+    }
+}
+
 fn events_of(receiver: UnboundedReceiver<PodmanEvent>) -> EventStream {
     let next = |mut receiver: UnboundedReceiver<PodmanEvent>| async move {
         let event = receiver.recv().await?;
@@ -391,8 +434,10 @@ impl PodmanApi for FakePodman {
     fn host(&self) -> Answer<'_, HostInfo> {
         Box::pin(async move {
             self.enter("host", "").await?;
-            let cgroup_manager = self.0.borrow().cgroup_manager.clone();
-            Ok(HostInfo { cgroup_manager, ..HostInfo::default() })
+            let state = self.0.borrow();
+            let cgroup_manager = state.cgroup_manager.clone();
+            let security = SecurityInfo { rootless: state.is_rootless_on_v1 };
+            Ok(HostInfo { cgroup_manager, security, ..HostInfo::default() })
         })
     }
 
@@ -515,10 +560,35 @@ impl PodmanApi for FakePodman {
     fn stop_container<'a>(&'a self, container: &'a str, _: Duration) -> Answer<'a, ()> {
         Box::pin(async move {
             self.enter("stop_container", container).await?;
+            if self
+                .0
+                .borrow()
+                .containers
+                .iter()
+                .any(|row| row.id == container && row.state == "paused")
+            {
+                return Err(improper_state("stop_container", "paused"));
+            }
             let rows = &mut self.0.borrow_mut().containers;
             for row in rows.iter_mut().filter(|row| row.id == container) {
                 row.state = "exited".to_owned();
             }
+            Ok(())
+        })
+    }
+
+    fn pause<'a>(&'a self, container: &'a str) -> Answer<'a, ()> {
+        Box::pin(async move {
+            self.enter("pause", container).await?;
+            let other = self.change_state(container, "running", "paused");
+            other.map_or(Ok(()), |state| Err(improper_state("pause", &state)))
+        })
+    }
+
+    fn unpause<'a>(&'a self, container: &'a str) -> Answer<'a, ()> {
+        Box::pin(async move {
+            self.enter("unpause", container).await?;
+            self.change_state(container, "paused", "running");
             Ok(())
         })
     }
@@ -567,6 +637,28 @@ impl PodmanApi for FakePodman {
                 limit: limit.get(of).copied().flatten(),
             };
             Some(vec![level("", group.scope), level("/container", group.inner)])
+        })
+    }
+
+    fn squeeze<'a>(
+        &'a self,
+        container: &'a str,
+        _: i64,
+        squeezed: bool,
+    ) -> LocalBoxFuture<'a, io::Result<()>> {
+        Box::pin(async move {
+            let entered = self.enter("squeeze", &format!("{container} {squeezed}")).await;
+            entered.map_err(|error| match error.is_refusal() {
+                true => io::Error::new(io::ErrorKind::Unsupported, error.chain()),
+                false => io::Error::other(error.chain()),
+            })?;
+            let known = &mut self.0.borrow_mut().squeezed;
+            if squeezed {
+                known.insert(container.to_owned())
+            } else {
+                known.remove(container)
+            };
+            Ok(())
         })
     }
 

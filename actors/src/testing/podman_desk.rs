@@ -93,6 +93,7 @@ impl PodmanDesk {
         let slot = Slot::<PodmanExecutor>::new(kind.as_str(), clock.clone());
         let (command_results, finished) = outbox();
         let (observations, observed) = outbox();
+        let (usage, _) = outbox();
         let (events_sender, events) = outbox();
         let (health_sender, health) = outbox();
         let executor = slot.recipient();
@@ -109,6 +110,7 @@ impl PodmanDesk {
             log_max_size: "10mb".to_owned(),
             command_results,
             observations,
+            usage,
             events: events_sender,
             clock: clock.clone(),
             vitals: slot.vitals(),

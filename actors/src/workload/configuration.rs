@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Profile, RejectedWorkload, Updates, Workload};
+use super::{Objective, Profile, RejectedWorkload, Updates, Workload};
 
 /// What a control plane, or a directory of manifests, wants of this device.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,6 +18,9 @@ pub struct Configuration {
     pub hardware_in_heartbeat: bool,
     /// Device profiles.
     pub profiles: Vec<Profile>,
+    /// What the device is to keep.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub objectives: Vec<Objective>,
     /// Workloads, in order of name.
     pub workloads: Vec<Arc<Workload>>,
     /// Workloads that cannot be run.

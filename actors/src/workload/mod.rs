@@ -20,11 +20,14 @@ pub use identifiers::{
     ConditionName, DeviceId, ExecutorKind, MetricName, ProfileName, WorkloadId, WorkloadName,
 };
 pub use observed::{ContainerEnd, CurrentState, Limits, ObservedPod, RunningContainer};
-pub use profile::{Profile, ProfileCondition, ProfileVerdicts, Sample, Verdict, Verdicts};
+pub use profile::{
+    Objective, PROTECTION, Profile, ProfileCondition, ProfileVerdicts, Rung, Rungs, Sample,
+    Verdict, Verdicts,
+};
 pub(crate) use pull_policy::PullPolicy;
 pub use reported::{
-    JobReport, LastFailure, NeededProfile, NextStart, RuntimeReport, RuntimeState, TargetState,
-    UpdateReport, UpdateState, WorkloadReport, WorkloadStatus,
+    Governed, JobReport, LastFailure, NeededProfile, NextStart, RestraintReport, RuntimeReport,
+    RuntimeState, TargetState, UpdateReport, UpdateState, WorkloadReport, WorkloadStatus,
 };
 pub(crate) use specification::DEFAULT_GRACE;
 pub use specification::{

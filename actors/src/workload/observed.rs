@@ -48,6 +48,9 @@ pub enum CurrentState {
     Starting,
     /// Every container runs.
     Running,
+    /// The kernel's freezer halts its processes: they keep their memory and their connections. What else is
+    /// known of its containers shows once it is thawed.
+    Frozen,
     /// Some containers ended, others run.
     Degraded {
         /// Those that ended.
@@ -81,6 +84,7 @@ impl CurrentState {
         match self {
             Self::Starting => "starting",
             Self::Running => "running",
+            Self::Frozen => "frozen",
             Self::Degraded { .. } => "degraded",
             Self::Exited { .. } => "exited",
             Self::Incomplete { .. } => "incomplete",
@@ -130,4 +134,6 @@ pub struct Limits {
     pub cpu: Option<u64>,
     /// Bytes of memory; `None` is no limit of ours.
     pub memory: Option<u64>,
+    /// The kernel takes memory back from it: cgroup v2's `memory.high`.
+    pub squeezed: bool,
 }

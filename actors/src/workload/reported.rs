@@ -1,11 +1,14 @@
 //! What is reported of workloads, to the control plane and in the status.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ConditionName, ExecutorKind, Limits, PodHealth, ProfileName, ProfileRef, RunningContainer,
-    WorkloadId, WorkloadName,
+    ConditionName, ExecutorKind, Limits, PodHealth, ProfileName, ProfileRef, Rung,
+    RunningContainer, WorkloadId, WorkloadName,
 };
 
 /// What the scheduler wants for a workload.
@@ -149,14 +152,38 @@ pub struct WorkloadReport {
     pub next_start_by: Option<NextStart>,
     /// Its cron expression.
     pub cron: Option<String>,
-    /// The limits that conditions put on it now.
+    /// The limits that conditions, and the device's objectives, put on it now.
     pub limits: Limits,
+    /// What is done to it so that the device keeps its objectives, in the order in which it came.
+    pub restraints: Vec<RestraintReport>,
     /// Who must run before it starts for the first time, and does not yet.
     pub waits_for: Option<WorkloadName>,
     /// The profiles that must allow it.
     pub profiles: Vec<NeededProfile>,
     /// Its update, while that may come back to what was before, or has.
     pub update: Option<UpdateReport>,
+}
+
+/// A step by which a workload is restrained.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RestraintReport {
+    /// Which one.
+    pub step: Rung,
+    /// The objective that it was taken for, a condition of the profile [`PROTECTION`].
+    ///
+    /// [`PROTECTION`]: super::PROTECTION
+    pub objective: ConditionName,
+    /// Since when.
+    pub since: DateTime<Utc>,
+}
+
+/// What was done to workloads so that the device keeps its objectives, since the agent started.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Governed {
+    /// How often each step was taken.
+    pub steps: BTreeMap<Rung, u64>,
+    /// For how long each workload was to be frozen.
+    pub frozen: BTreeMap<WorkloadName, Duration>,
 }
 
 /// A profile that a workload names.

@@ -9,7 +9,9 @@ use grammar::{printable, shortened};
 use k8s_openapi::api::core::v1::{Container, PodSpec, Probe};
 use serde::{Deserialize, Serialize};
 
-use super::{ConditionName, Confidential, ExecutorKind, ProfileName, WorkloadId, WorkloadName};
+use super::{
+    ConditionName, Confidential, ExecutorKind, ProfileName, Rung, Rungs, WorkloadId, WorkloadName,
+};
 
 /// Longest name of a workload that is reported, in characters: that of a host name.
 const MAX_NAME: usize = 253;
@@ -180,6 +182,9 @@ pub struct Turn {
     pub min_run: Duration,
     /// For how long it rests at least once a condition has stopped it.
     pub min_pause: Duration,
+    /// How it may be restrained when the device is short of something, where its author says so; see
+    /// [`Workload::rungs`].
+    pub rungs: Option<Rungs>,
 }
 
 /// When a new specification of a workload may have its images pulled, and take the place of the pod that
@@ -200,6 +205,15 @@ const fn default_proving() -> Duration {
 }
 
 impl Workload {
+    /// Returns how it may be restrained. By default one that runs by the clock, or to an end, is not stopped:
+    /// its run would be lost.
+    #[must_use]
+    pub fn rungs(&self) -> Rungs {
+        let is_service = self.cron.is_none() && self.restart_policy == RestartPolicy::Always;
+        let default = || Rungs::default().only(|rung| is_service || rung != Rung::Stop);
+        self.turn.rungs.unwrap_or_else(default)
+    }
+
     /// Returns its containers, those that run before the others among them.
     pub(crate) fn containers(&self) -> impl Iterator<Item = &Container> {
         self.pod.init_containers.iter().flatten().chain(&self.pod.containers)
@@ -387,6 +401,7 @@ mod tests {
             version: None,
             heartbeat_period: Duration::from_secs(60),
             hardware_in_heartbeat: false,
+            objectives: Vec::new(),
             profiles: Vec::new(),
             workloads: vec![Arc::clone(&workload)],
             rejected: Vec::new(),

@@ -24,11 +24,17 @@ fn in_force(podman: &HermeticPodman, container: &str) -> (Option<u64>, Option<u6
 }
 
 fn start(workload: &Arc<Workload>, cpu: Option<u64>, memory: Option<u64>) -> Action {
-    Action::Start { workload: Arc::clone(workload), limits: Limits { cpu, memory } }
+    Action::Start {
+        workload: Arc::clone(workload),
+        limits: Limits { cpu, memory, ..Limits::default() },
+    }
 }
 
 fn limit(workload: &Arc<Workload>, cpu: Option<u64>, memory: Option<u64>) -> Action {
-    Action::Limit { workload: Arc::clone(workload), limits: Limits { cpu, memory } }
+    Action::Limit {
+        workload: Arc::clone(workload),
+        limits: Limits { cpu, memory, ..Limits::default() },
+    }
 }
 
 const MIB: u64 = 1 << 20;

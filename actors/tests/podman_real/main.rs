@@ -10,6 +10,7 @@
 
 mod damage;
 mod faulty_service;
+mod freeze;
 mod images;
 mod limits;
 mod refusal;

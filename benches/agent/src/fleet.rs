@@ -83,6 +83,7 @@ async fn requests_by_second(devices: usize) -> Vec<u32> {
                 store: Box::new(Nowhere),
                 workloads: vec![sink.clone().recipient()],
                 evaluator: sink.recipient(),
+                objectives: Vec::new(),
                 vitals: Vitals::unwatched(clock.clone()),
                 clock,
             })
@@ -117,6 +118,7 @@ fn configuration() -> Configuration {
         version: None,
         heartbeat_period: MINUTE,
         hardware_in_heartbeat: false,
+        objectives: Vec::new(),
         profiles: Vec::new(),
         workloads: Vec::new(),
         rejected: Vec::new(),

@@ -69,7 +69,7 @@ fn status() -> Value {
                 ],
                 "last_failure": { "at": "2027-01-15T07:59:00Z", "message": "it ended with code 3" },
                 "next_start": "2027-01-15T08:00:30Z", "next_start_by": "retry",
-                "limits": { "cpu": 50_000, "memory": 1_024 },
+                "limits": { "cpu": 50_000, "memory": 1_024, "squeezed": true },
                 "update": { "state": "proving", "id": "web-0123", "previous": "web-0122", "run": 2,
                     "ready_seconds": 32, "proving_seconds": 60, "until": null, "reason": null,
                     "profiles": [{ "name": "load", "conditions": ["calm"] }] },
@@ -92,7 +92,7 @@ fn workload(name: &str, more: Value) -> Value {
         "workload": name, "id": format!("{name}-0123"), "executor": "podman_rootful",
         "restarts": 0, "next_start": null, "next_start_by": null, "target": null, "pod": null, "health": [],
         "containers": [], "last_failure": null, "command": null, "since": "2027-01-15T07:57:00Z", "started_at": null, "cron": null,
-        "limits": { "cpu": null, "memory": null }, "waits_for": null, "profiles": [], "update": null,
+        "limits": { "cpu": null, "memory": null, "squeezed": false }, "restraints": [], "waits_for": null, "profiles": [], "update": null,
     });
     let fields = more.as_object().unwrap().clone();
     row.as_object_mut().unwrap().extend(fields);
@@ -171,7 +171,7 @@ fn a_retry_a_dependency_a_cron_and_limits_are_shown() {
     for line in [
         "next          next try in 30 s",
         "waits for     db, which is not ready yet",
-        "limits        cpu 50 ms of each 100 ms, memory 1 KiB",
+        "limits        cpu 50 ms of each 100 ms, memory 1 KiB, memory is taken back",
         "  60 s ago  WorkloadFailed  it ended",
     ] {
         assert!(web.lines().any(|seen| seen == line), "{line:?} in {web}");

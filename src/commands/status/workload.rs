@@ -1,8 +1,9 @@
 //! The status of one workload, and what holds it where it is. Pure.
 
 use actors::podman_executor::{KeptLog, KeptRun};
+use actors::workload::PROTECTION;
 use grammar::printable;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::super::logs::{Cut, of_kept};
 use super::overview::{metric, next_start};
@@ -28,7 +29,8 @@ pub(super) fn explain(
     let mut page = columns(&facts(status, workload), 0, paint);
     let its_own = list(&workload["profiles"]).map(|it| (What::Workload, it));
     let of_update = list(&workload["update"]["profiles"]).map(|it| (What::Update, it));
-    let all = its_own.chain(of_update);
+    let of_device = objectives(workload);
+    let all = its_own.chain(of_update).chain(of_device.iter().map(|it| (What::Objective, it)));
     let needed: Vec<Needed<'_>> = all.map(|(what, it)| Needed::of(status, what, it)).collect();
     for profile in &needed {
         page += "\n";
@@ -89,6 +91,9 @@ fn facts(status: &Value, workload: &Value) -> Vec<[Cell; 2]> {
     for container in list(&workload["containers"]) {
         fact("runs", Some(runs(container)));
     }
+    for restraint in list(&workload["restraints"]) {
+        fact("restrained", Some(restrained(status, restraint)));
+    }
     fact("update", update(status, &workload["update"]));
     fact("started", ago(status, &workload["started_at"]).map(|it| format!("{it} ago")));
     fact("last failure", last_failure(status, &workload["last_failure"]));
@@ -98,6 +103,27 @@ fn facts(status: &Value, workload: &Value) -> Vec<[Cell; 2]> {
     fact("id", known("id"));
     fact("runtime", known("executor").map(|it| runtime(status, &it)));
     facts
+}
+
+/// Returns how the workload is restrained, for which objective, and for how long.
+fn restrained(status: &Value, restraint: &Value) -> String {
+    let step = match text(&restraint["step"]) {
+        "throttle" => "throttled",
+        "squeeze" => "squeezed",
+        "freeze" => "frozen",
+        "stop" => "stopped",
+        other => other,
+    };
+    let objective = text(&restraint["objective"]);
+    let ago = ago(status, &restraint["since"]).map(|it| format!(", for {it}")).unwrap_or_default();
+    format!("{step} for objective {objective}{ago}")
+}
+
+/// Returns the objectives for which the workload is restrained, as a profile that it names; none where
+/// it is not.
+fn objectives(workload: &Value) -> Option<Value> {
+    let names: Vec<_> = list(&workload["restraints"]).map(|it| &it["objective"]).collect();
+    (!names.is_empty()).then(|| json!({ "name": PROTECTION, "conditions": names }))
 }
 
 /// Returns what a container runs. A name that ends in the digest says it already.
@@ -152,7 +178,8 @@ fn update(status: &Value, update: &Value) -> Option<String> {
 fn limits(limits: &Value) -> Option<String> {
     let cpu = limits["cpu"].as_u64().map(|it| format!("cpu {} ms of each 100 ms", it as f64 / 1e3));
     let memory = limits["memory"].as_f64().map(|it| format!("memory {}", quantity(it, Some("B"))));
-    let limits: Vec<String> = cpu.into_iter().chain(memory).collect();
+    let squeezed = (limits["squeezed"] == true).then(|| "memory is taken back".to_owned());
+    let limits: Vec<String> = cpu.into_iter().chain(memory).chain(squeezed).collect();
     (!limits.is_empty()).then(|| limits.join(", "))
 }
 
@@ -179,6 +206,8 @@ struct Needed<'a> {
 enum What {
     Workload,
     Update,
+    /// The device itself keeps it.
+    Objective,
 }
 
 impl<'a> Needed<'a> {
@@ -197,6 +226,7 @@ impl<'a> Needed<'a> {
         let it = match self.what {
             What::Workload => "it",
             What::Update => "the update",
+            What::Objective => return self.objective(),
         };
         if !self.is_known {
             return Cell::new(
@@ -211,6 +241,13 @@ impl<'a> Needed<'a> {
             &format!("Profile {name} does not allow {it}: one of these must be true"),
             Tint::Bad,
         )
+    }
+
+    fn objective(&self) -> Cell {
+        match self.conditions.iter().all(|it| it["verdict"] == "true") {
+            true => Cell::new("The objectives hold for which it is restrained", Tint::Good),
+            false => Cell::new("It is restrained for objectives of the device", Tint::Bad),
+        }
     }
 
     fn rows(&self) -> Vec<[Cell; 3]> {

@@ -17,7 +17,9 @@ use crate::control_plane_sync::state::desired::Desired;
 use crate::control_plane_sync::tasks::Task;
 use crate::error_chain::error_chain;
 use crate::messages::{ProfilesConfigured, WorkloadsConfigured, tell};
-use crate::workload::{Event, EventKind, EventReason, Profile};
+use crate::workload::{
+    Event, EventKind, EventReason, Objective, PROTECTION, Profile, ProfileCondition, ProfileName,
+};
 
 /// Time for writing a configuration; past it the agent works on without.
 const STORE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -116,18 +118,27 @@ impl ControlPlaneSync {
         let Some(configuration) = self.desired.current() else {
             return;
         };
-        let profiles: Arc<[Profile]> = configuration.profiles.as_slice().into();
+        let objectives = self.objectives_with(&configuration.objectives);
+        let profiles = configuration.profiles.iter().cloned().chain(protection(&objectives));
+        let profiles: Arc<[Profile]> = profiles.collect();
         tell(&self.evaluator, ProfilesConfigured { profiles: Arc::clone(&profiles) });
         let workloads = WorkloadsConfigured {
             workloads: configuration.workloads.clone(),
             rejected: configuration.rejected.clone(),
             profiles,
+            objectives: objectives.into(),
             updates: configuration.updates.clone(),
             is_outdated: self.desired.is_outdated(),
         };
         for recipient in &self.workloads {
             tell(recipient, workloads.clone());
         }
+    }
+
+    /// Returns the objectives of a configuration, and those of the device's own settings.
+    fn objectives_with(&self, configured: &[Objective]) -> Vec<Objective> {
+        let is_new = |own: &&Objective| configured.iter().all(|it| it.name != own.name);
+        configured.iter().chain(self.objectives.iter().filter(is_new)).cloned().collect()
     }
 
     /// Reads the folder again when it changes.
@@ -232,4 +243,15 @@ impl ControlPlaneSync {
         warn!(reason = reason.as_str(), error = %message, "control plane trouble recorded");
         self.status.record(Event::new(reason, None, message, self.clock.now().wall));
     }
+}
+
+/// Returns the profile as which `objectives` are evaluated, if there are any.
+fn protection(objectives: &[Objective]) -> Option<Profile> {
+    let condition = |objective: &Objective| ProfileCondition {
+        name: objective.name.clone(),
+        expression: objective.keep.clone(),
+    };
+    let conditions: Vec<_> = objectives.iter().map(condition).collect();
+    let name = ProfileName::from(PROTECTION);
+    (!conditions.is_empty()).then_some(Profile { name, conditions })
 }

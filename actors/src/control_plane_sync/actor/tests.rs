@@ -137,6 +137,7 @@ impl Harness {
             store: Box::new(self.store.clone()),
             workloads: vec![listener.clone().recipient()],
             evaluator: listener.recipient(),
+            objectives: Vec::new(),
             clock: self.clock.clone(),
             vitals,
         }
@@ -180,6 +181,7 @@ fn configuration(workloads: &[&str]) -> Configuration {
         version: Some("1".to_owned()),
         heartbeat_period: MINUTE,
         hardware_in_heartbeat: false,
+        objectives: Vec::new(),
         profiles: Vec::new(),
         workloads: Vec::new(),
         rejected: workloads

@@ -188,6 +188,7 @@ fn compose(
         heartbeat_period: settings.heartbeat_period,
         hardware_in_heartbeat: settings.hardware_in_heartbeat,
         profiles: settings.profiles,
+        objectives: settings.objectives,
         workloads,
         rejected,
         updates: Updates::default(),

@@ -40,6 +40,9 @@ const PRIORITY: Keys = ["device-worker-ng/priority", "device-worker-ng.priority"
 const MIN_RUN: Keys = ["device-worker-ng/min-run-seconds", "device-worker-ng.min-run-seconds"];
 const MIN_PAUSE: Keys =
     ["device-worker-ng/min-pause-seconds", "device-worker-ng.min-pause-seconds"];
+/// Say how it may be restrained for an objective of the device.
+const PROTECTED: Keys = ["device-worker-ng/protected", "device-worker-ng.protected"];
+const YIELD: Keys = ["device-worker-ng/yield", "device-worker-ng.yield"];
 /// Hold the profiles that must allow a new specification to come, and the seconds that it waits for them.
 const PULL_WHEN: Keys = ["device-worker-ng/pull-when", "device-worker-ng.pull-when"];
 const REPLACE_WHEN: Keys = ["device-worker-ng/replace-when", "device-worker-ng.replace-when"];
@@ -98,7 +101,8 @@ pub(crate) fn has_retry(annotations: &BTreeMap<String, String>) -> bool {
 /// Returns every annotation for the agent, in both spellings.
 pub fn known() -> impl Iterator<Item = &'static str> {
     let probes = PROBES.into_iter().map(|(keys, _)| keys);
-    let others = [PRIORITY, MIN_RUN, MIN_PAUSE, PULL_WHEN, REPLACE_WHEN, DEADLINE];
+    let others =
+        [PRIORITY, MIN_RUN, MIN_PAUSE, PULL_WHEN, REPLACE_WHEN, DEADLINE, PROTECTED, YIELD];
     let all = [AFTER, RETRY, PROVING, PROFILES, CRON, ROOTLESS].into_iter().chain(others);
     all.chain(probes).flatten()
 }
@@ -182,6 +186,8 @@ pub(super) fn take(
         priority: given(PRIORITY)?,
         min_run: given(MIN_RUN)?,
         min_pause: given(MIN_PAUSE)?,
+        protected: given(PROTECTED)?,
+        yields: given(YIELD)?,
     };
     let gates = fields.gates.add(given(PROFILES)?, given(CRON)?, given(ROOTLESS)?)?;
     let (proving, gate) = paired::update(fields.update, of_update)?;

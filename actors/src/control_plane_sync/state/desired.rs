@@ -127,6 +127,7 @@ impl Desired {
             version: None,
             heartbeat_period,
             hardware_in_heartbeat: false,
+            objectives: Vec::new(),
             profiles: Vec::new(),
             workloads: Vec::new(),
             rejected: Vec::new(),
@@ -144,6 +145,7 @@ fn means_the_same(old: &Configuration, new: &Configuration) -> bool {
     old.heartbeat_period == new.heartbeat_period
         && old.hardware_in_heartbeat == new.hardware_in_heartbeat
         && old.profiles == new.profiles
+        && old.objectives == new.objectives
         && old.rejected == new.rejected
         && old.workloads.len() == new.workloads.len()
         && old.workloads.iter().zip(&new.workloads).all(|(old, new)| is_same(old, new))
@@ -165,6 +167,7 @@ mod tests {
             version: Some(version.to_owned()),
             heartbeat_period: Duration::from_secs(2),
             hardware_in_heartbeat: false,
+            objectives: Vec::new(),
             profiles: Vec::new(),
             workloads: Vec::new(),
             rejected: rejected

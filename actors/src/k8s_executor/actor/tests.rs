@@ -391,7 +391,7 @@ async fn limits_of_a_running_workload_are_written_to_its_deployment() {
     scene.hear(1).await;
     scene.cluster.set_available(&"web-1".into(), 1);
     scene.hear(1).await;
-    let limits = Limits { cpu: Some(50_000), memory: None };
+    let limits = Limits { cpu: Some(50_000), ..Limits::default() };
     let workload = Arc::new(workload("Always"));
     scene.command(2, scene.within(60), Action::Limit { workload, limits });
     let said = scene.hear(1).await;
@@ -402,6 +402,35 @@ async fn limits_of_a_running_workload_are_written_to_its_deployment() {
     let container = &spec.template.spec.unwrap().containers[0];
     let limits = container.resources.as_ref().unwrap().limits.as_ref().unwrap();
     assert_eq!(limits["cpu"].0, "500m");
+}
+
+#[actix::test]
+async fn what_a_cluster_offers_no_way_to_do_is_refused_and_changes_no_deployment() {
+    let scene = Scene::on(FakeCluster::default());
+    scene.hear(1).await;
+    scene.start(1);
+    scene.hear(1).await;
+    let limits = Limits { squeezed: true, ..Limits::default() };
+    let web = Arc::new(workload("Always"));
+    let (id, name) = (web.id.clone(), web.name.clone());
+    for (command, action, refused) in [
+        (2, Action::Freeze { id: id.clone(), workload: name.clone() }, Some("freeze a pod")),
+        (3, Action::Thaw { id, workload: name }, None),
+        (4, Action::Limit { workload: web, limits }, Some("take memory back from a pod")),
+    ] {
+        scene.command(command, scene.within(60), action);
+        let said = scene.hear(1).await;
+        let message =
+            |what| format!("a cluster offers no way to {what}; run the workload on podman");
+        let result = match refused {
+            Some(what) => Err(CommandError::Unsupported { message: message(what) }),
+            None => Ok(()),
+        };
+        assert!(said.contains(&Said::Finished(command, result)), "{said:?}");
+    }
+    let deployments: Vec<_> =
+        scene.cluster.applied().iter().map(|it| it.deployment.spec.clone()).collect();
+    assert!(deployments.iter().all(|it| *it == deployments[0]), "squeezed or not");
 }
 
 #[actix::test]

@@ -182,7 +182,7 @@ fn limits_are_shared_among_the_containers() {
         {"name": "b", "resources": {"limits": {"cpu": "4"}}},
     ]}));
     let resources = |cpu, memory| {
-        let pod = pod_of(&made(&workload, Limits { cpu, memory }));
+        let pod = pod_of(&made(&workload, Limits { cpu, memory, ..Limits::default() }));
         [0, 1].map(|n| pod["containers"][n]["resources"].clone())
     };
     assert_eq!(
@@ -211,7 +211,10 @@ fn a_limit_never_raises_that_of_the_specification() {
     });
     let workload = workload(json!({"containers": [{"name": "a", "resources": own}]}));
     let resources = |cpu, memory| {
-        let pod = pod_of(&made(&workload, Limits { cpu: Some(cpu), memory: Some(memory) }));
+        let pod = pod_of(&made(
+            &workload,
+            Limits { cpu: Some(cpu), memory: Some(memory), ..Limits::default() },
+        ));
         pod["containers"][0]["resources"].clone()
     };
     assert_eq!(resources(400_000, 1 << 30), own);

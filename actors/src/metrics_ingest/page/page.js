@@ -237,6 +237,7 @@ function updateWorkload(card, row) {
     ["Cron", row.cron],
     ["Processor", cpu(row.limits.cpu)],
     ["Memory", bytes(row.limits.memory)],
+    ["Restrained", row.restraints.map(restraintOf).join(", ") || null],
     ["Waits for", row.waits_for],
     ["Pod", row.pod && row.pod !== row.status ? row.pod : null],
     ["Update", update(row.update)],
@@ -246,6 +247,13 @@ function updateWorkload(card, row) {
   ]);
   each(parts.needs, needs(row), (it) => JSON.stringify([it.profile, it.condition]), buildNeed, updateNeed);
   show(parts.needs, row.profiles.length > 0);
+}
+
+const RESTRAINTS = { throttle: "throttled", squeeze: "squeezed", freeze: "frozen", stop: "stopped" };
+
+/** What is done to a workload, and for which objective of the device. */
+function restraintOf({ step, objective, since: at }) {
+  return `${RESTRAINTS[step] ?? step} for ${objective} for ${since(at)}`;
 }
 
 /** How a container that has probes does, and why. */

@@ -7,9 +7,9 @@ use crate::clock::Monotonic;
 use crate::messages::{CallError, ConditionReport, MetricReport};
 use crate::testing::status_table::{faults, missing};
 use crate::workload::{
-    ContainerHealth, Event, EventReason, ExecutorKind, Health, JobReport, LastFailure, Limits,
-    NeededProfile, NextStart, PodHealth, RunningContainer, RuntimeReport, TargetState,
-    UpdateReport, UpdateState, Verdict, WorkloadReport, WorkloadStatus,
+    ContainerHealth, Event, EventReason, ExecutorKind, Governed, Health, JobReport, LastFailure,
+    Limits, NeededProfile, NextStart, PodHealth, RestraintReport, Rung, RunningContainer,
+    RuntimeReport, TargetState, UpdateReport, UpdateState, Verdict, WorkloadReport, WorkloadStatus,
 };
 
 pub(in crate::metrics_ingest) fn at(seconds: i64) -> DateTime<Utc> {
@@ -97,7 +97,12 @@ fn scheduler(state: RuntimeState, is_needed: bool) -> SchedulerReport {
             started_at: Some(at(60)),
             next_start_by: Some(NextStart::Retry),
             cron: None,
-            limits: Limits { cpu: Some(50_000), memory: None },
+            restraints: vec![RestraintReport {
+                step: Rung::Throttle,
+                objective: "memory".into(),
+                since: at(90),
+            }],
+            limits: Limits { cpu: Some(50_000), ..Limits::default() },
             waits_for: None,
             profiles: vec![NeededProfile { name: "load".into(), conditions: vec!["calm".into()] }],
             update: Some(UpdateReport {
@@ -115,6 +120,10 @@ fn scheduler(state: RuntimeState, is_needed: bool) -> SchedulerReport {
                 }],
             }),
         }],
+        governed: Governed {
+            steps: [(Rung::Throttle, 2)].into(),
+            frozen: [("web".into(), Duration::from_secs(30))].into(),
+        },
         ..SchedulerReport::default()
     }
 }

@@ -91,7 +91,7 @@ fn variables_hold_fields_of_the_pod_and_amounts_of_its_resources() {
         }));
         workload.labels = [("app".to_owned(), "x".to_owned())].into();
         // A condition's limit is not the author's.
-        let limits = Limits { cpu: Some(10_000), memory: Some(1 << 20) };
+        let limits = Limits { cpu: Some(10_000), memory: Some(1 << 20), ..Limits::default() };
         let plan = plan_with(&workload, limits, FULL).unwrap();
         assert_eq!(given(&plan, "/containers/0/env/0/value"), expected, "{source}");
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix::prelude::Recipient;
 
 use crate::clock::Clock;
-use crate::messages::{CommandFinished, EventRecorded, WorkloadsObserved};
+use crate::messages::{CommandFinished, EventRecorded, UsageObserved, WorkloadsObserved};
 use crate::podman_executor::disk::PodmanDisk;
 use crate::podman_executor::libpod::api::PodmanApi;
 use crate::podman_executor::probing::network::ProbeNetwork;
@@ -41,6 +41,8 @@ pub struct PodmanDeps {
     pub command_results: Recipient<CommandFinished>,
     /// Takes observations.
     pub observations: Recipient<WorkloadsObserved>,
+    /// Takes what pods use, when it was asked for.
+    pub usage: Recipient<UsageObserved>,
     /// Takes events.
     pub events: Recipient<EventRecorded>,
     /// The time.

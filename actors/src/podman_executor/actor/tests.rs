@@ -17,6 +17,7 @@ use crate::testing::podman_desk::{PodmanDesk, start_of, state_in, stop_of, workl
 use crate::workload::{CurrentState, ExecutorKind, Limits, Workload};
 
 mod failed_starts;
+mod freeze;
 mod hooks;
 mod running;
 
@@ -348,6 +349,7 @@ async fn process_that_vanished_is_believed_after_some_seconds_only() {
         CurrentState::Exited { ended } => ended[0].exit_code == -1,
         CurrentState::Starting
         | CurrentState::Running
+        | CurrentState::Frozen
         | CurrentState::Degraded { .. }
         | CurrentState::Incomplete { .. }
         | CurrentState::Crashing { .. }
@@ -476,11 +478,11 @@ async fn pod_that_another_program_removed_is_gone_and_not_incomplete() {
 }
 
 fn start_with(cpu: Option<u64>) -> Action {
-    Action::Start { workload: web(), limits: Limits { cpu, memory: None } }
+    Action::Start { workload: web(), limits: Limits { cpu, ..Limits::default() } }
 }
 
 fn limit(cpu: Option<u64>) -> Action {
-    Action::Limit { workload: web(), limits: Limits { cpu, memory: None } }
+    Action::Limit { workload: web(), limits: Limits { cpu, ..Limits::default() } }
 }
 
 fn updates(podman: &FakePodman, method: &str) -> Vec<String> {
@@ -575,7 +577,7 @@ async fn a_limit_of_memory_alone_touches_no_cpu_limit() {
     let mut desk = desk(&podman);
     desk.run(start_with(None)).await.unwrap();
     for memory in [Some(64 << 20), None] {
-        let limits = Limits { cpu: None, memory };
+        let limits = Limits { cpu: None, memory, ..Limits::default() };
         desk.run(Action::Limit { workload: web(), limits }).await.unwrap();
     }
     assert_eq!((podman.count("update"), updates(&podman, "update").len()), (2, 0));

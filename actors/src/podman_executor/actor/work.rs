@@ -7,13 +7,13 @@ use tokio::time::timeout;
 
 use crate::clock::Monotonic;
 use crate::messages::{Action, CommandError, Evidence, ExecutorCommand};
-use crate::podman_executor::commands::{limits, pull, start, stop};
+use crate::podman_executor::commands::{freeze, limits, pull, start, stop};
 use crate::podman_executor::context::{PodmanContext, unavailable};
 use crate::podman_executor::libpod::api::PodmanError;
 use crate::podman_executor::libpod::types::ContainerRow;
 use crate::podman_executor::notices::Notes;
 use crate::podman_executor::observer::{Listing, Observer};
-use crate::podman_executor::pod_state::running_pod;
+use crate::podman_executor::pod_state::living_pod;
 use crate::podman_executor::pod_table::Snapshot;
 
 /// Kept from a command's time for the listing that precedes its answer.
@@ -36,7 +36,7 @@ pub(super) enum News {
     Listing(Result<Listing, PodmanError>),
 }
 
-/// The notes for the user, and after a start the containers of the pod.
+/// The notes for the user, and the containers of the pod where the command has looked at what became of it.
 type Outcome = Result<(Notes, Vec<ContainerRow>), CommandError>;
 
 /// Does what `command` asks, then finds out what it came to, all within `left`. What a listing costs
@@ -78,17 +78,28 @@ fn news_of(context: &PodmanContext, action: &Action, outcome: &Outcome) -> Optio
             Some(News::Nothing)
         }
         (Action::Pull { .. } | Action::Limit { .. } | Action::Halt { .. }, Err(_)) => None,
-        (Action::Start { .. }, Ok((_, rows))) => match running_pod(rows, &context.boot_id) {
-            Some(pod) => table.made(now, pod, rows).map(News::Pods),
-            None => {
-                table.left_unclear(now.monotonic, id);
-                None
+        (Action::Start { .. } | Action::Freeze { .. } | Action::Thaw { .. }, Ok((_, rows))) => {
+            // Of one whose start is in doubt a listing says more.
+            let is_in_doubt = context.hooks.borrow().is_start_given_up(id);
+            match living_pod(rows, &context.boot_id).filter(|_| !is_in_doubt) {
+                Some(pod) => table.made(now, pod, rows).map(News::Pods),
+                None => {
+                    table.left_unclear(now.monotonic, id);
+                    None
+                }
             }
-        },
+        }
         (Action::Stop { .. } | Action::Suspend { .. }, Ok(_)) => {
             table.removed(now, id).map(News::Pods)
         }
-        (Action::Start { .. } | Action::Stop { .. } | Action::Suspend { .. }, Err(_)) => {
+        (
+            Action::Start { .. }
+            | Action::Freeze { .. }
+            | Action::Thaw { .. }
+            | Action::Stop { .. }
+            | Action::Suspend { .. },
+            Err(_),
+        ) => {
             table.left_unclear(now.monotonic, id);
             None
         }
@@ -104,6 +115,12 @@ async fn execute(context: &PodmanContext, action: &Action, until: Monotonic) -> 
     let notes = match action {
         Action::Start { workload, limits } => {
             return start::start(context, workload, *limits, until, is_absent).await;
+        }
+        Action::Freeze { id, .. } => {
+            return freeze::freeze(context, id).await.map(|rows| (Notes::default(), rows));
+        }
+        Action::Thaw { id, .. } => {
+            return freeze::thaw(context, id).await.map(|rows| (Notes::default(), rows));
         }
         Action::Pull { workload } => pull::pull(context, workload, until).await?,
         Action::Limit { workload, limits } => {

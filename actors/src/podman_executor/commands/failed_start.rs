@@ -90,7 +90,7 @@ async fn remove_failed(
     }
     let removed = match grace.is_zero() {
         true => {
-            context.cut_short(&workload.id);
+            context.cuts_short(&workload.id);
             remove_pod(context, &workload.id).await
         }
         false => remove_gently(context, &workload.id, grace).await,

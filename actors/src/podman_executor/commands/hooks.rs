@@ -18,7 +18,7 @@ use crate::pod_manifest::probes::Endpoint;
 use crate::podman_executor::context::{PodmanContext, unavailable};
 use crate::podman_executor::libpod::api::{PodmanApi as _, PodmanError};
 use crate::podman_executor::libpod::types::{ContainerRow, container_name};
-use crate::podman_executor::pod_state::{Phase, phase};
+use crate::podman_executor::pod_state::{Phase, has_processes, phase};
 use crate::podman_executor::probing::attempt::Tried;
 use crate::podman_executor::probing::tracker::Outcome;
 use crate::workload::WorkloadId;
@@ -112,21 +112,31 @@ impl<'a> Ending<'a> {
         Self { context, pod, grace, hooks, begun: RefCell::default() }
     }
 
-    /// Ends the container of `row`.
+    /// Ends the container of `row`. One that is paused goes on before that: it could neither run its hook
+    /// nor take notice of SIGTERM.
     ///
     /// # Errors
     /// podman did not stop it. A hook that fails stops nothing.
     pub(super) async fn stop(&self, row: &ContainerRow) -> Result<(), PodmanError> {
+        if phase(row) == Phase::Paused {
+            self.context.api.unpause(&row.id).await?;
+        }
         let left = self.grace_after_hook(row).await;
-        self.context.api.stop_container(&row.id, left).await
+        match self.context.api.stop_container(&row.id, left).await {
+            // It was paused since it was last seen.
+            Err(error) if error.is_improper_state() => {
+                self.context.api.unpause(&row.id).await?;
+                self.context.api.stop_container(&row.id, left).await
+            }
+            stopped @ (Ok(()) | Err(_)) => stopped,
+        }
     }
 
     async fn grace_after_hook(&self, row: &ContainerRow) -> Duration {
         let container = container_name(row);
         let hook = self.hooks.as_ref().and_then(|it| it.get(HookKind::PreStop, container));
         // Without a grace period there is no time for it.
-        let Some(hook) = hook.filter(|_| phase(row) == Phase::Running && !self.grace.is_zero())
-        else {
+        let Some(hook) = hook.filter(|_| has_processes(row) && !self.grace.is_zero()) else {
             return self.grace;
         };
         let now = self.context.clock.now().monotonic;

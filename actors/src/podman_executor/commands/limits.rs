@@ -1,5 +1,7 @@
 //! Changing the limits of a pod while it runs, and looking what came of it.
 
+use std::{io, slice};
+
 use tracing::{debug, info, warn};
 
 use crate::messages::CommandError;
@@ -13,7 +15,7 @@ use crate::podman_executor::libpod::types::{
     ContainerRow, HostInfo, UpdateBody, UpdateCpu, UpdateMemory, container_name,
 };
 use crate::podman_executor::notices::{Limited, Notes};
-use crate::podman_executor::pod_state::{Phase, phase};
+use crate::podman_executor::pod_state::has_processes;
 use crate::workload::{Limits, Workload};
 
 /// What else there is to know where the service is another user's.
@@ -45,7 +47,7 @@ pub(crate) fn unsupported(limits: Limits, support: LimitSupport) -> Limited {
 /// the user should know.
 ///
 /// # Errors
-/// podman did not answer.
+/// podman did not answer; or the pod is to be squeezed and cannot be: it has the other limits.
 pub(crate) async fn limit(
     context: &PodmanContext,
     workload: &Workload,
@@ -53,20 +55,61 @@ pub(crate) async fn limit(
     known: Option<Vec<ContainerRow>>,
 ) -> Result<Notes, CommandError> {
     let host = context.api.host().await.map_err(|error| unavailable(&error))?;
+    let support = limit_support(&host);
     if let Some(known) = known
-        && are_in_force(context, workload, limits, &known, limit_support(&host)).await
+        && are_in_force(context, workload, limits, &known, support).await
     {
-        let limited = unsupported(limits, limit_support(&host));
-        return Ok(Notes { limited: Some(limited), ..Notes::default() });
+        return squeeze_too(context, &known, unsupported(limits, support)).await;
     }
     let rows = context.containers_of(&workload.id).await;
     let mut rows = rows.map_err(|error| unavailable(&error))?;
-    rows.retain(|row| phase(row) == Phase::Running);
+    rows.retain(has_processes);
     if rows.is_empty() {
         return Ok(Notes::default());
     }
     let limited = apply_limits(context, workload, limits, &rows, Unseen::Write).await?;
-    Ok(Notes { limited: Some(limited), ..Notes::default() })
+    squeeze_too(context, &rows, limited).await
+}
+
+/// Brings to `rows` what else is to hold them, after the limits of which `limited` says what came.
+async fn squeeze_too(
+    context: &PodmanContext,
+    rows: &[ContainerRow],
+    limited: Limited,
+) -> Result<Notes, CommandError> {
+    match squeeze(context, rows, limited.limits.squeezed).await {
+        Err(message) => Err(CommandError::Unsupported { message }),
+        Ok(faults) => {
+            let refused = [limited.refused, faults].concat();
+            let limited = Limited { refused, ..limited };
+            Ok(Notes { limited: Some(limited), ..Notes::default() })
+        }
+    }
+}
+
+/// Has the kernel take memory back from `rows`, containers that have processes, or no longer. Returns what
+/// went wrong this time.
+///
+/// # Errors
+/// It can never be done here; says why, and the way out.
+pub(crate) async fn squeeze(
+    context: &PodmanContext,
+    rows: &[ContainerRow],
+    squeezed: bool,
+) -> Result<Vec<String>, String> {
+    let mut faults = Vec::new();
+    for row in rows.iter().filter(|row| row.pid > 0) {
+        if let Err(error) = context.api.squeeze(&row.id, row.pid, squeezed).await {
+            let (what, name) =
+                (if squeezed { "squeezed" } else { "released" }, container_name(row));
+            let fault = format!("the memory of container {name} is not {what}: {error}");
+            if error.kind() == io::ErrorKind::Unsupported {
+                return Err(fault);
+            }
+            faults.push(fault);
+        }
+    }
+    Ok(faults)
 }
 
 /// Returns whether the kernel holds all of `rows` to `limits`; `false` where that cannot be seen.
@@ -132,9 +175,15 @@ pub(crate) async fn apply_limits(
     Ok(limited)
 }
 
-/// Puts right what an agent before this one left of CPU limits that it lifted, see [`update`]: the
-/// containers have had a hundredth of a processor since. `rows` are containers that run.
+/// Puts right what an agent before this one left: pods that it squeezed, and CPU limits that it lifted, see
+/// [`update`]: the containers have had a hundredth of a processor since. `rows` are containers that run.
 pub(crate) async fn mend_lifted_limits(context: &PodmanContext, rows: &[ContainerRow]) {
+    for row in rows {
+        let released = squeeze(context, slice::from_ref(row), false).await;
+        for error in released.unwrap_or_else(|fault| vec![fault]) {
+            warn!(job_id = row.pod_name, error, "pod is still squeezed");
+        }
+    }
     let Ok(host) = context.api.host().await else { return };
     for row in rows {
         let levels = in_force(context, row, Resource::Cpu).await;

@@ -2,6 +2,7 @@
 
 pub(super) mod evidence;
 mod failed_start;
+pub(super) mod freeze;
 pub(super) mod hook_record;
 mod hooks;
 pub(super) mod limits;

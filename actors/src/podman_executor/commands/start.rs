@@ -11,8 +11,9 @@ use tracing::debug;
 
 use super::evidence::keep_evidence;
 use super::failed_start::{ANSWER_MARGIN, clean_up, replace, start_error};
+use super::freeze::thawed;
 use super::hooks::PostStart;
-use super::limits::{Unseen, apply_limits, limit_support, unsupported};
+use super::limits::{Unseen, apply_limits, limit_support, squeeze, unsupported};
 use super::mending::{failed, mend_after};
 use crate::clock::Monotonic;
 use crate::messages::{CommandError, Evidence};
@@ -62,13 +63,18 @@ pub(crate) async fn start(
     let is_untouched = context.settle(&workload.id, left).await.map_err(silent)?;
     let rows = match is_absent && is_untouched {
         true => Vec::new(),
-        false => context.containers_of(&workload.id).await.map_err(silent)?,
+        false => {
+            let rows = context.containers_of(&workload.id).await.map_err(silent)?;
+            thawed(context, &workload.id, rows).await.map_err(silent)?
+        }
     };
     if runs(context, &rows).await || lacks_only_hooks(context, workload, &rows) {
         context.begins_anew(&workload.id);
         let post_start = PostStart::begin(context, &workload.id);
         raise_oom_score(context, workload, &rows).await;
-        let limited = apply_limits(context, workload, limits, &rows, Unseen::Write).await?;
+        let mut limited = apply_limits(context, workload, limits, &rows, Unseen::Write).await?;
+        let squeezed = squeeze(context, &rows, limits.squeezed).await;
+        limited.refused.extend(squeezed.unwrap_or_else(|fault| vec![fault]));
         // Whether an earlier command came to them is not known.
         run_hooks(post_start, context, workload, &rows, deadline).await?;
         context.repairs.healed(&workload.id);
@@ -179,6 +185,7 @@ async fn play(
     let mut played = context.api.play(request(context.left(deadline))).await;
     if is_name_taken(&played) {
         let rows = context.containers_of(&workload.id).await.map_err(silent)?;
+        let rows = thawed(context, &workload.id, rows).await.map_err(silent)?;
         if runs(context, &rows).await {
             return Ok(rows);
         }
@@ -279,7 +286,7 @@ async fn verify(
         let rows = rows.map_err(|error| unavailable(&error))?;
         let started = rows.iter().filter(|row| match phase(row) {
             // One that ended already was started: how it ended is the scheduler's affair.
-            Phase::Running | Phase::Ended => true,
+            Phase::Running | Phase::Paused | Phase::Ended => true,
             Phase::Created | Phase::Unclear => false,
         });
         let started: BTreeSet<_> = started.map(container_name).collect();

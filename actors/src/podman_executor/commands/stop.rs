@@ -197,7 +197,7 @@ async fn remove_known(
     ending: &Ending<'_>,
 ) -> Result<(), PodmanError> {
     if !containers.is_empty() {
-        context.cut_short(id);
+        context.cuts_short(id);
     }
     stop_containers(containers, ending).await?;
     wait_for_end(context, id).await?;

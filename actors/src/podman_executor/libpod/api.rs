@@ -14,7 +14,7 @@ use crate::error_chain::error_chain;
 use crate::podman_executor::libpod::events::PodmanEvent;
 use crate::podman_executor::libpod::in_force::{Level, Resource};
 use crate::podman_executor::libpod::types::{
-    ContainerDetail, ContainerRow, Healthcheck, HostInfo, PlayReport, PodRow, UpdateBody,
+    ContainerDetail, ContainerRow, Healthcheck, HostInfo, PlayReport, PodRow, UpdateBody, UsageRow,
 };
 use crate::workload::RegistryCredentials;
 
@@ -91,6 +91,11 @@ impl PodmanError {
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         matches!(self, Self::Refused { .. })
+    }
+
+    /// Returns whether podman refused the call because the container was in no state for it.
+    pub(in crate::podman_executor) fn is_improper_state(&self) -> bool {
+        matches!(self, Self::Refused { cause, .. } if cause == "container state improper")
     }
 
     /// Returns the error with all its sources on one line.
@@ -193,6 +198,10 @@ pub trait PodmanApi {
             Ok(rows)
         })
     }
+    /// Reads what each running container uses, others' among them.
+    fn usage(&self) -> Answer<'_, Vec<UsageRow>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
     /// Lists pods of ours. Blocks while any of them is being stopped.
     fn pods(&self) -> Answer<'_, Vec<PodRow>>;
     /// Finds the pod `name` if it is ours.
@@ -213,8 +222,13 @@ pub trait PodmanApi {
     }
     /// Creates and starts a pod. May leave half of it behind, whatever it answers.
     fn play(&self, request: PlayRequest) -> Answer<'_, PlayReport>;
-    /// Stops a container. One that does not run or exist is a success.
+    /// Stops a container. One that does not run or exist is a success, one that is paused is refused.
     fn stop_container<'a>(&'a self, container: &'a str, grace: Duration) -> Answer<'a, ()>;
+    /// Halts the processes of a running container until it is unpaused. One that is paused is a success, one
+    /// that does not run is refused.
+    fn pause<'a>(&'a self, container: &'a str) -> Answer<'a, ()>;
+    /// Lets a paused container go on. One that is not paused or does not exist is a success.
+    fn unpause<'a>(&'a self, container: &'a str) -> Answer<'a, ()>;
     /// Kills and removes a pod. One that does not exist is a success.
     fn remove_pod<'a>(&'a self, name: &'a str) -> Answer<'a, ()>;
     /// Changes the limits of a running container.
@@ -229,6 +243,18 @@ pub trait PodmanApi {
         process: i64,
         resource: Resource,
     ) -> LocalBoxFuture<'a, Option<Vec<Level>>>;
+    /// Has the kernel take memory back from a container, or no longer: three quarters of what it holds now
+    /// become its `memory.high`, unless it has one; `process` is one of its processes. A container that
+    /// is gone is a success, and so is not to be squeezed where none can be.
+    ///
+    /// # Errors
+    /// The kernel knows no such thing (cgroup v1), or the agent may not.
+    fn squeeze<'a>(
+        &'a self,
+        container: &'a str,
+        process: i64,
+        squeezed: bool,
+    ) -> LocalBoxFuture<'a, io::Result<()>>;
     /// Returns the id of the image, if it is on the device.
     fn image_id<'a>(&'a self, image: &'a str) -> Answer<'a, Option<String>>;
     /// Returns what is wrong with the layers of an image, as far as the agent can see them: podman

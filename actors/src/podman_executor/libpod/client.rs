@@ -8,6 +8,7 @@ mod log_frames;
 mod logs;
 mod oom_score;
 mod procfs;
+mod squeeze;
 mod survey;
 mod wording;
 
@@ -34,7 +35,7 @@ use crate::podman_executor::libpod::image_rows::{ImageRow, unnamed_twins};
 use crate::podman_executor::libpod::in_force::{Level, Resource};
 use crate::podman_executor::libpod::types::{
     ContainerDetail, ContainerRow, Healthcheck, HostInfo, ImageConfig, ImageDetail, ImageDigest,
-    ImageLayers, Info, PlayReport, PodRow, UpdateBody,
+    ImageLayers, Info, PlayReport, PodRow, StatsReport, UpdateBody, UsageRow,
 };
 pub use procfs::boot_id;
 pub use survey::Survey;
@@ -59,6 +60,14 @@ fn ours() -> String {
 /// The pattern for what is called so, or begins so: podman reads names as regular expressions.
 fn beginning(name: &str) -> String {
     format!("^{}", name.replace('.', "\\."))
+}
+
+/// Takes a refusal for a success that says that the container is `so` already: podman has no status for it.
+fn unless_said<T>(answer: Result<T, PodmanError>, so: &str) -> Result<(), PodmanError> {
+    match answer {
+        Err(PodmanError::Refused { message, .. }) if message.contains(so) => Ok(()),
+        answer => answer.map(drop),
+    }
 }
 
 impl LibpodClient {
@@ -108,6 +117,17 @@ impl PodmanApi for LibpodClient {
         Box::pin(async move {
             let call = Call::new("list containers", Method::GET, "containers/json");
             self.list::<_, MAX_ROWS>(call.size(Size::All), &filters).await
+        })
+    }
+
+    fn usage(&self) -> Answer<'_, Vec<UsageRow>> {
+        Box::pin(async move {
+            let what = "read what containers use";
+            let call = Call::new(what, Method::GET, "containers/stats");
+            let call = call.query(&[("stream", "false")]).size(Size::All);
+            let (_, body) = self.expect(call, LIST_TIMEOUT, &[200]).await?;
+            let stats = decoded::<StatsReport>(what, &body)?.stats;
+            Ok(stats.map(|rows| rows.0).unwrap_or_default())
         })
     }
 
@@ -205,6 +225,22 @@ impl PodmanApi for LibpodClient {
         })
     }
 
+    fn pause<'a>(&'a self, container: &'a str) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let path = ["containers", container, "pause"];
+            let call = Call::of("pause the container", Method::POST, path);
+            unless_said(self.expect(call, SINGLE_TIMEOUT, &[204]).await, "already paused")
+        })
+    }
+
+    fn unpause<'a>(&'a self, container: &'a str) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let path = ["containers", container, "unpause"];
+            let call = Call::of("unpause the container", Method::POST, path);
+            unless_said(self.expect(call, SINGLE_TIMEOUT, &[204, 404]).await, "not paused")
+        })
+    }
+
     fn remove_pod<'a>(&'a self, name: &'a str) -> Answer<'a, ()> {
         Box::pin(async move {
             let query = [("force", "true"), ("timeout", "0")];
@@ -250,6 +286,15 @@ impl PodmanApi for LibpodClient {
             kernel_limits::levels(&self.kernel, peer, process, container, resource).await
         }
         .boxed_local()
+    }
+
+    fn squeeze<'a>(
+        &'a self,
+        container: &'a str,
+        process: i64,
+        squeezed: bool,
+    ) -> LocalBoxFuture<'a, io::Result<()>> {
+        squeeze::squeeze(&self.kernel, self.peer(), process, container, squeezed).boxed_local()
     }
 
     fn image_id<'a>(&'a self, image: &'a str) -> Answer<'a, Option<String>> {

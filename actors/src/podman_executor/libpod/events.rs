@@ -26,8 +26,11 @@ const IDLE: [&str; 8] = [
     "unmount",
 ];
 
-/// Events of the containers of a pod that is being started.
-const STARTING: [&str; 3] = ["create", "init", "start"];
+/// Events of the containers of a pod that is being started. One that is found frozen is thawed.
+const STARTING: [&str; 4] = ["create", "init", "start", "unpause"];
+
+/// Events of the containers of a pod that is being frozen or thawed.
+const FREEZING: [&str; 2] = ["pause", "unpause"];
 
 /// Something that happened to a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -64,15 +67,18 @@ pub struct EventAttributes {
 pub(in crate::podman_executor) enum Change {
     /// It starts it.
     Start,
+    /// It freezes or thaws it.
+    Freeze,
     /// It stops and removes it.
     Stop,
 }
 
 impl Change {
-    /// Returns what `action` does to its pod, if it starts or stops it.
+    /// Returns what `action` does to its pod, if it starts, freezes, thaws or stops it.
     pub(in crate::podman_executor) const fn of(action: &Action) -> Option<Self> {
         match action {
             Action::Start { .. } => Some(Self::Start),
+            Action::Freeze { .. } | Action::Thaw { .. } => Some(Self::Freeze),
             Action::Stop { .. } | Action::Suspend { .. } | Action::Halt { .. } => Some(Self::Stop),
             Action::Pull { .. } | Action::Limit { .. } => None,
         }
@@ -97,6 +103,7 @@ impl PodmanEvent {
     pub(in crate::podman_executor) fn follows_from(&self, change: Change) -> bool {
         match change {
             Change::Start => STARTING.contains(&self.action.as_str()),
+            Change::Freeze => FREEZING.contains(&self.action.as_str()),
             Change::Stop => true,
         }
     }
@@ -248,18 +255,21 @@ mod tests {
             !PodmanEvent::of("", "died", 0).is_of("web-0123"),
             "an event that names nothing is of no pod"
         );
-        for (action, start, stop) in [
-            ("create", true, true),
-            ("init", true, true),
-            ("start", true, true),
-            // A container that ends while its pod is started is news.
-            ("died", false, true),
-            ("remove", false, true),
-            ("unheard-of", false, true),
+        for (action, start, freeze) in [
+            ("create", true, false),
+            ("init", true, false),
+            ("start", true, false),
+            ("pause", false, true),
+            ("unpause", true, true),
+            // A container that ends while its pod is started or frozen is news.
+            ("died", false, false),
+            ("remove", false, false),
+            ("unheard-of", false, false),
         ] {
             let event = PodmanEvent::of("web-0123-main", action, 0);
             assert_eq!(event.follows_from(Change::Start), start, "{action}");
-            assert_eq!(event.follows_from(Change::Stop), stop, "{action}");
+            assert_eq!(event.follows_from(Change::Freeze), freeze, "{action}");
+            assert!(event.follows_from(Change::Stop), "{action}");
         }
     }
 }

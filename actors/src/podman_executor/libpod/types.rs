@@ -6,8 +6,30 @@ use std::net::IpAddr;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::podman_executor::libpod::bounds::{
-    MAX_ROWS_OF_ONE, Rows, labels, path, several_words, text, texts, words,
+    MAX_ROWS, MAX_ROWS_OF_ONE, Rows, labels, path, several_words, text, texts, words,
 };
+
+/// The answer to `containers/stats`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(in crate::podman_executor) struct StatsReport {
+    pub(in crate::podman_executor) stats: Option<Rows<UsageRow, MAX_ROWS>>,
+}
+
+/// What one running container uses of the device.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct UsageRow {
+    /// The container's id.
+    #[serde(rename = "ContainerID", deserialize_with = "text")]
+    pub id: String,
+    /// CPU time since it started, in nanoseconds.
+    #[serde(rename = "CPUNano")]
+    pub cpu_nanos: u64,
+    /// Bytes of memory.
+    #[serde(rename = "MemUsage")]
+    pub memory: u64,
+}
 
 /// One row of `containers/json`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]

@@ -21,6 +21,7 @@ use crate::pod_manifest::probes::{Endpoint, PodProbes, Probe, ProbeKind};
 use crate::podman_executor::libpod::api::PodmanApi as _;
 use crate::podman_executor::libpod::pacing::paced::Paced;
 use crate::podman_executor::libpod::types::{ContainerRow, container_name};
+use crate::podman_executor::pod_state::{Phase, phase};
 use crate::workload::{ContainerHealth, PodHealth, WorkloadId};
 
 /// A container that has run for longer than this was found running: the agent is younger.
@@ -56,12 +57,16 @@ struct Watched {
     pod: WorkloadId,
     container: String,
     tracker: Rc<RefCell<Tracker>>,
+    /// Since when it is frozen, so that nothing is tried: it could not answer.
+    frozen_since: Option<Monotonic>,
+    /// How long it was frozen before that.
+    frozen_for: Duration,
 }
 
 /// What is to be done so that each container that runs is watched, and no other.
 #[derive(Default)]
 pub(in crate::podman_executor) struct Followed {
-    /// To be run until the container ends.
+    /// To be run until the container ends or is frozen.
     pub(in crate::podman_executor) begun: Vec<(RunKey, LocalBoxFuture<'static, ()>)>,
     /// No longer to be run.
     pub(in crate::podman_executor) ended: Vec<RunKey>,
@@ -127,7 +132,7 @@ impl HealthMonitor {
         pods
     }
 
-    /// Follows the containers that run: `live` are all of them.
+    /// Follows the containers that run: `live` are all of them, those that are frozen among them.
     pub(in crate::podman_executor) fn follow<'a>(
         &mut self,
         live: impl Iterator<Item = &'a ContainerRow>,
@@ -154,28 +159,44 @@ impl HealthMonitor {
             // Podman's own container of the pod has none.
             let Some(probes) = probes else { continue };
             let key = (row.id.clone(), row.started_at);
-            if self.runs.contains_key(&key) {
-                continue;
+            let is_new = !self.runs.contains_key(&key);
+            let run = self.runs.entry(key.clone()).or_insert_with(|| Watched {
+                pod,
+                container: container.to_owned(),
+                tracker: Rc::new(RefCell::new(Tracker::new(probes.clone()))),
+                frozen_since: None,
+                frozen_for: Duration::ZERO,
+            });
+            match (run.frozen_since, phase(row) == Phase::Paused) {
+                (None, true) => {
+                    run.frozen_since = Some(now.monotonic);
+                    followed.ended.push(key);
+                    continue;
+                }
+                (Some(since), false) => {
+                    run.frozen_since = None;
+                    run.frozen_for += now.monotonic.saturating_since(since);
+                    run.tracker.borrow_mut().thawed();
+                }
+                (None, false) if is_new => {}
+                (None, false) | (Some(_), true) => continue,
             }
-            let tracker = Rc::new(RefCell::new(Tracker::new(probes.clone())));
             let watch = Watch {
                 means: Rc::clone(&self.means),
                 clock: self.clock.clone(),
-                tracker: Rc::clone(&tracker),
+                tracker: Rc::clone(&run.tracker),
                 healthchecks: Rc::clone(&self.healthchecks),
                 changed: Rc::clone(&self.changed),
                 volumes: self.volumes.clone(),
-                pod: pod.clone(),
-                name: container.to_owned(),
+                pod: run.pod.clone(),
+                name: run.container.clone(),
                 image: row.image_id.clone(),
                 container: row.id.clone(),
                 address: Cell::default(),
                 seen_at: now.monotonic,
-                age: age(row, now),
+                age: age(row, now).saturating_sub(run.frozen_for),
             };
-            followed.begun.push((key.clone(), Box::pin(watch.run())));
-            let container = container.to_owned();
-            self.runs.insert(key, Watched { pod, container, tracker });
+            followed.begun.push((key, Box::pin(watch.run())));
         }
         followed
     }
@@ -203,7 +224,7 @@ struct Watch {
     container: String,
     /// The address of its pod, once podman has told it.
     address: Cell<Option<IpAddr>>,
-    /// When it was first seen to run, and how long it had run then.
+    /// When it was first seen to run, or to go on, and how long it had run then.
     seen_at: Monotonic,
     age: Duration,
 }

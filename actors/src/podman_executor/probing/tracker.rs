@@ -102,6 +102,12 @@ impl Tracker {
         self.probes.liveness = Some(Box::new(probe));
     }
 
+    /// Notes that the container goes on after it was frozen: what failed before that, or because of it, counts
+    /// no longer. How far it has started, and whether it is ready, stays as it was.
+    pub(in crate::podman_executor) fn thawed(&mut self) {
+        self.streaks = Default::default();
+    }
+
     /// Returns whether a probe of that kind is to be tried now: the others wait for the startup probe, which
     /// is done once it succeeded; none matters for a container that is to be ended.
     pub(in crate::podman_executor) fn wants(&self, kind: ProbeKind) -> bool {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use grammar::{Condition, Lookup as _, Truth, Watch};
 
 use crate::clock::Monotonic;
+use crate::messages::Shortfall;
 use crate::profile_evaluator::local_clock::LOOK_PERIOD;
 use crate::profile_evaluator::metrics::MetricTable;
-use crate::workload::{ConditionName, ProfileName, Verdict};
+use crate::workload::{ConditionName, PROTECTION, ProfileName, Verdict};
 
 /// One condition, and what is remembered of it.
 #[derive(Clone)]
@@ -18,6 +19,8 @@ pub(super) struct Watched {
     /// What the expression says, or why it says nothing.
     pub(super) condition: Result<Condition, Arc<str>>,
     watch: Watch,
+    /// It is one of the objectives of the device.
+    is_objective: bool,
     is_new: bool,
     /// It was reported that a sample without a unit is compared with a number that has one.
     is_unit_missing: bool,
@@ -30,12 +33,14 @@ pub(super) struct Watched {
 impl Watched {
     /// Reads the expression.
     pub(super) fn read(profile: ProfileName, name: ConditionName, expression: &str) -> Self {
+        let is_objective = profile.as_str() == PROTECTION;
         Self {
             profile,
             name,
             expression: expression.to_owned(),
             condition: Condition::parse(expression).map_err(|error| error.to_string().into()),
             watch: Watch::default(),
+            is_objective,
             is_new: true,
             is_unit_missing: false,
             verdict: Verdict::Unknown,
@@ -97,6 +102,24 @@ impl Watched {
     /// Returns whether its verdict depends on the local clock.
     pub(super) fn names_calendar(&self) -> bool {
         self.condition.as_ref().is_ok_and(|condition| !condition.calendars().is_empty())
+    }
+
+    /// Returns whether it is an objective of the device that is broken.
+    pub(super) fn is_broken_objective(&self) -> bool {
+        self.is_objective && self.verdict == Verdict::False
+    }
+
+    /// Returns how far a condition that is false is from being true.
+    pub(super) fn shortfall(&self, metrics: &mut MetricTable, now: Monotonic) -> Option<Shortfall> {
+        if self.verdict != Verdict::False {
+            return None;
+        }
+        let condition = self.condition.as_ref().ok()?;
+        metrics.advance(condition, now);
+        let measured_at = metrics.measured_at(condition, now).unwrap_or(now);
+        // While it must yet hold for its time nothing is short but that.
+        let by = condition.shortfall(&metrics.at(now)).unwrap_or_default();
+        Some(Shortfall { by, measured_at })
     }
 
     /// Explains the verdict, in plain words.

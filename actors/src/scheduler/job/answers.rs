@@ -70,6 +70,14 @@ impl Job {
                 self.pod_started(flight, now, events);
             }
             Effect::Updated => self.limited(flight, None, events),
+            Effect::Frozen => {
+                self.run.backoff.changed();
+                self.observed.frozen(&flight.pod);
+            }
+            Effect::Thawed => {
+                self.run.backoff.changed();
+                self.observed.thawed(&flight.pod);
+            }
             Effect::Removed => {
                 self.observed.removed(&flight.pod);
                 self.pod_stopped(flight, target, now, events);
@@ -106,7 +114,14 @@ impl Job {
                     self.roll_back(&message, events);
                 }
             }
-            Effect::Updated => self.limited(flight, Some(error), events),
+            // That it cannot be squeezed is told by who wanted it; it has its other limits.
+            Effect::Updated => {
+                let is_impossible = matches!(error, CommandError::Unsupported { .. });
+                let told = (!is_impossible || !flight.limits.squeezed).then_some(error);
+                self.limited(flight, told, events);
+            }
+            Effect::Frozen if matches!(error, CommandError::Unsupported { .. }) => {}
+            Effect::Frozen | Effect::Thawed => self.restraint_failed(error, now, events),
             Effect::Removed | Effect::Suspended => {
                 self.note_cut_short(flight);
                 self.stop_failed(error, now, events);
@@ -149,7 +164,7 @@ impl Job {
         now: Moment,
         events: &mut EventBuffer,
     ) {
-        self.run.backoff.stopped();
+        self.run.backoff.changed();
         if Some(&flight.pod) == self.spec.wanted().as_ref() {
             self.run.apply(RunEvent::Stopped);
         } else {
@@ -176,11 +191,18 @@ impl Job {
 
     fn stop_failed(&mut self, error: &CommandError, now: Moment, events: &mut EventBuffer) {
         let message = error.to_string();
-        let is_first = self.run.backoff.stop_failed(now.monotonic) == 1;
+        let is_first = self.run.backoff.change_failed(now.monotonic) == 1;
         if is_first || self.run.failure.as_ref() != Some(&message) {
             events.add(EventReason::StopFailed, &self.name, message.clone());
         }
         self.run.failure = Some(message);
+    }
+
+    /// Notes that the pod could not be frozen or thawed. That is no failure of its run.
+    fn restraint_failed(&mut self, error: &CommandError, now: Moment, events: &mut EventBuffer) {
+        if self.run.backoff.change_failed(now.monotonic) == 1 {
+            events.add(EventReason::RuntimeFailed, &self.name, error.to_string());
+        }
     }
 
     fn limited(

@@ -42,7 +42,8 @@ pub(crate) struct Drift {
 impl Drift {
     /// Notes that a pod was started with `limits`.
     pub(crate) fn started(&mut self, limits: Limits) {
-        self.applied = Applied::Known(limits);
+        // Made anew it has all its memory.
+        self.applied = Applied::Known(Limits { squeezed: false, ..limits });
         self.next_suspension = Monotonic::default();
     }
 
@@ -53,7 +54,11 @@ impl Drift {
             Effect::Started => self.is_unwritten = false,
             Effect::Updated => (self.is_unwritten, self.next_write) = (false, next),
             Effect::Suspended => self.next_suspension = next,
-            Effect::ImagesPresent | Effect::Removed | Effect::None => {}
+            Effect::ImagesPresent
+            | Effect::Frozen
+            | Effect::Thawed
+            | Effect::Removed
+            | Effect::None => {}
         }
     }
 
@@ -63,7 +68,12 @@ impl Drift {
             Effect::Started | Effect::Updated => {
                 (self.is_unwritten, self.applied) = (true, Applied::Unknown);
             }
-            Effect::ImagesPresent | Effect::Removed | Effect::Suspended | Effect::None => {}
+            Effect::ImagesPresent
+            | Effect::Frozen
+            | Effect::Thawed
+            | Effect::Removed
+            | Effect::Suspended
+            | Effect::None => {}
         }
     }
 
@@ -118,13 +128,24 @@ impl Drift {
     }
 
     /// Returns when to bring to the running pod of `workload` what it lacks, `limits` among it;
-    /// `None` when it lacks nothing.
-    pub(crate) fn next_write(&self, workload: &Workload, limits: Limits) -> Option<Monotonic> {
+    /// `None` when it lacks nothing. `may_be_restrained` says whether an agent before this one may have
+    /// restrained it.
+    pub(crate) fn next_write(
+        &self,
+        workload: &Workload,
+        limits: Limits,
+        may_be_restrained: bool,
+    ) -> Option<Monotonic> {
         let differs = match self.applied {
             Applied::Known(applied) => applied != limits,
             Applied::Unknown => true,
             // Only what comes from elsewhere can be missing from an adopted pod.
-            Applied::Inherited => brings_limits(workload) || brings_credentials(workload),
+            Applied::Inherited => {
+                let is_cluster = workload.executor.is_cluster();
+                brings_limits(workload)
+                    || brings_credentials(workload)
+                    || may_be_restrained && !is_cluster
+            }
         };
         // Only a Deployment can be changed by others, and has the credentials.
         let is_cluster = workload.executor.is_cluster();

@@ -163,6 +163,11 @@ impl Job {
         self.spec.wanted().and_then(|key| self.observed.get(&key))
     }
 
+    /// Returns whether the pod of the specification in force is frozen.
+    pub(crate) fn is_frozen(&self) -> bool {
+        self.current() == Some(&CurrentState::Frozen)
+    }
+
     /// Returns the state of the pod of the specification in force.
     pub(crate) fn current(&self) -> Option<&CurrentState> {
         self.current_pod().map(|pod| &pod.state)

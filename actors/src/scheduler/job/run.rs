@@ -190,7 +190,8 @@ pub(crate) struct Backoff {
     pub(crate) until: Monotonic,
     /// Commands in a row whose outcome is unknown.
     unknown_outcomes: u32,
-    failed_stops: u32,
+    /// Commands in a row to stop, freeze or thaw a pod that failed.
+    failed_changes: u32,
 }
 
 impl Backoff {
@@ -199,9 +200,9 @@ impl Backoff {
         self.unknown_outcomes = 0;
     }
 
-    /// Notes that a pod was stopped.
-    pub(crate) fn stopped(&mut self) {
-        self.failed_stops = 0;
+    /// Notes that a pod was stopped, frozen or thawed.
+    pub(crate) fn changed(&mut self) {
+        self.failed_changes = 0;
     }
 
     /// Notes that the outcome of a command is unknown; returns how many were in a row.
@@ -211,16 +212,16 @@ impl Backoff {
         self.unknown_outcomes
     }
 
-    /// Notes that a pod could not be stopped; returns how many times in a row.
-    pub(crate) fn stop_failed(&mut self, now: Monotonic) -> u32 {
-        self.until = now + delay(self.failed_stops);
-        self.failed_stops = self.failed_stops.saturating_add(1);
-        self.failed_stops
+    /// Notes that a pod could not be stopped, frozen or thawed; returns how many times in a row.
+    pub(crate) fn change_failed(&mut self, now: Monotonic) -> u32 {
+        self.until = now + delay(self.failed_changes);
+        self.failed_changes = self.failed_changes.saturating_add(1);
+        self.failed_changes
     }
 
     /// Returns whether the last command was not carried out, as far as is known.
     pub(crate) const fn is_failing(&self) -> bool {
-        self.failed_stops > 0 || self.unknown_outcomes > 0
+        self.failed_changes > 0 || self.unknown_outcomes > 0
     }
 
     /// Lets commands be sent at once.

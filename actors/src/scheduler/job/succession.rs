@@ -21,6 +21,9 @@ impl Job {
         let is_known =
             self.spec.wanted().is_some_and(|key| inputs.runtimes.is_available(key.executor));
         let sight = if is_wanted && is_known { self.sight() } else { Sight::Absent };
+        // Slow as the device's objectives make it, it is not to blame.
+        let is_excused = sight == Sight::Unready && inputs.restraint.slows_down();
+        let sight = if is_excused { Sight::Absent } else { sight };
         let now = inputs.now.monotonic;
         match self.spec.rollback.seen(sight, criterion, now) {
             Some(Verdict::Proved) => self.proved(events),
@@ -52,7 +55,9 @@ impl Job {
             | CurrentState::Degraded { .. }
             | CurrentState::Starting
             | CurrentState::Crashing { .. } => Sight::Unready,
-            CurrentState::Exited { .. }
+            // The time in which it does nothing proves nothing, and disproves nothing.
+            CurrentState::Frozen
+            | CurrentState::Exited { .. }
             | CurrentState::Incomplete { .. }
             | CurrentState::Suspended
             | CurrentState::Unknown => Sight::Absent,

@@ -35,7 +35,7 @@ impl Job {
         let was_running = last.target.state() == TargetState::Running;
         let is_running = was_running && self.is_requested() || self.is_any_pod_alive();
         let permission = permission(self.spec.profiles(), inputs.verdicts, is_running, now);
-        let permission = permission.after(inputs.waits);
+        let permission = permission.after(inputs.waits).under(inputs.restraint);
         if self.spec.desired.is_none() {
             return Demand { permission, next_tick, awaited_clock };
         }
@@ -44,14 +44,16 @@ impl Job {
         self.note_denial(inputs);
         if is_denied {
             // A tick that comes before its verdicts waits for them; one that they deny is lost.
-            self.run.is_requested &= inputs.verdicts.is_none();
+            // One that the device stops for its objectives comes once that is over.
+            let is_held = inputs.restraint.stopped_for.is_some();
+            self.run.is_requested &= inputs.verdicts.is_none() || is_held;
         }
         let is_wanted = !is_denied && !is_resting && self.is_requested();
         if !is_wanted {
             self.run.give_up_pull();
         }
         if self.spec.wanted().is_some_and(|key| inputs.runtimes.is_available(key.executor)) {
-            self.update_run(is_wanted, now, events);
+            self.update_run(is_wanted, inputs, events);
         }
         self.prove(is_wanted, inputs, events);
         // Asked once more: a cron run that has just ended leaves nothing to run for.
@@ -109,7 +111,8 @@ impl Job {
     }
 
     /// Updates the run from the observed pod. `is_wanted` says whether it should run.
-    fn update_run(&mut self, is_wanted: bool, now: Moment, events: &mut EventBuffer) {
+    fn update_run(&mut self, is_wanted: bool, inputs: &Inputs<'_>, events: &mut EventBuffer) {
+        let now = inputs.now;
         // The pod is in between: the answer to the command says what became of it.
         if self.run.in_flight.is_some() {
             return;
@@ -119,13 +122,15 @@ impl Job {
         self.run.is_requested |= is_wanted && self.run.cron.is_some() && self.is_alive();
         match self.current().cloned() {
             Some(CurrentState::Running) if self.failing().is_some() => {
-                self.end_unhealthy(is_wanted, now, events);
+                self.end_unhealthy(is_wanted, inputs, events);
             }
             Some(CurrentState::Running) => {
                 self.note_ready();
                 self.note_running(now);
                 self.note_change(events);
             }
+            // It goes on once it is thawed.
+            Some(CurrentState::Frozen) => self.note_running(now),
             Some(CurrentState::Starting) => {
                 self.note_running(now);
                 self.note_change(events);
@@ -172,7 +177,8 @@ impl Job {
     }
 
     /// Ends the run of a pod whose probes have given a container up, as if that had ended with a failure.
-    fn end_unhealthy(&mut self, is_wanted: bool, now: Moment, events: &mut EventBuffer) {
+    fn end_unhealthy(&mut self, is_wanted: bool, inputs: &Inputs<'_>, events: &mut EventBuffer) {
+        let now = inputs.now;
         let Some(message) = self.failing().map(ToString::to_string) else { return };
         if !is_wanted || !self.may_end() {
             return;
@@ -180,7 +186,10 @@ impl Job {
         self.run.ever_ran = true;
         let is_repeated = self.spec.restart_policy() != RestartPolicy::Never;
         self.run_broke(&message, is_repeated, now, events);
-        self.disprove(&message, now, events);
+        // Slow as the device's objectives make it, its specification is not to blame.
+        if !inputs.restraint.slows_down() {
+            self.disprove(&message, now, events);
+        }
     }
 
     /// Returns whether a run is under way, or the pod is one that ended before the agent knew of it.

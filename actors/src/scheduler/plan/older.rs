@@ -33,7 +33,10 @@ pub(super) fn older_that_works<'a>(job: &'a Job, wanted: &PodKey) -> Option<&'a 
     older_pods(job, wanted).find(|key| {
         job.observed.get(key).is_some_and(|pod| {
             let runs = match &pod.state {
-                CurrentState::Starting | CurrentState::Running | CurrentState::Unknown => true,
+                CurrentState::Starting
+                | CurrentState::Running
+                | CurrentState::Frozen
+                | CurrentState::Unknown => true,
                 CurrentState::Degraded { ended } => !ended.iter().any(ContainerEnd::is_failure),
                 CurrentState::Exited { .. }
                 | CurrentState::Incomplete { .. }

@@ -22,6 +22,11 @@ impl EventBuffer {
         self.events.push(Event::new(reason, Some(workload.clone()), message, self.at));
     }
 
+    /// Adds an event that is about no workload.
+    pub(crate) fn add_of_device(&mut self, reason: EventReason, message: String) {
+        self.events.push(Event::new(reason, None, message, self.at));
+    }
+
     /// Returns what was collected and forgets it.
     pub(crate) fn take(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.events)

@@ -64,6 +64,7 @@ const fn cause(error: &CommandError) -> &'static str {
         CommandError::Start { .. } => "start",
         CommandError::Damaged { .. } => "damaged",
         CommandError::Stop { .. } => "stop",
+        CommandError::Freeze { .. } => "freeze",
         CommandError::Unsupported { .. } => "unsupported",
         CommandError::Unavailable { .. } => "unavailable",
         CommandError::Abandoned => "abandoned",

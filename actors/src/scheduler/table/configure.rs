@@ -17,6 +17,7 @@ impl JobTable {
         self.configured = true;
         let was_outdated = std::mem::replace(&mut self.outdated, configured.is_outdated);
         self.adopt_profiles(&configured.profiles);
+        self.keep_objectives(&configured.objectives);
         let names: BTreeSet<_> = configured.workloads.iter().map(|w| w.name.clone()).collect();
         for workload in &configured.workloads {
             self.adopt(workload, configured.updates.of(workload), now);

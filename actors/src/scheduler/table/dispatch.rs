@@ -26,6 +26,7 @@ impl JobTable {
         }
         self.events.set_time(now.wall);
         self.queue.ring(now.monotonic);
+        self.govern(now);
         let mut commands = Vec::new();
         // This ends: alarms that are set meanwhile ring at the next call. So a job comes up again only
         // when one that it waits for is ready for the first time, when one that goes before it has gone or
@@ -58,6 +59,7 @@ impl JobTable {
         if !waits.denying.is_empty() {
             gates.replace = None;
         }
+        let restraint = self.restraint(name);
         let was_going = self.jobs.get(name).is_some_and(|entry| entry.decision.is_going);
         let Some(entry) = self.jobs.get_mut(name) else {
             self.budget.wait(name, None);
@@ -78,6 +80,7 @@ impl JobTable {
             awaits_turn_since: last.awaits_turn_since,
             settling: self.turns.settling(),
             gates: &gates,
+            restraint: &restraint,
             now,
         };
         let demand = job.update(last, &inputs, zone, &mut self.events);
@@ -214,6 +217,12 @@ impl JobTable {
         if !self.configured || self.shutdown.is_draining {
             return None;
         }
-        [self.queue.next_alarm(), self.budget.next_alarm()].into_iter().flatten().min()
+        let alarms = [
+            self.queue.next_alarm(),
+            self.budget.next_alarm(),
+            self.governor.next_look(),
+            self.usage.next_question(),
+        ];
+        alarms.into_iter().flatten().min()
     }
 }

@@ -7,7 +7,7 @@ use crate::scheduler::eligibility::turns::{Candidate, Direction, MAX_WAIT, Wait,
 use crate::scheduler::eligibility::{denying, is_denied};
 use crate::scheduler::job::{Job, RunState};
 use crate::scheduler::table::JobTable;
-use crate::workload::{ProfileName, WorkloadName};
+use crate::workload::{ProfileName, Rung, WorkloadName};
 
 impl JobTable {
     /// Returns what `name` waits for before it follows its verdicts.
@@ -98,7 +98,10 @@ impl JobTable {
         let may_pull = job.run.images.are_present(&wanted)
             || job.may_start_without_pull()
             || self.gates(&job.name, now).pull.is_none();
+        let mut steps = self.governor.steps_of(&job.name);
+        let is_held = steps.any(|step| step.rung == Rung::Stop);
         is_idle
+            && !is_held
             && rest_ends(job, now.monotonic).is_none()
             && self.runtimes.is_available(wanted.executor)
             && !job.run.backoff.is_failing()

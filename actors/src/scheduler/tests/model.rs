@@ -43,6 +43,10 @@ enum Happening {
     DeletePod {
         name: usize,
     },
+    /// An administrator pauses it.
+    FreezePod {
+        name: usize,
+    },
     /// A Deployment is scaled to zero or modified outside the agent.
     Meddle {
         name: usize,
@@ -196,6 +200,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => (0..NAMES.len(), 0..2_i32, any::<bool>())
             .prop_map(|(name, exit_code, degraded)| Happening::EndPod { name, exit_code, degraded }),
         1 => (0..NAMES.len()).prop_map(|name| Happening::DeletePod { name }),
+        1 => (0..NAMES.len()).prop_map(|name| Happening::FreezePod { name }),
         1 => (0..NAMES.len(), any::<bool>())
             .prop_map(|(name, scales)| Happening::Meddle { name, scales }),
         1 => kind().prop_map(Happening::LoseRuntime),
@@ -310,6 +315,15 @@ impl Model {
                 self.world.pods.retain(|_, pod| pod.workload.as_str() != NAMES[*name]);
                 self.hear_all();
             }
+            Happening::FreezePod { name } => {
+                for (key, pod) in &mut self.world.pods {
+                    let runs = pod.state == CurrentState::Running && !key.executor.is_cluster();
+                    if runs && pod.workload.as_str() == NAMES[*name] {
+                        pod.state = CurrentState::Frozen;
+                    }
+                }
+                self.hear_all();
+            }
             Happening::Meddle { name, scales } => {
                 let pods = self.world.pods.iter_mut().filter(|(key, pod)| {
                     key.executor.is_cluster() && pod.workload.as_str() == NAMES[*name]
@@ -417,6 +431,9 @@ impl Model {
             Action::Start { .. } | Action::Limit { .. } => {
                 CommandError::Start { message: "no".to_owned() }
             }
+            Action::Freeze { .. } | Action::Thaw { .. } => {
+                CommandError::Freeze { message: "no".to_owned() }
+            }
             Action::Stop { .. } | Action::Suspend { .. } | Action::Halt { .. } => {
                 CommandError::Stop { message: "no".to_owned() }
             }
@@ -510,7 +527,8 @@ impl Model {
                 Action::Pull { workload } => self.check_delay(workload),
                 Action::Stop { id, workload, .. } => self.check_stop(*executor, id, workload),
                 Action::Suspend { .. } => assert!(executor.is_cluster(), "podman keeps nothing"),
-                Action::Limit { .. } => {}
+                Action::Limit { .. } | Action::Thaw { .. } => {}
+                Action::Freeze { .. } => panic!("nothing wants a pod frozen"),
                 Action::Halt { .. } => panic!("nothing goes down here"),
             }
         }
@@ -669,7 +687,7 @@ impl Model {
             // A limit that the configuration dropped just before a restart stays.
             let may_be_left = self.was_restarted && limiting.peek().is_none();
             let is_limited = limiting.any(|it| self.holds(it));
-            let expected = Limits { cpu: is_limited.then_some(CPU), memory: None };
+            let expected = Limits { cpu: is_limited.then_some(CPU), ..Limits::default() };
             let found = self.world.limits.get(*key);
             assert!(may_be_left || found == Some(&expected), "limits of {id}: {found:?}");
         }

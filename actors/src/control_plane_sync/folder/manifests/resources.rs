@@ -12,9 +12,10 @@ use serde_json::Value;
 
 use super::selector::LabelSelector;
 use crate::control_plane_sync::specification::{
-    self, DeviceProfileDrafts, Draft, ProfileDraft, RetryDraft, Supply, TurnDraft, UpdateDraft,
+    self, DeviceProfileDrafts, Draft, ObjectiveDrafts, ProfileDraft, RetryDraft, Supply, TurnDraft,
+    UpdateDraft,
 };
-use crate::workload::{Profile, RegistryCredentials, Secret};
+use crate::workload::{Objective, Profile, RegistryCredentials, Secret};
 use crate::yaml::{AsWritten, OrText};
 
 /// Keys of labels and annotations that begin so are meant for the pod, without it.
@@ -29,6 +30,7 @@ pub(super) struct Device {
     pub(super) heartbeat_period: Duration,
     pub(super) hardware_in_heartbeat: bool,
     pub(super) profiles: Vec<Profile>,
+    pub(super) objectives: Vec<Objective>,
 }
 
 impl Default for Device {
@@ -39,6 +41,7 @@ impl Default for Device {
             heartbeat_period: specification::heartbeat_period(None),
             hardware_in_heartbeat: false,
             profiles: Vec::new(),
+            objectives: Vec::new(),
         }
     }
 }
@@ -60,6 +63,7 @@ pub(super) struct EdgeDevice {
 struct DeviceSpec {
     heartbeat: Option<HeartbeatSpec>,
     profiles: Option<DeviceProfileDrafts>,
+    protect: Option<ObjectiveDrafts>,
     log_collection: Option<IgnoredAny>,
     metrics: Option<IgnoredAny>,
     mounts: Option<IgnoredAny>,
@@ -121,6 +125,8 @@ impl TryFrom<EdgeDevice> for Device {
             heartbeat_period: specification::heartbeat_period(heartbeat.period_seconds.as_ref()),
             hardware_in_heartbeat: hardware.include.unwrap_or_default(),
             profiles: specification::device_profiles(spec.profiles.or(heartbeat.profiles))?,
+            objectives: specification::objectives(spec.protect)
+                .map_err(|reason| format!("spec.protect: {reason}"))?,
         })
     }
 }
@@ -154,6 +160,9 @@ struct WorkloadSpec {
     priority: Option<AsWritten>,
     min_run_seconds: Option<AsWritten>,
     min_pause_seconds: Option<AsWritten>,
+    protected: Option<AsWritten>,
+    #[serde(rename = "yield")]
+    yields: Option<OrText<Vec<Option<AsWritten>>>>,
     pod: Option<Pod>,
     profiles: Option<Vec<Option<ProfileDraft>>>,
     image_registries: Option<ImageRegistries>,
@@ -271,6 +280,8 @@ impl EdgeWorkload {
                 priority: spec.priority,
                 min_run_seconds: spec.min_run_seconds,
                 min_pause_seconds: spec.min_pause_seconds,
+                protected: spec.protected,
+                yields: spec.yields,
             },
             auth_file: None,
         })

@@ -10,12 +10,12 @@ use serde_json::{Map, Value};
 use super::error::{WireError, shape, shown};
 use crate::control_plane_sync::diagnostic::Diagnostic;
 use crate::control_plane_sync::specification::{
-    self, Contents, DeviceProfileDrafts, Draft, GatesAs, Pool, ProfileDraft, RetryDraft, Supply,
-    UNNAMED,
+    self, Contents, DeviceProfileDrafts, Draft, GatesAs, ObjectiveDrafts, Pool, ProfileDraft,
+    RetryDraft, Supply, UNNAMED,
 };
 use crate::workload::{
-    Confidential, ConfigMap, Configuration, DeviceId, Profile, RejectedWorkload, Secret, Updates,
-    Workload,
+    Confidential, ConfigMap, Configuration, DeviceId, EventReason, Objective, Profile,
+    RejectedWorkload, Secret, Updates, Workload,
 };
 use crate::yaml::{self, Budget, YamlError};
 
@@ -97,6 +97,7 @@ pub(super) fn configuration(
             .and_then(Value::as_bool)
             .unwrap_or_default(),
         profiles: device_profiles(settings.get("profiles")).map_err(shape)?,
+        objectives: reader.objectives(settings.get("protect")),
         workloads,
         rejected,
         updates: Updates::default(),
@@ -217,6 +218,19 @@ impl Reader {
             config_maps.add(None, name, Ok(config_map));
         }
         Ok(config_maps)
+    }
+
+    /// Reads what the device is to keep. Workloads run without, and so a mistake there refuses nothing.
+    fn objectives(&mut self, value: Option<&Value>) -> Vec<Objective> {
+        let value = value.cloned().unwrap_or_default();
+        let drafts = specification::json::<Option<ObjectiveDrafts>>(value);
+        let objectives = drafts.and_then(specification::objectives);
+        objectives.unwrap_or_else(|reason| {
+            let reason = format!("{reason}; the device keeps no objective of it");
+            let place = "the list of objectives, protect";
+            self.diagnostics.push(Diagnostic::new(EventReason::ConditionFailed, place, &reason));
+            Vec::new()
+        })
     }
 
     /// Checks what the workloads come to together: none of them is to blame.

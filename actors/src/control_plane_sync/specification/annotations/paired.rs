@@ -8,8 +8,8 @@ use serde::Deserialize;
 use super::super::profiles::{self, ProfileDraft};
 use super::super::retry::seconds_of;
 use super::gates::{Given, read_profiles};
-use crate::workload::{DEFAULT_PROVING, ProfileRef, Turn, UpdateGate};
-use crate::yaml::AsWritten;
+use crate::workload::{DEFAULT_PROVING, ProfileRef, Rung, Rungs, Turn, UpdateGate};
+use crate::yaml::{AsWritten, OrText};
 
 /// Longest time of a proof: what has run for a day is no longer new.
 const MAX_PROVING: Duration = Duration::from_secs(24 * 60 * 60);
@@ -36,6 +36,9 @@ pub(crate) struct TurnDraft {
     pub(crate) priority: Option<AsWritten>,
     pub(crate) min_run_seconds: Option<AsWritten>,
     pub(crate) min_pause_seconds: Option<AsWritten>,
+    pub(crate) protected: Option<AsWritten>,
+    /// A list of words, or one text of them.
+    pub(crate) yields: Option<OrText<Vec<Option<AsWritten>>>>,
 }
 
 /// The annotations that may say the same as the fields of an update.
@@ -51,6 +54,8 @@ pub(super) struct TurnAnnotations {
     pub(super) priority: Given,
     pub(super) min_run: Given,
     pub(super) min_pause: Given,
+    pub(super) protected: Given,
+    pub(super) yields: Given,
 }
 
 /// Returns for how long a new specification is to prove itself, and when it may come.
@@ -85,7 +90,7 @@ pub(super) fn update(
 /// # Errors
 /// Says which of them cannot be used, and why.
 pub(super) fn turn(fields: TurnDraft, annotations: TurnAnnotations) -> Result<Turn, String> {
-    let TurnDraft { priority, min_run_seconds, min_pause_seconds } = fields;
+    let TurnDraft { priority, min_run_seconds, min_pause_seconds, protected, yields } = fields;
     let priority = Paired { name: "priority", text: priority };
     let min_run = Paired { name: "minRunSeconds", text: min_run_seconds };
     let min_pause = Paired { name: "minPauseSeconds", text: min_pause_seconds };
@@ -93,7 +98,51 @@ pub(super) fn turn(fields: TurnDraft, annotations: TurnAnnotations) -> Result<Tu
         priority: priority.number(annotations.priority)?.unwrap_or_default(),
         min_run: min_run.time(annotations.min_run, MAX_PATIENCE, "")?.unwrap_or_default(),
         min_pause: min_pause.time(annotations.min_pause, MAX_PATIENCE, "")?.unwrap_or_default(),
+        rungs: rungs(protected, yields, annotations.protected, annotations.yields)?,
     })
+}
+
+/// Returns how a workload may be restrained.
+fn rungs(
+    protected: Option<AsWritten>,
+    yields: Option<OrText<Vec<Option<AsWritten>>>>,
+    protected_annotation: Given,
+    yields_annotation: Given,
+) -> Result<Option<Rungs>, String> {
+    let protected = Paired { name: "protected", text: protected };
+    let protected = protected.agreed(protected_annotation, "neither true nor false", |text| {
+        text.trim().parse::<bool>().ok()
+    })?;
+    let words = |list: Vec<Option<AsWritten>>| {
+        list.into_iter().flatten().map(|it| it.0).collect::<Vec<_>>().join(",")
+    };
+    let text = yields.map(|yields| match yields {
+        OrText::Text(text) => AsWritten(text),
+        OrText::Fields(list) => AsWritten(words(list)),
+    });
+    let yields = Paired { name: "yield", text };
+    let wanted = "no list of throttle, squeeze, freeze and stop, or none";
+    let yields = yields.agreed(yields_annotation, wanted, read_rungs)?;
+    match (protected.unwrap_or_default(), yields) {
+        (true, Some(rungs)) if rungs != Rungs::NONE => {
+            Err("it is protected, and its yield says how \
+             it may be restrained; leave one of them out"
+                .to_owned())
+        }
+        (true, _) => Ok(Some(Rungs::NONE)),
+        (false, yields) => Ok(yields),
+    }
+}
+
+/// Reads words such as `throttle, freeze`; `none` and nothing are no step at all.
+fn read_rungs(text: &str) -> Option<Rungs> {
+    let words = text.split([',', ' ']).map(str::trim).filter(|word| !word.is_empty());
+    let words: Vec<_> = words.collect();
+    if words == ["none"] {
+        return Some(Rungs::NONE);
+    }
+    let rung = |word: &&str| Rung::ALL.into_iter().find(|rung| rung.as_str() == *word);
+    words.iter().map(rung).collect()
 }
 
 /// A field of one value, which an annotation may give as well.
@@ -203,9 +252,11 @@ mod tests {
             priority: field(priority),
             min_run_seconds: field(min_run),
             min_pause_seconds: field(min_pause),
+            ..TurnDraft::default()
         };
         let [priority, min_run, min_pause] = annotations.map(given);
-        turn(fields, TurnAnnotations { priority, min_run, min_pause })
+        let (protected, yields) = (given(None), given(None));
+        turn(fields, TurnAnnotations { priority, min_run, min_pause, protected, yields })
     }
 
     #[test]
@@ -262,6 +313,7 @@ mod tests {
             priority: -5,
             min_run: Duration::from_secs(60),
             min_pause: Duration::from_secs(30),
+            rungs: None,
         };
         let texts = [Some("-5"), Some("1m"), Some("30")];
         assert_eq!(turned(texts, [None; 3]), Ok(expected));
@@ -276,6 +328,44 @@ mod tests {
         ] {
             let reason = turned(fields, [None; 3]).unwrap_err();
             assert!(reason.contains(part), "{fields:?}: {reason}");
+        }
+    }
+
+    #[test]
+    fn a_workload_says_how_it_may_be_restrained() {
+        use Rung::{Freeze, Stop, Throttle};
+        let list = |text: &str| yaml::from_str(text).unwrap();
+        let read =
+            |protected: Option<&str>, yields: Option<&str>, annotations: [Option<&str>; 2]| {
+                let [protected_annotation, yields_annotation] = annotations.map(given);
+                let protected = protected.map(|text| AsWritten(text.to_owned()));
+                rungs(protected, yields.map(list), protected_annotation, yields_annotation)
+            };
+        let none = [None; 2];
+        for (protected, yields, annotations, expected) in [
+            (None, Some("[throttle, freeze]"), none, [Throttle, Freeze].into_iter().collect()),
+            (None, Some("[]"), none, Rungs::NONE),
+            (None, Some("none"), none, Rungs::NONE),
+            (None, None, [None, Some("stop throttle")], [Throttle, Stop].into_iter().collect()),
+            (None, Some("[stop]"), [None, Some("stop")], [Stop].into_iter().collect()),
+            (Some("true"), None, none, Rungs::NONE),
+            (Some("true"), Some("[]"), none, Rungs::NONE),
+            (Some("false"), None, [None, Some("stop")], [Stop].into_iter().collect()),
+            (None, None, [Some("true"), None], Rungs::NONE),
+        ] {
+            let found = read(protected, yields, annotations);
+            assert_eq!(found, Ok(Some(expected)), "{protected:?} {yields:?} {annotations:?}");
+        }
+        assert_eq!(read(None, None, none), Ok(None));
+        for (protected, yields, annotations, part) in [
+            (None, Some("[trottle]"), none, "its field yield is no list of throttle"),
+            (None, None, [None, Some("pause")], "its annotation \"key\" is no list"),
+            (Some("yes"), None, none, "its field protected is neither true nor false"),
+            (Some("true"), Some("[stop]"), none, "it is protected, and its yield"),
+            (None, Some("[stop]"), [None, Some("freeze")], "yield and its annotation"),
+        ] {
+            let reason = read(protected, yields, annotations).unwrap_err();
+            assert!(reason.contains(part), "{reason}");
         }
     }
 }

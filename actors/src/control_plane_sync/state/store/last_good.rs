@@ -25,8 +25,8 @@ pub(crate) fn with_last_good(
 }
 
 /// Keeps the workloads of `previous` that `new` does not name, because the files in `unread` may
-/// want them; they are listed among the rejected ones. Where `new` has no profiles, those of
-/// `previous` stay, because workloads depend on them.
+/// want them; they are listed among the rejected ones. Where `new` has no profiles, or no
+/// objectives, those of `previous` stay, because workloads or the device depend on them.
 #[must_use]
 pub(crate) fn with_missing(
     previous: Option<&Configuration>,
@@ -46,6 +46,9 @@ pub(crate) fn with_missing(
     }
     if let (Some(previous), true) = (previous, new.profiles.is_empty()) {
         new.profiles.clone_from(&previous.profiles);
+    }
+    if let (Some(previous), true) = (previous, new.objectives.is_empty()) {
+        new.objectives.clone_from(&previous.objectives);
     }
     new.rejected.sort_by(|a, b| (&a.name, &a.reason).cmp(&(&b.name, &b.reason)));
     with_last_good(previous, new)

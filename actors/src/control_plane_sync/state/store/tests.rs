@@ -48,6 +48,7 @@ fn configuration(image: &str) -> Configuration {
         version: Some("1".into()),
         heartbeat_period: Duration::from_secs(60),
         hardware_in_heartbeat: false,
+        objectives: Vec::new(),
         profiles: vec![],
         workloads: vec![workload("web", image)],
         rejected: vec![],

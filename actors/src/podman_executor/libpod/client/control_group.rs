@@ -135,7 +135,7 @@ fn settings(
 
 /// Returns whether podman gives the control group of `container` this name: with the managers cgroupfs and
 /// systemd, and where the group of the service is split.
-fn is_of(name: &str, container: &str) -> bool {
+pub(super) fn is_of(name: &str, container: &str) -> bool {
     let is_id = container.len() == ID_LENGTH
         && container.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     let rest = name.strip_prefix("libpod-");

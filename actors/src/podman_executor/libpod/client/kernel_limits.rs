@@ -55,7 +55,7 @@ fn read_levels(places: Places, resource: Resource) -> io::Result<Vec<Level>> {
 
 /// Returns what a file of `group` holds: nothing where its controller is not at work on this level, which
 /// limits nothing there.
-fn read(group: &OwnedFd, name: &str) -> io::Result<String> {
+pub(super) fn read(group: &OwnedFd, name: &str) -> io::Result<String> {
     match open_beneath(group, Path::new(name), OFlags::RDONLY, Mounts::Same) {
         Ok(file) => text_of(file.into()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
@@ -63,7 +63,7 @@ fn read(group: &OwnedFd, name: &str) -> io::Result<String> {
     }
 }
 
-fn text_of(file: File) -> io::Result<String> {
+pub(super) fn text_of(file: File) -> io::Result<String> {
     let mut text = String::new();
     file.take(MAX_LENGTH).read_to_string(&mut text)?;
     Ok(text)

@@ -37,6 +37,7 @@ pub(in crate::podman_executor) enum Question {
     Events,
     Containers,
     ContainersOf,
+    Usage,
     Pods,
     Pod,
     Inspect,
@@ -44,6 +45,8 @@ pub(in crate::podman_executor) enum Question {
     Image,
     Update,
     Group,
+    /// To pause a container or to let it go on: the one waits for the other.
+    Freezer,
     Play,
     Stop,
     Remove,
@@ -89,6 +92,7 @@ impl Question {
             Self::Events => "open the event stream",
             Self::Containers => "list containers",
             Self::ContainersOf => "list the pod's containers",
+            Self::Usage => "read what containers use",
             Self::Pods => "list pods",
             Self::Pod => "find the pod",
             Self::Inspect => "inspect the container",
@@ -96,6 +100,7 @@ impl Question {
             Self::Image => "look for the image",
             Self::Update => "change the limits",
             Self::Group => "write the control group",
+            Self::Freezer => "freeze or thaw the container",
             Self::Play => "create the pod",
             Self::Stop => "stop the container",
             Self::Remove => "remove the pod",
@@ -111,11 +116,14 @@ impl Question {
             Self::Facts
             | Self::Containers
             | Self::ContainersOf
+            | Self::Usage
             | Self::Inspect
             | Self::LogEnd
             | Self::Image => Some(Lane::Reads),
             Self::Pods | Self::Pod => Some(Lane::Locked),
-            Self::Update | Self::Group | Self::Remove | Self::RemoveImage => Some(Lane::Changes),
+            Self::Update | Self::Group | Self::Freezer | Self::Remove | Self::RemoveImage => {
+                Some(Lane::Changes)
+            }
             Self::Play => Some(Lane::Starts),
             Self::Stop => Some(Lane::Stops),
             Self::Pull => Some(Lane::Pulls),
@@ -125,15 +133,19 @@ impl Question {
     /// Returns the time for an answer of a podman of which nothing is known.
     const fn usual(self) -> Duration {
         match self {
-            Self::Events | Self::Containers | Self::ContainersOf | Self::Pods | Self::Pod => {
-                LIST_TIME
-            }
+            Self::Events
+            | Self::Containers
+            | Self::ContainersOf
+            | Self::Usage
+            | Self::Pods
+            | Self::Pod => LIST_TIME,
             Self::Facts
             | Self::Inspect
             | Self::LogEnd
             | Self::Image
             | Self::Update
             | Self::Group
+            | Self::Freezer
             | Self::Play
             | Self::Stop
             | Self::Pull => SINGLE_TIME,

@@ -20,7 +20,7 @@ use crate::podman_executor::libpod::in_force::{Level, Resource};
 use crate::podman_executor::libpod::pacing::pace::{Question, linger};
 use crate::podman_executor::libpod::pacing::queue::{Abandoned, Queue};
 use crate::podman_executor::libpod::types::{
-    ContainerDetail, ContainerRow, Healthcheck, HostInfo, PlayReport, PodRow, UpdateBody,
+    ContainerDetail, ContainerRow, Healthcheck, HostInfo, PlayReport, PodRow, UpdateBody, UsageRow,
 };
 
 /// How long an answer may take.
@@ -146,6 +146,10 @@ impl PodmanApi for Paced {
         self.ask(Question::Containers, "", Limit::Pace, async |api| api.containers().await)
     }
 
+    fn usage(&self) -> Answer<'_, Vec<UsageRow>> {
+        self.ask(Question::Usage, "", Limit::Pace, async |api| api.usage().await)
+    }
+
     fn containers_of<'a>(&'a self, pod: &'a str) -> Answer<'a, Vec<ContainerRow>> {
         let name = pod.to_owned();
         self.ask(Question::ContainersOf, pod, Limit::Pace, async move |api| {
@@ -204,6 +208,16 @@ impl PodmanApi for Paced {
         self.ask(Question::Stop, container, Limit::Beyond(grace), call)
     }
 
+    fn pause<'a>(&'a self, container: &'a str) -> Answer<'a, ()> {
+        let id = container.to_owned();
+        self.ask(Question::Freezer, container, Limit::Pace, async move |api| api.pause(&id).await)
+    }
+
+    fn unpause<'a>(&'a self, container: &'a str) -> Answer<'a, ()> {
+        let id = container.to_owned();
+        self.ask(Question::Freezer, container, Limit::Pace, async move |api| api.unpause(&id).await)
+    }
+
     fn remove_pod<'a>(&'a self, name: &'a str) -> Answer<'a, ()> {
         let pod = name.to_owned();
         self.ask(Question::Remove, name, Limit::Pace, async move |api| api.remove_pod(&pod).await)
@@ -231,6 +245,16 @@ impl PodmanApi for Paced {
         resource: Resource,
     ) -> LocalBoxFuture<'a, Option<Vec<Level>>> {
         self.api.limits_in_force(container, process, resource)
+    }
+
+    /// Asks the kernel, not podman.
+    fn squeeze<'a>(
+        &'a self,
+        container: &'a str,
+        process: i64,
+        squeezed: bool,
+    ) -> LocalBoxFuture<'a, io::Result<()>> {
+        self.api.squeeze(container, process, squeezed)
     }
 
     fn image_id<'a>(&'a self, image: &'a str) -> Answer<'a, Option<String>> {

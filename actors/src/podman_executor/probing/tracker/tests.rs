@@ -29,10 +29,15 @@ fn tracker(startup: bool, liveness: bool, readiness: bool) -> Tracker {
 }
 
 /// Plays attempts, `s+` a startup probe that succeeds, `l-` a liveness probe that fails, `r?` a readiness
-/// probe that could not be tried; returns the health after each.
+/// probe that could not be tried, `thawed` that it goes on after it was frozen; returns the health after each.
 fn play(mut tracker: Tracker, attempts: &str) -> Vec<String> {
     let mut healths = vec![shown(&tracker)];
     for attempt in attempts.split_whitespace() {
+        if attempt == "thawed" {
+            tracker.thawed();
+            healths.push(shown(&tracker));
+            continue;
+        }
         let kind = match &attempt[..1] {
             "s" => ProbeKind::Startup,
             "l" => ProbeKind::Liveness,
@@ -88,6 +93,25 @@ fn attempts_come_to_the_health_that_kubernetes_gives() {
             tracker(false, true, false),
             "l- l- l? l? l-",
             vec!["ready", "ready", "ready", "ready", "ready", &format!("failing {l503}")],
+        ),
+        (
+            "what failed before the container was frozen counts no longer, and what it is stays",
+            tracker(false, true, true),
+            "l- l- r+ r+ r- thawed r- l- l- r- l-",
+            vec![
+                "unready",
+                "unready",
+                "unready",
+                "unready",
+                "ready",
+                "ready",
+                "ready",
+                "ready",
+                "ready",
+                "ready",
+                &format!("unready {r503}"),
+                &format!("failing {l503}"),
+            ],
         ),
         (
             "readiness comes after two successes in a row and goes after two failures",
