@@ -137,7 +137,7 @@ async fn trouble(site: &Site, rng: &mut fastrand::Rng, span: Duration) -> Agent 
             () = sleep(wait) => happen(site, &agent, rng),
         };
         check(site);
-        if !killed && rng.bool() {
+        if !killed && rng.u8(0..4) == 0 {
             post_strain(site, &agent);
         }
         if killed {
@@ -185,8 +185,11 @@ async fn quiet(site: &Site, mut agent: Agent) -> Duration {
     post(site, &agent, "load", 40.0);
     post(site, &agent, "temp", 50.0);
     post(site, &agent, STRAIN, 0.0);
-    // A step that was relapsed into again and again is taken back after an hour at most.
-    if !world.configuration.borrow().objectives.is_empty() {
+    // A step that was relapsed into again and again is taken back after an hour at most; of an objective that
+    // nobody wants any more, at once.
+    if world.chooser.rng("objectives").u8(0..4) > 0 {
+        world.configuration.borrow_mut().objectives.clear();
+    } else if !world.configuration.borrow().objectives.is_empty() {
         sleep(MAX_CALM).await;
     }
     // An update that waits for its gate comes by its deadline at the latest.
