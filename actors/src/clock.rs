@@ -78,7 +78,9 @@ impl Moment {
     /// instant, and a difference would count as news.
     #[must_use]
     pub fn wall_at(self, at: Monotonic) -> DateTime<Utc> {
-        self.after(at.saturating_since(self.monotonic)).wall.round_subsecs(0)
+        let past = TimeDelta::from_std(self.monotonic.saturating_since(at)).unwrap_or_default();
+        let wall = self.after(at.saturating_since(self.monotonic)).wall;
+        wall.checked_sub_signed(past).unwrap_or(wall).round_subsecs(0)
     }
 }
 

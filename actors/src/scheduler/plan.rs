@@ -200,7 +200,7 @@ fn deactivate(job: &Job, inputs: &Inputs<'_>) -> Step {
 fn thaw(job: &Job, inputs: &Inputs<'_>) -> Option<Step> {
     let wanted = job.spec.wanted();
     // What does not thaw is in the way of no other.
-    let can = |key: &PodKey| Some(key) == wanted.as_ref() || !job.run.backoff.is_failing();
+    let can = |key: &PodKey| Some(key) == wanted.as_ref() || !job.run.backoff.has_failed_to_thaw();
     let is_reached = |key: &PodKey| inputs.runtimes.is_available(key.executor) && can(key);
     let frozen = job.observed.first_frozen(is_reached).filter(|_| !inputs.restraint.frozen)?;
     Some(Step::Act(ActionKind::Thaw, frozen.clone()))

@@ -79,6 +79,10 @@ async fn squeeze_too(
 ) -> Result<Notes, CommandError> {
     match squeeze(context, rows, limited.limits.squeezed).await {
         Err(message) => Err(CommandError::Unsupported { message }),
+        // Else it would stay for the life of the container.
+        Ok(faults) if !limited.limits.squeezed && !faults.is_empty() => {
+            Err(CommandError::Unavailable { message: faults.join("; ") })
+        }
         Ok(faults) => {
             let refused = [limited.refused, faults].concat();
             let limited = Limited { refused, ..limited };

@@ -164,10 +164,11 @@ impl Governor {
         for watch in &mut self.watches {
             watch.note((device.standing)(&watch.objective.name), now);
         }
-        self.judge(device, now, &mut news);
+        // First: what was taken back just now has yet to be asked for.
         self.look_at_undoing(device, now);
+        self.judge(device, now, &mut news);
         let is_free = |it: &Self| it.trial.is_none() && it.undoing.is_none();
-        if is_free(self) && !device.awaits_usage {
+        if is_free(self) && !self.awaits_usage(device) {
             self.try_next(device, now, &mut news);
         }
         if is_free(self) {
@@ -175,6 +176,11 @@ impl Governor {
         }
         self.next_look = self.looks_again_at(device, now);
         news
+    }
+
+    /// Returns whether the next step waits for what the candidates use.
+    fn awaits_usage(&self, device: &Device<'_>) -> bool {
+        device.awaits_usage && self.is_searching()
     }
 
     fn watch(&mut self, name: &ConditionName) -> Option<&mut Watch> {
@@ -232,7 +238,7 @@ impl Governor {
                 && watch.rests_until().is_none()
         };
         if self.watches.iter().any(is_urgent) {
-            return;
+            return self.take_back(trial.step, Reason::Interrupted, now, news);
         }
         let Some(done_at) = trial.done_at.filter(|at| now >= *at + settling) else {
             self.trial = Some(trial);
@@ -247,9 +253,8 @@ impl Governor {
                 self.trial = Some(trial);
                 return;
             }
-            Standing::Broken { shortfall, measured_at } => {
-                measured_at >= done_at && shortfall <= trial.before * (1.0 - LEAST_EFFECT)
-            }
+            // Though not all was measured since: what has changed was.
+            Standing::Broken { shortfall, .. } => shortfall <= trial.before * (1.0 - LEAST_EFFECT),
             // Who measures it may be what was restrained.
             Standing::Unknown => false,
         };
@@ -263,6 +268,10 @@ impl Governor {
         if let Some(watch) = self.watch(&step.objective) {
             watch.memory.tried(&step);
         }
+        self.take_back(step, reason, now, news);
+    }
+
+    fn take_back(&mut self, step: Step, reason: Reason, now: Monotonic, news: &mut Vec<News>) {
         self.steps.retain(|it| *it != step);
         count_frozen(&mut self.done, &step, now);
         news.push(News::TakenBack(step.clone(), reason));
@@ -275,6 +284,8 @@ impl Governor {
         match (device.progress)(&undoing.step, false) {
             Progress::Done => drop(undoing.done_at.get_or_insert(now)),
             Progress::Pending if now >= undoing.since + MAX_PENDING => return,
+            // A start may wait for its images.
+            Progress::UnderWay if now >= undoing.since + MAX_MEASURING => return,
             Progress::UnderWay | Progress::Pending => {}
         }
         let settling = match undoing.step.rung {
@@ -293,7 +304,6 @@ impl Governor {
         broken.sort_by_key(|watch| watch.objective.settling);
         for watch in broken {
             let Some(before) = watch.at_risk() else { continue };
-            watch.end_rest(now);
             let Some((workload, rung)) = next_step(device.candidates, &self.steps, &watch.memory)
             else {
                 if now.since_start() >= SYNC_TIME && watch.exhausted(now) {
@@ -330,7 +340,6 @@ impl Governor {
     }
 
     fn looks_again_at(&self, device: &Device<'_>, now: Monotonic) -> Option<Monotonic> {
-        let soon = now + LOOK_PERIOD;
         // What a command comes to is told by its answer, and what is measured by the evaluator.
         let under_way = |step: &Step, since: Monotonic, done_at: Option<Monotonic>| {
             let settled = done_at.map(|at| at + self.settling_of(&step.objective));
@@ -346,8 +355,8 @@ impl Governor {
         if let Some(Undoing { step, since, done_at }) = &self.undoing {
             return under_way(step, *since, *done_at);
         }
-        if device.awaits_usage && self.is_any_broken() {
-            return Some(soon);
+        if self.awaits_usage(device) {
+            return Some(now + LOOK_PERIOD);
         }
         let waits = self.watches.iter().flat_map(|watch| {
             let is_of_it = |step: &Step| step.objective == watch.objective.name;

@@ -73,6 +73,8 @@ pub(crate) enum Reason {
     NoEffect,
     /// Its runtime has not come to it.
     NotDone,
+    /// Something more urgent came before its effect was seen.
+    Interrupted,
     /// The objective has held for its calm time.
     Calm,
     /// The objective, the workload or the permission for it is gone.

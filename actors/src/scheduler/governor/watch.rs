@@ -47,6 +47,7 @@ impl Watch {
 
     /// Takes in how it stands now.
     pub(super) fn note(&mut self, standing: Standing, now: Monotonic) {
+        self.end_rest(now);
         let was_broken = self.is_broken();
         self.standing = standing;
         match standing {
@@ -96,7 +97,7 @@ impl Watch {
     }
 
     /// Has all steps tried again, if that is due.
-    pub(super) fn end_rest(&mut self, now: Monotonic) {
+    fn end_rest(&mut self, now: Monotonic) {
         if self.rests_until.take_if(|until| *until <= now).is_some() {
             self.memory.begin_anew();
         }

@@ -191,7 +191,7 @@ impl Job {
 
     fn stop_failed(&mut self, error: &CommandError, now: Moment, events: &mut EventBuffer) {
         let message = error.to_string();
-        let is_first = self.run.backoff.change_failed(now.monotonic) == 1;
+        let is_first = self.run.backoff.stop_failed(now.monotonic) == 1;
         if is_first || self.run.failure.as_ref() != Some(&message) {
             events.add(EventReason::StopFailed, &self.name, message.clone());
         }
@@ -200,7 +200,7 @@ impl Job {
 
     /// Notes that the pod could not be frozen or thawed. That is no failure of its run.
     fn restraint_failed(&mut self, error: &CommandError, now: Moment, events: &mut EventBuffer) {
-        if self.run.backoff.change_failed(now.monotonic) == 1 {
+        if self.run.backoff.freeze_failed(now.monotonic) == 1 {
             events.add(EventReason::RuntimeFailed, &self.name, error.to_string());
         }
     }

@@ -190,8 +190,9 @@ pub(crate) struct Backoff {
     pub(crate) until: Monotonic,
     /// Commands in a row whose outcome is unknown.
     unknown_outcomes: u32,
-    /// Commands in a row to stop, freeze or thaw a pod that failed.
-    failed_changes: u32,
+    failed_stops: u32,
+    /// Commands in a row to freeze or to thaw.
+    failed_freezes: u32,
 }
 
 impl Backoff {
@@ -202,7 +203,7 @@ impl Backoff {
 
     /// Notes that a pod was stopped, frozen or thawed.
     pub(crate) fn changed(&mut self) {
-        self.failed_changes = 0;
+        (self.failed_stops, self.failed_freezes) = (0, 0);
     }
 
     /// Notes that the outcome of a command is unknown; returns how many were in a row.
@@ -212,16 +213,28 @@ impl Backoff {
         self.unknown_outcomes
     }
 
-    /// Notes that a pod could not be stopped, frozen or thawed; returns how many times in a row.
-    pub(crate) fn change_failed(&mut self, now: Monotonic) -> u32 {
-        self.until = now + delay(self.failed_changes);
-        self.failed_changes = self.failed_changes.saturating_add(1);
-        self.failed_changes
+    /// Notes that a pod could not be stopped; returns how many times in a row.
+    pub(crate) fn stop_failed(&mut self, now: Monotonic) -> u32 {
+        self.until = now + delay(self.failed_stops);
+        self.failed_stops = self.failed_stops.saturating_add(1);
+        self.failed_stops
     }
 
-    /// Returns whether the last command was not carried out, as far as is known.
+    /// Notes that a pod could not be frozen, or thawed; returns how many times in a row.
+    pub(crate) fn freeze_failed(&mut self, now: Monotonic) -> u32 {
+        self.until = now + delay(self.failed_freezes);
+        self.failed_freezes = self.failed_freezes.saturating_add(1);
+        self.failed_freezes
+    }
+
+    /// Returns whether the last command to freeze or to thaw failed.
+    pub(crate) const fn has_failed_to_thaw(&self) -> bool {
+        self.failed_freezes > 0
+    }
+
+    /// Returns whether the last command was not carried out, as far as is known; one to freeze or to thaw aside.
     pub(crate) const fn is_failing(&self) -> bool {
-        self.failed_changes > 0 || self.unknown_outcomes > 0
+        self.failed_stops > 0 || self.unknown_outcomes > 0
     }
 
     /// Lets commands be sent at once.

@@ -38,7 +38,7 @@ impl JobTable {
         let is_needed = governor.has_steps() || governor.objectives().any(is_broken);
         let jobs = self.jobs.iter().filter(|_| is_needed);
         let candidates: Vec<_> =
-            jobs.filter_map(|(name, entry)| self.candidate(name, entry)).collect();
+            jobs.filter_map(|(name, entry)| self.candidate(name, entry, now.monotonic)).collect();
         let progress = |step: &Step, is_in_force: bool| {
             let entry = self.jobs.get(&step.workload);
             entry.map_or(Progress::Done, |entry| progress(entry, step.rung, is_in_force))
@@ -84,7 +84,7 @@ impl JobTable {
         self.usage.answered(executor, observed_at.monotonic, pods);
     }
 
-    fn candidate(&self, name: &WorkloadName, entry: &Entry) -> Option<Candidate> {
+    fn candidate(&self, name: &WorkloadName, entry: &Entry, now: Monotonic) -> Option<Candidate> {
         let desired = entry.job.spec.desired.as_ref()?;
         let executor = desired.executor;
         let can = |rung: Rung| match rung {
@@ -97,7 +97,7 @@ impl JobTable {
         let job = &entry.job;
         // One that nothing can be done to now would keep the others from being tried.
         let is_reached = self.runtimes.is_available(executor)
-            && !job.run.backoff.is_failing()
+            && job.run.backoff.until <= now
             && !matches!(job.run.state, RunState::Waiting { .. });
         let runs = entry.decision.target.state() == TargetState::Running && job.is_alive();
         Some(Candidate {
@@ -151,6 +151,7 @@ impl JobTable {
         let cause = self.cause(step);
         match reason {
             Reason::NoEffect => format!("it did not help {cause}"),
+            Reason::Interrupted => "a more urgent objective is broken".to_owned(),
             Reason::NotDone => "its runtime did not come to it".to_owned(),
             Reason::Calm => format!("{cause} has held long enough"),
             Reason::Obsolete => format!("{cause}, or the permission for it, is gone"),
