@@ -346,7 +346,12 @@ pub(crate) fn discrepancies(site: &Site) -> Vec<String> {
         for pod in &pods {
             let mut wanted = configuration.workloads.iter();
             let is_wanted = wanted.any(|it| it.id == pod.id && it.executor == *kind);
-            if !is_wanted && !returned.contains_key(pod.workload.as_str()) {
+            // Made by podman long after it was given up, or left: its successor may not replace it yet.
+            let mut all = configuration.workloads.iter();
+            let is_protected =
+                all.any(|it| it.name.as_str() == pod.workload && model.is_gated(it, world.now()));
+            let is_returned = returned.contains_key(pod.workload.as_str());
+            if !is_wanted && !is_returned && !is_protected {
                 found.push(format!("{kind} has the unwanted pod {}", pod.id));
             }
         }

@@ -148,6 +148,12 @@ impl Governor {
         now: Monotonic,
     ) -> bool {
         let is_it = |step: &Step| step.workload == *workload && step.rung == rung;
+        let dropped = self.steps.iter().find(|step| is_it(step)).cloned();
+        if let Some(step) = &dropped
+            && let Some(watch) = self.watch(&step.objective)
+        {
+            watch.memory.tried(step);
+        }
         !self.drop_steps(is_it, Reason::Obsolete, now).is_empty()
     }
 

@@ -249,6 +249,8 @@ fn what_nobody_wants_any_more_is_taken_back_at_once() {
     stage.told(5);
     let name = stage.loads[0].candidate.name.clone();
     assert!(stage.governor.unsupported(&name, Rung::Throttle, Monotonic::default()));
+    // Though it is allowed as before, it is not tried again at once.
+    assert!(!stage.told(1).iter().any(|line| line.ends_with(" throttle a")));
     assert!(!stage.governor.unsupported(&name, Rung::Throttle, Monotonic::default()));
 }
 

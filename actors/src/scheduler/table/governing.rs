@@ -86,7 +86,8 @@ impl JobTable {
 
     fn candidate(&self, name: &WorkloadName, entry: &Entry, now: Monotonic) -> Option<Candidate> {
         let desired = entry.job.spec.desired.as_ref()?;
-        let executor = desired.executor;
+        // Its pod may be the previous specification's, on another runtime.
+        let executor = entry.job.spec.wanted()?.executor;
         let can = |rung: Rung| match rung {
             // Other limits restart a pod of a cluster.
             Rung::Throttle | Rung::Squeeze | Rung::Freeze if executor.is_cluster() => false,
