@@ -309,7 +309,7 @@ fn workload_of(id: &WorkloadId) -> &str {
     id.as_str().rsplit_once('-').map_or(id.as_str(), |(name, _)| name)
 }
 
-/// Looks at a pod that is about to be frozen because somebody waits for that.
+/// Checks that a pod which podman is asked to freeze may be frozen.
 pub(crate) fn check_freeze(world: &Rc<World>, kind: ExecutorKind, id: &WorkloadId) {
     let (model, now) = (world.model.borrow(), world.now());
     let may_be = model.may_be_restrained(workload_of(id), Rung::Freeze, now);

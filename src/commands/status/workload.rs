@@ -1,7 +1,7 @@
 //! The status of one workload, and what holds it where it is. Pure.
 
 use actors::podman_executor::{KeptLog, KeptRun};
-use actors::workload::PROTECTION;
+use actors::workload::{PROTECTION, Rung};
 use grammar::printable;
 use serde_json::{Value, json};
 
@@ -107,13 +107,8 @@ fn facts(status: &Value, workload: &Value) -> Vec<[Cell; 2]> {
 
 /// Returns how the workload is restrained, for which objective, and for how long.
 fn restrained(status: &Value, restraint: &Value) -> String {
-    let step = match text(&restraint["step"]) {
-        "throttle" => "throttled",
-        "squeeze" => "squeezed",
-        "freeze" => "frozen",
-        "stop" => "stopped",
-        other => other,
-    };
+    let step = text(&restraint["step"]);
+    let step = Rung::ALL.iter().find(|rung| rung.as_str() == step).map_or(step, |rung| rung.done());
     let objective = text(&restraint["objective"]);
     let ago = ago(status, &restraint["since"]).map(|it| format!(", for {it}")).unwrap_or_default();
     format!("{step} for objective {objective}{ago}")

@@ -19,8 +19,6 @@ pub(super) struct Watched {
     /// What the expression says, or why it says nothing.
     pub(super) condition: Result<Condition, Arc<str>>,
     watch: Watch,
-    /// It is one of the objectives of the device.
-    is_objective: bool,
     is_new: bool,
     /// It was reported that a sample without a unit is compared with a number that has one.
     is_unit_missing: bool,
@@ -33,14 +31,12 @@ pub(super) struct Watched {
 impl Watched {
     /// Reads the expression.
     pub(super) fn read(profile: ProfileName, name: ConditionName, expression: &str) -> Self {
-        let is_objective = profile.as_str() == PROTECTION;
         Self {
             profile,
             name,
             expression: expression.to_owned(),
             condition: Condition::parse(expression).map_err(|error| error.to_string().into()),
             watch: Watch::default(),
-            is_objective,
             is_new: true,
             is_unit_missing: false,
             verdict: Verdict::Unknown,
@@ -106,7 +102,7 @@ impl Watched {
 
     /// Returns whether it is an objective of the device that is broken.
     pub(super) fn is_broken_objective(&self) -> bool {
-        self.is_objective && self.verdict == Verdict::False
+        self.verdict == Verdict::False && self.profile.as_str() == PROTECTION
     }
 
     /// Returns how far a condition that is false is from being true.

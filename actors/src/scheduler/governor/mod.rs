@@ -346,7 +346,7 @@ impl Governor {
     }
 
     fn looks_again_at(&self, device: &Device<'_>, now: Monotonic) -> Option<Monotonic> {
-        // What a command comes to is told by its answer, and what is measured by the evaluator.
+        // The answer to a command, and a new measurement, lead here by themselves.
         let under_way = |step: &Step, since: Monotonic, done_at: Option<Monotonic>| {
             let settled = done_at.map(|at| at + self.settling_of(&step.objective));
             let moments = match settled {

@@ -8,8 +8,8 @@ use crate::messages::PodUsage;
 use crate::scheduler::observed::PodKey;
 use crate::workload::{ExecutorKind, WorkloadId};
 
-/// Time from the first question to the second: CPU time is told since a container's start, and what it uses
-/// now shows in the difference.
+/// Time from the first question to the second: podman gives the CPU time since a container's start, so the
+/// present use is the difference of two answers.
 const SECOND_QUESTION: Duration = Duration::from_secs(1);
 /// Time between two questions after that, as long as a step is looked for.
 const PERIOD: Duration = Duration::from_secs(5);
@@ -60,7 +60,7 @@ impl UsageBook {
         self.next_question
     }
 
-    /// Returns until when answers are worth waiting for: the first two questions have not been answered.
+    /// Returns whether answers are worth waiting for: the first two questions may still be answered.
     pub(crate) fn awaits(&self, now: Monotonic) -> bool {
         self.rates.is_empty() && self.began.is_none_or(|began| now < began + PATIENCE)
     }

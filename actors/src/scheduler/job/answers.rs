@@ -114,7 +114,7 @@ impl Job {
                     self.roll_back(&message, events);
                 }
             }
-            // That it cannot be squeezed is told by who wanted it; it has its other limits.
+            // The governor reports that the pod cannot be squeezed; its other limits are in force.
             Effect::Updated => {
                 let is_impossible = matches!(error, CommandError::Unsupported { .. });
                 let told = (!is_impossible || !flight.limits.squeezed).then_some(error);

@@ -1,4 +1,4 @@
-//! What the governor is told of the jobs, and what comes of its steps for them. Pure.
+//! Connects the governor to the jobs: what it knows of them, and what its steps mean for them. Pure.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
